@@ -1,0 +1,1 @@
+"""Records, errors, objects, model families and telemetry: what more than one step needs."""

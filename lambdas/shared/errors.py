@@ -1,0 +1,56 @@
+"""Failures that the state machine tells apart.
+
+The class name is the contract: Step Functions matches it in ``ErrorEquals`` and shows it to the
+person who reads a failed execution, and the message is the Cause. A message names the input and
+says what to change.
+"""
+
+from __future__ import annotations
+
+
+class DistillationError(Exception):
+    """Base of every failure that a step raises on purpose."""
+
+
+class BadRequest(DistillationError):
+    """The request cannot be carried out as written; repeating it will not help."""
+
+
+class EmptyCollection(DistillationError):
+    """The collection holds no photo."""
+
+
+class TooFewImages(DistillationError):
+    """Fewer usable images than training and testing need."""
+
+
+class TooManySetAside(DistillationError):
+    """More items were refused than the request tolerates."""
+
+
+class DatasetRejected(DistillationError):
+    """Bedrock would refuse the dataset."""
+
+
+class Throttled(DistillationError):
+    """Bedrock asked us to slow down or was briefly unavailable; later will work."""
+
+
+class AccessRefused(DistillationError):
+    """A role lacks a permission, or the account lacks access to the model."""
+
+
+class QuotaReached(DistillationError):
+    """An account quota is in use, perhaps by another run; hours later it may be free."""
+
+
+class JobFailed(DistillationError):
+    """A customization job ended without a model."""
+
+
+class DeploymentFailed(DistillationError):
+    """A tuned model could not be made callable."""
+
+
+class StillStopping(DistillationError):
+    """Bedrock has not finished stopping or deleting yet; asking again later will work."""
