@@ -1,0 +1,28 @@
+"""Prepare: read the request, refuse what cannot work, and claim the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.prepare.request import Defaults, claim, resolve
+from lambdas.shared.environment import data, photos, setting
+from lambdas.shared.telemetry import logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``{input, execution}``; return every field that the state machine reads."""
+    defaults = Defaults.model_validate_json(setting("STAGE_DEFAULTS"))
+    run = resolve(event["input"], event["execution"], photos(), defaults)
+    claimed_by = claim(run, data())
+    logger.info("run prepared", run=run.run, claimed_by=claimed_by)
+    return {
+        "run": run.run,
+        "collection": run.collection,
+        "claimed_by": claimed_by,
+        "until": run.request.until or "Notify",
+        "concurrency": defaults.concurrency.model_dump(),
+        "listing": {"photos": 0, "digest": "", "settled": False},
+    }

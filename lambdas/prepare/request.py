@@ -1,0 +1,195 @@
+"""From an S3 event or console input to a run with every choice made, claimed by one execution."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from lambdas.shared import families, layout
+from lambdas.shared.errors import BadRequest
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import Labeler, Prompt, Record, Request, Run, parse
+from lambdas.validate_dataset.checks import reserved_words
+
+PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
+
+
+class Concurrency(Record):
+    """How many batches of each Map run at once."""
+
+    resize: int = Field(ge=1, le=1000)
+    label: int = Field(ge=1, le=1000)
+    predict: int = Field(ge=1, le=1000)
+
+
+class Defaults(Record):
+    """What the stage allows and prefers; the first teacher and student are the defaults."""
+
+    teachers: list[str] = Field(min_length=1)
+    students: list[str] = Field(min_length=1)
+    concurrency: Concurrency
+    region: str
+    account: str
+
+
+def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: Defaults) -> Run:
+    """Build the run that an execution was started for; raises ``BadRequest``.
+
+    ``start`` is either the S3 event of a ``distill.json`` or, from the console, a request with the
+    ``collection`` beside its fields.
+    """
+    if "detail" in start:
+        collection, identity, fields, source = _from_event(start["detail"], photos)
+    else:
+        fields, source = dict(start), "the execution's input"
+        collection, identity = _collection(fields.pop("collection", None)), execution
+    request = parse(Request, fields, source)
+    teacher = _allowed(request.teacher, defaults.teachers, "teacher")
+    student = _allowed(request.student, defaults.students, "student")
+    _check_student(student, request, defaults.region)
+    prompt = _prompt(request.prompt)
+    return Run(
+        run=layout.run_name(collection, identity),
+        collection=collection,
+        execution=execution,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        account=defaults.account,
+        teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature),
+        ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature),
+        student=student,
+        prompt=prompt,
+        side=families.model(student).family.image_side,
+        request=request,
+    )
+
+
+def run_of(start: dict[str, Any], execution: str) -> str | None:
+    """Name the run that an execution's input leads to, without reading anything; None if it has none."""
+    if "detail" in start:
+        key = start["detail"]["object"]["key"]
+        return layout.run_name(_folder(key), _identity(start["detail"]["object"]))
+    collection = start.get("collection")
+    return layout.run_name(collection, execution) if isinstance(collection, str) else None
+
+
+def claim(run: Run, data: Objects) -> str | None:
+    """Claim the run for its execution; return the other execution that has it already, or None."""
+    key = layout.request(run.run)
+    if data.claim(key, run.model_dump_json(indent=1).encode()):
+        return None
+    owner = Run.model_validate_json(data.read(key)).execution
+    return None if owner == run.execution else owner
+
+
+def _from_event(detail: dict[str, Any], photos: Objects) -> tuple[str, str, dict[str, Any], str]:
+    key = detail["object"]["key"]
+    source = f"s3://{photos.bucket}/{key}"
+    try:
+        fields = json.loads(photos.read(key) or b"{}")
+    except ValueError as error:
+        raise BadRequest(f"{source} is not JSON: {error}; an empty object {{}} is enough") from None
+    if not isinstance(fields, dict):
+        raise BadRequest(f"{source} must hold a JSON object; {{}} is enough")
+    return _folder(key), _identity(detail["object"]), fields, source
+
+
+def _folder(key: str) -> str:
+    return key.removesuffix(layout.REQUEST_FILE)
+
+
+def _identity(event_object: dict[str, Any]) -> str:
+    return event_object.get("version-id") or event_object["etag"]
+
+
+def _collection(value: Any) -> str:
+    if not isinstance(value, str) or not value.endswith("/") or value.startswith("/"):
+        raise BadRequest(
+            f"the execution's input: field 'collection' must be a prefix in the Photos bucket that ends "
+            f'with "/", such as "holiday/" (got {value!r})'
+        )
+    return value
+
+
+def _allowed(asked: str | None, allowed: list[str], role: str) -> str:
+    chosen = asked or allowed[0]
+    if chosen not in allowed:
+        raise BadRequest(
+            f"{role} {chosen!r} is not allowed in this stage; allowed: {', '.join(allowed)}. "
+            f"To allow it, add it to '{role}s' of the stage in cdk.json and deploy again"
+        )
+    families.model(chosen)
+    return chosen
+
+
+def _check_student(student: str, request: Request, region: str) -> None:
+    model = families.model(student)
+    if model.training_id is None:
+        raise BadRequest(f"student {student!r} cannot be tuned with images on Bedrock")
+    if region not in model.family.training_regions:
+        raise BadRequest(
+            f"student {student!r} is tuned in {', '.join(model.family.training_regions)} only, "
+            f"not in {region}; deploy there"
+        )
+    hyperparameters(model.family, request)
+    for size in request.train_sizes or []:
+        if not model.family.minimum_records <= size <= model.family.maximum_records:
+            raise BadRequest(
+                f"train_sizes: {size} is outside {model.family.minimum_records} to "
+                f"{model.family.maximum_records}, the records that {student!r} takes"
+            )
+
+
+def hyperparameters(family: families.Family, request: Request) -> dict[str, str]:
+    """Return the job's hyperparameters as Bedrock wants them, strings; raises ``BadRequest``."""
+    for name in request.hyperparameters:
+        if name not in family.hyperparameters:
+            raise BadRequest(
+                f"hyperparameters: unknown {name!r}; known: {', '.join(family.hyperparameters)}"
+            )
+    values: dict[str, str] = {}
+    for name, allowed in family.hyperparameters.items():
+        value = request.hyperparameters.get(name, allowed.default)
+        whole = not allowed.integer or value == int(value)
+        if not allowed.minimum <= value <= allowed.maximum or not whole:
+            kind = "a whole number" if allowed.integer else "a number"
+            raise BadRequest(
+                f"hyperparameters: {name} must be {kind} from {allowed.minimum:g} to "
+                f"{allowed.maximum:g} (got {value:g})"
+            )
+        values[name] = str(int(value)) if allowed.integer else f"{value:.10f}".rstrip("0")
+    return values
+
+
+def _prompt(prompt: str | Prompt) -> Prompt:
+    if isinstance(prompt, str):
+        file = PROMPTS / f"{prompt}.toml"
+        known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
+        if prompt not in known:
+            raise BadRequest(
+                f"prompt: no shipped prompt {prompt!r}; shipped: {', '.join(known)}; "
+                'or give your own as {"system": "...", "user": "..."}'
+            )
+        texts = tomllib.loads(file.read_text(encoding="utf-8"))
+        prompt = Prompt(system=texts["system"].strip(), user=texts["user"].strip())
+    for part in ("system", "user"):
+        if found := reserved_words(getattr(prompt, part)):
+            raise BadRequest(
+                f"prompt.{part}: contains {', '.join(found)}, which Bedrock reserves and refuses in "
+                "training data; say it in other words"
+            )
+    return prompt
+
+
+def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float) -> Labeler:
+    settings = {"maxTokens": max_tokens, "temperature": temperature}
+    return Labeler(
+        id=layout.labeler_id(model, prompt.system, prompt.user, settings),
+        model=model,
+        max_tokens=max_tokens,
+        temperature=temperature,
+    )

@@ -1,0 +1,206 @@
+"""Everything that differs by model, in two tables: families of rules and the models that follow them.
+
+Nothing else in the project names a model. Rules and limits are from the Amazon Nova user guide and the
+Amazon Bedrock user guide as read in November 2026; prices are US dollars in us-east-1 with their
+source beside them. Rows marked ``confirmed=False`` were not found in an official copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lambdas.shared.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Range:
+    """Allowed values of one hyperparameter, and the one used when the request is silent."""
+
+    minimum: float
+    maximum: float
+    default: float
+    integer: bool
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that share dataset rules, image rules and hyperparameters."""
+
+    name: str
+    image_side: int
+    """Longest side, in pixels, above which an image only costs more tokens."""
+    image_tokens: Callable[[int, int], int]
+    """Width and height in pixels to input tokens."""
+    image_formats: tuple[str, ...]
+    training_regions: tuple[str, ...]
+    minimum_records: int
+    maximum_records: int
+    validation_file: bool
+    hyperparameters: Mapping[str, Range]
+    maximum_images: int = 10
+    maximum_image_bytes: int = 10 * 1024 * 1024
+    minimum_image_side: int = 25
+    maximum_image_side: int = 8000
+    record_tokens: int = 32_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars, and where the figure comes from."""
+
+    input_per_million: float
+    output_per_million: float
+    training_per_million: float | None
+    storage_per_month: float | None
+    source: str
+    date: str
+    confirmed: bool = True
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: how to call it, how to tune it, what it costs."""
+
+    id: str
+    """Id for inference."""
+    family: Family
+    price: Price
+    training_id: str | None = None
+    """Id for customization; None where Bedrock does not tune the model with images."""
+    label: str = ""
+    """Name for people."""
+
+
+def nova_1_image_tokens(width: int, height: int) -> int:
+    """Tokens after Nova v1's rescale: the long side is brought up to about 900 px when smaller.
+
+    The guide gives five sizes only; area / 625 fits them within 20 %.
+    """
+    scale = max(1.0, 900 / max(width, height))
+    return round(width * height * scale * scale / 625)
+
+
+def nova_2_image_tokens(width: int, height: int) -> int:
+    """Nova 2 bills 230 tokens for an image of any size."""
+    return 230
+
+
+def claude_image_tokens(width: int, height: int) -> int:
+    """Claude: area / 750, after images are reduced to a long side of 1,568 px."""
+    scale = min(1.0, 1568 / max(width, height))
+    return round(width * height * scale * scale / 750)
+
+
+NOVA_1 = Family(
+    name="nova-v1",
+    image_side=900,
+    image_tokens=nova_1_image_tokens,
+    image_formats=("jpeg", "png", "gif", "webp"),
+    training_regions=("us-east-1",),
+    minimum_records=8,
+    maximum_records=20_000,
+    validation_file=True,
+    hyperparameters=MappingProxyType(
+        {
+            "epochCount": Range(1, 5, 2, integer=True),
+            "learningRate": Range(1e-6, 1e-4, 1e-5, integer=False),
+            "learningRateWarmupSteps": Range(0, 100, 10, integer=True),
+        }
+    ),
+)
+NOVA_2 = Family(
+    name="nova-2",
+    image_side=1280,
+    image_tokens=nova_2_image_tokens,
+    image_formats=("jpeg", "png", "gif"),
+    training_regions=("us-east-1",),
+    minimum_records=200,
+    maximum_records=20_000,
+    validation_file=False,
+    hyperparameters=NOVA_1.hyperparameters,
+)
+CLAUDE = Family(
+    name="claude",
+    image_side=1568,
+    image_tokens=claude_image_tokens,
+    image_formats=("jpeg", "png", "gif", "webp"),
+    training_regions=(),
+    minimum_records=0,
+    maximum_records=0,
+    validation_file=False,
+    hyperparameters=MappingProxyType({}),
+)
+FAMILIES = {family.name: family for family in (NOVA_1, NOVA_2, CLAUDE)}
+
+_PRICE_LIST = "AWS Price List, us-east-1"
+_PRO_PRICE = Price(0.80, 3.20, None, 1.95, _PRICE_LIST, "2026-08-21")
+# The training price of Nova Lite v1 is the commonly published one, consistent with published bills.
+_LITE_PRICE = Price(0.06, 0.24, 2.00, 1.95, _PRICE_LIST, "2026-08-21", confirmed=False)
+_LITE_2_PRICE = Price(0.33, 2.75, 3.78, 1.95, _PRICE_LIST, "2026-08-02")
+
+MODELS = {
+    model.id: model
+    for model in (
+        Model("amazon.nova-pro-v1:0", NOVA_1, _PRO_PRICE, label="Nova Pro"),
+        Model(
+            "amazon.nova-lite-v1:0",
+            NOVA_1,
+            _LITE_PRICE,
+            training_id="amazon.nova-lite-v1:0:300k",
+            label="Nova Lite",
+        ),
+        Model(
+            "us.amazon.nova-2-lite-v1:0",
+            NOVA_2,
+            _LITE_2_PRICE,
+            training_id="amazon.nova-2-lite-v1:0:256k",
+            label="Nova 2 Lite",
+        ),
+        # The one-machine run: small real models that follow Nova v1's rules and borrow its prices, so
+        # that estimate, budget and ledger have something to count. No money is spent on them.
+        Model(
+            "local.teacher-efficientnet-v1:0",
+            NOVA_1,
+            _PRO_PRICE,
+            label="local teacher (EfficientNet-Lite3 + SSD, not Nova)",
+        ),
+        Model(
+            "local.student-efficientnet-v1:0",
+            NOVA_1,
+            _LITE_PRICE,
+            training_id="local.student-efficientnet-v1:0:300k",
+            label="local student (EfficientNet-Lite0, not Nova)",
+        ),
+        Model(
+            "local.teacher-pixels-v1:0",
+            NOVA_1,
+            _PRO_PRICE,
+            label="local teacher (pixels only, not Nova)",
+        ),
+        Model(
+            "local.student-pixels-v1:0",
+            NOVA_1,
+            _LITE_PRICE,
+            training_id="local.student-pixels-v1:0:300k",
+            label="local student (pixels only, not Nova)",
+        ),
+    )
+}
+
+
+def model(id: str) -> Model:
+    """Return the model with this inference id; raises ``BadRequest`` for one not in the table."""
+    try:
+        return MODELS[id]
+    except KeyError:
+        raise BadRequest(f"unknown model {id!r}; known: {', '.join(sorted(MODELS))}") from None
+
+
+def tunable(training_id: str) -> Model:
+    """Return the model that Bedrock customizes under ``training_id``; raises ``BadRequest``."""
+    for candidate in MODELS.values():
+        if candidate.training_id == training_id:
+            return candidate
+    raise BadRequest(f"{training_id!r} is not the customization id of a known student")

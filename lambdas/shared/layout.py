@@ -1,0 +1,117 @@
+"""Where things lie in the Data bucket, and how runs, jobs and models are named.
+
+Keys hold only ``[A-Za-z0-9/_.-]``, the characters that Bedrock accepts in an S3 location.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+REQUEST_FILE = "distill.json"
+
+
+def run_name(collection: str, identity: str) -> str:
+    """Name a run: the same collection and identity (object version, or execution ARN) give the same.
+
+    At most 41 characters of ``[a-z0-9-]`` without ``--``, so that every name derived from it fits
+    Bedrock's 63.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", collection.lower()).strip("-")[:30].strip("-") or "all"
+    return f"{slug}-{_digest(f'{collection}\n{identity}', 10)}"
+
+
+def model_name(run: str, size: int, attempt: int) -> str:
+    """Name of the job, the tuned model and its deployment."""
+    return f"{run}-n{size}-a{attempt}"
+
+
+def labeler_id(model: str, system: str, user: str, settings: dict[str, Any]) -> str:
+    """Hash of all that can change an answer: model, prompt and inference settings."""
+    return _digest(json.dumps([model, system, user, settings], sort_keys=True), 16)
+
+
+def batch_id(items: list[str]) -> str:
+    """Name of a batch: the same items, in any order, give the same name, so a retry overwrites."""
+    return _digest("\n".join(sorted(items)), 16)
+
+
+def image(side: int, sha256: str) -> str:
+    """Key of an image."""
+    return f"images/{side}/{sha256}.jpg"
+
+
+def label(labeler: str, sha256: str, sample: int) -> str:
+    """Key of a label."""
+    return f"labels/{labeler}/{sha256}/{sample}.json"
+
+
+def request(run: str) -> str:
+    """Key of the claimed, resolved request of a run."""
+    return f"runs/{run}/request.json"
+
+
+def inventory(run: str) -> str:
+    """Key of the list of all photos of a run and what became of them."""
+    return f"runs/{run}/inventory.jsonl"
+
+
+def split(run: str, name: str) -> str:
+    """Key of a set of images: ``train``, ``test``, ``validation`` or ``to-label``."""
+    return f"runs/{run}/splits/{name}.jsonl"
+
+
+def dataset(run: str, name: str) -> str:
+    """Key of a dataset file: ``train-<size>`` or ``validation``."""
+    return f"runs/{run}/dataset/{name}.jsonl"
+
+
+def training(run: str, size: int) -> str:
+    """Prefix under which Bedrock writes a job's metrics."""
+    return f"runs/{run}/training/n{size}/"
+
+
+def predictions(run: str, answerer: str) -> str:
+    """Key of the collected answers on the test images: ``base``, ``n<size>`` or ``ceiling``."""
+    return f"runs/{run}/predictions/{answerer}.jsonl"
+
+
+def report(run: str, name: str) -> str:
+    """Key of a file of the report."""
+    return f"runs/{run}/report/{name}"
+
+
+def ledger(run: str) -> str:
+    """Key of the summed ledger."""
+    return f"runs/{run}/ledger.json"
+
+
+def failure(run: str) -> str:
+    """Key of the record of what ended a run early."""
+    return f"runs/{run}/failure.json"
+
+
+def parts(run: str, step: str) -> str:
+    """Prefix of a step's parts."""
+    return f"work/{run}/{step}/"
+
+
+def part(run: str, step: str, batch: str) -> str:
+    """Key of a step's result for one batch."""
+    return f"{parts(run, step)}{batch}.jsonl"
+
+
+def prediction(run: str, answerer: str, sha256: str) -> str:
+    """Key of one student's answer about one test image; found by a batch that is tried again."""
+    return f"work/{run}/answers/{answerer}/{sha256}.json"
+
+
+def ledger_parts(run: str) -> str:
+    """Prefix of the ledger parts of a run."""
+    return f"work/{run}/ledger/"
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

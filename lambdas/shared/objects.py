@@ -1,0 +1,94 @@
+"""Read and write bytes, JSON and JSON Lines in one S3 bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.shared.errors import DistillationError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class ObjectMissing(DistillationError):
+    """An object that an earlier step writes is not there."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """One bucket."""
+
+    client: S3Client
+    bucket: str
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes; raises ``ObjectMissing``."""
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            raise ObjectMissing(f"s3://{self.bucket}/{key} does not exist") from None
+
+    def find(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None when there is no such object."""
+        try:
+            return self.read(key)
+        except ObjectMissing:
+            return None
+
+    def read_json(self, key: str) -> Any:
+        """Return an object parsed as JSON; raises ``ObjectMissing``."""
+        return json.loads(self.read(key))
+
+    def read_lines(self, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the records of a JSON Lines object; raises ``ObjectMissing``."""
+        for line in self.read(key).splitlines():
+            yield json.loads(line)
+
+    def read_parts(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield the records of all JSON Lines objects under a prefix, in the order of their keys."""
+        for key in self.keys(prefix):
+            yield from self.read_lines(key)
+
+    def write(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        """Write an object, replacing what was there."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    def write_json(self, key: str, value: Any) -> None:
+        """Write a value as JSON."""
+        self.write(key, json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+    def write_lines(self, key: str, records: Iterable[Any]) -> None:
+        """Write records as JSON Lines, without a blank line at the end of the file."""
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        self.write(key, text.encode(), "application/jsonl")
+
+    def claim(self, key: str, body: bytes, content_type: str = "application/json") -> bool:
+        """Write an object unless it exists already; return whether it was written."""
+        try:
+            self.client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+            )
+        except ClientError as error:
+            # 409: another writer is at it this moment; either way the object is, or will be, there.
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                return False
+            raise
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under a prefix, in order."""
+        for item in self.listing(prefix):
+            yield item["Key"]
+
+    def listing(self, prefix: str) -> Iterator[Any]:
+        """Yield what ListObjectsV2 tells of each object under a prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        for page in pages:
+            yield from page.get("Contents", [])

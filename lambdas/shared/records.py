@@ -1,0 +1,165 @@
+"""The records that cross a step boundary; docs/data-formats.md shows each with an example."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lambdas.shared.errors import BadRequest
+
+Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
+Keep = Literal["best", "none", "all"]
+
+
+class Record(BaseModel):
+    """Base of what travels: immutable, and nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Prompt(Record):
+    """What is said to the teacher and, word for word, to the student."""
+
+    system: str = Field(min_length=1, max_length=10_000)
+    user: str = Field(min_length=1, max_length=10_000)
+
+
+class Request(Record):
+    """What a user may ask for: the fields of ``distill.json``, all optional."""
+
+    teacher: str | None = None
+    student: str | None = None
+    prompt: str | Prompt = "keywords"
+    max_tokens: int = Field(default=400, ge=16, le=5000)
+    temperature: float = Field(default=0.0, ge=0, le=1)
+    ceiling_temperature: float = Field(default=0.5, gt=0, le=1)
+    train_sizes: list[int] | None = Field(default=None, min_length=1, max_length=10)
+    test_share: float = Field(default=0.25, ge=0.05, le=0.5)
+    min_images: int = Field(default=20, ge=16)
+    hyperparameters: dict[str, float] = {}
+    tolerance: float = Field(default=0.05, ge=0, le=1)
+    max_usd: float = Field(default=25.0, ge=0)
+    until: Until | None = None
+    keep: Keep = "best"
+    gate_margin: float = Field(default=0.0, ge=0, le=1)
+
+
+class Labeler(Record):
+    """A model, a prompt and inference settings; ``id`` is the hash of all of them."""
+
+    id: str
+    model: str
+    max_tokens: int
+    temperature: float
+
+
+class Run(Record):
+    """One distillation: the request with every choice made. Kept as ``runs/<run>/request.json``."""
+
+    run: str
+    collection: str
+    execution: str
+    created: str
+    account: str
+    teacher: Labeler
+    ceiling: Labeler
+    student: str
+    prompt: Prompt
+    side: int
+    request: Request
+
+
+class InventoryLine(Record):
+    """One photo and what became of it."""
+
+    photo: str
+    status: Literal["ok", "refused", "ignored", "duplicate"]
+    image: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    reason: str | None = None
+    set: Literal["train", "test", "validation"] | None = None
+
+
+class SplitLine(Record):
+    """One image of a set; ``photo`` is the first original that gave it."""
+
+    image: str
+    photo: str
+    width: int
+    height: int
+
+
+class Usage(Record):
+    """Tokens that a model billed for one answer."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Answer(Record):
+    """What a model said about an image. Kept as a label, or as a prediction."""
+
+    model: str
+    image: str
+    text: str
+    stop_reason: str
+    usage: Usage
+    latency_ms: int
+
+
+class AnswerLine(Record):
+    """One line of a part of LabelImages or PredictTestImages."""
+
+    image: str
+    answerer: str
+    status: Literal["ok", "refused"]
+    text: str | None = None
+    reason: str | None = None
+    reused: bool = False
+    usage: Usage | None = None
+    latency_ms: int | None = None
+
+
+class TrainedModel(Record):
+    """How the training of one size ended; made by the states of TrainModels."""
+
+    size: int
+    status: Literal["Active", "Failed"]
+    model: str | None = None
+    deployment: str | None = None
+    reason: str | None = None
+
+
+class LedgerPart(Record):
+    """What one batch paid for."""
+
+    step: str
+    model: str
+    calls: int
+    reused: int
+    input_tokens: int
+    output_tokens: int
+    training_tokens: int = 0
+    usd: float
+
+
+AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
+
+
+def parse(kind: type[AnyRecord], value: Any, source: str) -> AnyRecord:
+    """Check an outside input against a record; raises ``BadRequest`` naming each wrong field."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        problems = "; ".join(_problem(detail, kind) for detail in error.errors())
+        raise BadRequest(f"{source}: {problems}") from None
+
+
+def _problem(detail: Any, kind: type[BaseModel]) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "value"
+    if detail["type"] == "extra_forbidden":
+        return f"unknown field {field!r}; known: {', '.join(sorted(kind.model_fields))}"
+    return f"field {field!r}: {detail['msg']} (got {detail['input']!r})"
