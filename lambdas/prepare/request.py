@@ -135,34 +135,13 @@ def _check_student(student: str, request: Request, region: str) -> None:
             f"student {student!r} is tuned in {', '.join(model.family.training_regions)} only, "
             f"not in {region}; deploy there"
         )
-    hyperparameters(model.family, request)
+    model.family.resolve_hyperparameters(request.hyperparameters)
     for size in request.train_sizes or []:
         if not model.family.minimum_records <= size <= model.family.maximum_records:
             raise BadRequest(
                 f"train_sizes: {size} is outside {model.family.minimum_records} to "
                 f"{model.family.maximum_records}, the records that {student!r} takes"
             )
-
-
-def hyperparameters(family: families.Family, request: Request) -> dict[str, str]:
-    """Return the job's hyperparameters as Bedrock wants them, strings; raises ``BadRequest``."""
-    for name in request.hyperparameters:
-        if name not in family.hyperparameters:
-            raise BadRequest(
-                f"hyperparameters: unknown {name!r}; known: {', '.join(family.hyperparameters)}"
-            )
-    values: dict[str, str] = {}
-    for name, allowed in family.hyperparameters.items():
-        value = request.hyperparameters.get(name, allowed.default)
-        whole = not allowed.integer or value == int(value)
-        if not allowed.minimum <= value <= allowed.maximum or not whole:
-            kind = "a whole number" if allowed.integer else "a number"
-            raise BadRequest(
-                f"hyperparameters: {name} must be {kind} from {allowed.minimum:g} to "
-                f"{allowed.maximum:g} (got {value:g})"
-            )
-        values[name] = str(int(value)) if allowed.integer else f"{value:.10f}".rstrip("0")
-    return values
 
 
 def _prompt(prompt: str | Prompt) -> Prompt:

@@ -23,6 +23,16 @@ class Range:
     default: float
     integer: bool
 
+    def text(self, name: str, value: float) -> str:
+        """Return a value as Bedrock wants it; raises ``BadRequest`` when it is not allowed."""
+        if not self.minimum <= value <= self.maximum or (self.integer and value != int(value)):
+            kind = "a whole number" if self.integer else "a number"
+            raise BadRequest(
+                f"hyperparameters: {name} must be {kind} from {self.minimum:g} to {self.maximum:g} "
+                f"(got {value:g})"
+            )
+        return str(int(value)) if self.integer else f"{value:.10f}".rstrip("0")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -44,6 +54,18 @@ class Family:
     minimum_image_side: int = 25
     maximum_image_side: int = 8000
     record_tokens: int = 32_000
+
+    def resolve_hyperparameters(self, asked: Mapping[str, float]) -> dict[str, str]:
+        """Return a job's hyperparameters as Bedrock wants them, as text; raises ``BadRequest``."""
+        for name in asked:
+            if name not in self.hyperparameters:
+                raise BadRequest(
+                    f"hyperparameters: unknown {name!r}; known: {', '.join(self.hyperparameters)}"
+                )
+        return {
+            name: allowed.text(name, asked.get(name, allowed.default))
+            for name, allowed in self.hyperparameters.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+"""List a collection and compare it with the listing before: uploads rarely end with distill.json."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from lambdas.shared.errors import EmptyCollection
+from lambdas.shared.objects import Objects
+from lambdas.shared.photos import is_sidecar
+
+
+def take(photos: Objects, collection: str, previous: str) -> dict[str, Any]:
+    """Return the number of photos, a digest of the listing, and whether it equals the previous one.
+
+    Raises ``EmptyCollection`` when two listings agree that there is nothing.
+    """
+    digest, count = hashlib.sha256(), 0
+    for item in photos.listing(collection):
+        if not is_sidecar(item["Key"]):
+            digest.update(f"{item['Key']}\0{item['ETag']}\n".encode())
+            count += 1
+    settled = digest.hexdigest() == previous
+    if settled and count == 0:
+        raise EmptyCollection(
+            f"s3://{photos.bucket}/{collection} holds no photo; upload some and put distill.json again"
+        )
+    return {"photos": count, "digest": digest.hexdigest(), "settled": settled}
