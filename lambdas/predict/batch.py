@@ -1,0 +1,64 @@
+"""Ask all answerers about the test images of one batch."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lambdas.shared import layout
+from lambdas.shared.objects import Objects
+from lambdas.shared.questions import Answerer, ask_all
+from lambdas.shared.records import AnswerLine, Run, TrainedModel
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+
+def predict_batch(
+    run: Run,
+    models: list[TrainedModel],
+    images: list[str],
+    data: Objects,
+    client: BedrockRuntimeClient,
+) -> list[AnswerLine]:
+    """Ask about each image and write the batch's part; sizes that failed to train are left out."""
+    lines = [
+        line
+        for answerer in answerers(run, models)
+        for line in ask_all(run, "PredictTestImages", answerer, images, data, client)
+    ]
+    data.write_lines(
+        layout.part(run.run, "predict", layout.batch_id(images)),
+        [line.model_dump(exclude_none=True) for line in lines],
+    )
+    return lines
+
+
+def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
+    """Return base, the tuned models, and the teacher at the ceiling's temperature."""
+    # Students are asked exactly as the teacher was, the temperature included.
+    student = partial(_student, run)
+    tuned = [
+        student(f"n{model.size}", model.deployment)
+        for model in models
+        if model.status == "Active" and model.deployment
+    ]
+    ceiling = Answerer(
+        name="ceiling",
+        model=run.ceiling.model,
+        billed_as=run.ceiling.model,
+        labeler=run.ceiling,
+        # Sample 1: at equal temperatures the ceiling must not find the label itself.
+        key=lambda image: layout.label(run.ceiling.id, image, 1),
+    )
+    return [student("base", run.student), *tuned, ceiling]
+
+
+def _student(run: Run, name: str, model: str) -> Answerer:
+    return Answerer(
+        name=name,
+        model=model,
+        billed_as=run.student,
+        labeler=run.teacher,
+        key=lambda image: layout.prediction(run.run, name, image),
+    )
