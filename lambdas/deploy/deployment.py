@@ -1,0 +1,41 @@
+"""One on-demand deployment per tuned model, found again by its name; idle it costs nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.errors import DeploymentFailed
+from lambdas.shared.records import Run
+from lambdas.shared.tags import tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock import BedrockClient
+
+
+def create_or_describe(run: Run, name: str, model: str, bedrock: BedrockClient) -> dict[str, Any]:
+    """Return ``{status, deployment}``, creating the deployment on the first call.
+
+    Raises ``DeploymentFailed``, or ``QuotaReached`` while two others are in progress.
+    """
+    try:
+        found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=name)
+    except bedrock.exceptions.ResourceNotFoundException:
+        return {"status": "Creating", "deployment": _create(run, name, model, bedrock)}
+    except ClientError as error:
+        raise translated(error, f"deployment {name}") from error
+    if found["status"] == "Failed":
+        reason = found.get("failureMessage") or "no reason given"
+        raise DeploymentFailed(f"deployment {name}: {reason}")
+    return {"status": found["status"], "deployment": found["customModelDeploymentArn"]}
+
+
+def _create(run: Run, name: str, model: str, bedrock: BedrockClient) -> str:
+    try:
+        return bedrock.create_custom_model_deployment(
+            modelDeploymentName=name, modelArn=model, clientRequestToken=name, tags=tags(run.run)
+        )["customModelDeploymentArn"]
+    except ClientError as error:
+        raise translated(error, f"deployment {name}") from error
