@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.estimate.cost import training_usd
+from lambdas.estimate.cost import dataset_tokens, images_of, training_usd
 from lambdas.shared import families, layout, ledger
 from lambdas.shared.bedrock_errors import translated
 from lambdas.shared.errors import JobFailed
@@ -91,9 +91,7 @@ def _create(
 
 def _record(run: Run, size: int, name: str, data: Objects) -> None:
     """Put the job on the ledger once, under its own name."""
-    records = list(data.read_lines(layout.dataset(run.run, f"train-{size}")))
-    side = run.side
-    tokens = sum(_record_tokens(record, side, run) for record in records)
+    tokens = dataset_tokens(run, images_of(data, run, "train")[:size])
     usd = training_usd(run, tokens)
     part = LedgerPart(
         step="TrainModels",
@@ -107,8 +105,3 @@ def _record(run: Run, size: int, name: str, data: Objects) -> None:
     )
     key = f"{layout.ledger_parts(run.run)}TrainModels.{name}.{round(usd * 1_000_000)}.json"
     data.claim(key, json.dumps(part.model_dump()).encode())
-
-
-def _record_tokens(record: dict[str, Any], side: int, run: Run) -> int:
-    text = len(json.dumps(record["messages"])) + len(json.dumps(record["system"]))
-    return text // 4 + families.model(run.student).family.image_tokens(side, side)

@@ -24,9 +24,9 @@ def estimate(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
 
     Labels and ceiling answers that are kept from earlier runs cost nothing and are counted out.
     """
-    to_label = _images(data, run, "to-label")
-    test = _images(data, run, "test")
-    train = _images(data, run, "train")[: max(sizes)]
+    to_label = images_of(data, run, "to-label")
+    test = images_of(data, run, "test")
+    train = images_of(data, run, "train")[: max(sizes)]
     unlabelled = [line for line in to_label if not _kept(data, run.teacher.id, line.image, 0)]
     unsampled = [line for line in test if not _kept(data, run.ceiling.id, line.image, 1)]
     usd = {
@@ -51,7 +51,8 @@ def estimate(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     return result
 
 
-def _images(data: Objects, run: Run, name: str) -> list[SplitLine]:
+def images_of(data: Objects, run: Run, name: str) -> list[SplitLine]:
+    """Return a set of images of a run: ``train``, ``test``, ``validation`` or ``to-label``."""
     return [SplitLine.model_validate(line) for line in data.read_lines(layout.split(run.run, name))]
 
 
@@ -72,7 +73,12 @@ def _asking(run: Run, model: str, lines: list[SplitLine]) -> float:
 
 
 def _training(run: Run, lines: list[SplitLine]) -> float:
-    return training_usd(run, sum(_question_tokens(run, line) + ANSWER_TOKENS for line in lines))
+    return training_usd(run, dataset_tokens(run, lines))
+
+
+def dataset_tokens(run: Run, lines: list[SplitLine]) -> int:
+    """Tokens of the records of these images: question, image and answer."""
+    return sum(_question_tokens(run, line) + ANSWER_TOKENS for line in lines)
 
 
 def training_usd(run: Run, tokens: int) -> float:

@@ -14,7 +14,7 @@ from lambdas.shared import families, layout
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Labeler, Prompt, Record, Request, Run, parse
-from lambdas.validate_dataset.checks import reserved_words
+from lambdas.shared.reserved_words import reserved_words
 
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
 

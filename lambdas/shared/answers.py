@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from lambdas.shared.errors import AccessRefused, BadRequest, DistillationError, Throttled
 from lambdas.shared.keywords import keywords
 from lambdas.shared.records import Answer, Labeler, Prompt, Usage
-from lambdas.validate_dataset.checks import reserved_words
+from lambdas.shared.reserved_words import reserved_words
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient

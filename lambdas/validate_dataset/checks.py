@@ -16,12 +16,9 @@ from typing import Any
 
 from lambdas.shared.errors import DatasetRejected
 from lambdas.shared.families import Family
+from lambdas.shared.reserved_words import reserved_words
 
 SCHEMA_VERSION = "bedrock-conversation-2024"
-RESERVED_WORDS = (
-    *("User:", "USER:", "Bot:", "BOT:", "Assistant:", "ASSISTANT:", "System:", "SYSTEM:"),
-    *("Thought:", "THOUGHT:", "<image>", "<video>", "<unk>", "[EOS]"),
-)
 MAXIMUM_REPORTED = 5
 _CHARACTERS_PER_TOKEN = 4
 _RECORD_FIELDS = {"schemaVersion", "system", "messages"}
@@ -41,11 +38,6 @@ class Problem:
     def __str__(self) -> str:
         place = f"line {self.line}" if self.line else "dataset"
         return f"{place}, {self.field}: {self.message}"
-
-
-def reserved_words(text: str) -> list[str]:
-    """Return the words in a text that Bedrock reserves and refuses in training data."""
-    return [word for word in RESERVED_WORDS if word in text]
 
 
 def reject_invalid(

@@ -1,0 +1,38 @@
+"""The words of the notification: the report's verdict, or what failed and how to go on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lambdas.shared import layout
+from lambdas.shared.objects import Objects
+
+SUBJECT_LIMIT = 100
+"""SNS takes no longer subject."""
+
+
+def about_run(run: str, data: Objects) -> tuple[str, str]:
+    """Return subject and text for a run that completed."""
+    report = data.read_json(layout.report(run, "report.json"))
+    where = f"s3://{data.bucket}/{layout.report(run, 'report.html')}"
+    text = (
+        f"{report['verdict']}\n\nReport: {where}\n"
+        f"Set aside: {report['set_aside']}\nSpent: ${report['usd']:.4f}\n"
+    )
+    return _subject(f"Vision Distillation {run}: {report['status']}"), text
+
+
+def about_failure(run: str | None, detail: dict[str, Any], data: Objects) -> tuple[str, str]:
+    """Return subject and text for an execution that failed, timed out or was aborted."""
+    body = data.find(layout.failure(run)) if run else None
+    cause = json.loads(body)["cause"] if body else detail.get("cause") or "no cause was given"
+    text = (
+        f"{cause}\n\nExecution: {detail['executionArn']}\n"
+        "What was labelled is kept: a new run asks for none of it again.\n"
+    )
+    return _subject(f"Vision Distillation {run or 'execution'}: {detail['status']}"), text
+
+
+def _subject(text: str) -> str:
+    return text[:SUBJECT_LIMIT]

@@ -1,0 +1,23 @@
+"""RecordFailure: say which state failed and why, where the report would have been."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.record_failure.failure import describe
+from lambdas.shared import layout
+from lambdas.shared.environment import data
+from lambdas.shared.telemetry import logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``{state, execution}``, the machine's whole state; return ``{error, cause}``."""
+    failure = describe(event["state"], event["execution"], boto3.client("stepfunctions"))
+    if run := event["state"].get("run"):
+        data().write_json(layout.failure(run), failure)
+    logger.error("run failed", **failure)
+    return {"error": failure["error"], "cause": failure["cause"]}
