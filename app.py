@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Build the stacks of one stage: what is kept, and what is rebuilt from code at will."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import aws_cdk as cdk
+
+from infra.config import StageConfig
+from infra.pipeline_stack import PipelineStack
+from infra.storage_stack import StorageStack
+
+
+class Stacks(NamedTuple):
+    """One stage's stacks."""
+
+    storage: StorageStack
+    pipeline: PipelineStack
+
+
+def build(app: cdk.App) -> Stacks:
+    """Add the stacks of the chosen stage to ``app``."""
+    config = StageConfig.from_context(app.node)
+    env = cdk.Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=config.region)
+    storage = StorageStack(app, f"Distill-{config.stage}-Storage", env=env)
+    pipeline = PipelineStack(
+        app,
+        f"Distill-{config.stage}-Pipeline",
+        config=config,
+        data=storage.data,
+        photos=storage.photos,
+        env=env,
+    )
+    cdk.Tags.of(app).add("vision-distillation:stage", config.stage)
+    return Stacks(storage, pipeline)
+
+
+if __name__ == "__main__":
+    application = cdk.App()
+    build(application)
+    application.synth()

@@ -1,0 +1,44 @@
+"""What differs between one deployment of the pipeline and another: the ``stages`` of cdk.json."""
+
+from __future__ import annotations
+
+from constructs import Node
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Self
+
+from lambdas.shared import families
+
+
+class StageConfig(BaseModel):
+    """One stage. The first teacher and student are the defaults of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str = Field(pattern=r"^[a-z][a-z0-9]{1,9}$")
+    region: str
+    teachers: list[str] = Field(min_length=1)
+    students: list[str] = Field(min_length=1)
+    concurrency: dict[str, int]
+    notify: str | None = None
+
+    @classmethod
+    def from_context(cls, node: Node) -> Self:
+        """Read the stage chosen with ``cdk deploy -c stage=NAME``; ``-c notify=EMAIL`` subscribes."""
+        stages, stage = node.get_context("stages"), node.get_context("stage")
+        if stage not in stages:
+            raise ValueError(f"stage {stage!r} is not in cdk.json; known: {', '.join(stages)}")
+        return cls(stage=stage, notify=node.try_get_context("notify"), **stages[stage])
+
+    @model_validator(mode="after")
+    def _students_are_tuned_here(self) -> Self:
+        for teacher in self.teachers:
+            families.model(teacher)
+        for student in self.students:
+            model = families.model(student)
+            if model.training_id is None or self.region not in model.family.training_regions:
+                where = ", ".join(model.family.training_regions) or "no Region"
+                raise ValueError(
+                    f"stage {self.stage!r}: Bedrock tunes {student!r} in {where}, not in "
+                    f"{self.region!r}; change 'region' or 'students' in cdk.json"
+                )
+        return self

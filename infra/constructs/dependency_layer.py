@@ -1,0 +1,59 @@
+"""Third-party packages, installed for Lambda's platform without Docker."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+RUNTIME = lambda_.Runtime.PYTHON_3_14
+ARCHITECTURE = lambda_.Architecture.ARM_64
+# Wheels come as manylinux 2.28 or older; pip wants every platform named.
+_PLATFORM = [
+    *("--platform", "manylinux_2_28_aarch64", "--platform", "manylinux_2_27_aarch64"),
+    *("--platform", "manylinux_2_17_aarch64", "--platform", "manylinux2014_aarch64"),
+    *("--implementation", "cp", "--python-version", "3.14", "--only-binary=:all:"),
+]
+
+
+@jsii.implements(cdk.ILocalBundling)
+class WheelBundling:
+    """Unpack the locked wheels into the layer's ``python/`` folder."""
+
+    def __init__(self, lockfile: Path) -> None:
+        self._lockfile = lockfile
+
+    def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
+        """Install into ``output_dir``; CDK falls back to Docker only if this returned False."""
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+        command += [*_PLATFORM, "--requirement", str(self._lockfile)]
+        subprocess.run([*command, "--target", f"{output_dir}/python"], check=True)
+        return True
+
+
+class DependencyLayer(lambda_.LayerVersion):
+    """A layer rebuilt only when its lockfile or the target platform changes."""
+
+    def __init__(self, scope: Construct, id: str, *, lockfile: Path) -> None:
+        digest = hashlib.sha256(lockfile.read_bytes() + b"python3.14-arm64").hexdigest()
+        super().__init__(
+            scope,
+            id,
+            code=lambda_.Code.from_asset(
+                str(lockfile.parent),
+                asset_hash=digest,
+                asset_hash_type=cdk.AssetHashType.CUSTOM,
+                bundling=cdk.BundlingOptions(
+                    image=cdk.DockerImage.from_registry("never-pulled"),
+                    local=WheelBundling(lockfile),
+                ),
+            ),
+            compatible_architectures=[ARCHITECTURE],
+            compatible_runtimes=[RUNTIME],
+        )

@@ -1,0 +1,77 @@
+"""One Lambda step of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs.dependency_layer import ARCHITECTURE, RUNTIME
+
+ROOT = Path(__file__).parents[2]
+_ONLY_LAMBDAS = [
+    *("*", "!/lambdas", "!/lambdas/**", "!/samples", "!/samples/prompts", "!/samples/prompts/**"),
+    *("__pycache__/", "requirements.*"),
+]
+
+
+class StepFunction(lambda_.Function):
+    """A function whose code is ``lambdas/<package>/handler.py`` and whose role can only write logs
+    until ``statements`` say more."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: Mapping[str, str],
+        layers: Sequence[lambda_.ILayerVersion],
+        memory_size: int,
+        package: str,
+        statements: Sequence[iam.PolicyStatement],
+        timeout: cdk.Duration,
+    ) -> None:
+        log_group = logs.LogGroup(
+            scope,
+            f"{id}Logs",
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+            retention=logs.RetentionDays.ONE_MONTH,
+        )
+        role = iam.Role(
+            scope,
+            f"{id}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={
+                "Step": iam.PolicyDocument(
+                    statements=[
+                        iam.PolicyStatement(
+                            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                            resources=[log_group.log_group_arn],
+                        ),
+                        *statements,
+                    ]
+                )
+            },
+        )
+        super().__init__(
+            scope,
+            id,
+            architecture=ARCHITECTURE,
+            code=lambda_.Code.from_asset(
+                str(ROOT), exclude=_ONLY_LAMBDAS, ignore_mode=cdk.IgnoreMode.GIT
+            ),
+            environment={"POWERTOOLS_SERVICE_NAME": package, **environment},
+            handler=f"lambdas.{package}.handler.handler",
+            layers=layers,
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            memory_size=memory_size,
+            role=role,
+            runtime=RUNTIME,
+            timeout=timeout,
+        )

@@ -1,0 +1,23 @@
+"""Evaluate: compare the answers with the teacher's and write the report, or a report of what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.evaluate.report import write_report
+from lambdas.shared.environment import claimed_run, data
+from lambdas.shared.records import TrainedModel
+from lambdas.shared.telemetry import logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``{run, state}``, the machine's whole state; return ``{verdict, report}``, a key."""
+    run = claimed_run(event["run"])
+    trained = event["state"].get("trained", {}).get("models", [])
+    models = [TrainedModel.model_validate(model) for model in trained]
+    result = write_report(run, models, data())
+    logger.info("report written", run=run.run, verdict=result["verdict"])
+    return result
