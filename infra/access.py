@@ -43,17 +43,13 @@ def bedrock(stack: cdk.Stack, actions: Sequence[str], *kinds: str) -> iam.Policy
     """Let act on this account's Bedrock resources of some kinds, such as ``custom-model``."""
     return iam.PolicyStatement(
         actions=[f"bedrock:{action}" for action in actions],
-        resources=[
-            stack.format_arn(service="bedrock", resource=kind, resource_name="*") for kind in kinds
-        ],
+        resources=[stack.format_arn(service="bedrock", resource=kind, resource_name="*") for kind in kinds],
     )
 
 
 def list_bedrock(*actions: str) -> iam.PolicyStatement:
     """Let list; Bedrock's List actions know no resources."""
-    return iam.PolicyStatement(
-        actions=[f"bedrock:{action}" for action in actions], resources=["*"]
-    )
+    return iam.PolicyStatement(actions=[f"bedrock:{action}" for action in actions], resources=["*"])
 
 
 def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
@@ -73,9 +69,7 @@ def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
 
 def foundation_model(stack: cdk.Stack, model: str) -> str:
     """Return the ARN of a foundation model in the stack's Region."""
-    return stack.format_arn(
-        service="bedrock", account="", resource="foundation-model", resource_name=model
-    )
+    return stack.format_arn(service="bedrock", account="", resource="foundation-model", resource_name=model)
 
 
 def _objects(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:

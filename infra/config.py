@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from constructs import Node
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing import Self
 
 from lambdas.shared import families
 

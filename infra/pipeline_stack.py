@@ -37,15 +37,11 @@ class PipelineStack(cdk.Stack):
     ) -> None:
         super().__init__(scope, id, env=env)
         self._config, self._data, self._photos = config, data, photos
-        self._layer = DependencyLayer(
-            self, "Dependencies", lockfile=ROOT / "lambdas/requirements.txt"
-        )
+        self._layer = DependencyLayer(self, "Dependencies", lockfile=ROOT / "lambdas/requirements.txt")
         self._topic = self._notifications()
         self._bedrock_role = self._role_for_bedrock()
         steps = self._steps()
-        self.workflow = Workflow(
-            self, "Distillation", data=data, photos=photos, steps=steps
-        )
+        self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps)
         self._dead_letters = self._queue()
         self._start_on_request(self.workflow)
         self._finish_on_ending(self.workflow, [steps["CleanUp"], steps["Notify"]])
@@ -125,9 +121,7 @@ class PipelineStack(cdk.Stack):
                 access.customize(self, config.students),
                 access.bedrock(self, ["GetModelCustomizationJob"], "model-customization-job"),
                 access.bedrock(self, ["TagResource"], "model-customization-job", "custom-model"),
-                iam.PolicyStatement(
-                    actions=["iam:PassRole"], resources=[self._bedrock_role.role_arn]
-                ),
+                iam.PolicyStatement(actions=["iam:PassRole"], resources=[self._bedrock_role.role_arn]),
                 environment={"BEDROCK_ROLE_ARN": self._bedrock_role.role_arn},
                 timeout=2,
             ),
@@ -135,18 +129,14 @@ class PipelineStack(cdk.Stack):
                 "Deploy",
                 access.read(data, _REQUEST),
                 access.bedrock(self, ["CreateCustomModelDeployment"], "custom-model"),
-                access.bedrock(
-                    self, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"
-                ),
+                access.bedrock(self, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"),
                 timeout=2,
             ),
             "Predict": self._step(
                 "Predict",
                 everywhere,
                 access.read(data, _REQUEST, "images/*", "labels/*", "work/*/answers/*"),
-                access.write(
-                    data, "labels/*", "work/*/answers/*", "work/*/predict/*", "work/*/ledger/*"
-                ),
+                access.write(data, "labels/*", "work/*/answers/*", "work/*/predict/*", "work/*/ledger/*"),
                 access.ask(self, [*config.teachers, *config.students]),
                 access.ask_deployments(self),
                 timeout=15,
@@ -161,9 +151,7 @@ class PipelineStack(cdk.Stack):
                     *("runs/*/predictions/*", "runs/*/report/*"),
                 ),
                 layers=[
-                    DependencyLayer(
-                        self, "Numbers", lockfile=ROOT / "lambdas/evaluate/requirements.txt"
-                    )
+                    DependencyLayer(self, "Numbers", lockfile=ROOT / "lambdas/evaluate/requirements.txt")
                 ],
                 memory=1769,
                 timeout=15,
@@ -177,14 +165,14 @@ class PipelineStack(cdk.Stack):
                     "ListModelCustomizationJobs",
                 ),
                 access.bedrock(
-                    self, ["ListTagsForResource", "StopModelCustomizationJob"],
+                    self,
+                    ["ListTagsForResource", "StopModelCustomizationJob"],
                     "model-customization-job",
                 ),
+                access.bedrock(self, ["DeleteCustomModel", "ListTagsForResource"], "custom-model"),
                 access.bedrock(
-                    self, ["DeleteCustomModel", "ListTagsForResource"], "custom-model"
-                ),
-                access.bedrock(
-                    self, ["DeleteCustomModelDeployment", "ListTagsForResource"],
+                    self,
+                    ["DeleteCustomModelDeployment", "ListTagsForResource"],
                     "custom-model-deployment",
                 ),
                 timeout=10,
@@ -252,9 +240,7 @@ class PipelineStack(cdk.Stack):
 
     def _role_for_bedrock(self) -> iam.Role:
         """The role that Bedrock assumes in a job: reads datasets and images, writes metrics."""
-        jobs = self.format_arn(
-            service="bedrock", resource="model-customization-job", resource_name="*"
-        )
+        jobs = self.format_arn(service="bedrock", resource="model-customization-job", resource_name="*")
         return iam.Role(
             self,
             "BedrockRole",
@@ -283,9 +269,7 @@ class PipelineStack(cdk.Stack):
         return topic
 
     def _queue(self) -> sqs.Queue:
-        return sqs.Queue(
-            self, "DeadLetters", enforce_ssl=True, retention_period=cdk.Duration.days(14)
-        )
+        return sqs.Queue(self, "DeadLetters", enforce_ssl=True, retention_period=cdk.Duration.days(14))
 
     def _start_on_request(self, workflow: Workflow) -> None:
         events.Rule(
@@ -300,9 +284,7 @@ class PipelineStack(cdk.Stack):
                     "object": {"key": [{"suffix": "/distill.json"}]},
                 },
             ),
-            targets=[
-                targets.SfnStateMachine(workflow.machine, dead_letter_queue=self._dead_letters)
-            ],
+            targets=[targets.SfnStateMachine(workflow.machine, dead_letter_queue=self._dead_letters)],
         )
 
     def _finish_on_ending(self, workflow: Workflow, functions: list[StepFunction]) -> None:

@@ -62,9 +62,7 @@ class StepFunction(lambda_.Function):
             scope,
             id,
             architecture=ARCHITECTURE,
-            code=lambda_.Code.from_asset(
-                str(ROOT), exclude=_ONLY_LAMBDAS, ignore_mode=cdk.IgnoreMode.GIT
-            ),
+            code=lambda_.Code.from_asset(str(ROOT), exclude=_ONLY_LAMBDAS, ignore_mode=cdk.IgnoreMode.GIT),
             environment={"POWERTOOLS_SERVICE_NAME": package, **environment},
             handler=f"lambdas.{package}.handler.handler",
             layers=layers,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lambdas.estimate.cost import dataset_tokens, images_of, training_usd
-from lambdas.shared import families, layout, ledger
+from lambdas.shared import families, layout
 from lambdas.shared.bedrock_errors import translated
 from lambdas.shared.errors import JobFailed
 from lambdas.shared.objects import Objects
@@ -76,9 +76,7 @@ def _create(
             baseModelIdentifier=student.training_id or student.id,
             customizationType="FINE_TUNING",
             hyperParameters=student.family.resolve_hyperparameters(run.request.hyperparameters),
-            trainingDataConfig={
-                "s3Uri": f"s3://{data.bucket}/{layout.dataset(run.run, f'train-{size}')}"
-            },
+            trainingDataConfig={"s3Uri": f"s3://{data.bucket}/{layout.dataset(run.run, f'train-{size}')}"},
             outputDataConfig={"s3Uri": f"s3://{data.bucket}/{layout.training(run.run, size)}"},
             jobTags=tags(run.run),
             customModelTags=tags(run.run),

@@ -86,5 +86,3 @@ def training_usd(run: Run, tokens: int) -> float:
     model = families.model(run.student)
     epochs = int(model.family.resolve_hyperparameters(run.request.hyperparameters)["epochCount"])
     return tokens * epochs * (model.price.training_per_million or 0.0) / 1_000_000
-
-

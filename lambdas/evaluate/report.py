@@ -56,25 +56,18 @@ def _sets(lines: dict[str, AnswerLine]) -> dict[str, scores.Keywords]:
     return {image: frozenset(keywords(line.text or "")) for image, line in lines.items()}
 
 
-def _evaluate(
-    run: Run, models: list[TrainedModel], answers: Answers, data: Objects
-) -> dict[str, Any]:
+def _evaluate(run: Run, models: list[TrainedModel], answers: Answers, data: Objects) -> dict[str, Any]:
     """Return Jaccard means, scores per image, and the gate; empty when nothing was predicted."""
     if "base" not in answers:
         return {"jaccard": None, "per_image": {}, "gate": None}
-    teacher = {
-        image: line for image, line in answers["teacher"].items() if line.status == "ok"
-    }
+    teacher = {image: line for image, line in answers["teacher"].items() if line.status == "ok"}
     test = [line["image"] for line in data.read_lines(layout.split(run.run, "test"))]
     labels = _sets({image: teacher[image] for image in test if image in teacher})
     train = [line["image"] for line in data.read_lines(layout.split(run.run, "train"))]
     training = list(_sets({image: teacher[image] for image in train if image in teacher}).values())
     commonest = scores.control(training)
     tuned = [f"n{model.size}" for model in models if model.status == "Active"]
-    per_image = {
-        name: scores.agreement(_sets(answers[name]), labels)
-        for name in ("base", *tuned, "ceiling")
-    }
+    per_image = {name: scores.agreement(_sets(answers[name]), labels) for name in ("base", *tuned, "ceiling")}
     best = max(tuned, key=lambda name: scores.mean(per_image[name]).mean)
     per_image["floor"] = scores.floor(_sets(answers[best]), labels)
     per_image["control"] = scores.agreement(dict.fromkeys(labels, commonest), labels)
@@ -98,9 +91,7 @@ def _gate(
     means: dict[str, scores.Mean],
 ) -> dict[str, Any]:
     """Promote the best model only if its gain is sure and more than the commonest keywords give."""
-    gains = [
-        tuned - base for tuned, base in zip(per_image[best], per_image["base"], strict=True)
-    ]
+    gains = [tuned - base for tuned, base in zip(per_image[best], per_image["base"], strict=True)]
     gain = scores.mean(gains)
     passed = gain.low > run.request.gate_margin and means[best].low > means["control"].mean
     name = next(model.model for model in models if f"n{model.size}" == best)
@@ -120,18 +111,12 @@ def _facts(
     data: Objects,
 ) -> dict[str, Any]:
     """Return what report.json holds."""
-    inventory = [
-        InventoryLine.model_validate(line) for line in data.read_lines(layout.inventory(run.run))
-    ]
+    inventory = [InventoryLine.model_validate(line) for line in data.read_lines(layout.inventory(run.run))]
     photos = [line for line in inventory if line.status != "ignored"]
     photo_of = {line.image: line.photo for line in reversed(photos) if line.image}
-    rejected = [
-        {"photo": line.photo, "reason": line.reason} for line in photos if line.status == "refused"
-    ]
+    rejected = [{"photo": line.photo, "reason": line.reason} for line in photos if line.status == "refused"]
     unlabelled = [
-        {"photo": photo_of[line.image], "reason": line.reason}
-        for line in labels
-        if line.status == "refused"
+        {"photo": photo_of[line.image], "reason": line.reason} for line in labels if line.status == "refused"
     ]
     in_sets = Counter(line.set for line in photos if line.set)
     spent = ledger.summary(data, run.run)
@@ -155,8 +140,13 @@ def _facts(
         "jaccard": evaluation["jaccard"],
         "gate": evaluation["gate"] or {},
         "models": [
-            {"size": model.size, "status": model.status, "name": model.model,
-             "deployment": model.deployment, "reason": model.reason}
+            {
+                "size": model.size,
+                "status": model.status,
+                "name": model.model,
+                "deployment": model.deployment,
+                "reason": model.reason,
+            }
             for model in models
         ],
         "training_loss": {str(model.size): _losses(run, model.size, data) for model in models},
@@ -186,9 +176,7 @@ def _verdict(run: Run, evaluation: dict[str, Any]) -> str:
 
 def _losses(run: Run, size: int, data: Objects) -> list[dict[str, float]]:
     """Read the job's step-wise training loss, by column name; none where Bedrock wrote no file."""
-    found: dict[str, str] = {
-        key.rsplit("/", 1)[-1]: key for key in data.keys(layout.training(run.run, size))
-    }
+    found: dict[str, str] = {key.rsplit("/", 1)[-1]: key for key in data.keys(layout.training(run.run, size))}
     if "step_wise_training_metrics.csv" not in found:
         return []
     text = data.read(found["step_wise_training_metrics.csv"]).decode()
@@ -201,8 +189,7 @@ def _losses(run: Run, size: int, data: Objects) -> list[dict[str, float]]:
 def _manifest(run: Run, report: dict[str, Any], data: Objects) -> dict[str, Any]:
     """Return what it takes to say how a model came about."""
     datasets = {
-        key: hashlib.sha256(data.read(key)).hexdigest()
-        for key in data.keys(f"runs/{run.run}/dataset/")
+        key: hashlib.sha256(data.read(key)).hexdigest() for key in data.keys(f"runs/{run.run}/dataset/")
     }
     student = families.model(run.student)
     return {
@@ -211,9 +198,7 @@ def _manifest(run: Run, report: dict[str, Any], data: Objects) -> dict[str, Any]
         "hyperparameters": student.family.resolve_hyperparameters(run.request.hyperparameters),
         "models": report["models"],
         "jaccard": report["jaccard"],
-        "prices": {
-            id: families.model(id).price.__dict__ for id in (run.teacher.model, run.student)
-        },
+        "prices": {id: families.model(id).price.__dict__ for id in (run.teacher.model, run.student)},
     }
 
 
@@ -235,17 +220,13 @@ def _table(per_image: dict[str, list[Any]]) -> bytes:
 def _gallery(run: Run, answers: Answers, data: Objects) -> Iterator[dict[str, Any]]:
     """Yield the images that the page shows: those of the test set, or, unless trained, some labelled."""
     teacher = answers.get("teacher", {})
-    photo_of = {
-        line["image"]: line["photo"] for line in data.read_lines(layout.split(run.run, "to-label"))
-    }
+    photo_of = {line["image"]: line["photo"] for line in data.read_lines(layout.split(run.run, "to-label"))}
     shown = answers["base"] if "base" in answers else teacher
     for image in list(shown)[:100]:
         yield {
             "image": image,
             "photo": photo_of[image].removeprefix(run.collection),
             "answers": {
-                name: keywords(lines[image].text or "")
-                for name, lines in answers.items()
-                if image in lines
+                name: keywords(lines[image].text or "") for name, lines in answers.items() if image in lines
             },
         }

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 
-def label_batch(
-    run: Run, images: list[str], data: Objects, client: BedrockRuntimeClient
-) -> list[AnswerLine]:
+def label_batch(run: Run, images: list[str], data: Objects, client: BedrockRuntimeClient) -> list[AnswerLine]:
     """Ask the teacher about the images of a batch and write the batch's part."""
     teacher = Answerer(
         name="teacher",

@@ -13,14 +13,13 @@ from lambdas.shared.records import InventoryLine, Run
 from lambdas.shared.telemetry import logger
 
 
-def resize_batch(
-    run: Run, items: list[dict[str, Any]], photos: Objects, data: Objects
-) -> dict[str, int]:
+def resize_batch(run: Run, items: list[dict[str, Any]], photos: Objects, data: Objects) -> dict[str, int]:
     """Write the images and the batch's part; return how many photos were ``ok`` and ``refused``."""
     lines = [_line(run, item, photos, data) for item in items]
     batch = layout.batch_id([item["Key"] for item in items])
     data.write_lines(
-        layout.part(run.run, "resize", batch), [line.model_dump(exclude_none=True) for line in lines]
+        layout.part(run.run, "resize", batch),
+        [line.model_dump(exclude_none=True) for line in lines],
     )
     return {
         "ok": sum(line.status == "ok" for line in lines),

@@ -66,9 +66,7 @@ def resize(photo: bytes, side: int) -> ResizedImage:
 
 def _check_size(image: Image.Image) -> None:
     if image.width * image.height > MAXIMUM_PIXELS:
-        raise PhotoRefused(
-            f"{image.width}x{image.height} pixels, more than {MAXIMUM_PIXELS:,} in all"
-        )
+        raise PhotoRefused(f"{image.width}x{image.height} pixels, more than {MAXIMUM_PIXELS:,} in all")
 
 
 def _upright_rgb(opened: Image.Image, side: int) -> Image.Image:

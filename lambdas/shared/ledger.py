@@ -31,9 +31,7 @@ def total_usd(data: Objects, run: str) -> float:
 def inference_usd(model: str, input_tokens: int, output_tokens: int) -> float:
     """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
     price = families.model(model).price
-    return (
-        input_tokens * price.input_per_million + output_tokens * price.output_per_million
-    ) / 1_000_000
+    return (input_tokens * price.input_per_million + output_tokens * price.output_per_million) / 1_000_000
 
 
 def summary(data: Objects, run: str) -> dict[str, Any]:
@@ -44,7 +42,5 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
         entry = entries[part.step, part.model]
         for field in ("calls", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             entry[field] += getattr(part, field)
-    rows = [
-        {"step": step, "model": model, **values} for (step, model), values in sorted(entries.items())
-    ]
+    rows = [{"step": step, "model": model, **values} for (step, model), values in sorted(entries.items())]
     return {"usd": sum(row["usd"] for row in rows), "entries": rows}

@@ -75,7 +75,10 @@ class Objects:
             )
         except ClientError as error:
             # 409: another writer is at it this moment; either way the object is, or will be, there.
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+            if error.response["Error"]["Code"] in (
+                "PreconditionFailed",
+                "ConditionalRequestConflict",
+            ):
                 return False
             raise
         return True
@@ -87,8 +90,6 @@ class Objects:
 
     def listing(self, prefix: str) -> Iterator[Any]:
         """Yield what ListObjectsV2 tells of each object under a prefix."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix
-        )
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         for page in pages:
             yield from page.get("Contents", [])

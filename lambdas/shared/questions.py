@@ -72,9 +72,7 @@ def ask_all(
     return lines
 
 
-def _answer(
-    run: Run, answerer: Answerer, image: str, data: Objects, client: BedrockRuntimeClient
-) -> Outcome:
+def _answer(run: Run, answerer: Answerer, image: str, data: Objects, client: BedrockRuntimeClient) -> Outcome:
     key = answerer.key(image)
     if (kept := data.find(key)) is not None:
         answer = Answer.model_validate_json(kept)
@@ -83,9 +81,7 @@ def _answer(
         answer = ask(client, answerer.model, answerer.labeler, run.prompt, _location(run, image, data))
     except AnswerRefused as refusal:
         logger.info("answer refused", run=run.run, image=image, reason=str(refusal))
-        line = AnswerLine(
-            image=image, answerer=answerer.name, status="refused", reason=str(refusal)
-        )
+        line = AnswerLine(image=image, answerer=answerer.name, status="refused", reason=str(refusal))
         return Outcome(line, paid=None)
     data.claim(key, answer.model_dump_json().encode())
     return Outcome(_line(answerer, answer, reused=False), paid=answer)
@@ -110,9 +106,7 @@ def _line(answerer: Answerer, answer: Answer, *, reused: bool) -> AnswerLine:
     )
 
 
-def _record(
-    run: Run, step: str, answerer: Answerer, paid: list[Answer], reused: int, data: Objects
-) -> None:
+def _record(run: Run, step: str, answerer: Answerer, paid: list[Answer], reused: int, data: Objects) -> None:
     input_tokens = sum(answer.usage.input_tokens for answer in paid)
     output_tokens = sum(answer.usage.output_tokens for answer in paid)
     ledger.record(

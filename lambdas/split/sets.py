@@ -27,10 +27,7 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
     Raises ``EmptyCollection``, ``TooManySetAside``, ``TooFewImages`` or ``BadRequest``.
     """
     lines = sorted(
-        (
-            InventoryLine.model_validate(line)
-            for line in data.read_parts(layout.parts(run.run, "resize"))
-        ),
+        (InventoryLine.model_validate(line) for line in data.read_parts(layout.parts(run.run, "resize"))),
         key=lambda line: line.photo,
     )
     _check_refusals(run, lines)
@@ -138,9 +135,7 @@ def _write(
         )
         for line in lines
     ]
-    data.write_lines(
-        layout.inventory(run.run), [line.model_dump(exclude_none=True) for line in inventory]
-    )
+    data.write_lines(layout.inventory(run.run), [line.model_dump(exclude_none=True) for line in inventory])
     for name, members in {**sets, "to-label": to_label}.items():
         data.write_lines(layout.split(run.run, name), [line.model_dump() for line in members])
 

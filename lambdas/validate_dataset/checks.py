@@ -79,25 +79,24 @@ def _check_file(
     return number
 
 
-def _dataset_problems(
-    train: int, validation: int, modalities: set[str], family: Family
-) -> Iterator[Problem]:
+def _dataset_problems(train: int, validation: int, modalities: set[str], family: Family) -> Iterator[Problem]:
     if train < family.minimum_records:
         yield Problem(
-            0, "records", f"{train} training records, {family.name} takes at least "
-            f"{family.minimum_records}; add images"
+            0,
+            "records",
+            f"{train} training records, {family.name} takes at least {family.minimum_records}; add images",
         )
     if train + validation > family.maximum_records:
         yield Problem(
-            0, "records", f"{train + validation} records with validation, {family.name} takes at most "
-            f"{family.maximum_records}; lower train_sizes"
+            0,
+            "records",
+            f"{train + validation} records with validation, {family.name} takes at most "
+            f"{family.maximum_records}; lower train_sizes",
         )
     if validation and not family.validation_file:
         yield Problem(0, "validation", f"{family.name} takes no validation file; leave it out")
     if len(modalities) > 1:
-        yield Problem(
-            0, "messages", "records with and without an image are mixed; keep one kind per dataset"
-        )
+        yield Problem(0, "messages", "records with and without an image are mixed; keep one kind per dataset")
 
 
 def _line_problems(
@@ -121,9 +120,7 @@ def _line_problems(
         yield "line", f"longer than the {family.record_tokens:,} tokens of a record"
 
 
-def _record_problems(
-    record: dict[str, Any], family: Family, bucket: str
-) -> Iterator[tuple[str, str]]:
+def _record_problems(record: dict[str, Any], family: Family, bucket: str) -> Iterator[tuple[str, str]]:
     for unknown in sorted(record.keys() - _RECORD_FIELDS):
         yield unknown, f"unknown field; known: {', '.join(sorted(_RECORD_FIELDS))}"
     if record.get("schemaVersion") != SCHEMA_VERSION:
@@ -144,9 +141,7 @@ def _system_problems(system: Any) -> Iterator[tuple[str, str]]:
             yield from _text_problems(f"{field}.text", block["text"])
 
 
-def _messages_problems(
-    messages: Any, family: Family, bucket: str
-) -> Iterator[tuple[str, str]]:
+def _messages_problems(messages: Any, family: Family, bucket: str) -> Iterator[tuple[str, str]]:
     if not isinstance(messages, list) or len(messages) < 2:
         yield "messages", "must be a list of at least a user and an assistant message"
         return
@@ -164,7 +159,10 @@ def _message_problems(
         return
     role = "assistant" if index % 2 else "user"
     if message["role"] != role:
-        yield f"{field}.role", f"must be {role!r}: roles alternate, user first (got {message['role']!r})"
+        yield (
+            f"{field}.role",
+            f"must be {role!r}: roles alternate, user first (got {message['role']!r})",
+        )
     content = message["content"]
     if not isinstance(content, list) or not content:
         yield f"{field}.content", "must be a list of at least one block"
@@ -199,9 +197,7 @@ def _text_problems(field: str, text: Any) -> Iterator[tuple[str, str]]:
         yield field, f"contains {', '.join(found)}, which Bedrock reserves; say it in other words"
 
 
-def _image_problems(
-    field: str, image: Any, family: Family, bucket: str
-) -> Iterator[tuple[str, str]]:
+def _image_problems(field: str, image: Any, family: Family, bucket: str) -> Iterator[tuple[str, str]]:
     location = _location(image)
     if location is None:
         yield field, "must be {format, source: {s3Location: {uri, bucketOwner}}}"

@@ -20,10 +20,7 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     Raises ``TooManySetAside`` over the request's tolerance and ``TooFewImages`` when a size is left
     with fewer records than Bedrock takes.
     """
-    labels = [
-        AnswerLine.model_validate(line)
-        for line in data.read_parts(layout.parts(run.run, "label"))
-    ]
+    labels = [AnswerLine.model_validate(line) for line in data.read_parts(layout.parts(run.run, "label"))]
     _check_refusals(run, labels)
     texts = {line.image: line.text for line in labels if line.status == "ok" and line.text}
     train = _labelled(data, run, "train", texts)
@@ -82,9 +79,7 @@ def _labelled(data: Objects, run: Run, name: str, texts: dict[str, str]) -> list
     return [image for image in images if image in texts]
 
 
-def _write(
-    run: Run, data: Objects, name: str, images: Iterable[str], texts: dict[str, str]
-) -> None:
+def _write(run: Run, data: Objects, name: str, images: Iterable[str], texts: dict[str, str]) -> None:
     data.write_lines(
         layout.dataset(run.run, name),
         (record(run, data.bucket, image, texts[image]) for image in images),

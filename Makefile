@@ -1,0 +1,49 @@
+# A convenience over the plain commands of a CDK project; each target says what it runs.
+PYTHON ?= python3
+PHOTOS ?= samples/photos
+TRAIN_SIZES ?=
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check synth lock destroy clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready node_modules/.ready ## Set up .venv and node_modules
+
+.venv/.ready: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json .venv/.ready
+	npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+demo: .venv/.ready ## Run the main job on this machine (PHOTOS=dir, TRAIN_SIZES=12,30)
+	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)"
+
+test: setup check ## Lint, types, state machine, templates, and all tests
+	$(BIN)/python -m pytest -q
+
+check: setup ## Lint, format, types, the state machine's schema, synth
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	npx --no-install asl-validator --json-path statemachine/distillation.asl.json
+	npx --no-install cdk synth --quiet --output build/cdk.dev
+
+synth: setup ## Synthesise the stacks with their layers into cdk.out
+	npx --no-install cdk synth --quiet
+
+lock: setup ## Compile the layers' requirements for Lambda's platform
+	for layer in lambdas lambdas/evaluate; do uv pip compile --quiet $$layer/requirements.in \
+	  -c requirements.txt -c requirements-dev.txt --python-version 3.14 \
+	  --python-platform aarch64-manylinux_2_28 --only-binary :all: --no-header --no-annotate \
+	  -o $$layer/requirements.txt; done
+
+clean: ## Remove what the targets made, but .venv
+	rm -rf build cdk.out node_modules

@@ -1,0 +1,238 @@
+"""``make demo``: the main job on one machine, with the sample photos or one's own.
+
+Synthesises the app, starts the embedded AWS and the local Bedrock endpoint, deploys the templates,
+uploads the photos and ``distill.json``, shows how the state machine gets on, and ends with a table, the
+report and ``summary.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lambdas.shared.photos import is_sidecar
+from local import models
+from local.cloud.history import states_entered, status
+from local.machine import Machine, one_machine
+from local.synthesis import ROOT, synthesise
+
+COLLECTION = "photos/"
+MINIMUM_PHOTOS = 20
+BUILD = ROOT / "build"
+POLL_SECONDS = 0.5
+# The demo shows what is wrong with a folder rather than stopping at it.
+TOLERANCE = 0.5
+
+
+class DemoRefused(Exception):
+    """The demo cannot run with what it was given; the message says what to change."""
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = _arguments()
+    try:
+        photos = find_photos(arguments.photos)
+        sizes = arguments.train_sizes or default_sizes(len(photos))
+    except DemoRefused as refusal:
+        _say(f"demo: {refusal}")
+        return 2
+    try:
+        return _run(photos, sizes, arguments.out)
+    except KeyboardInterrupt:
+        _say("\ndemo: interrupted; everything that was started is stopped")
+        return 130
+
+
+def find_photos(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder, any nesting, by their names below it; raises ``DemoRefused``."""
+    if not folder.is_dir():
+        raise DemoRefused(f"PHOTOS={folder} is not a folder")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    photos = {path.relative_to(folder).as_posix(): path for path in files}
+    usable = {name: path for name, path in photos.items() if not is_sidecar(name)}
+    # The licences of the sample photos lie beside them.
+    usable = {name: path for name, path in usable.items() if path.suffix.lower() != ".md"}
+    if len(usable) < MINIMUM_PHOTOS:
+        raise DemoRefused(
+            f"{folder} holds {len(usable)} photos; at least {MINIMUM_PHOTOS} are needed to train and "
+            "to test. Name a folder with more: make demo PHOTOS=dir"
+        )
+    return usable
+
+
+def default_sizes(photos: int) -> list[int]:
+    """Return two nested training sizes that fit beside the test set: 12 and 30 for 45 photos."""
+    return [max(8, photos * 4 // 15), max(12, photos * 2 // 3)]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--photos", type=Path, default=ROOT / "samples" / "photos")
+    parser.add_argument("--train-sizes", type=_sizes, default=None, metavar="12,30")
+    parser.add_argument("--out", type=Path, default=BUILD / "demo")
+    return parser.parse_args()
+
+
+def _sizes(text: str) -> list[int] | None:
+    try:
+        sizes = [int(size) for size in text.split(",") if size.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"TRAIN_SIZES must be like 12,30 (got {text!r})") from None
+    return sizes or None
+
+
+def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
+    start = time.monotonic()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    pair = models.available_pair(BUILD / "models")
+    if pair.reason:
+        _say(f"models: pixels only, because {pair.reason}")
+    _say("synthesise the app")
+    synthesise("local", BUILD / "cdk.out")
+    _say("start the embedded AWS and the local Bedrock endpoint, deploy")
+    with one_machine(BUILD / "cdk.out", BUILD / "work", BUILD / "models") as machine:
+        _say(f"upload {len(photos)} photos and distill.json")
+        machine.upload(photos, COLLECTION)
+        request = {
+            "teacher": pair.teacher_id,
+            "student": pair.student_id,
+            "train_sizes": sizes,
+            "tolerance": TOLERANCE,
+        }
+        machine.request(COLLECTION, request)
+        execution = _watch(machine, len(photos))
+        summary = _summary(machine, execution, pair, out)
+    summary["seconds"] = round(time.monotonic() - start, 1)
+    (out / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), "utf-8")
+    return _finish(summary, out)
+
+
+def _watch(machine: Machine, photos: int) -> str:
+    """Show the states as they are entered, with counts that move; return the execution when ended."""
+    while not (executions := machine.executions()):
+        time.sleep(POLL_SECONDS)
+    execution, shown = executions[-1], 0
+    progress = _Progress(machine, photos)
+    while True:
+        ended = status(machine.cloud, execution)["status"] != "RUNNING"
+        states = states_entered(machine.cloud, execution)
+        for state in states[shown:]:
+            progress.enter(state)
+        shown = len(states)
+        progress.count()
+        if ended:
+            progress.end()
+            return execution
+        time.sleep(POLL_SECONDS)
+
+
+class _Progress:
+    """One line per state; on a terminal the line of a Map is rewritten as its count moves."""
+
+    def __init__(self, machine: Machine, photos: int) -> None:
+        self._machine, self._photos, self._state, self._since = machine, photos, "", 0.0
+        self._text = ""
+
+    def enter(self, state: str) -> None:
+        """Close the line of the state before and begin one."""
+        self.end()
+        self._state, self._since, self._text = state, time.monotonic(), ""
+
+    def count(self) -> None:
+        """Show how many objects the state has made so far."""
+        text = f"  {self._state:<20}{self._made()}"
+        if text != self._text and sys.stdout.isatty():
+            sys.stdout.write(f"\r{text}")
+            sys.stdout.flush()
+        self._text = text
+
+    def end(self) -> None:
+        """Finish the line of the current state."""
+        if self._state:
+            text = f"  {self._state:<20}{self._made():<12}{time.monotonic() - self._since:6.1f} s"
+            _say(f"\r{text}" if sys.stdout.isatty() else text)
+            self._state = ""
+
+    def _made(self) -> str:
+        prefixes = {
+            "ResizePhotos": "images/",
+            "LabelImages": "labels/",
+            "PredictTestImages": "work/",
+        }
+        if self._state not in prefixes:
+            return ""
+        keys = self._machine.keys(prefixes[self._state])
+        if self._state == "PredictTestImages":
+            return f"{sum('/answers/' in key for key in keys)} answers"
+        if self._state == "LabelImages":
+            total = len(self._machine.keys("images/"))
+            return f"{len(keys)}/{total}"
+        return f"{len(keys)}/{self._photos}"
+
+
+def _summary(machine: Machine, execution: str, pair: models.ModelPair, out: Path) -> dict[str, Any]:
+    """Copy the report here and return what summary.json holds."""
+    ended = status(machine.cloud, execution)
+    reports = [key for key in machine.keys("runs/") if "/report/" in key]
+    for key in reports:
+        (out / Path(key).name).write_bytes(machine.read(key))
+    report_file = out / "report.json"
+    report = json.loads(report_file.read_text("utf-8")) if report_file.exists() else {}
+    entries = report.get("ledger", {}).get("entries", [])
+    return {
+        "execution_status": ended["status"],
+        "error": ended.get("error"),
+        "cause": ended.get("cause"),
+        "photos": report.get("photos"),
+        "images": report.get("images"),
+        "rejected": report.get("rejected", []),
+        "train": report.get("train"),
+        "test": report.get("test"),
+        "teacher_calls": int(sum(entry["calls"] for entry in entries if entry["model"] == pair.teacher_id)),
+        "jaccard": report.get("jaccard"),
+        "verdict": report.get("verdict"),
+        "states": states_entered(machine.cloud, execution),
+        "report": str(out / "report.html") if report else None,
+        "models": {"teacher": pair.teacher_id, "student": pair.student_id},
+    }
+
+
+def _finish(summary: dict[str, Any], out: Path) -> int:
+    if summary["execution_status"] != "SUCCEEDED" or not summary["report"]:
+        _say(f"\n{summary['execution_status']}: {summary['error']}: {summary['cause']}")
+        _say(f"summary: {out / 'summary.json'}")
+        return 1
+    _say("")
+    for name, value in _table(summary["jaccard"]):
+        low, high = value["ci95"]
+        _say(f"  {name:<14}{value['mean']:.3f}   {low:.3f} to {high:.3f}")
+    _say(f"\n{summary['verdict']}")
+    if summary["rejected"]:
+        _say(f"{len(summary['rejected'])} photos were set aside; the report says why.")
+    _say("Small local models answered, not Nova: the figures say nothing about Nova.")
+    _say(f"{summary['seconds']} s. Report: {summary['report']}")
+    return 0
+
+
+def _table(jaccard: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    tuned = [(f"tuned on {size}", value) for size, value in jaccard["tuned"].items()]
+    names = ("floor", "base", "control")
+    return [*((name, jaccard[name]) for name in names), *tuned, ("ceiling", jaccard["ceiling"])]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

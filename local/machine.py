@@ -1,0 +1,105 @@
+"""The whole pipeline, running on this machine: what the demo and the end-to-end tests work with."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import models
+from local.bedrock import Endpoint, Faults, bedrock_endpoint
+from local.cloud.deploy import deploy
+from local.cloud.embedded import EmbeddedAws, embedded_aws
+from local.cloud.identity import CallerIdentity
+
+UPLOADS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The deployed pipeline. ``outputs`` are those of both stacks."""
+
+    cloud: EmbeddedAws
+    bedrock: Endpoint
+    outputs: dict[str, str]
+
+    @property
+    def photos_bucket(self) -> str:
+        """Name of the bucket of originals."""
+        return self.outputs["PhotosBucket"]
+
+    @property
+    def data_bucket(self) -> str:
+        """Name of the bucket of all that the pipeline makes."""
+        return self.outputs["DataBucket"]
+
+    def upload(self, photos: dict[str, Path], collection: str) -> None:
+        """Upload files under their names into a collection."""
+        s3 = self.cloud.client("s3")
+
+        def put(name: str) -> None:
+            kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            body = photos[name].read_bytes()
+            s3.put_object(Bucket=self.photos_bucket, Key=collection + name, Body=body, ContentType=kind)
+
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            list(pool.map(put, photos))
+
+    def request(self, collection: str, request: dict[str, Any]) -> None:
+        """Put ``distill.json`` into a collection, whose event starts the state machine."""
+        self.cloud.client("s3").put_object(
+            Bucket=self.photos_bucket,
+            Key=f"{collection}distill.json",
+            Body=json.dumps(request).encode(),
+        )
+
+    def executions(self) -> list[str]:
+        """Return the ARNs of the state machine's executions, the newest first."""
+        found = self.cloud.client("stepfunctions").list_executions(
+            stateMachineArn=self.outputs["StateMachineArn"]
+        )["executions"]
+        by_start = sorted(found, key=lambda execution: execution["startDate"], reverse=True)
+        return [execution["executionArn"] for execution in by_start]
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys in the Data bucket under a prefix."""
+        pages = (
+            self.cloud.client("s3")
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self.data_bucket, Prefix=prefix)
+        )
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def read(self, key: str) -> bytes:
+        """Return an object of the Data bucket."""
+        return self.cloud.client("s3").get_object(Bucket=self.data_bucket, Key=key)["Body"].read()
+
+
+@contextmanager
+def one_machine(
+    assembly: Path, work: Path, cache: Path, *, faults: Faults | None = None
+) -> Iterator[Machine]:
+    """Start all, deploy the synthesised stacks, and stop all again whatever happens.
+
+    ``cache`` keeps what is made once from the models' packages.
+    """
+    started: list[EmbeddedAws] = []
+    with (
+        bedrock_endpoint(
+            s3=lambda: started[0].client("s3"),
+            work_dir=cache,
+            models=models,
+            identity=CallerIdentity(),
+            faults=faults,
+        ) as bedrock,
+        embedded_aws(work, bedrock.url) as cloud,
+    ):
+        started.append(cloud)
+        outputs = deploy(cloud, assembly)
+        merged = {name: value for stack in outputs.values() for name, value in stack.items()}
+        yield Machine(cloud, bedrock, merged)

@@ -1,0 +1,22 @@
+"""Synthesise a stage as ``cdk synth`` does, in this process and without installing layers.
+
+The layers hold Lambda's arm64 wheels; on this machine the functions find the same packages in the venv.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from app import Stacks, build
+
+ROOT = Path(__file__).parents[1]
+
+
+def synthesise(stage: str, out: Path) -> tuple[cdk.App, Stacks]:
+    """Write the stage's cloud assembly to ``out``, under the feature flags of cdk.json."""
+    context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
+    app = cdk.App(context=context | {"stage": stage, "aws:cdk:bundling-stacks": []}, outdir=str(out))
+    return app, build(app)
