@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if run is None:
         return {"stopped": [], "deleted": [], "kept": []}
     result = clean_up(run, data(), bedrock())
-    logger.info("cleaned up", run=run.run, **result)
+    logger.info("cleaned up", run=run.run, result=result)
     return result
 
 

@@ -16,7 +16,7 @@ GREY = "#808890"
 _COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
 """Distinguishable with any kind of colour vision (Okabe and Ito)."""
 _BASE_COLOUR = "#d55e00"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
     "axes.labelcolor": GREY,
     "axes.spines.right": False,

@@ -221,7 +221,7 @@ def _gallery(run: Run, answers: Answers, data: Objects) -> Iterator[dict[str, An
     """Yield the images that the page shows: those of the test set, or, unless trained, some labelled."""
     teacher = answers.get("teacher", {})
     photo_of = {line["image"]: line["photo"] for line in data.read_lines(layout.split(run.run, "to-label"))}
-    shown = answers["base"] if "base" in answers else teacher
+    shown = answers.get("base", teacher)
     for image in list(shown)[:100]:
         yield {
             "image": image,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
+from lambdas.shared.bedrock_errors import code_and_message
 from lambdas.shared.errors import AccessRefused, BadRequest, DistillationError, Throttled
 from lambdas.shared.keywords import keywords
 from lambdas.shared.records import Answer, Labeler, Prompt, Usage
@@ -13,6 +14,7 @@ from lambdas.shared.reserved_words import reserved_words
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_bedrock_runtime.type_defs import MessageTypeDef
 
 MINIMUM_KEYWORDS = 3
 
@@ -42,20 +44,23 @@ def ask(
     ``model`` is a model id or the ARN of a deployment. Raises ``Throttled`` for what heals,
     ``AccessRefused`` or ``BadRequest`` for what is wrong with all, ``AnswerRefused`` for this image.
     """
-    location = {"uri": image["uri"], "bucketOwner": image["owner"]}
+    question: MessageTypeDef = {
+        "role": "user",
+        "content": [
+            {"text": prompt.user},
+            {
+                "image": {
+                    "format": "jpeg",
+                    "source": {"s3Location": {"uri": image["uri"], "bucketOwner": image["owner"]}},
+                }
+            },
+        ],
+    }
     try:
         response = client.converse(
             modelId=model,
             system=[{"text": prompt.system}],
-            messages=[
-                {
-                    "role": "user",
-                    "content": [
-                        {"text": prompt.user},
-                        {"image": {"format": "jpeg", "source": {"s3Location": location}}},
-                    ],
-                }
-            ],
+            messages=[question],
             inferenceConfig={"maxTokens": labeler.max_tokens, "temperature": labeler.temperature},
         )
     except (ConnectionError, HTTPClientError) as error:
@@ -92,7 +97,7 @@ def _text(response: Any) -> str:
 
 
 def _translated(error: ClientError, model: str) -> DistillationError:
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    code, message = code_and_message(error)
     if code in _HEALS:
         return Throttled(f"{model}: {code}: {message}")
     if code in ("AccessDeniedException", "UnrecognizedClientException"):

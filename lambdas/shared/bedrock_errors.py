@@ -25,8 +25,14 @@ _FAILURES: dict[str, type[DistillationError]] = {
 }
 
 
+def code_and_message(error: ClientError) -> tuple[str, str]:
+    """Return the service's error code and text."""
+    details = error.response.get("Error", {})
+    return details.get("Code", "Unknown"), details.get("Message", str(error))
+
+
 def translated(error: ClientError, what: str) -> Exception:
     """Return the failure that an error of Bedrock means, naming what was asked for."""
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    code, message = code_and_message(error)
     kind = _FAILURES.get(code)
     return kind(f"{what}: {message}") if kind else error

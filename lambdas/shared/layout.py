@@ -20,7 +20,7 @@ def run_name(collection: str, identity: str) -> str:
     Bedrock's 63.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", collection.lower()).strip("-")[:30].strip("-") or "all"
-    return f"{slug}-{_digest(f'{collection}\n{identity}', 10)}"
+    return f"{slug}-{_digest(collection + chr(0) + identity, 10)}"
 
 
 def model_name(run: str, size: int, attempt: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.shared.bedrock_errors import code_and_message
 from lambdas.shared.errors import DistillationError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Objects:
             )
         except ClientError as error:
             # 409: another writer is at it this moment; either way the object is, or will be, there.
-            if error.response["Error"]["Code"] in (
+            if code_and_message(error)[0] in (
                 "PreconditionFailed",
                 "ConditionalRequestConflict",
             ):

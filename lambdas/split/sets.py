@@ -112,8 +112,9 @@ def _sizes(run: Run, available: int) -> list[int]:
 
 
 def _line(line: InventoryLine) -> SplitLine:
-    assert line.image is not None and line.width is not None and line.height is not None
-    return SplitLine(image=line.image, photo=line.photo, width=line.width, height=line.height)
+    return SplitLine.model_validate(
+        {"image": line.image, "photo": line.photo, "width": line.width, "height": line.height}
+    )
 
 
 def _write(
