@@ -1,5 +1,7 @@
 """The functions, the state machine, its triggers and its notifications; safe to destroy and recreate."""
 
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import aws_cdk as cdk

@@ -1,5 +1,7 @@
 """Everything that must outlive a redeployment of the pipeline: photos, labels, reports."""
 
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import aws_cdk as cdk

@@ -1,5 +1,7 @@
 """Third-party packages, installed for Lambda's platform without Docker."""
 
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import hashlib

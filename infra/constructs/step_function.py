@@ -1,5 +1,7 @@
 """One Lambda step of the pipeline."""
 
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """The state machine: the file in statemachine/, its substitutions, logs and rights."""
 
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping

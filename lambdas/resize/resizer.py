@@ -16,6 +16,7 @@ MINIMUM_SIDE = 25
 """Bedrock refuses training images with a shorter side (aws/nova-forge-sdk)."""
 JPEG_QUALITY = 90
 
+Image.init()  # Pillow knows some of these formats only after all its plugins are loaded.
 _SRGB = ImageCms.createProfile("sRGB")
 
 

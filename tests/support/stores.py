@@ -1,0 +1,68 @@
+"""An S3 bucket in memory, and builders of records whose details do not matter."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import Labeler, Prompt, Request, Run
+
+
+class MemoryS3:
+    """What ``Objects`` calls of an S3 client."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class NoSuchKey(Exception):
+            """Raised for a missing key."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        if Key not in self.objects:
+            raise self.exceptions.NoSuchKey
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def put_object(self, *, Key: str, Body: bytes, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
+        if IfNoneMatch and Key in self.objects:
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+        self.objects[Key] = Body
+
+    def get_paginator(self, _: str) -> MemoryS3:
+        return self
+
+    def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        found = [
+            {"Key": key, "ETag": f'"{hash(body)}"', "Size": len(body)}
+            for key, body in sorted(self.objects.items())
+            if key.startswith(Prefix)
+        ]
+        return [{"Contents": found}] if found else [{}]
+
+
+def bucket(**objects: bytes) -> Objects:
+    """Return a bucket named ``data``."""
+    client = MemoryS3()
+    client.objects.update(objects)
+    return Objects(client, "data")  # type: ignore[arg-type] - only the calls above are made
+
+
+def any_run(**request: Any) -> Run:
+    """Return a run of the Nova pair; keywords are fields of its request."""
+    labeler = Labeler(id="labeler", model="amazon.nova-pro-v1:0", max_tokens=400, temperature=0)
+    return Run(
+        run="holiday-1",
+        collection="holiday/",
+        execution="arn:aws:states:us-east-1:000000000000:execution:m:e",
+        created="2026-11-24T00:00:00+00:00",
+        account="000000000000",
+        teacher=labeler,
+        ceiling=labeler.model_copy(update={"id": "ceiling", "temperature": 0.5}),
+        student="amazon.nova-lite-v1:0",
+        prompt=Prompt(system="You index photographs.", user="Write keywords."),
+        side=900,
+        request=Request(**request),
+    )
