@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-# An explicit list: a decoder that is not named here never sees a byte of the photo.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+# An explicit list: a decoder that is not named here never sees a byte of the photo. JPEG opens MPO too.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 MAXIMUM_BYTES = 200 * 1024 * 1024
 MAXIMUM_PIXELS = 100_000_000
 MINIMUM_SIDE = 25
 """Bedrock refuses training images with a shorter side (aws/nova-forge-sdk)."""
 JPEG_QUALITY = 90
 
-Image.init()  # Pillow knows some of these formats only after all its plugins are loaded.
 _SRGB = ImageCms.createProfile("sRGB")
 
 
