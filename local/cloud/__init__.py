@@ -1,0 +1,1 @@
+"""The embedded AWS: ministack in this process, with what it lacks mended in one module."""
