@@ -1,4 +1,7 @@
-"""Deploy a cloud assembly as ``cdk deploy`` does: publish the assets, then create the stacks in order."""
+"""Deploy a cloud assembly as the CDK CLI would: publish its files, then create stack after stack.
+
+The templates go in as they are, so what runs here is what a deployment to AWS would create.
+"""
 
 from __future__ import annotations
 
@@ -6,95 +9,122 @@ import io
 import json
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from local.cloud.embedded import ACCOUNT, REGION, EmbeddedAws
 
-_ENDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+_BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
 
 
-class DeployFailed(Exception):
-    """A stack was not created; the message names the resource and its reason."""
+class DeploymentFailed(Exception):
+    """A stack could not be created; the text names the resource and the reason."""
 
 
 def deploy(cloud: EmbeddedAws, cdk_out: Path) -> dict[str, dict[str, str]]:
-    """Deploy all stacks of ``cdk_out``; return their outputs by stack name."""
+    """Create or update every stack, and return each one's outputs by the stack's name."""
+    cloud.client("ssm").put_parameter(Name=_BOOTSTRAP_VERSION, Value="30", Type="String", Overwrite=True)
     artifacts = json.loads((cdk_out / "manifest.json").read_text("utf-8"))["artifacts"]
-    stacks = {n: a for n, a in artifacts.items() if a["type"] == "aws:cloudformation:stack"}
-    cloud.client("ssm").put_parameter(
-        Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
-    )
     outputs: dict[str, dict[str, str]] = {}
-    while len(outputs) < len(stacks):
-        ready = [
-            name
-            for name, artifact in stacks.items()
-            if name not in outputs
-            and all(d in outputs for d in artifact.get("dependencies", []) if d in stacks)
-        ]
-        for name in ready:
-            url = _publish(cloud, cdk_out, name)
-            outputs[name] = _create(cloud, name, url)
+    for name, artifact in _in_order(artifacts):
+        if artifact["type"] == "cdk:asset-manifest":
+            _publish(cloud, cdk_out, cdk_out / artifact["properties"]["file"])
+        elif artifact["type"] == "aws:cloudformation:stack":
+            stack = artifact["properties"].get("stackName", name)
+            outputs[stack] = _create(cloud, stack, artifact["properties"])
     return outputs
 
 
-def _publish(cloud: EmbeddedAws, cdk_out: Path, stack: str) -> str:
-    """Upload a stack's file assets, its template among them; return the template's URL."""
-    s3, url = cloud.client("s3"), ""
-    assets = json.loads((cdk_out / f"{stack}.assets.json").read_text("utf-8"))["files"]
-    for asset in assets.values():
-        source = cdk_out / asset["source"]["path"]
-        body = _zipped(source) if asset["source"]["packaging"] == "zip" else source.read_bytes()
+def _in_order(artifacts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give each artifact after those that it depends on."""
+    given: set[str] = set()
+
+    def give(name: str) -> Iterator[tuple[str, Any]]:
+        if name in given:
+            return
+        given.add(name)
+        for dependency in artifacts[name].get("dependencies", []):
+            yield from give(dependency)
+        yield name, artifacts[name]
+
+    for name in artifacts:
+        yield from give(name)
+
+
+def _publish(cloud: EmbeddedAws, cdk_out: Path, manifest: Path) -> None:
+    s3 = cloud.client("s3")
+    for asset in json.loads(manifest.read_text("utf-8"))["files"].values():
+        path = cdk_out / asset["source"]["path"]
+        body = _zipped(path) if asset["source"]["packaging"] == "zip" else path.read_bytes()
         for destination in asset["destinations"].values():
-            bucket, key = _resolved(destination["bucketName"]), _resolved(destination["objectKey"])
-            _ensure_bucket(s3, bucket)
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
-            if source.name == f"{stack}.template.json":
-                url = f"{cloud.url}/{bucket}/{key}"
-    return url
-
-
-def _resolved(text: str) -> str:
-    return (
-        text.replace("${AWS::AccountId}", ACCOUNT)
-        .replace("${AWS::Region}", REGION)
-        .replace("${AWS::Partition}", "aws")
-    )
-
-
-def _ensure_bucket(s3: Any, bucket: str) -> None:
-    if bucket not in {found["Name"] for found in s3.list_buckets()["Buckets"]}:
-        s3.create_bucket(Bucket=bucket)
+            bucket = _here(destination["bucketName"])
+            s3.create_bucket(Bucket=bucket)
+            s3.put_object(Bucket=bucket, Key=_here(destination["objectKey"]), Body=body)
 
 
 def _zipped(folder: Path) -> bytes:
-    output = io.BytesIO()
-    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(folder))
-    return output.getvalue()
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
 
 
-def _create(cloud: EmbeddedAws, stack: str, url: str) -> dict[str, str]:
+def _here(text: str) -> str:
+    """Replace the assembly's placeholders by this AWS's values."""
+    values = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::Partition": "aws"}
+    for name, value in values.items():
+        text = text.replace(f"${{{name}}}", value)
+    return text
+
+
+def _create(cloud: EmbeddedAws, stack: str, properties: dict[str, Any]) -> dict[str, str]:
     cloudformation = cloud.client("cloudformation")
-    cloudformation.create_stack(
-        StackName=stack,
-        TemplateURL=url,
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
+    bucket, _, key = _here(properties["stackTemplateAssetObjectUrl"])[len("s3://") :].partition("/")
+    request = {
+        "StackName": stack,
+        "TemplateURL": f"{cloud.url}/{bucket}/{key}",
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        "Tags": [{"Key": k, "Value": v} for k, v in properties.get("tags", {}).items()],
+    }
+    try:
+        if _exists(cloudformation, stack):
+            cloudformation.update_stack(**request)
+        else:
+            cloudformation.create_stack(**request)
+    except cloudformation.exceptions.ClientError as refusal:
+        if "No updates are to be performed" not in str(refusal):
+            raise DeploymentFailed(f"{stack}: {refusal}") from refusal
+    return _outputs(cloudformation, stack)
+
+
+def _exists(cloudformation: Any, stack: str) -> bool:
+    try:
+        cloudformation.describe_stacks(StackName=stack)
+    except cloudformation.exceptions.ClientError as absence:
+        if "does not exist" not in str(absence):
+            raise
+        return False
+    return True
+
+
+def _outputs(cloudformation: Any, stack: str) -> dict[str, str]:
+    """Wait for the end of a deployment and return the stack's outputs."""
     while True:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-        if not found["StackStatus"].endswith("IN_PROGRESS"):
+        if not found["StackStatus"].endswith("_IN_PROGRESS"):
             break
         time.sleep(0.05)
-    if found["StackStatus"] not in _ENDED:
-        events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-        failed = [
-            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
-            for event in events
-            if "FAILED" in event["ResourceStatus"]
-        ]
-        raise DeployFailed(f"{stack}: {found['StackStatus']}: {'; '.join(failed)}")
+    if found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        raise DeploymentFailed(f"{stack}: {found['StackStatus']}: {_reasons(cloudformation, stack)}")
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def _reasons(cloudformation: Any, stack: str) -> str:
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    return "; ".join(
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    )

@@ -46,7 +46,9 @@ def run(
     """
     inputs = _inputs(state, effective, ctx)
     width = local_width(int(number(state, "MaxConcurrency", effective, ctx) or 0))
-    map_run = _MapRun(state.get("Label") or sf.new_uuid(), iterator, execution, _tolerance(state, effective, ctx))
+    map_run = _MapRun(
+        state.get("Label") or sf.new_uuid(), iterator, execution, _tolerance(state, effective, ctx)
+    )
     results = map_run.run(inputs, width)
     selected = sf._apply_result_selector(state, results)
     output = sf._apply_output_path(state, sf._apply_result_path(state, raw_input, selected), ctx)
@@ -66,7 +68,9 @@ def _inputs(state: dict[str, Any], effective: Any, ctx: Any) -> list[_Input]:
     items = _items(state, effective, ctx)
     if selector:
         items = [
-            sf._resolve_params_obj(selector, effective, {**ctx, "Map": {"Item": {"Index": index, "Value": item}}})
+            sf._resolve_params_obj(
+                selector, effective, {**ctx, "Map": {"Item": {"Index": index, "Value": item}}}
+            )
             for index, item in enumerate(items)
         ]
     if "ItemBatcher" not in state:
@@ -80,7 +84,9 @@ def _items(state: dict[str, Any], effective: Any, ctx: Any) -> list[Any]:
     try:
         items = sf._read_map_items(state["ItemReader"], effective, ctx)
     except ValueError as error:
-        raise sf._ExecutionError("States.ItemReaderFailed", f"The dataset cannot be parsed: {error}") from error
+        raise sf._ExecutionError(
+            "States.ItemReaderFailed", f"The dataset cannot be parsed: {error}"
+        ) from error
     if not isinstance(items, list):
         raise sf._ExecutionError("States.ItemReaderFailed", "The dataset is not an array")
     return items

@@ -1,23 +1,60 @@
-"""What an execution has done so far."""
+"""Poll an execution: how it stands, which states it entered, how far its Distributed Maps are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from local.cloud.embedded import EmbeddedAws
 
 
-def states_entered(cloud: EmbeddedAws, execution: str) -> list[str]:
-    """Return the names of the states that an execution entered, in order, children left out."""
-    pages = cloud.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
-    return [
-        event["stateEnteredEventDetails"]["name"]
-        for page in pages
-        for event in page["events"]
-        if "stateEnteredEventDetails" in event
-    ]
+@dataclass(frozen=True)
+class MapProgress:
+    """How many items of a Distributed Map are through, and how many of those failed."""
+
+    name: str
+    done: int
+    failed: int
+    total: int
 
 
-def status(cloud: EmbeddedAws, execution: str) -> Any:
-    """Return what DescribeExecution tells: status, and error and cause of a failure."""
-    return cloud.client("stepfunctions").describe_execution(executionArn=execution)
+def status(cloud: EmbeddedAws, execution_arn: str) -> dict[str, Any]:
+    """Return what DescribeExecution says: status, input, output, error and cause."""
+    return cloud.client("stepfunctions").describe_execution(executionArn=execution_arn)
+
+
+def states_entered(cloud: EmbeddedAws, execution_arn: str, *, nested: bool = False) -> list[str]:
+    """Return the states entered so far, in order, with those inside Maps and branches if ``nested``."""
+    names, inside = [], None
+    for event in _events(cloud, execution_arn):
+        if entered := event.get("stateEnteredEventDetails"):
+            if nested or inside is None:
+                names.append(entered["name"])
+            if inside is None and event["type"] in ("MapStateEntered", "ParallelStateEntered"):
+                inside = entered["name"]
+        elif event.get("stateExitedEventDetails", {}).get("name") == inside:
+            inside = None
+    return names
+
+
+def map_progress(cloud: EmbeddedAws, execution_arn: str) -> list[MapProgress]:
+    """Return how far each Distributed Map is, in the order they began; a Map is named by its Label."""
+    states = cloud.client("stepfunctions")
+    found = []
+    for run in states.list_map_runs(executionArn=execution_arn)["mapRuns"]:
+        counts = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+        name = run["mapRunArn"].split(":")[-2].split("/")[-1]
+        done = counts["succeeded"] + counts["failed"] + counts["aborted"]
+        found.append(MapProgress(name, done, counts["failed"], counts["total"]))
+    return found
+
+
+def _events(cloud: EmbeddedAws, execution_arn: str) -> Iterator[dict[str, Any]]:
+    pages = (
+        cloud.client("stepfunctions")
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=execution_arn, includeExecutionData=False, PaginationConfig={"PageSize": 1000})
+    )
+    for page in pages:
+        yield from page["events"]

@@ -1,59 +1,102 @@
-"""Who calls the local Bedrock endpoint, and what that role may do, by the embedded AWS's own IAM."""
+"""Who calls the local Bedrock endpoint, and what that caller's role allows.
+
+The endpoint is not part of ministack, which therefore does not check who calls it. It runs in the
+same process, so it can ask ministack's own evaluator, which knows the roles as the templates made
+them.
+"""
 
 from __future__ import annotations
 
-import json
+import importlib
 import re
+from typing import Any
 
 from local.cloud.embedded import ACCOUNT, REGION
 
-_ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
+_ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
+_BEDROCK = "bedrock.amazonaws.com"
+_ANY_JOB = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-customization-job/any"
 
 
-class RoleRefused(Exception):
-    """A role does not exist or may not be assumed by Bedrock."""
+class RoleNotUsable(Exception):
+    """Bedrock cannot assume the role that a job names; the text says why."""
 
 
 class CallerIdentity:
-    """Looks callers up in the embedded AWS that runs in this process."""
+    """The roles of the embedded AWS that runs in this process."""
 
-    def principal(self, authorization: str) -> str | None:
-        """Return the access key of a signed request, or None for an unsigned one."""
-        found = _ACCESS_KEY.search(authorization)
-        return found.group(1) if found else None
+    def principal(self, authorization_header: str) -> str | None:
+        """Return the ARN of the role that signed, or None if no role's credentials did.
+
+        The signature itself is not checked: an access key is known to its worker only.
+        """
+        key = _ACCESS_KEY.search(authorization_header)
+        session = key and _module("services.sts")._sessions.get(key.group(1))
+        if not session:
+            return None
+        role = _role(_evaluator()._role_name_from_assumed_arn(session["Arn"]))
+        return role["Arn"] if role else None
 
     def allowed(self, principal: str, action: str, resource_arn: str) -> bool:
-        """Tell whether the policies of a caller, or of a role given by ARN, allow an action."""
-        from ministack.core import iam_evaluator as iam
-
-        if principal.startswith("arn:"):
-            name = principal.rsplit("/", 1)[-1]
-            arn, kind, policies = principal, "AssumedRole", iam._gather_role_policies(name, ACCOUNT)
-        else:
-            info = iam.resolve_principal(principal, ACCOUNT)
-            if isinstance(info, iam.AuthError):
-                return False
-            arn, kind, policies = info.arn, info.type, info.policies
-            if policies is None:  # The account's root may do everything.
-                return True
-        context = iam.EvalContext(
-            principal_arn=arn,
-            principal_type=kind,
-            principal_account=ACCOUNT,
-            action=action,
-            resource_arn=resource_arn,
-            region=REGION,
-        )
-        return iam.evaluate(context, policies).decision == "Allow"
+        """Tell whether a role may do something: its policies, its boundary, the resource's policy."""
+        evaluator = _evaluator()
+        name = _role_name(principal)
+        limits = evaluator._permissions_boundary(_module("services.iam")._roles, name, ACCOUNT)
+        context = _context(_session_arn(name), action, resource_arn)
+        policies = evaluator._gather_role_policies(name, ACCOUNT)
+        decision = evaluator.evaluate(context, policies, *limits)
+        if found := evaluator._resource_policy(action.partition(":")[0], resource_arn):
+            decision = evaluator.combine_resource_policy(decision, context, *found, limits=limits)
+        return decision.decision == "Allow"
 
     def check_job_role(self, role_arn: str) -> None:
-        """Raise ``RoleRefused`` unless Bedrock may assume the role."""
-        from ministack.services import iam
+        """Raise RoleNotUsable unless the role exists and lets Bedrock assume it for a job."""
+        role = _role(_role_name(role_arn))
+        if role is None or role["Arn"] != role_arn:
+            raise RoleNotUsable(f"{role_arn} does not exist")
+        context = _context("", "sts:AssumeRole", role_arn)
+        context.service_context = {"aws:sourcearn": _ANY_JOB, "aws:sourceaccount": ACCOUNT}
+        trust = role["AssumeRolePolicyDocument"]
+        decision = _evaluator().evaluate_resource_policy(trust, context, service=_BEDROCK)
+        if decision.decision != "Allow":
+            raise RoleNotUsable(f"the trust policy of {role_arn} does not let {_BEDROCK} assume it")
 
-        role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
-        if role is None:
-            raise RoleRefused(f"The role {role_arn} does not exist")
-        policy = role.get("AssumeRolePolicyDocument", "")
-        text = policy if isinstance(policy, str) else json.dumps(policy)
-        if "bedrock.amazonaws.com" not in text:
-            raise RoleRefused(f"Bedrock is not allowed to assume the role {role_arn}")
+
+def _context(principal: str, action: str, resource_arn: str) -> Any:
+    return _evaluator().EvalContext(
+        principal_arn=principal,
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT,
+        action=action,
+        resource_arn=resource_arn,
+        region=REGION,
+        secure_transport=True,
+    )
+
+
+def _session_arn(role_name: str) -> str:
+    return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role_name}/local"
+
+
+def _role_name(role_arn: str) -> str:
+    return role_arn.rpartition("/")[2]
+
+
+class CallerIdentity:
+    """The functions of this module as one object, for an endpoint that takes its identity checks as a part."""
+
+    role_of = staticmethod(role_of)
+    allowed = staticmethod(allowed)
+    assume = staticmethod(assume)
+
+
+def _role(name: str) -> dict[str, Any] | None:
+    return _module("services.iam")._roles.get_scoped(ACCOUNT, None, name)
+
+
+def _evaluator() -> Any:
+    return _module("core.iam_evaluator")
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"ministack.{name}")

@@ -1,200 +1,490 @@
-"""What the embedded AWS does otherwise than AWS and our state machine depends on, mended in one place.
+"""Where ministack differs from AWS in what the pipeline needs, it is mended here and nowhere else.
 
-Every patch point is asserted when it is applied, so that another version of ministack fails at start
-with its name rather than in the middle of a run. tests/local/test_cloud.py holds the contract of each.
+Each entry of ``PATCHES`` names the difference, and the shape of what it replaces. Another version
+of ministack whose code no longer has that shape is refused at start, instead of going wrong later.
+The modules are found by name when the patches are applied, because ministack reads its settings
+from the environment while it is being imported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import copy
+import importlib
+import inspect
+import ipaddress
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
-from types import SimpleNamespace
-from typing import Any
+from importlib import metadata
+from typing import Any, NamedTuple
 
-PATCHED_VERSION = "1.5.33"
-_applied = False
+TESTED_VERSION = "1.5.33"
+
+_STATES = "ministack.services.stepfunctions"
+_LAMBDA = "ministack.services.lambda_svc"
+_RUNTIME = "ministack.core.lambda_runtime"
 
 
-class Unpatchable(Exception):
-    """The installed ministack is not the one that these patches mend."""
+class PatchPointMoved(RuntimeError):
+    """This version of ministack is not the one that the patches were written for."""
+
+
+class Patch(NamedTuple):
+    """``replace`` gets what stands at ``owner.attribute`` and returns what takes its place.
+
+    ``shape`` is the parameters of a function, or the pieces that a text must contain.
+    """
+
+    why: str
+    owner: str
+    attribute: str
+    shape: tuple[str, ...]
+    replace: Callable[[Any], Any]
 
 
 def apply() -> None:
-    """Mend ministack, once per process; raises ``Unpatchable``."""
-    global _applied
-    if _applied:
+    """Apply every patch, once per process."""
+    if _applied.is_set():
         return
-    if version("ministack") != PATCHED_VERSION:
-        raise Unpatchable(
-            f"ministack {version('ministack')} is installed, the patches mend {PATCHED_VERSION}; run make setup"
+    for patch in PATCHES:
+        owner = _find(patch.owner)
+        original = getattr(owner, patch.attribute, None)
+        if not _has_shape(original, patch.shape):
+            raise PatchPointMoved(
+                f"ministack {metadata.version('ministack')} has no {patch.owner}.{patch.attribute} "
+                f"with {', '.join(patch.shape)}; the patch ({patch.why}) was written for "
+                f"{TESTED_VERSION}"
+            )
+        setattr(owner, patch.attribute, patch.replace(original))
+    _applied.set()
+
+
+def open_for_work() -> None:
+    """Let executions and workers start, after ``end_all_work`` as well."""
+    _closing.clear()
+
+
+def end_all_work(patience: float = 10) -> None:
+    """End every execution and every Lambda worker process; none starts any more."""
+    _closing.set()
+    deadline = time.monotonic() + patience
+    while True:
+        _find(_RUNTIME).reset()
+        if not (_executing or _starting) or time.monotonic() > deadline:
+            return
+        time.sleep(0.02)
+
+
+_applied = threading.Event()
+_closing = threading.Event()
+_executing: set[threading.Thread] = set()
+_starting: set[threading.Thread] = set()
+
+
+def _find(path: str) -> Any:
+    """Return the module, or the class after a colon."""
+    module, _, name = path.partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, name) if name else found
+
+
+def _has_shape(original: Any, shape: tuple[str, ...]) -> bool:
+    if isinstance(original, str):
+        return all(piece in original for piece in shape)
+    return callable(original) and tuple(inspect.signature(original).parameters) == shape
+
+
+@contextlib.contextmanager
+def _listed(threads: set[threading.Thread]) -> Iterator[None]:
+    threads.add(threading.current_thread())
+    try:
+        yield
+    finally:
+        threads.discard(threading.current_thread())
+
+
+# Lambda
+
+_REPORT = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
+_REPORT_AND_STAY = (
+    '{"status": "ok", "failure": {"errorMessage": str(e), "errorType": type(e).__name__, '
+    '"stackTrace": traceback.format_exc().splitlines()}}'
+)
+_LAYER_FIRST = ("sys.path.insert(0, _py)", "sys.path.insert(0, _ld)")
+_failure = threading.local()
+
+
+def _report_exceptions_by_name(script: str) -> str:
+    # As a success, because after an error ministack ends the worker, and AWS keeps it.
+    return script.replace(_REPORT, _REPORT_AND_STAY)
+
+
+def _put_layers_last(script: str) -> str:
+    for line in _LAYER_FIRST:
+        script = script.replace(line, line.replace("insert(0, ", "append("))
+    return script
+
+
+def _note_failure(invoke: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def noting(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        response = invoke(*args, **kwargs)
+        _failure.payload = response.pop("failure", None)
+        if _failure.payload:
+            response |= {
+                "status": "error",
+                "error": _failure.payload["errorMessage"],
+                "trace": "\n".join(_failure.payload["stackTrace"]),
+            }
+        return response
+
+    return noting
+
+
+def _report_failure(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def reporting(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        _failure.payload = None
+        response = execute(func, event, request_id)
+        if response.get("error") and _failure.payload:
+            response["body"] = _failure.payload
+        return response
+
+    return reporting
+
+
+def _wait_less_for_logs(drain: Callable[..., str]) -> Callable[..., str]:
+    def draining(worker: Any) -> str:
+        return drain(worker, first_line_wait=0.004)
+
+    return draining
+
+
+def _start_only_while_open(spawn: Callable[..., None]) -> Callable[..., None]:
+    def spawning(worker: Any) -> None:
+        with _listed(_starting):
+            if _closing.is_set():
+                raise RuntimeError("the embedded AWS is being closed")
+            spawn(worker)
+            if _closing.is_set():
+                worker.kill()
+                raise RuntimeError("the embedded AWS is being closed")
+
+    return spawning
+
+
+# Step Functions: how an execution ends
+
+
+def _end_in_time(run: Callable[[str], None]) -> Callable[[str], None]:
+    def running(arn: str) -> None:
+        states = _find(_STATES)
+        execution = states._executions.get(arn)
+        machine = execution and states._state_machines.get(execution["stateMachineArn"])
+        seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
+        alarm = threading.Timer(
+            seconds or threading.TIMEOUT_MAX,
+            contextvars.copy_context().run,
+            (_time_out, execution),
         )
-    for patch in (
-        _error_type_is_the_exception_class,
-        _log_lines_are_not_waited_for,
-        _retry_has_a_ceiling_and_jitter,
-        _machines_time_out,
-        _maps_batch_their_items,
-        _loopback_counts_as_tls,
-    ):
-        patch()
-    _applied = True
+        alarm.daemon = True
+        if seconds:
+            alarm.start()
+        with _listed(_executing):
+            run(arn)
+        alarm.cancel()
+
+    return running
 
 
-def _require(owner: Any, *names: str) -> Any:
-    for name in names:
-        if not hasattr(owner, name):
-            raise Unpatchable(f"ministack {PATCHED_VERSION} has no {owner.__name__}.{name}; reinstall it")
-    return owner
+def _time_out(execution: dict[str, Any]) -> None:
+    if execution["status"] != "RUNNING":
+        return
+    states = _find(_STATES)
+    execution |= {"status": "TIMED_OUT", "stopDate": states.now_iso()}
+    details = {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
+    states._add_event(execution, "ExecutionTimedOut", details)
+    states._emit_execution_status_event(execution)
+    _abort_children(execution)
 
 
-def _error_type_is_the_exception_class() -> None:
-    """Retry and Catch match the class name; ministack reports Runtime.HandlerError for all."""
-    from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc
+def _stop_children_too(stop: Callable[..., Any]) -> Callable[..., Any]:
+    def stopping(data: dict[str, Any]) -> Any:
+        response = stop(data)
+        execution = _find(_STATES)._executions.get(data.get("executionArn"))
+        if execution and execution["status"] == "ABORTED":
+            _abort_children(execution)
+        return response
 
-    plain = '"error": str(e), "trace": traceback.format_exc()}'
-    named = '"error": str(e), "error_type": type(e).__name__, "trace": traceback.format_exc()}'
-    if plain not in _require(lambda_runtime, "_PYTHON_WORKER_SCRIPT", "Worker")._PYTHON_WORKER_SCRIPT:
-        raise Unpatchable("ministack's Python worker reports errors in another way")
-    lambda_runtime._PYTHON_WORKER_SCRIPT = lambda_runtime._PYTHON_WORKER_SCRIPT.replace(plain, named)
-    invoke = lambda_runtime.Worker.invoke
-    execute = _require(lambda_svc, "_execute_function_warm")._execute_function_warm
-    last = threading.local()
-
-    def invoke_and_remember(self: Any, *args: Any, **options: Any) -> Any:
-        result = invoke(self, *args, **options)
-        last.kind = result.get("error_type") if result.get("status") == "error" else None
-        return result
-
-    def execute_and_name(*args: Any, **options: Any) -> Any:
-        last.kind = None
-        result = execute(*args, **options)
-        if result.get("error") and last.kind:
-            result["body"]["errorType"] = last.kind
-        return result
-
-    lambda_runtime.Worker.invoke = invoke_and_remember
-    lambda_svc._execute_function_warm = execute_and_name
+    return stopping
 
 
-def _log_lines_are_not_waited_for() -> None:
-    """ministack waits 50 ms after each call for a line that may never come."""
-    from ministack.core import lambda_runtime
+def _abort_children(parent: dict[str, Any]) -> None:
+    """Abort what was running when the parent was stopped; a child that had ended stays as it is."""
+    states = _find(_STATES)
+    runs = {arn: run for arn, run in states._map_runs.items() if _belongs_to(run, parent)}
+    for run in runs.values():
+        if run.get("stopDate") is None or run["stopDate"] >= parent["stopDate"]:
+            run |= {"status": "ABORTED", "stopDate": parent["stopDate"]}
+    for child in list(states._executions.values()):
+        if child.get("mapRunArn") in runs and (child["stopDate"] or "9") >= parent["stopDate"]:
+            child |= {"status": "ABORTED", "stopDate": parent["stopDate"], "output": None}
 
-    drain = _require(lambda_runtime.Worker, "_drain_stderr_bounded")._drain_stderr_bounded
-    lambda_runtime.Worker._drain_stderr_bounded = lambda self: drain(self, first_line_wait=0.004)
+
+def _belongs_to(run: dict[str, Any], parent: dict[str, Any]) -> bool:
+    return run["executionArn"] == parent["executionArn"]
 
 
-def _retry_has_a_ceiling_and_jitter() -> None:
-    """MaxDelaySeconds and JitterStrategy are ignored: compute the delay here."""
-    from ministack.services import stepfunctions
+def _is_over(execution: dict[str, Any]) -> bool:
+    if _closing.is_set() or execution["status"] != "RUNNING":
+        return True
+    states = _find(_STATES)
+    run = states._map_runs.get(execution.get("mapRunArn"))
+    parent = run and states._executions.get(run["executionArn"])
+    return bool(parent) and _is_over(parent)
 
-    find = _require(stepfunctions, "_find_matching_retrier")._find_matching_retrier
 
-    def find_with_delay(retriers: Any, error: Any, counts: Any) -> Any:
+_current: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("execution", default=None)
+
+
+def _run_tasks_only_while_running(execute: Callable[..., Any]) -> Callable[..., Any]:
+    def executing(state_def: Any, raw_input: Any, execution: dict[str, Any], ctx: Any) -> Any:
+        if _is_over(execution):
+            raise _find(_STATES)._ExecutionError("States.TaskFailed", "the execution has ended")
+        token = _current.set(execution)
+        try:
+            return execute(state_def, raw_input, execution, ctx)
+        finally:
+            _current.reset(token)
+
+    return executing
+
+
+def _end_once(fail: Callable[..., None]) -> Callable[..., None]:
+    def failing(execution: dict[str, Any], error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            fail(execution, error, cause)
+
+    return failing
+
+
+_LAST_EVENTS = {
+    *("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"),
+}
+
+
+def _end_history_with_the_end(add: Callable[..., Any]) -> Callable[..., Any]:
+    def adding(execution: dict[str, Any], event_type: str, details: Any = None) -> Any:
+        events = execution["events"]
+        if events and events[-1]["type"] in _LAST_EVENTS:
+            return events[-1]
+        return add(execution, event_type, details)
+
+    return adding
+
+
+def _sleep_until_closed(sleep: Callable[[float], None]) -> Callable[[float], None]:
+    def sleeping(seconds: float) -> None:
+        _closing.wait(seconds * _find(_STATES)._SFN_WAIT_SCALE)
+
+    return sleeping
+
+
+# Step Functions: Retry
+
+
+def _back_off_as_told(find: Callable[..., Any]) -> Callable[..., Any]:
+    def finding(retriers: list[Any], error: str, counts: dict[int, int]) -> Any:
+        execution = _current.get()
+        if _closing.is_set() or (execution and _is_over(execution)):
+            return None, -1
         retrier, index = find(retriers, error, counts)
         if retrier is None:
-            return retrier, index
-        grown = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** counts.get(index, 0)
-        delay = min(grown, retrier.get("MaxDelaySeconds", grown))
-        if retrier.get("JitterStrategy") == "FULL":
-            delay = random.uniform(0, delay)
+            return None, -1
+        delay = _delay(retrier, counts.get(index, 0))
         return {**retrier, "IntervalSeconds": delay, "BackoffRate": 1}, index
 
-    stepfunctions._find_matching_retrier = find_with_delay
+    return finding
 
 
-def _machines_time_out() -> None:
-    """A machine's TimeoutSeconds is ignored: end the execution and publish the event, as AWS does."""
-    from ministack.services import stepfunctions
-
-    run = _require(
-        stepfunctions, "_run_execution", "_emit_execution_status_event", "_add_event", "now_iso"
-    )._run_execution
-
-    def time_out(execution: dict[str, Any]) -> None:
-        if execution["status"] == "RUNNING":
-            execution.update(status="TIMED_OUT", stopDate=stepfunctions.now_iso(), error="States.Timeout")
-            stepfunctions._add_event(execution, "ExecutionTimedOut", {})
-            stepfunctions._emit_execution_status_event(execution)
-
-    def run_in_time(execution_arn: str) -> None:
-        execution = stepfunctions._executions.get(execution_arn)
-        machine = stepfunctions._state_machines.get(execution["stateMachineArn"]) if execution else None
-        seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
-        if not seconds:
-            run(execution_arn)
-            return
-        context = contextvars.copy_context()
-        timer = threading.Timer(seconds, lambda: context.run(time_out, execution))
-        timer.daemon = True
-        timer.start()
-        try:
-            run(execution_arn)
-        finally:
-            timer.cancel()
-
-    stepfunctions._run_execution = run_in_time
+def _delay(retrier: dict[str, Any], retries: int) -> float:
+    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** retries
+    delay = min(delay, retrier.get("MaxDelaySeconds", delay))
+    return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
 
 
-def _maps_batch_their_items() -> None:
-    """ItemBatcher and MaxConcurrencyPath are ignored: batch first, then let the stock runner go on.
+# Step Functions: Distributed Map
 
-    Batches still waiting when the execution was stopped are not started.
-    """
-    from ministack.services import stepfunctions as sfn
+_BATCHER = {"MaxItemsPerBatch", "BatchInput"}
+_PASSED_ON = {
+    *("Label", "ToleratedFailurePercentage", "ToleratedFailureCount", "MaxConcurrency"),
+    *("ResultSelector", "ResultPath", "OutputPath", "Next", "End"),
+}
+_PREPARED = {
+    *("Type", "Comment", "InputPath", "ItemsPath", "ItemReader", "ItemSelector", "ItemBatcher"),
+    *("ItemProcessor", "MaxConcurrencyPath", "Retry", "Catch"),
+}
 
-    run = _require(sfn, "_run_distributed_map", "_read_map_items", "_resolve_path_or_ctx")._run_distributed_map
-    run_child = _require(sfn, "_run_sub_machine")._run_sub_machine
 
-    def run_batched(
-        state: Any, raw: Any, effective: Any, iterator: Any, execution: Any, context: Any
+def _run_every_field(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the children's inputs here, and hand ministack a map over those."""
+
+    def running(
+        state_def: dict[str, Any],
+        raw_input: Any,
+        effective: Any,
+        iterator: Any,
+        execution: dict[str, Any],
+        ctx: dict[str, Any],
     ) -> Any:
-        batcher = state.get("ItemBatcher")
-        if path := state.get("MaxConcurrencyPath"):
-            concurrency = sfn._resolve_path_or_ctx(path, effective, context)
-            state = {**state, "MaxConcurrency": concurrency}
-        if not batcher:
-            return run(state, raw, effective, iterator, execution, context)
-        items = sfn._read_map_items(state["ItemReader"], effective, context)
-        shared = sfn._resolve_params_obj(batcher.get("BatchInput") or {}, effective, context)
-        batches = [
-            {"BatchInput": shared, "Items": batch}
-            for batch in _batches(items, batcher["MaxItemsPerBatch"])
-        ]
-        replaced = {"ItemReader", "ItemBatcher", "ResultPath", "ResultSelector", "OutputPath"}
-        plain = {name: value for name, value in state.items() if name not in replaced} | {"ItemsPath": "$"}
-        results, _ = run(plain, batches, batches, iterator, execution, context)
-        selected = sfn._apply_result_selector(state, results)
-        output = sfn._apply_result_path(state, raw, selected)
-        return sfn._apply_output_path(state, output, context), sfn._next_or_end(state)
+        _refuse_unknown(state_def)
+        inputs = _batched(state_def, effective, _selected(state_def, effective, ctx), ctx)
+        state = {name: value for name, value in state_def.items() if name in _PASSED_ON}
+        if path := state_def.get("MaxConcurrencyPath"):
+            state["MaxConcurrency"] = _resolve(path, effective, ctx)
+        try:
+            return run(state, raw_input, inputs, iterator, execution, ctx)
+        finally:
+            if execution["status"] != "RUNNING":
+                _abort_children(execution)
 
-    def run_unless_stopped(states: Any, start: Any, value: Any, execution: Any, context: Any) -> Any:
-        parent = sfn._executions.get(context.get("Execution", {}).get("Id")) or SimpleNamespace()
-        if isinstance(parent, dict) and parent["status"] != "RUNNING":
-            raise sfn._ExecutionError("States.TaskFailed", "the execution was stopped")
-        return run_child(states, start, value, execution, context)
-
-    sfn._run_distributed_map = run_batched
-    sfn._run_sub_machine = run_unless_stopped
+    return running
 
 
-def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _refuse_unknown(state_def: dict[str, Any]) -> None:
+    batcher = state_def.get("ItemBatcher", {})
+    unknown = sorted(set(state_def) - _PREPARED - _PASSED_ON | set(batcher) - _BATCHER)
+    if unknown:
+        raise _find(_STATES)._ExecutionError(
+            "States.Runtime", f"not run by the embedded AWS: {', '.join(unknown)}"
+        )
 
 
-def _loopback_counts_as_tls() -> None:
-    """Bucket policies refuse what is not TLS; here nothing leaves the machine."""
-    from ministack.core import iam_evaluator
+def _selected(state_def: dict[str, Any], effective: Any, ctx: dict[str, Any]) -> list[Any]:
+    states = _find(_STATES)
+    if reader := state_def.get("ItemReader"):
+        items = states._read_map_items(reader, effective, ctx)
+    else:
+        items = _resolve(state_def.get("ItemsPath", "$"), effective, ctx)
+    selector = state_def.get("ItemSelector")
+    if not selector:
+        return items
+    context = {name: copy.deepcopy(value) for name, value in ctx.items() if name != "Map"}
+    return [
+        states._resolve_params_obj(
+            selector, effective, {**context, "Map": {"Item": {"Index": index, "Value": item}}}
+        )
+        for index, item in enumerate(items)
+    ]
 
-    pin: Callable[[str, bool], None] = _require(iam_evaluator, "pin_request_origin").pin_request_origin
 
-    def pin_secure(source_ip: str, secure_transport: bool) -> None:
-        pin(source_ip, secure_transport or source_ip.startswith("127."))
+def _batched(state_def: dict[str, Any], effective: Any, items: list[Any], ctx: dict[str, Any]) -> list[Any]:
+    batcher = state_def.get("ItemBatcher")
+    if not batcher:
+        return items
+    size = batcher["MaxItemsPerBatch"]
+    template = batcher.get("BatchInput")
+    common = _find(_STATES)._resolve_params_obj(template, effective, ctx) if template else None
+    extra = {} if common is None else {"BatchInput": common}
+    return [{**extra, "Items": items[at : at + size]} for at in range(0, len(items), size)]
 
-    iam_evaluator.pin_request_origin = pin_secure
+
+def _resolve(path: str, data: Any, ctx: dict[str, Any]) -> Any:
+    return _find(_STATES)._resolve_path_or_ctx(path, data, ctx)
+
+
+# Access
+
+
+def _trust_loopback(pin: Callable[..., None]) -> Callable[..., None]:
+    def pinning(source_ip: str, secure_transport: bool) -> None:
+        pin(source_ip, secure_transport or ipaddress.ip_address(source_ip).is_loopback)
+
+    return pinning
+
+
+PATCHES = [
+    Patch(
+        "a Lambda's errorType is its exception's class, and the worker lives on",
+        *(_RUNTIME, "_PYTHON_WORKER_SCRIPT", (_REPORT,)),
+        _report_exceptions_by_name,
+    ),
+    Patch(
+        "a layer synthesised without its wheels does not hide this machine's packages",
+        *(_RUNTIME, "_PYTHON_WORKER_SCRIPT", _LAYER_FIRST),
+        _put_layers_last,
+    ),
+    Patch(
+        "the worker's report of an exception is a failed invocation",
+        *(f"{_RUNTIME}:Worker", "invoke"),
+        (
+            *("self", "event", "request_id", "trace_id", "depth", "durable"),
+            "invoked_function_arn",
+        ),
+        _note_failure,
+    ),
+    Patch(
+        "a failed invocation answers with the worker's report",
+        *(_LAMBDA, "_execute_function_warm", ("func", "event", "request_id")),
+        _report_failure,
+    ),
+    Patch(
+        "an invocation that logs nothing does not wait 50 ms for a line",
+        *(f"{_RUNTIME}:Worker", "_drain_stderr_bounded"),
+        ("self", "first_line_wait", "idle_confirm", "hard_cap"),
+        _wait_less_for_logs,
+    ),
+    Patch(
+        "no worker starts while everything is being ended",
+        *(f"{_RUNTIME}:Worker", "_spawn", ("self",)),
+        _start_only_while_open,
+    ),
+    Patch(
+        "a state machine's TimeoutSeconds ends the execution",
+        *(_STATES, "_run_execution", ("exec_arn",)),
+        _end_in_time,
+    ),
+    Patch(
+        "StopExecution stops the children of a Distributed Map",
+        *(_STATES, "_stop_execution", ("data",)),
+        _stop_children_too,
+    ),
+    Patch(
+        "no task starts in an execution that was stopped",
+        *(_STATES, "_execute_task", ("state_def", "raw_input", "execution", "ctx")),
+        _run_tasks_only_while_running,
+    ),
+    Patch(
+        "an execution that was stopped does not become a failed one",
+        *(_STATES, "_fail_execution", ("execution", "error", "cause")),
+        _end_once,
+    ),
+    Patch(
+        "the last event of an execution is its end",
+        *(_STATES, "_add_event", ("execution", "event_type", "details")),
+        _end_history_with_the_end,
+    ),
+    Patch(
+        "a wait ends when everything is being ended",
+        *(_STATES, "_scaled_sleep", ("seconds",)),
+        _sleep_until_closed,
+    ),
+    Patch(
+        "Retry obeys MaxDelaySeconds and JitterStrategy, and ends with the execution",
+        *(_STATES, "_find_matching_retrier", ("retriers", "error", "retry_counts")),
+        _back_off_as_told,
+    ),
+    Patch(
+        "a Distributed Map obeys ItemBatcher and MaxConcurrencyPath, and refuses what it ignores",
+        *(_STATES, "_run_distributed_map"),
+        ("state_def", "raw_input", "effective", "iterator", "execution", "ctx"),
+        _run_every_field,
+    ),
+    Patch(
+        "plain http within this machine counts as TLS for aws:SecureTransport",
+        *("ministack.app", "pin_request_origin", ("source_ip", "secure_transport")),
+        _trust_loopback,
+    ),
+]

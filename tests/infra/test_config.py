@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from infra.config import StageConfig
+from lambdas.shared.errors import BadRequest
+
+NOVA = {
+    "stage": "dev",
+    "region": "us-east-1",
+    "teachers": ["amazon.nova-pro-v1:0"],
+    "students": ["amazon.nova-lite-v1:0"],
+    "concurrency": {"resize": 1, "label": 1, "predict": 1},
+}
+
+
+def test_synth_refuses_a_region_where_the_student_is_not_tuned() -> None:
+    with pytest.raises(ValidationError, match="us-east-1, not in 'eu-west-1'"):
+        StageConfig.model_validate(NOVA | {"region": "eu-west-1"})
+
+
+def test_synth_refuses_a_teacher_that_no_table_knows() -> None:
+    with pytest.raises(BadRequest, match="unknown model"):
+        StageConfig.model_validate(NOVA | {"teachers": ["nova"]})
+
+
+def test_synth_refuses_a_student_that_cannot_be_tuned() -> None:
+    with pytest.raises(ValidationError, match=r"no Region"):
+        StageConfig.model_validate(NOVA | {"students": ["amazon.nova-pro-v1:0"]})

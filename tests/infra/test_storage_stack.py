@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk.assertions import Match, Template
+
+
+def buckets(storage: Template) -> dict[str, Any]:
+    return storage.find_resources("AWS::S3::Bucket")
+
+
+def test_every_bucket_stays_and_is_closed_and_versioned(storage: Template) -> None:
+    found = buckets(storage)
+
+    assert len(found) == 3
+    for bucket in found.values():
+        assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+        assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
+
+
+def test_every_bucket_refuses_what_is_not_tls(storage: Template) -> None:
+    policies = storage.find_resources("AWS::S3::BucketPolicy").values()
+    denied = [
+        policy["Properties"]["Bucket"]["Ref"]
+        for policy in policies
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    ]
+    assert sorted(denied) == sorted(buckets(storage))
+
+
+def test_scratch_and_old_versions_expire_and_nothing_else(storage: Template) -> None:
+    storage.has_resource_properties(
+        "AWS::S3::Bucket",
+        {
+            "LifecycleConfiguration": {
+                "Rules": Match.array_with(
+                    [
+                        Match.object_like({"NoncurrentVersionExpiration": {"NoncurrentDays": 30}}),
+                        Match.object_like({"ExpirationInDays": 30, "Prefix": "work/"}),
+                    ]
+                )
+            }
+        },
+    )
+    for name, bucket in buckets(storage).items():
+        for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]:
+            assert (
+                "ExpirationInDays" not in rule
+                or rule.get("Prefix") == "work/"
+                or name.startswith("AccessLogs")
+            )

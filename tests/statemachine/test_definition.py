@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DEFINITION = json.loads((ROOT / "statemachine/distillation.asl.json").read_text())
+
+# What AWS and the embedded AWS both run; a field outside this list would be ignored by one of them.
+FIELDS = {
+    "Task": {"Resource", "Parameters", "ResultSelector", "TimeoutSeconds", "Retry"},
+    "Map": {
+        *("ItemReader", "ItemBatcher", "ItemsPath", "ItemSelector", "ItemProcessor", "Label"),
+        *("MaxConcurrency", "MaxConcurrencyPath", "ResultSelector", "ToleratedFailurePercentage"),
+    },
+    "Choice": {"Choices", "Default"},
+    "Pass": {"Parameters"},
+    "Wait": {"Seconds"},
+    "Fail": {"ErrorPath", "CausePath"},
+    "Succeed": set(),
+}
+EVERYWHERE = {"Type", "Comment", "Next", "End", "ResultPath", "OutputPath", "Catch"}
+
+
+def all_states(states: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = dict(states)
+    for state in states.values():
+        if "ItemProcessor" in state:
+            found |= all_states(state["ItemProcessor"]["States"])
+    return found
+
+
+STATES = all_states(DEFINITION["States"])
+
+
+def raised_errors() -> set[str]:
+    tree = ast.parse((ROOT / "lambdas/shared/errors.py").read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def test_no_field_outside_the_allow_list() -> None:
+    for name, state in STATES.items():
+        assert set(state) <= FIELDS[state["Type"]] | EVERYWHERE, name
+
+
+def test_every_path_is_dotted_or_takes_all_items() -> None:
+    text = (ROOT / "statemachine/distillation.asl.json").read_text()
+    for path in re.findall(r'\$\$?(?:[.\[][^"\', )]*)?', text):
+        if not path.startswith("${"):
+            assert re.fullmatch(r"\$\$?(\[\*\])?(\.\w+(\[\*\])?)*", path), path
+
+
+def test_every_retried_error_is_one_that_steps_raise_or_lambda_names() -> None:
+    named = {
+        error
+        for state in STATES.values()
+        for retrier in state.get("Retry", [])
+        for error in retrier["ErrorEquals"]
+    }
+    assert {error for error in named if not error.startswith(("Lambda.", "States."))} <= raised_errors()
+
+
+def test_every_task_can_be_retried_and_every_failure_is_caught() -> None:
+    for name, state in DEFINITION["States"].items():
+        if state["Type"] in ("Task", "Map") and name != "RecordFailure":
+            assert state["Catch"][-1] == {
+                "ErrorEquals": ["States.ALL"],
+                "ResultPath": "$.error",
+                "Next": "RecordFailure",
+            }
+        if state["Type"] == "Task":
+            assert all(retrier["JitterStrategy"] == "FULL" for retrier in state["Retry"])
+
+
+def test_batches_are_large_enough_for_the_output_of_20000_photos() -> None:
+    line = len('{"ok":20,"refused":20},')
+    for name, state in STATES.items():
+        if "ItemBatcher" in state:
+            batches = 20_000 / state["ItemBatcher"]["MaxItemsPerBatch"]
+            assert batches * line < 256 * 1024, name
+            assert state["ToleratedFailurePercentage"] == 0
+            assert state["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] == "STANDARD"
+
+
+def test_every_function_of_the_machine_has_a_folder_of_its_name() -> None:
+    names = {
+        state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
+        for state in STATES.values()
+        if state["Type"] == "Task"
+    }
+    folders = {path.parent.name for path in (ROOT / "lambdas").glob("*/handler.py")}
+    assert {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names} == folders
+
+
+def test_polling_for_a_week_stays_within_the_history_limit() -> None:
+    sizes, hours = 2, 72
+    polls = hours * 3600 / STATES["WaitForJob"]["Seconds"]
+    events_per_poll = 10  # Choice, Wait and Task with its scheduled, started and ended events
+    assert sizes * polls * events_per_poll < 25_000
