@@ -97,7 +97,7 @@ def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
     if pair.reason:
         _say(f"models: pixels only, because {pair.reason}")
     _say("synthesise the app")
-    synthesise("local", BUILD / "cdk.out")
+    synthesise("local", BUILD / "cdk.out")[0].synth()
     _say("start the embedded AWS and the local Bedrock endpoint, deploy")
     with one_machine(BUILD / "cdk.out", BUILD / "work", BUILD / "models") as machine:
         _say(f"upload {len(photos)} photos and distill.json")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def synthesise(stage: str, out: Path) -> tuple[cdk.App, Stacks]:
-    """Write the stage's cloud assembly to ``out``, under the feature flags of cdk.json."""
+    """Build the stage under the feature flags of cdk.json; ``app.synth()`` writes it to ``out``."""
     context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     app = cdk.App(context=context | {"stage": stage, "aws:cdk:bundling-stacks": []}, outdir=str(out))
     return app, build(app)

@@ -82,14 +82,6 @@ def _role_name(role_arn: str) -> str:
     return role_arn.rpartition("/")[2]
 
 
-class CallerIdentity:
-    """The functions of this module as one object, for an endpoint that takes its identity checks as a part."""
-
-    role_of = staticmethod(role_of)
-    allowed = staticmethod(allowed)
-    assume = staticmethod(assume)
-
-
 def _role(name: str) -> dict[str, Any] | None:
     return _module("services.iam")._roles.get_scoped(ACCOUNT, None, name)
 
