@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+
+from lambdas.clean_up.leftovers import clean_up
+from lambdas.customize import job as customize
+from lambdas.deploy import deployment as deploy
+from lambdas.shared import layout
+from lambdas.shared.errors import DeploymentFailed, JobFailed, QuotaReached, StillStopping
+from lambdas.shared.objects import Objects
+from tests.support.stores import any_run, bucket
+
+ROLE = "arn:aws:iam::000000000000:role/bedrock"
+ARN = "arn:aws:bedrock:us-east-1:000000000000"
+MODEL = f"{ARN}:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
+JOB = f"{ARN}:model-customization-job/amazon.nova-lite-v1:0:300k/abcdefghijkl"
+DEPLOYMENT = f"{ARN}:custom-model-deployment/abcdefghijkl"
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+@pytest.fixture
+def client() -> Any:
+    return boto3.client("bedrock")
+
+
+@pytest.fixture
+def bedrock(client: Any) -> Iterator[Stubber]:
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def data() -> Objects:
+    objects = bucket()
+    line = {"image": "a" * 64, "photo": "p", "width": 900, "height": 600}
+    objects.write_lines(layout.split("holiday-1", "train"), [line] * 12)
+    return objects
+
+
+def described(status: str, **more: Any) -> dict[str, Any]:
+    return {
+        "jobArn": JOB,
+        "jobName": "holiday-1-n12-a1",
+        "outputModelName": "holiday-1-n12-a1",
+        "roleArn": ROLE,
+        "creationTime": NOW,
+        "baseModelArn": "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0:300k",
+        "trainingDataConfig": {"s3Uri": "s3://data/t.jsonl"},
+        "outputDataConfig": {"s3Uri": "s3://data/o/"},
+        "validationDataConfig": {"validators": []},
+        "status": status,
+        **more,
+    }
+
+
+def look(client: Any, objects: Objects | None = None) -> dict[str, Any]:
+    return customize.create_or_describe(any_run(), 12, objects or data(), client, ROLE)
+
+
+def test_first_call_creates_the_job_and_the_next_only_looks(client: Any, bedrock: Stubber) -> None:
+    expected = {
+        "jobName": "holiday-1-n12-a1",
+        "customModelName": "holiday-1-n12-a1",
+        "roleArn": ROLE,
+        "clientRequestToken": "holiday-1-n12-a1",
+        "baseModelIdentifier": "amazon.nova-lite-v1:0:300k",
+        "customizationType": "FINE_TUNING",
+        "hyperParameters": {"epochCount": "2", "learningRate": "0.00001", "learningRateWarmupSteps": "10"},
+        "trainingDataConfig": {"s3Uri": "s3://data/runs/holiday-1/dataset/train-12.jsonl"},
+        "outputDataConfig": {"s3Uri": "s3://data/runs/holiday-1/training/n12/"},
+        "jobTags": ANY,
+        "customModelTags": ANY,
+    }
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    bedrock.add_response("create_model_customization_job", {"jobArn": JOB}, expected)
+    bedrock.add_response("get_model_customization_job", described("InProgress"))
+
+    assert look(client)["status"] == "InProgress"
+    assert look(client)["status"] == "InProgress"
+
+
+def test_finished_job_is_on_the_ledger_once(client: Any, bedrock: Stubber) -> None:
+    objects = data()
+    for _ in range(2):
+        bedrock.add_response("get_model_customization_job", described("Completed", outputModelArn=MODEL))
+        assert look(client, objects) == {"status": "Completed", "name": "holiday-1-n12-a1", "model": MODEL}
+
+    assert len(list(objects.keys(layout.ledger_parts("holiday-1")))) == 1
+
+
+def test_internal_error_gets_one_more_attempt_and_another_failure_none(client: Any, bedrock: Stubber) -> None:
+    message = "Encountered an internal error when processing the request."
+    bedrock.add_response("get_model_customization_job", described("Failed", failureMessage=message))
+    bedrock.add_response("get_model_customization_job", described("Failed", failureMessage=message))
+    with pytest.raises(JobFailed, match="internal error"):
+        look(client)
+    bedrock.add_response("get_model_customization_job", described("Failed", failureMessage="bad data"))
+    with pytest.raises(JobFailed, match="bad data"):
+        look(client)
+
+
+def test_quota_is_named_so_that_the_machine_waits(client: Any, bedrock: Stubber) -> None:
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    bedrock.add_client_error("create_model_customization_job", "ServiceQuotaExceededException")
+    with pytest.raises(QuotaReached):
+        look(client)
+
+
+def test_deployment_is_created_then_described_and_a_failed_one_says_why(
+    client: Any, bedrock: Stubber
+) -> None:
+    found = {
+        "customModelDeploymentArn": DEPLOYMENT,
+        "modelDeploymentName": "n",
+        "modelArn": MODEL,
+        "createdAt": NOW,
+    }
+    bedrock.add_client_error("get_custom_model_deployment", "ResourceNotFoundException")
+    bedrock.add_response("create_custom_model_deployment", {"customModelDeploymentArn": DEPLOYMENT})
+    bedrock.add_response("get_custom_model_deployment", found | {"status": "Active"})
+    bedrock.add_response(
+        "get_custom_model_deployment", found | {"status": "Failed", "failureMessage": "no room"}
+    )
+
+    for status in ("Creating", "Active"):
+        assert deploy.create_or_describe(any_run(), "n", MODEL, client) == {
+            "status": status,
+            "deployment": DEPLOYMENT,
+        }
+    with pytest.raises(DeploymentFailed, match="no room"):
+        deploy.create_or_describe(any_run(), "n", MODEL, client)
+
+
+def tagged(bedrock: Stubber, run: str) -> None:
+    tags = [{"key": "vision-distillation:run", "value": run}]
+    bedrock.add_response("list_tags_for_resource", {"tags": tags})
+
+
+def listed(bedrock: Stubber, *, job: str = "Completed", owner: str = "holiday-1") -> None:
+    """Script what CleanUp finds: one job, no running job after it, one deployment, one model."""
+    summary = {
+        "jobArn": JOB,
+        "baseModelArn": described("x")["baseModelArn"],
+        "jobName": "holiday-1-n12-a1",
+        "status": job,
+        "creationTime": NOW,
+    }
+    bedrock.add_response("list_model_customization_jobs", {"modelCustomizationJobSummaries": [summary]})
+    if job == "InProgress":
+        tagged(bedrock, owner)
+        if owner == "holiday-1":
+            bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB})
+    bedrock.add_response("list_model_customization_jobs", {})
+    deployments = [
+        {
+            "customModelDeploymentArn": DEPLOYMENT,
+            "customModelDeploymentName": "holiday-1-n12-a1",
+            "modelArn": MODEL,
+            "createdAt": NOW,
+            "status": "Active",
+        }
+    ]
+    bedrock.add_response("list_custom_model_deployments", {"modelDeploymentSummaries": deployments})
+    tagged(bedrock, owner)
+
+
+def models(bedrock: Stubber, owner: str = "holiday-1") -> None:
+    model = {
+        "modelArn": MODEL,
+        "modelName": "holiday-1-n12-a1",
+        "creationTime": NOW,
+        "baseModelArn": described("x")["baseModelArn"],
+        "baseModelName": "Nova Lite",
+    }
+    bedrock.add_response("list_custom_models", {"modelSummaries": [model]})
+    tagged(bedrock, owner)
+
+
+def test_failed_run_leaves_no_job_deployment_or_model(client: Any, bedrock: Stubber) -> None:
+    listed(bedrock, job="InProgress")
+    bedrock.add_response(
+        "delete_custom_model_deployment", {}, {"customModelDeploymentIdentifier": DEPLOYMENT}
+    )
+    models(bedrock)
+    bedrock.add_client_error("delete_custom_model", "ConflictException")
+    bedrock.add_response("delete_custom_model", {}, {"modelIdentifier": MODEL})
+
+    result = clean_up(any_run(), bucket(), client, pause=lambda _: None)
+
+    assert result["stopped"] == ["holiday-1-n12-a1"]
+    assert result["deleted"] == ["deployment holiday-1-n12-a1", "model holiday-1-n12-a1"]
+
+
+def test_promoted_model_and_its_deployment_stay(client: Any, bedrock: Stubber) -> None:
+    objects = bucket()
+    name = "holiday-1-n12-a1"
+    report = {"models": [{"name": name}], "gate": {"promoted": name}}
+    objects.write_json(layout.report("holiday-1", "report.json"), report)
+    listed(bedrock)
+    models(bedrock)
+
+    assert clean_up(any_run(), objects, client)["kept"] == [name]
+
+
+def test_nothing_without_our_tag_is_touched(client: Any, bedrock: Stubber) -> None:
+    listed(bedrock, job="InProgress", owner="somebody-else")
+    models(bedrock, owner="somebody-else")
+
+    assert clean_up(any_run(), bucket(), client, pause=lambda _: None)["deleted"] == []
+
+
+def test_model_that_stays_deployed_is_an_error_and_no_false_success(client: Any, bedrock: Stubber) -> None:
+    listed(bedrock)
+    bedrock.add_response("delete_custom_model_deployment", {})
+    models(bedrock)
+    for _ in range(48):
+        bedrock.add_client_error("delete_custom_model", "ConflictException")
+    with pytest.raises(StillStopping):
+        clean_up(any_run(), bucket(), client, pause=lambda _: None)
