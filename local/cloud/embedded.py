@@ -47,7 +47,9 @@ class EmbeddedAws:
             ).client(
                 service,
                 endpoint_url=self.url,
-                config=Config(retries={"max_attempts": 2}, max_pool_connections=20, s3={"addressing_style": "path"}),
+                config=Config(
+                    retries={"max_attempts": 2}, max_pool_connections=20, s3={"addressing_style": "path"}
+                ),
             )
         return self._clients[service]
 

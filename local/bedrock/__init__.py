@@ -1,0 +1,6 @@
+"""A Bedrock endpoint for one machine: the real protocol, small real models, nothing of Nova."""
+
+from local.bedrock.endpoint import Endpoint, bedrock_endpoint
+from local.bedrock.service import Faults
+
+__all__ = ["Endpoint", "Faults", "bedrock_endpoint"]
