@@ -73,6 +73,4 @@ def foundation_model(stack: cdk.Stack, model: str) -> str:
 
 
 def _objects(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        actions=[action], resources=[bucket.arn_for_objects(prefix) for prefix in prefixes]
-    )
+    return iam.PolicyStatement(actions=[action], resources=[bucket.arn_for_objects(prefix) for prefix in prefixes])

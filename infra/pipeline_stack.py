@@ -152,9 +152,7 @@ class PipelineStack(cdk.Stack):
                     *("runs/*/ledger.json", "runs/*/manifest.json"),
                     *("runs/*/predictions/*", "runs/*/report/*"),
                 ),
-                layers=[
-                    DependencyLayer(self, "Numbers", lockfile=ROOT / "lambdas/evaluate/requirements.txt")
-                ],
+                layers=[DependencyLayer(self, "Numbers", lockfile=ROOT / "lambdas/evaluate/requirements.txt")],
                 memory=1769,
                 timeout=15,
             ),
@@ -302,8 +300,5 @@ class PipelineStack(cdk.Stack):
                     "status": ["FAILED", "TIMED_OUT", "ABORTED"],
                 },
             ),
-            targets=[
-                targets.LambdaFunction(function, dead_letter_queue=self._dead_letters)
-                for function in functions
-            ],
+            targets=[targets.LambdaFunction(function, dead_letter_queue=self._dead_letters) for function in functions],
         )

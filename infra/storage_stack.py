@@ -14,9 +14,7 @@ class StorageStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str, *, env: cdk.Environment | None = None) -> None:
         super().__init__(scope, id, env=env)
-        self.access_logs = self._bucket(
-            "AccessLogs", lifecycle=[s3.LifecycleRule(expiration=cdk.Duration.days(90))]
-        )
+        self.access_logs = self._bucket("AccessLogs", lifecycle=[s3.LifecycleRule(expiration=cdk.Duration.days(90))])
         self.photos = self._bucket(
             "Photos", event_bridge_enabled=True, lifecycle=[_OLD_VERSIONS], logs_to=self.access_logs
         )

@@ -174,8 +174,7 @@ class _Progress:
         if self._state == "PredictTestImages":
             return f"{sum('/answers/' in key for key in keys)} answers"
         if self._state == "LabelImages":
-            total = len(self._machine.keys("images/"))
-            return f"{len(keys)}/{total}"
+            return f"{len(keys)}/{self._machine.to_label()}"
         return f"{len(keys)}/{self._photos}"
 
 

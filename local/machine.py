@@ -60,20 +60,23 @@ class Machine:
 
     def executions(self) -> list[str]:
         """Return the ARNs of the state machine's executions, the newest first."""
-        found = self.cloud.client("stepfunctions").list_executions(
-            stateMachineArn=self.outputs["StateMachineArn"]
-        )["executions"]
+        found = self.cloud.client("stepfunctions").list_executions(stateMachineArn=self.outputs["StateMachineArn"])[
+            "executions"
+        ]
         by_start = sorted(found, key=lambda execution: execution["startDate"], reverse=True)
         return [execution["executionArn"] for execution in by_start]
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys in the Data bucket under a prefix."""
         pages = (
-            self.cloud.client("s3")
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=self.data_bucket, Prefix=prefix)
+            self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.data_bucket, Prefix=prefix)
         )
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def to_label(self) -> int:
+        """Return how many images the newest run wants labelled."""
+        found = [key for key in self.keys("runs/") if key.endswith("/splits/to-label.jsonl")]
+        return len(self.read(found[-1]).splitlines()) if found else 0
 
     def read(self, key: str) -> bytes:
         """Return an object of the Data bucket."""
@@ -81,9 +84,7 @@ class Machine:
 
 
 @contextmanager
-def one_machine(
-    assembly: Path, work: Path, cache: Path, *, faults: Faults | None = None
-) -> Iterator[Machine]:
+def one_machine(assembly: Path, work: Path, cache: Path, *, faults: Faults | None = None) -> Iterator[Machine]:
     """Start all, deploy the synthesised stacks, and stop all again whatever happens.
 
     ``cache`` keeps what is made once from the models' packages.

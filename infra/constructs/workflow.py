@@ -59,9 +59,7 @@ class Workflow(Construct):
             "RunMaps",
             roles=[self.machine.role],
             statements=[
-                iam.PolicyStatement(
-                    actions=["states:StartExecution"], resources=[self.machine.state_machine_arn]
-                ),
+                iam.PolicyStatement(actions=["states:StartExecution"], resources=[self.machine.state_machine_arn]),
                 iam.PolicyStatement(
                     actions=["states:DescribeExecution", "states:StopExecution"],
                     resources=[self._executions()],

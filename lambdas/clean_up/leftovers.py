@@ -97,10 +97,7 @@ def _deployments(run: Run, bedrock: BedrockClient) -> list[Any]:
 def _models(run: Run, bedrock: BedrockClient) -> list[Any]:
     pages = bedrock.get_paginator("list_custom_models").paginate(nameContains=run.run)
     return [
-        model
-        for page in pages
-        for model in page.get("modelSummaries", [])
-        if _ours(run, model["modelArn"], bedrock)
+        model for page in pages for model in page.get("modelSummaries", []) if _ours(run, model["modelArn"], bedrock)
     ]
 
 

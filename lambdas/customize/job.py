@@ -27,9 +27,7 @@ ATTEMPTS = 2
 _INTERNAL = "internal error"
 
 
-def create_or_describe(
-    run: Run, size: int, data: Objects, bedrock: BedrockClient, role: str
-) -> dict[str, Any]:
+def create_or_describe(run: Run, size: int, data: Objects, bedrock: BedrockClient, role: str) -> dict[str, Any]:
     """Return ``{status, name, model}`` of the size's job, creating it on the first call.
 
     ``status`` is InProgress or Completed. Raises ``JobFailed`` with Bedrock's message, and
@@ -58,9 +56,7 @@ def _find(bedrock: BedrockClient, name: str) -> Any | None:
         raise translated(error, f"job {name}") from error
 
 
-def _create(
-    run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, role: str
-) -> dict[str, Any]:
+def _create(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, role: str) -> dict[str, Any]:
     student = families.model(run.student)
     validation = layout.dataset(run.run, "validation")
     optional: dict[str, Any] = {}

@@ -115,9 +115,7 @@ def _facts(
     photos = [line for line in inventory if line.status != "ignored"]
     photo_of = {line.image: line.photo for line in reversed(photos) if line.image}
     rejected = [{"photo": line.photo, "reason": line.reason} for line in photos if line.status == "refused"]
-    unlabelled = [
-        {"photo": photo_of[line.image], "reason": line.reason} for line in labels if line.status == "refused"
-    ]
+    unlabelled = [{"photo": photo_of[line.image], "reason": line.reason} for line in labels if line.status == "refused"]
     in_sets = Counter(line.set for line in photos if line.set)
     spent = ledger.summary(data, run.run)
     set_aside = len(rejected) + len(unlabelled)
@@ -188,9 +186,7 @@ def _losses(run: Run, size: int, data: Objects) -> list[dict[str, float]]:
 
 def _manifest(run: Run, report: dict[str, Any], data: Objects) -> dict[str, Any]:
     """Return what it takes to say how a model came about."""
-    datasets = {
-        key: hashlib.sha256(data.read(key)).hexdigest() for key in data.keys(f"runs/{run.run}/dataset/")
-    }
+    datasets = {key: hashlib.sha256(data.read(key)).hexdigest() for key in data.keys(f"runs/{run.run}/dataset/")}
     student = families.model(run.student)
     return {
         "run": json.loads(run.model_dump_json()),
@@ -226,7 +222,5 @@ def _gallery(run: Run, answers: Answers, data: Objects) -> Iterator[dict[str, An
         yield {
             "image": image,
             "photo": photo_of[image].removeprefix(run.collection),
-            "answers": {
-                name: keywords(lines[image].text or "") for name, lines in answers.items() if image in lines
-            },
+            "answers": {name: keywords(lines[image].text or "") for name, lines in answers.items() if image in lines},
         }

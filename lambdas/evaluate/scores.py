@@ -48,9 +48,7 @@ def floor(answers: Mapping[str, Keywords], labels: Mapping[str, Keywords]) -> li
     """Return each image's mean score against the labels of all other images."""
     return [
         statistics.fmean(
-            jaccard(answers.get(image, frozenset()), label)
-            for other, label in labels.items()
-            if other != image
+            jaccard(answers.get(image, frozenset()), label) for other, label in labels.items() if other != image
         )
         for image in labels
     ]

@@ -16,10 +16,7 @@ def about_run(run: str, data: Objects) -> tuple[str, str]:
     """Return subject and text for a run that completed."""
     report = data.read_json(layout.report(run, "report.json"))
     where = f"s3://{data.bucket}/{layout.report(run, 'report.html')}"
-    text = (
-        f"{report['verdict']}\n\nReport: {where}\n"
-        f"Set aside: {report['set_aside']}\nSpent: ${report['usd']:.4f}\n"
-    )
+    text = f"{report['verdict']}\n\nReport: {where}\nSet aside: {report['set_aside']}\nSpent: ${report['usd']:.4f}\n"
     return _subject(f"Vision Distillation {run}: {report['status']}"), text
 
 

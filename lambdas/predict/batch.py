@@ -39,9 +39,7 @@ def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
     # Students are asked exactly as the teacher was, the temperature included.
     student = partial(_student, run)
     tuned = [
-        student(f"n{model.size}", model.deployment)
-        for model in models
-        if model.status == "Active" and model.deployment
+        student(f"n{model.size}", model.deployment) for model in models if model.status == "Active" and model.deployment
     ]
     ceiling = Answerer(
         name="ceiling",

@@ -35,9 +35,7 @@ def _failed_state(execution: str, client: SFNClient) -> str:
         executionArn=execution, reverseOrder=True, maxResults=200, includeExecutionData=False
     )
     entered = [
-        event["stateEnteredEventDetails"]["name"]
-        for event in history["events"]
-        if "stateEnteredEventDetails" in event
+        event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
     ]
     quiet = {"RecordFailure", "OverBudget", "NothingTrained"}
     return next((name for name in entered if name not in quiet), "unknown state")

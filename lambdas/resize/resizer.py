@@ -56,8 +56,7 @@ def resize(photo: bytes, side: int) -> ResizedImage:
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     if min(image.size) < MINIMUM_SIDE:
         raise PhotoRefused(
-            f"{image.width}x{image.height} pixels after resizing; Bedrock wants at least "
-            f"{MINIMUM_SIDE} on each side"
+            f"{image.width}x{image.height} pixels after resizing; Bedrock wants at least {MINIMUM_SIDE} on each side"
         )
     output = io.BytesIO()
     image.save(output, "JPEG", quality=JPEG_QUALITY, optimize=True)

@@ -28,8 +28,7 @@ class Range:
         if not self.minimum <= value <= self.maximum or (self.integer and value != int(value)):
             kind = "a whole number" if self.integer else "a number"
             raise BadRequest(
-                f"hyperparameters: {name} must be {kind} from {self.minimum:g} to {self.maximum:g} "
-                f"(got {value:g})"
+                f"hyperparameters: {name} must be {kind} from {self.minimum:g} to {self.maximum:g} (got {value:g})"
             )
         return str(int(value)) if self.integer else f"{value:.10f}".rstrip("0")
 
@@ -59,12 +58,9 @@ class Family:
         """Return a job's hyperparameters as Bedrock wants them, as text; raises ``BadRequest``."""
         for name in asked:
             if name not in self.hyperparameters:
-                raise BadRequest(
-                    f"hyperparameters: unknown {name!r}; known: {', '.join(self.hyperparameters)}"
-                )
+                raise BadRequest(f"hyperparameters: unknown {name!r}; known: {', '.join(self.hyperparameters)}")
         return {
-            name: allowed.text(name, asked.get(name, allowed.default))
-            for name, allowed in self.hyperparameters.items()
+            name: allowed.text(name, asked.get(name, allowed.default)) for name, allowed in self.hyperparameters.items()
         }
 
 

@@ -71,9 +71,7 @@ class Objects:
     def claim(self, key: str, body: bytes, content_type: str = "application/json") -> bool:
         """Write an object unless it exists already; return whether it was written."""
         try:
-            self.client.put_object(
-                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-            )
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
         except ClientError as error:
             # 409: another writer is at it this moment; either way the object is, or will be, there.
             if code_and_message(error)[0] in (

@@ -40,9 +40,7 @@ class Problem:
         return f"{place}, {self.field}: {self.message}"
 
 
-def reject_invalid(
-    name: str, train: Iterable[bytes], validation: Iterable[bytes], family: Family, bucket: str
-) -> None:
+def reject_invalid(name: str, train: Iterable[bytes], validation: Iterable[bytes], family: Family, bucket: str) -> None:
     """Raise ``DatasetRejected``, telling the first problems, unless a dataset can be trained on."""
     found = problems(train, family, bucket, validation)
     if found:
@@ -51,9 +49,7 @@ def reject_invalid(
         raise DatasetRejected(f"{name}: {shown}{more}")
 
 
-def problems(
-    train: Iterable[bytes], family: Family, bucket: str, validation: Iterable[bytes] = ()
-) -> list[Problem]:
+def problems(train: Iterable[bytes], family: Family, bucket: str, validation: Iterable[bytes] = ()) -> list[Problem]:
     """Return all that Bedrock would refuse in a dataset whose images must lie in ``bucket``."""
     found: list[Problem] = []
     modalities: set[str] = set()
@@ -99,9 +95,7 @@ def _dataset_problems(train: int, validation: int, modalities: set[str], family:
         yield Problem(0, "messages", "records with and without an image are mixed; keep one kind per dataset")
 
 
-def _line_problems(
-    line: bytes, family: Family, bucket: str, modalities: set[str]
-) -> Iterator[tuple[str, str]]:
+def _line_problems(line: bytes, family: Family, bucket: str, modalities: set[str]) -> Iterator[tuple[str, str]]:
     text = line.rstrip(b"\r\n")
     if not text.strip():
         yield "line", "empty; Bedrock refuses blank lines, remove it"
@@ -151,9 +145,7 @@ def _messages_problems(messages: Any, family: Family, bucket: str) -> Iterator[t
         yield "messages", "the last message must be the assistant's"
 
 
-def _message_problems(
-    field: str, message: Any, index: int, family: Family, bucket: str
-) -> Iterator[tuple[str, str]]:
+def _message_problems(field: str, message: Any, index: int, family: Family, bucket: str) -> Iterator[tuple[str, str]]:
     if not isinstance(message, dict) or set(message) != {"role", "content"}:
         yield field, "must be {role, content}"
         return
@@ -177,9 +169,7 @@ def _message_problems(
         yield f"{field}.content", "has no text"
 
 
-def _block_problems(
-    field: str, block: Any, role: str, family: Family, bucket: str
-) -> Iterator[tuple[str, str]]:
+def _block_problems(field: str, block: Any, role: str, family: Family, bucket: str) -> Iterator[tuple[str, str]]:
     if not isinstance(block, dict) or len(block) != 1 or not block.keys() <= _CONTENT_FIELDS:
         yield field, "must be {text} or {image}"
     elif "text" in block:

@@ -26,9 +26,7 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     train = _labelled(data, run, "train", texts)
     minimum = families.model(run.student).family.minimum_records
     if len(train) < minimum:
-        raise TooFewImages(
-            f"{len(train)} training images have a label; {run.student!r} takes no fewer than {minimum}"
-        )
+        raise TooFewImages(f"{len(train)} training images have a label; {run.student!r} takes no fewer than {minimum}")
     written = sorted({min(size, len(train)) for size in sizes})
     for size in written:
         _write(run, data, f"train-{size}", train[:size], texts)

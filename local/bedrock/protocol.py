@@ -76,9 +76,7 @@ def match(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
     raise BedrockError("UnknownOperationException", f"{method} {raw_path}")
 
 
-def parameters(
-    route: Route, in_path: dict[str, str], query: dict[str, str], body: dict[str, Any]
-) -> dict[str, Any]:
+def parameters(route: Route, in_path: dict[str, str], query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
     """Return an operation's input by member name, checked; raises ``BedrockError``."""
     values = dict(body)
     for name, shape in route.shape.members.items() if route.shape else ():
@@ -130,6 +128,4 @@ def _check_patterns(shape: Any, value: Any, where: str) -> None:
             or len(value) > rule.get("max", len(value))
             or (rule.get("enum") and value not in rule["enum"])
         ):
-            raise BedrockError(
-                "ValidationException", f"Value '{value}' at '{where}' failed to satisfy constraint"
-            )
+            raise BedrockError("ValidationException", f"Value '{value}' at '{where}' failed to satisfy constraint")

@@ -12,6 +12,7 @@ import json
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,6 +60,7 @@ class Service:
     deployments: dict[str, dict[str, Any]] = field(default_factory=dict)
     tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     _heads: dict[str, Any] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -87,7 +89,7 @@ class Service:
         body = self._image(values, caller)
         image = _opened(body)
         settings = values.get("inferenceConfig", {})
-        seed = int.from_bytes(hashlib.sha256(f"{model}{number}".encode() + body).digest()[:4], "big")
+        seed = self._seed(model, body)
         words = self._look(model, image, settings.get("temperature", 0.0), seed)
         text, stop = _cut(", ".join(words), settings.get("maxTokens", 5000))
         prompt = sum(len(block.get("text", "")) for block in values.get("system", []))
@@ -104,6 +106,13 @@ class Service:
             },
             "metrics": {"latencyMs": round((time.monotonic() - started) * 1000)},
         }
+
+    def _seed(self, model: str, image: bytes) -> int:
+        """Number the questions about an image, so that each is sampled anew and a run can be repeated."""
+        with self._lock:
+            self._asked[model, hashlib.sha256(image).hexdigest()] += 1
+            number = self._asked[model, hashlib.sha256(image).hexdigest()]
+        return int.from_bytes(hashlib.sha256(f"{model}{number}".encode() + image).digest()[:4], "big")
 
     def _image(self, values: dict[str, Any], caller: str | None) -> bytes:
         blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
@@ -173,9 +182,7 @@ class Service:
         self._authorise(caller, "iam:PassRole", values["roleArn"])
         student = next((m for m in families.MODELS.values() if m.training_id == base), None)
         if student is None or not student.id.startswith("local."):
-            raise BedrockError(
-                "ValidationException", f"The model {base} does not support customization here."
-            )
+            raise BedrockError("ValidationException", f"The model {base} does not support customization here.")
         if self.identity:
             try:
                 self.identity.check_job_role(values["roleArn"])
@@ -198,8 +205,7 @@ class Service:
                 "roleArn": values["roleArn"],
                 "status": "InProgress",
                 "statusDetails": {
-                    name: dict(running)
-                    for name in ("validationDetails", "dataProcessingDetails", "trainingDetails")
+                    name: dict(running) for name in ("validationDetails", "dataProcessingDetails", "trainingDetails")
                 },
                 "creationTime": now,
                 "lastModifiedTime": now,
@@ -384,10 +390,7 @@ class Service:
         self._authorise(caller, "bedrock:ListCustomModelDeployments", "*")
         found = _listed(self.deployments, values, "modelDeploymentName", "status")
         names = ("customModelDeploymentArn", "modelArn", "createdAt", "status")
-        rows = [
-            {n: one[n] for n in names} | {"customModelDeploymentName": one["modelDeploymentName"]}
-            for one in found
-        ]
+        rows = [{n: one[n] for n in names} | {"customModelDeploymentName": one["modelDeploymentName"]} for one in found]
         return {"modelDeploymentSummaries": rows}
 
     def DeleteCustomModelDeployment(self, values: dict[str, Any], caller: str | None) -> dict[str, Any]:  # noqa: N802
@@ -444,14 +447,11 @@ def _cut(text: str, max_tokens: int) -> tuple[str, str]:
     return (text, "end_turn") if len(text) <= limit else (text[:limit], "max_tokens")
 
 
-def _listed(
-    among: dict[str, dict[str, Any]], values: dict[str, Any], name: str, status: str
-) -> list[dict[str, Any]]:
+def _listed(among: dict[str, dict[str, Any]], values: dict[str, Any], name: str, status: str) -> list[dict[str, Any]]:
     return [
         found
         for found in list(among.values())
-        if values.get("nameContains", "") in found[name]
-        and values.get("statusEquals", found[status]) == found[status]
+        if values.get("nameContains", "") in found[name] and values.get("statusEquals", found[status]) == found[status]
     ]
 
 

@@ -1,1 +1,1 @@
-"""The embedded AWS: ministack in this process, with what it lacks mended in one module."""
+"""An AWS inside this process, into which the synthesised templates are deployed unchanged."""

@@ -122,9 +122,15 @@ def _outputs(cloudformation: Any, stack: str) -> dict[str, str]:
 
 
 def _reasons(cloudformation: Any, stack: str) -> str:
+    """Say what failed, in the checks before anything is made or in the making."""
+    checks = cloudformation.describe_events(StackName=stack)["OperationEvents"]
     events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-    return "; ".join(
-        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
-        for event in reversed(events)
-        if event["ResourceStatus"].endswith("_FAILED")
-    )
+    failed = [
+        *((e["LogicalResourceId"], e["ValidationStatusReason"]) for e in checks if "ValidationName" in e),
+        *(
+            (e["LogicalResourceId"], e.get("ResourceStatusReason", "no reason given"))
+            for e in reversed(events)
+            if e["ResourceStatus"].endswith("_FAILED")
+        ),
+    ]
+    return "; ".join(f"{resource}: {reason}" for resource, reason in failed)

@@ -1,173 +1,207 @@
-"""Start the embedded AWS in this process, on 127.0.0.1 only, and stop all of it again."""
+"""Start ministack inside this process, reachable from this machine only, and end all of it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
+import importlib
+import logging
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.config import Config
+from botocore.config import Config as ClientConfig
 
 from local.cloud import patches
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
-# Account 000000000000 is known to ministack as the root of its credentials.
-_ROOT_KEY = "test"
-_START_SECONDS = 15
+_HOST = "127.0.0.1"
+_ADMIN_KEY = "test"  # ministack's name for a caller who may do everything
+_FOREIGN = ("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES")
 
 
-class NotStarted(Exception):
+class NotStarted(RuntimeError):
     """The embedded AWS did not come up."""
 
 
-@dataclass(frozen=True)
 class EmbeddedAws:
-    """A running embedded AWS."""
+    """A running embedded AWS, seen by its administrator."""
 
-    url: str
-    _clients: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, url: str, bedrock_url: str) -> None:
+        self.url = url
+        self._bedrock_url = bedrock_url
+        self._session: Any = boto3.Session(
+            aws_access_key_id=_ADMIN_KEY, aws_secret_access_key=_ADMIN_KEY, region_name=REGION
+        )
+        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client with all rights in the fake account."""
+        """Return the boto3 client of a service; Bedrock's go to the local Bedrock endpoint."""
         if service not in self._clients:
-            self._clients[service] = boto3.session.Session(
-                aws_access_key_id=_ROOT_KEY, aws_secret_access_key=_ROOT_KEY, region_name=REGION
-            ).client(
+            self._clients[service] = self._session.client(
                 service,
-                endpoint_url=self.url,
-                config=Config(
-                    retries={"max_attempts": 2}, max_pool_connections=20, s3={"addressing_style": "path"}
-                ),
+                config=ClientConfig(max_pool_connections=32, retries={"total_max_attempts": 2}),
+                endpoint_url=self._bedrock_url if service.startswith("bedrock") else self.url,
             )
         return self._clients[service]
 
 
-@contextmanager
+@contextlib.contextmanager
 def embedded_aws(
     work_dir: Path, bedrock_url: str, *, enforce_roles: bool = True, wait_scale: float = 0.01
 ) -> Iterator[EmbeddedAws]:
-    """Run the embedded AWS; ``wait_scale`` shortens Wait states and retries.
+    """Run an empty AWS; on the way out no process, port, execution or setting of it is left.
 
-    Its settings are environment variables that it reads at import, so a process has one port and one
-    setting of ``enforce_roles``; starting again in the same process empties it.
+    Lambda workers get the environment that their template gives them, the way to this AWS and to
+    ``bedrock_url``, and nothing of the user's own AWS configuration. With ``enforce_roles`` they
+    can do what their role allows. ``wait_scale`` shortens Wait states and pauses before a retry.
     """
-    shutil.rmtree(work_dir, ignore_errors=True)
-    work_dir.mkdir(parents=True)
-    environment = _environment(work_dir, bedrock_url, enforce_roles, wait_scale)
-    saved = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ.update(environment)
-    tempfile.tempdir = None  # Python remembers TMPDIR from its first use.
-    try:
-        with _served(int(environment["GATEWAY_PORT"])) as url:
-            yield EmbeddedAws(url)
-    finally:
-        _end_workers()
-        os.environ.clear()
-        os.environ.update(saved)
-        tempfile.tempdir = None
-        shutil.rmtree(work_dir, ignore_errors=True)
+    temporary = work_dir.resolve() / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    with _bound_socket() as listener, contextlib.ExitStack() as stack:
+        port = listener.getsockname()[1]
+        url = f"http://{_HOST}:{port}"
+        stack.enter_context(_environment(_settings(url, bedrock_url, temporary)))
+        stack.enter_context(_temporary_files_in(temporary))
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        app = _load(enforce_roles=enforce_roles, wait_scale=wait_scale)
+        stack.enter_context(_serving(app, listener))
+        _request(port, "POST", "/_ministack/reset")
+        patches.open_for_work()
+        stack.callback(patches.end_all_work)
+        yield EmbeddedAws(url, bedrock_url)
 
 
-def _environment(work_dir: Path, bedrock_url: str, enforce_roles: bool, wait_scale: float) -> dict[str, str]:
+def _bound_socket() -> socket.socket:
+    """Bind a free port; in a process that had an embedded AWS its port, which ministack keeps."""
+    app: Any = sys.modules.get("ministack.app")
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((_HOST, int(app._MINISTACK_PORT) if app else 0))
+    return listener
+
+
+def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
     return {
-        "AUTH": str(enforce_roles).lower(),
-        "AWS_ACCESS_KEY_ID": _ROOT_KEY,
+        "AWS_ACCESS_KEY_ID": _ADMIN_KEY,
+        "AWS_CONFIG_FILE": os.devnull,
         "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": url,
         "AWS_ENDPOINT_URL_BEDROCK": bedrock_url,
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock_url,
-        "AWS_SECRET_ACCESS_KEY": _ROOT_KEY,
-        # Nothing of the user's own configuration may reach a function.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_REGION": REGION,
+        "AWS_SECRET_ACCESS_KEY": _ADMIN_KEY,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(_port()),
+        "BIND_HOST": _HOST,
+        "DOCKER_HOST": f"unix://{temporary}/no-docker.sock",
+        "GATEWAY_PORT": url.rpartition(":")[2],
         "IOT_MTLS_ENABLED": "0",
-        "LOG_LEVEL": "ERROR",
-        "MINISTACK_HOST": "127.0.0.1",
-        "MPLCONFIGDIR": str(work_dir.parent / "matplotlib"),
-        "PYTHONWARNINGS": "ignore",
-        "SFN_WAIT_SCALE": str(wait_scale),
+        "LOG_LEVEL": "WARNING",
+        "MINISTACK_HOST": _HOST,
+        "MINISTACK_REGION": REGION,
+        "MPLCONFIGDIR": str(temporary.parent.parent / "matplotlib"),  # its font cache is slow to make
+        "NO_PROXY": f"{_HOST},localhost",
+        "PERSIST_STATE": "0",
+        "S3_PERSIST": "0",
         "SFTP_ENABLED": "0",
-        "TMPDIR": str(work_dir),
+        "TMPDIR": str(temporary),
+        "no_proxy": f"{_HOST},localhost",
     }
 
 
-_chosen_port: list[int] = []
+@contextlib.contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(_FOREIGN):
+            del os.environ[name]
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def _port() -> int:
-    """Return a free port, the same for the whole process: ministack remembers the first."""
-    if not _chosen_port:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            _chosen_port.append(probe.getsockname()[1])
-    return _chosen_port[0]
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
-@contextmanager
-def _served(port: int) -> Iterator[str]:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config as ServerConfig
-    from ministack import app
-
+def _load(*, enforce_roles: bool, wait_scale: float) -> Any:
+    """Import and mend ministack, without its change to this process's logging."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    app: Any = importlib.import_module("ministack.app")
+    root.handlers[:] = handlers
+    root.setLevel(level)
     patches.apply()
-    config = ServerConfig()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.accesslog = None
-    config.loglevel = "ERROR"
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 0.5
-    stop = threading.Event()
+    app.AUTH = enforce_roles
+    states: Any = importlib.import_module("ministack.services.stepfunctions")
+    states._SFN_WAIT_SCALE = wait_scale
+    return app.app
 
-    async def stopped() -> None:
-        while not stop.is_set():
-            await asyncio.sleep(0.05)
+
+@contextlib.contextmanager
+def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    port = listener.getsockname()[1]
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
+    config.graceful_timeout = 1
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    stopping = threading.Event()
+
+    async def until_stopped() -> None:
+        while not stopping.is_set():
+            await asyncio.sleep(0.02)
 
     async def run() -> None:
-        await serve(app.app, config, shutdown_trigger=stopped)  # type: ignore[arg-type] - ASGI, untyped
+        await serve(app, config, shutdown_trigger=until_stopped)
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="embedded-aws", daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{port}"
+    server = threading.Thread(target=lambda: asyncio.run(run()), name="embedded-aws", daemon=True)
+    server.start()
     try:
-        _await(port)
-        urllib.request.urlopen(
-            urllib.request.Request(f"{url}/_ministack/reset", method="POST"), timeout=30
-        ).close()
-        yield url
+        _wait_for(server, port)
+        yield
     finally:
-        stop.set()
-        thread.join(10)
+        stopping.set()
+        server.join(timeout=10)
 
 
-def _await(port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
+def _wait_for(server: threading.Thread, port: int, patience: float = 30) -> None:
+    deadline = time.monotonic() + patience
+    while server.is_alive() and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            _request(port, "GET", "/_ministack/health")
             return
-    raise NotStarted(f"the embedded AWS did not answer on 127.0.0.1:{port} within {_START_SECONDS} s")
+        time.sleep(0.02)
+    raise NotStarted(f"the embedded AWS did not answer on {_HOST}:{port} within {patience:.0f} s")
 
 
-def _end_workers() -> None:
-    from ministack.core import lambda_runtime
-
-    lambda_runtime.reset()
+def _request(port: int, method: str, path: str) -> None:
+    connection = http.client.HTTPConnection(_HOST, port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, path)
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise NotStarted(f"the embedded AWS answered {response.status} to {method} {path}")

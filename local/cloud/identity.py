@@ -38,7 +38,7 @@ class CallerIdentity:
         return role["Arn"] if role else None
 
     def allowed(self, principal: str, action: str, resource_arn: str) -> bool:
-        """Tell whether a role may do something: its policies, its boundary, the resource's policy."""
+        """Tell whether a role may do something, by its policies, boundary and the resource's policy."""
         evaluator = _evaluator()
         name = _role_name(principal)
         limits = evaluator._permissions_boundary(_module("services.iam")._roles, name, ACCOUNT)

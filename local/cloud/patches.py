@@ -51,15 +51,10 @@ def apply() -> None:
     if _applied.is_set():
         return
     for patch in PATCHES:
+        _require(patch)
+    for patch in PATCHES:
         owner = _find(patch.owner)
-        original = getattr(owner, patch.attribute, None)
-        if not _has_shape(original, patch.shape):
-            raise PatchPointMoved(
-                f"ministack {metadata.version('ministack')} has no {patch.owner}.{patch.attribute} "
-                f"with {', '.join(patch.shape)}; the patch ({patch.why}) was written for "
-                f"{TESTED_VERSION}"
-            )
-        setattr(owner, patch.attribute, patch.replace(original))
+        setattr(owner, patch.attribute, patch.replace(getattr(owner, patch.attribute)))
     _applied.set()
 
 
@@ -90,6 +85,14 @@ def _find(path: str) -> Any:
     module, _, name = path.partition(":")
     found = importlib.import_module(module)
     return getattr(found, name) if name else found
+
+
+def _require(patch: Patch) -> None:
+    if not _has_shape(getattr(_find(patch.owner), patch.attribute, None), patch.shape):
+        raise PatchPointMoved(
+            f"ministack {metadata.version('ministack')} has no {patch.owner}.{patch.attribute} with "
+            f"{', '.join(patch.shape)}; the patch ({patch.why}) was written for {TESTED_VERSION}"
+        )
 
 
 def _has_shape(original: Any, shape: tuple[str, ...]) -> bool:
@@ -357,9 +360,7 @@ def _refuse_unknown(state_def: dict[str, Any]) -> None:
     batcher = state_def.get("ItemBatcher", {})
     unknown = sorted(set(state_def) - _PREPARED - _PASSED_ON | set(batcher) - _BATCHER)
     if unknown:
-        raise _find(_STATES)._ExecutionError(
-            "States.Runtime", f"not run by the embedded AWS: {', '.join(unknown)}"
-        )
+        raise _find(_STATES)._ExecutionError("States.Runtime", f"not run by the embedded AWS: {', '.join(unknown)}")
 
 
 def _selected(state_def: dict[str, Any], effective: Any, ctx: dict[str, Any]) -> list[Any]:
@@ -373,9 +374,7 @@ def _selected(state_def: dict[str, Any], effective: Any, ctx: dict[str, Any]) ->
         return items
     context = {name: copy.deepcopy(value) for name, value in ctx.items() if name != "Map"}
     return [
-        states._resolve_params_obj(
-            selector, effective, {**context, "Map": {"Item": {"Index": index, "Value": item}}}
-        )
+        states._resolve_params_obj(selector, effective, {**context, "Map": {"Item": {"Index": index, "Value": item}}})
         for index, item in enumerate(items)
     ]
 
@@ -393,6 +392,34 @@ def _batched(state_def: dict[str, Any], effective: Any, items: list[Any], ctx: d
 
 def _resolve(path: str, data: Any, ctx: dict[str, Any]) -> Any:
     return _find(_STATES)._resolve_path_or_ctx(path, data, ctx)
+
+
+# Events
+
+_version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version", default=None)
+
+
+def _note_version(fire: Callable[..., None]) -> Callable[..., None]:
+    def firing(*args: Any, version_id: str | None = None, **kwargs: Any) -> None:
+        token = _version.set(version_id)
+        try:
+            fire(*args, version_id=version_id, **kwargs)
+        finally:
+            _version.reset(token)
+
+    return firing
+
+
+def _name_version(dispatch: Callable[..., Any]) -> Callable[..., Any]:
+    def dispatching(event: dict[str, Any], view: Any = None) -> Any:
+        version = _version.get()
+        if version and event["Source"] == "aws.s3":
+            detail = json.loads(event["Detail"])
+            detail["object"]["version-id"] = version
+            event = {**event, "Detail": json.dumps(detail)}
+        return dispatch(event, view)
+
+    return dispatching
 
 
 # Access
@@ -481,6 +508,20 @@ PATCHES = [
         *(_STATES, "_run_distributed_map"),
         ("state_def", "raw_input", "effective", "iterator", "execution", "ctx"),
         _run_every_field,
+    ),
+    Patch(
+        "the version of an object reaches its event",
+        *("ministack.services.s3", "_fire_s3_event"),
+        (
+            *("bucket_name", "key", "event_name", "size", "etag", "deletion_type"),
+            *("restore_event_data", "version_id", "sequencer", "object_extra", "record_extra"),
+        ),
+        _note_version,
+    ),
+    Patch(
+        "Object Created names the object's version",
+        *("ministack.services.eventbridge", "_dispatch_event", ("event", "view")),
+        _name_version,
     ),
     Patch(
         "plain http within this machine counts as TLS for aws:SecureTransport",

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, the student's frozen eye: PyTorch weights written as ONNX, run by OpenCV.
 
-ONNX keeps PyTorch out of the installation. Batch normalisation is folded into the convolutions, and the padding is written
-out, because OpenCV 5 computes ``auto_pad=SAME_UPPER`` wrongly when the stride is 2.
+ONNX keeps PyTorch out of the installation. Batch normalisation is folded into the convolutions, and the
+padding is written out, because OpenCV 5 computes ``auto_pad=SAME_UPPER`` wrongly when the stride is 2.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -91,9 +91,7 @@ def _efficientnet(graph: _Graph) -> tuple[str, str]:
     for repeats, _, stride, expansion, channels in STAGES:
         for repeat in range(repeats):
             prefix = f"_blocks.{block}."
-            current = _block(
-                graph, current, prefix, stride if repeat == 0 else 1, expansion, shortcut=repeat > 0
-            )
+            current = _block(graph, current, prefix, stride if repeat == 0 else 1, expansion, shortcut=repeat > 0)
             block += 1
         if channels in POOLED_CHANNELS:
             pooled.append(graph.average(current))
@@ -107,9 +105,7 @@ def _block(graph: _Graph, start: str, prefix: str, stride: int, expansion: int, 
     current = start
     if expansion > 1:
         current = graph.convolution(current, f"{prefix}_expand_conv", f"{prefix}_bn0")
-    current = graph.convolution(
-        current, f"{prefix}_depthwise_conv", f"{prefix}_bn1", stride=stride, depthwise=True
-    )
+    current = graph.convolution(current, f"{prefix}_depthwise_conv", f"{prefix}_bn1", stride=stride, depthwise=True)
     current = graph.convolution(current, f"{prefix}_project_conv", f"{prefix}_bn2", activation=False)
     return graph.node("Add", [start, current]) if shortcut else current
 
@@ -160,9 +156,7 @@ class _Graph:
         self._add_constant(tensor, self.tensors[tensor])
         return tensor
 
-    def node(
-        self, operation: str, inputs: list[str], *, output: str | None = None, **attributes: object
-    ) -> str:
+    def node(self, operation: str, inputs: list[str], *, output: str | None = None, **attributes: Any) -> str:
         """Add one operation and return the name of its result."""
         from onnx import helper
 
@@ -172,8 +166,7 @@ class _Graph:
 
     def _folded(self, normalisation: str) -> tuple[np.ndarray, np.ndarray]:
         gamma, beta, mean, variance = (
-            self.tensors[f"{normalisation}.{name}"]
-            for name in ("weight", "bias", "running_mean", "running_var")
+            self.tensors[f"{normalisation}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
         )
         scale = gamma / np.sqrt(variance + NORMALISATION_EPSILON)
         return scale, beta - mean * scale

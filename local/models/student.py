@@ -49,9 +49,12 @@ _HUES = (
 )
 # Too general to be said about a photo.
 _UNSAID = frozenset(
-    "entity,physical entity,object,whole,organism,living thing,artifact,instrumentality,matter,"
-    "abstraction,chordate,placental,vertebrate,substance,solid,natural object,causal agent,part,"
-    "commodity,psychological feature".split(",")
+    (
+        *("entity", "physical entity", "object", "whole", "organism"),
+        *("living thing", "artifact", "instrumentality", "matter", "abstraction"),
+        *("chordate", "placental", "vertebrate", "substance", "solid"),
+        *("natural object", "causal agent", "part", "commodity", "psychological feature"),
+    )
 )
 
 
@@ -157,9 +160,7 @@ def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
     return Head(vocabulary, examples, weights, prior, losses)
 
 
-def _descend(
-    kernel: np.ndarray, residual: np.ndarray, epochs: int
-) -> tuple[np.ndarray, list[tuple[int, int, float]]]:
+def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.ndarray, list[tuple[int, int, float]]]:
     """Solve (kernel + ridge) weights = residual by Nesterov's method; return weights and losses."""
     system = kernel + RIDGE * np.eye(len(kernel))
     rate = 1 / np.linalg.eigvalsh(system)[-1]

@@ -1,7 +1,8 @@
 """The teacher: says what it sees in a photo in 15 to 25 keywords.
 
-Two real networks look (EfficientNet-Lite3 classifies, SSD-MobileNetV2 detects) and the pixels are measured; rules turn all
-that into words, each rule seeing the words found before it. It errs as a small model errs, and always in the same way.
+Two real networks look (EfficientNet-Lite3 classifies, SSD-MobileNetV2 detects) and the pixels are measured;
+rules turn all that into words, each rule seeing the words found before it. It errs as a small model errs, and
+always in the same way.
 """
 
 from __future__ import annotations
@@ -168,11 +169,7 @@ def kinds(sight: Sight, _: Sequence[str]) -> list[str]:
     """Name the kinds of thing whose classes are likely together."""
     hypernyms, membership = _known_kinds()
     summed = sight.probabilities @ membership
-    likely = [
-        (score, KEYWORD_OF_HYPERNYM[word])
-        for score, word in zip(summed, hypernyms, strict=True)
-        if score > 0.3
-    ]
+    likely = [(score, KEYWORD_OF_HYPERNYM[word]) for score, word in zip(summed, hypernyms, strict=True) if score > 0.3]
     return [keyword for _, keyword in sorted(likely, key=lambda pair: -pair[0])[:6]]
 
 
@@ -280,9 +277,7 @@ def composition(sight: Sight, _: Sequence[str]) -> list[str]:
     if scene.focus_concentration > 0.38:
         centred = abs(scene.focus_x - 0.5) < 0.07 and abs(scene.focus_y - 0.5) < 0.1
         on_third = 0.27 < scene.focus_x < 0.42 or 0.58 < scene.focus_x < 0.73
-        found.append(
-            "centered composition" if centred else "rule of thirds" if on_third else "single subject"
-        )
+        found.append("centered composition" if centred else "rule of thirds" if on_third else "single subject")
     if scene.flat_share > 0.55:
         found.append("negative space")
     return found
@@ -294,9 +289,7 @@ def outdoor_light(sight: Sight, words: Sequence[str]) -> list[str]:
         return []
     scene = sight.scene
     found = [_weather(sight)]
-    if scene.green_share < 0.25 and not {"building", "car", "bus", "traffic light", "bridge"}.isdisjoint(
-        words
-    ):
+    if scene.green_share < 0.25 and not {"building", "car", "bus", "traffic light", "bridge"}.isdisjoint(words):
         found.append("city")
     elif scene.green_share > 0.35 and {"building", "animal"}.isdisjoint(words):
         found.append("countryside")
@@ -426,9 +419,7 @@ class _Detector:
     def __init__(self) -> None:
         import cv2
 
-        self._net = cv2.dnn.readNetFromTensorflow(
-            str(TEACHER_DETECTOR.locate()), str(TEACHER_DETECTOR_GRAPH.locate())
-        )
+        self._net = cv2.dnn.readNetFromTensorflow(str(TEACHER_DETECTOR.locate()), str(TEACHER_DETECTOR_GRAPH.locate()))
 
     def detections(self, rgb: np.ndarray) -> list[Detection]:
         """Return the objects found with a score of at least 0.45."""
@@ -436,9 +427,7 @@ class _Detector:
 
         self._net.setInput(cv2.dnn.blobFromImage(rgb, size=(DETECTOR_SIDE, DETECTOR_SIDE)))
         rows = self._net.forward()[0, 0]
-        return [
-            _detection(row) for row in rows if row[2] >= LEAST_DETECTION and int(row[1]) in DETECTOR_NAMES
-        ]
+        return [_detection(row) for row in rows if row[2] >= LEAST_DETECTION and int(row[1]) in DETECTOR_NAMES]
 
 
 def _detection(row: np.ndarray) -> Detection:

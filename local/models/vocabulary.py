@@ -1,7 +1,8 @@
 """The words the small models know, and what each is recognised by.
 
-``imagenet_words`` (ImageNet's classes and their WordNet hypernyms) is general knowledge that teacher and student share. The
-tables are the teacher's own and are not for the student: it has to learn them from the teacher's answers.
+``imagenet_words`` (ImageNet's classes and their WordNet hypernyms) is general knowledge that teacher and
+student share. The tables are the teacher's own and are not for the student: it has to learn them from the
+teacher's answers.
 """
 
 from __future__ import annotations

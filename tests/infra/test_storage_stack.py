@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk.assertions import Match, Template
 
 
-def buckets(storage: Template) -> dict[str, Any]:
+def buckets(storage: Template) -> Mapping[str, Mapping[str, Any]]:
     return storage.find_resources("AWS::S3::Bucket")
 
 
@@ -25,8 +26,7 @@ def test_every_bucket_refuses_what_is_not_tls(storage: Template) -> None:
         policy["Properties"]["Bucket"]["Ref"]
         for policy in policies
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Deny"
-        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     ]
     assert sorted(denied) == sorted(buckets(storage))
 
@@ -47,8 +47,4 @@ def test_scratch_and_old_versions_expire_and_nothing_else(storage: Template) -> 
     )
     for name, bucket in buckets(storage).items():
         for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]:
-            assert (
-                "ExpirationInDays" not in rule
-                or rule.get("Prefix") == "work/"
-                or name.startswith("AccessLogs")
-            )
+            assert "ExpirationInDays" not in rule or rule.get("Prefix") == "work/" or name.startswith("AccessLogs")

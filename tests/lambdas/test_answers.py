@@ -111,9 +111,7 @@ def test_label_is_paid_for_once(client: Any, bedrock: Stubber) -> None:
     assert ledger.total_usd(data, "holiday-1") == pytest.approx(3 * (1000 * 0.8 + 100 * 3.2) / 1e6)
 
 
-def test_throttled_batch_keeps_what_was_answered_and_says_what_was_paid(
-    client: Any, bedrock: Stubber
-) -> None:
+def test_throttled_batch_keeps_what_was_answered_and_says_what_was_paid(client: Any, bedrock: Stubber) -> None:
     data = bucket()
     bedrock.add_response("converse", converse_answer())
     for _ in IMAGES[1:]:

@@ -112,9 +112,7 @@ def test_quota_is_named_so_that_the_machine_waits(client: Any, bedrock: Stubber)
         look(client)
 
 
-def test_deployment_is_created_then_described_and_a_failed_one_says_why(
-    client: Any, bedrock: Stubber
-) -> None:
+def test_deployment_is_created_then_described_and_a_failed_one_says_why(client: Any, bedrock: Stubber) -> None:
     found = {
         "customModelDeploymentArn": DEPLOYMENT,
         "modelDeploymentName": "n",
@@ -124,9 +122,7 @@ def test_deployment_is_created_then_described_and_a_failed_one_says_why(
     bedrock.add_client_error("get_custom_model_deployment", "ResourceNotFoundException")
     bedrock.add_response("create_custom_model_deployment", {"customModelDeploymentArn": DEPLOYMENT})
     bedrock.add_response("get_custom_model_deployment", found | {"status": "Active"})
-    bedrock.add_response(
-        "get_custom_model_deployment", found | {"status": "Failed", "failureMessage": "no room"}
-    )
+    bedrock.add_response("get_custom_model_deployment", found | {"status": "Failed", "failureMessage": "no room"})
 
     for status in ("Creating", "Active"):
         assert deploy.create_or_describe(any_run(), "n", MODEL, client) == {
@@ -184,9 +180,7 @@ def models(bedrock: Stubber, owner: str = "holiday-1") -> None:
 
 def test_failed_run_leaves_no_job_deployment_or_model(client: Any, bedrock: Stubber) -> None:
     listed(bedrock, job="InProgress")
-    bedrock.add_response(
-        "delete_custom_model_deployment", {}, {"customModelDeploymentIdentifier": DEPLOYMENT}
-    )
+    bedrock.add_response("delete_custom_model_deployment", {}, {"customModelDeploymentIdentifier": DEPLOYMENT})
     models(bedrock)
     bedrock.add_client_error("delete_custom_model", "ConflictException")
     bedrock.add_response("delete_custom_model", {}, {"modelIdentifier": MODEL})

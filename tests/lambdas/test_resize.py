@@ -13,9 +13,7 @@ from lambdas.shared import layout
 from tests.support.stores import any_run, bucket
 
 
-def photo(
-    size: tuple[int, int] = (1200, 800), kind: str = "JPEG", mode: str = "RGB", **options: object
-) -> bytes:
+def photo(size: tuple[int, int] = (1200, 800), kind: str = "JPEG", mode: str = "RGB", **options: object) -> bytes:
     output = io.BytesIO()
     Image.linear_gradient("L").resize(size).convert(mode).save(output, kind, **options)
     return output.getvalue()

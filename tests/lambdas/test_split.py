@@ -79,9 +79,7 @@ def test_same_bytes_under_two_names_are_one_image() -> None:
         (resized(images(40), refused=4), {}, TooManySetAside),
     ],
 )
-def test_what_cannot_go_on_is_refused(
-    data: Objects, request_fields: dict[str, Any], failure: type[Exception]
-) -> None:
+def test_what_cannot_go_on_is_refused(data: Objects, request_fields: dict[str, Any], failure: type[Exception]) -> None:
     with pytest.raises(failure):
         split(any_run(**request_fields), data)
 

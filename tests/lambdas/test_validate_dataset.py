@@ -84,9 +84,7 @@ LOCATION = "messages.0.content.1.image.source.s3Location"
         (at("messages.1.content.0.text", "x" * 200_000), "longer than the 32,000 tokens"),
     ],
 )
-def test_broken_rule_is_named_with_line_and_field(
-    change: Callable[[dict[str, Any]], None], problem: str
-) -> None:
+def test_broken_rule_is_named_with_line_and_field(change: Callable[[dict[str, Any]], None], problem: str) -> None:
     found = found_after(change)
 
     assert any(problem in one for one in found), found

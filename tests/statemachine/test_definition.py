@@ -55,10 +55,7 @@ def test_every_path_is_dotted_or_takes_all_items() -> None:
 
 def test_every_retried_error_is_one_that_steps_raise_or_lambda_names() -> None:
     named = {
-        error
-        for state in STATES.values()
-        for retrier in state.get("Retry", [])
-        for error in retrier["ErrorEquals"]
+        error for state in STATES.values() for retrier in state.get("Retry", []) for error in retrier["ErrorEquals"]
     }
     assert {error for error in named if not error.startswith(("Lambda.", "States."))} <= raised_errors()
 
