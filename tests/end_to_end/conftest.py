@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.bedrock import Faults
+from local.cloud.history import states_entered, status
+from local.machine import Machine, one_machine
+from local.synthesis import ROOT, synthesise
+
+PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
+PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
+DEADLINE = 90
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An execution that is over."""
+
+    arn: str
+    status: str
+    error: str | None
+    cause: str | None
+    states: list[str]
+
+
+class Pipeline:
+    """The running pipeline in the words of a test."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def upload(self, photos: dict[str, Path], collection: str = "holiday/") -> None:
+        """Upload photos."""
+        self.machine.upload(photos, collection)
+
+    def start(self, collection: str = "holiday/", **request: Any) -> str:
+        """Put distill.json; return the ARN of the execution that it started."""
+        before = len(self.machine.executions())
+        self.machine.request(collection, PIXELS | request)
+        self.until(lambda: len(self.machine.executions()) > before)
+        return self.machine.executions()[0]
+
+    def start_from_console(self, **start: Any) -> str:
+        """Start an execution with an input of one's own."""
+        return self.machine.cloud.client("stepfunctions").start_execution(
+            stateMachineArn=self.machine.outputs["StateMachineArn"], input=json.dumps(start)
+        )["executionArn"]
+
+    def wait(self, execution: str) -> Ended:
+        """Wait for an execution to end."""
+        self.until(lambda: status(self.machine.cloud, execution)["status"] != "RUNNING")
+        found = status(self.machine.cloud, execution)
+        states = states_entered(self.machine.cloud, execution)
+        return Ended(execution, found["status"], found.get("error"), found.get("cause"), states)
+
+    def run(self, collection: str = "holiday/", **request: Any) -> Ended:
+        """Put distill.json and wait for the execution to end."""
+        return self.wait(self.start(collection, **request))
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to become true."""
+        deadline = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.05)
+
+    def report(self) -> dict[str, Any]:
+        """Return the newest report.json."""
+        reports = [key for key in self.machine.keys("runs/") if key.endswith("/report/report.json")]
+        newest = max(reports, key=lambda key: json.loads(self.machine.read(self.request_key(key)))["created"])
+        return json.loads(self.machine.read(newest))
+
+    @staticmethod
+    def request_key(key: str) -> str:
+        """Return the key of the request of the run that an object belongs to."""
+        return f"{'/'.join(key.split('/')[:2])}/request.json"
+
+    @property
+    def left_at_bedrock(self) -> tuple[list[str], list[str], list[str]]:
+        """Names of running jobs, of models and of deployments."""
+        service = self.machine.bedrock.service
+        running = [job["jobName"] for job in service.jobs.values() if job["status"] in ("InProgress", "Stopping")]
+        models = [model["modelName"] for model in service.custom_models.values()]
+        return running, models, [one["modelDeploymentName"] for one in service.deployments.values()]
+
+    def asked(self, model: str) -> int:
+        """Return how often a model was asked."""
+        return sum(found == model for _, found in self.machine.bedrock.service.calls)
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cdk.out")
+    synthesise("local", out)[0].synth()
+    return out
+
+
+@pytest.fixture
+def pipeline(assembly: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Pipeline]]:
+    @contextmanager
+    def started(**faults: Any) -> Iterator[Pipeline]:
+        with one_machine(assembly, tmp_path / "work", ROOT / "build" / "models", faults=Faults(**faults)) as machine:
+            yield Pipeline(machine)
+
+    return started

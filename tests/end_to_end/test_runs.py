@@ -1,0 +1,172 @@
+"""Whole runs: the synthesised templates and the real definition on the embedded AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+
+Start = Callable[..., AbstractContextManager[Pipeline]]
+ALL_STATES = [
+    *("Prepare", "ClaimedByAnother", "AwaitUpload", "UploadSettled", "WaitForUpload", "AwaitUpload"),
+    *("UploadSettled", "ResizePhotos", "Split", "Estimate", "WithinBudget", "LabelImages", "AfterLabels"),
+    *("WriteDataset", "ValidateDataset", "AfterValidation", "TrainModels", "AnyModelTrained"),
+    *("PredictTestImages", "Evaluate", "CleanUp", "Notify"),
+]
+
+
+def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(pipeline: Start, tmp_path: Path) -> None:
+    broken = tmp_path / "IMG (1) é+%.JPG"
+    broken.write_bytes(b"no image")
+    hidden = tmp_path / ".DS_Store"
+    hidden.write_bytes(b"x")
+    twin = next(iter(PHOTOS.values()))
+    with pipeline() as running:
+        photos = PHOTOS | {f"a/{broken.name}": broken, ".DS_Store": hidden, "copies/twin.jpg": twin}
+        running.upload(photos)
+        ended = running.run(train_sizes=[8, 14])
+        report = running.report()
+
+        assert (ended.status, ended.states) == ("SUCCEEDED", ALL_STATES)
+        assert (report["photos"], report["images"]) == (26, 24)
+        assert [item["photo"] for item in report["rejected"]] == [f"holiday/a/{broken.name}"]
+        assert report["status"] == "complete with 1 set aside"
+        assert set(report["jaccard"]["tuned"]) == {"8", "14"}
+        assert report["jaccard"]["tuned"]["14"]["mean"] > report["jaccard"]["base"]["mean"]
+        assert report["training_loss"]["14"][0]["loss"] > report["training_loss"]["14"][-1]["loss"]
+        kept = [report["gate"]["promoted"]] if report["gate"]["promoted"] else []
+        assert running.left_at_bedrock == ([], kept, kept)
+        teacher_calls = running.asked(PIXELS["teacher"])
+        assert teacher_calls == len(running.machine.keys("labels/"))
+
+        again = running.run(train_sizes=[8, 14])
+
+        assert again.status == "SUCCEEDED"
+        assert running.asked(PIXELS["teacher"]) == teacher_calls
+        assert running.report()["jaccard"] == report["jaccard"]
+
+
+def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        first = running.start(until="Estimate")
+        event = json.loads(
+            running.machine.cloud.client("stepfunctions").describe_execution(executionArn=first)["input"]
+        )
+        second = running.wait(running.start_from_console(**event))
+        ended = running.wait(first)
+
+        assert min(len(ended.states), len(second.states)) == 3
+        assert min(ended.states, second.states, key=len)[-1] == "AlreadyRunning"
+        assert len([key for key in running.machine.keys("runs/") if key.endswith("/request.json")]) == 1
+
+
+def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        ended = running.run(until="LabelImages")
+        report = running.report()
+
+        assert ended.status == "SUCCEEDED"
+        assert ended.states[-4:] == ["AfterLabels", "Evaluate", "CleanUp", "Notify"]
+        assert report["labelled"] == len(running.machine.keys("labels/")) > 0
+        assert report["jaccard"] is None
+        assert not running.machine.bedrock.service.jobs
+
+
+def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        ended = running.run(max_usd=0.0001)
+
+        assert (ended.status, ended.error) == ("FAILED", "OverBudget")
+        assert "raise max_usd" in (ended.cause or "")
+        assert not running.machine.bedrock.service.calls
+
+
+def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        for request, words in (
+            ({"teachr": "x"}, "Prepare: s3://.*holiday/distill.json: unknown field 'teachr'"),
+            ({"teacher": "amazon.nova-pro-v1:0"}, "not allowed in this stage"),
+            ({"train_sizes": [2]}, "train_sizes: 2 is outside"),
+        ):
+            ended = running.run(**request)
+            assert (ended.status, ended.error) == ("FAILED", "BadRequest")
+            assert words.split(".*")[-1] in (ended.cause or "")
+        empty = running.run("nothing/")
+        assert (empty.status, empty.error) == ("FAILED", "EmptyCollection")
+        few = dict(list(PHOTOS.items())[:10])
+        running.upload(few, "few/")
+        ended = running.run("few/")
+        assert (ended.status, ended.error) == ("FAILED", "TooFewImages")
+        assert "10 usable images" in (ended.cause or "")
+
+
+def test_throttled_teacher_heals_by_retry_and_no_image_is_lost(pipeline: Start) -> None:
+    with pipeline(throttle_every=5) as running:
+        running.upload(PHOTOS)
+        ended = running.run(until="LabelImages")
+
+        assert ended.status == "SUCCEEDED"
+        assert running.report()["labelled"] == len(running.machine.keys("labels/"))
+        assert running.report()["labels_set_aside"] == []
+
+
+def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> None:
+    with pipeline(failing_jobs="-n8-") as running:
+        running.upload(PHOTOS)
+        ended = running.run(train_sizes=[8, 14])
+        models = {model["size"]: model for model in running.report()["models"]}
+
+        assert ended.status == "SUCCEEDED"
+        assert (models[8]["status"], models[14]["status"]) == ("Failed", "Active")
+        assert "JSONL" in models[8]["reason"]
+
+        failed = running.run(train_sizes=[8])
+
+        assert (failed.status, failed.error) == ("FAILED", "JobFailed")
+        assert "no size was trained" in (failed.cause or "")
+
+
+def test_stopped_run_leaves_nothing_that_bills(pipeline: Start) -> None:
+    with pipeline(job_seconds=60) as running:
+        running.upload(PHOTOS)
+        execution = running.start(train_sizes=[8, 14])
+        running.until(lambda: len(running.left_at_bedrock[0]) == 2)
+        running.machine.cloud.client("stepfunctions").stop_execution(executionArn=execution)
+        running.until(lambda: running.left_at_bedrock == ([], [], []))
+
+        assert running.wait(execution).status == "ABORTED"
+
+
+def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        iam = running.machine.cloud.client("iam")
+        (role,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if "LabelRole" in r["RoleName"]]
+        policy = iam.get_role_policy(RoleName=role, PolicyName="Step")["PolicyDocument"]
+        policy["Statement"] = [s for s in policy["Statement"] if s["Action"] != "bedrock:InvokeModel"]
+        iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(policy))
+        ended = running.run()
+
+        assert (ended.status, ended.error) == ("FAILED", "AccessRefused")
+        assert "bedrock:InvokeModel" in (ended.cause or "")
+        assert running.machine.keys("labels/") == []
+
+
+def test_definition_that_runs_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:
+    with pipeline() as running:
+        found = running.machine.cloud.client("stepfunctions").describe_state_machine(
+            stateMachineArn=running.machine.outputs["StateMachineArn"]
+        )["definition"]
+        template = json.loads((assembly / "Distill-local-Pipeline.template.json").read_text())
+        (machine,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::StepFunctions::StateMachine"]
+        written, ran = json.loads(machine["Properties"]["DefinitionString"]), json.loads(found)
+
+        assert list(ran["States"]) == list(written["States"])
+        assert "${" not in found
