@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PHOTOS ?= samples/photos
 TRAIN_SIZES ?=
+STAGE ?= dev
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -44,6 +45,9 @@ lock: setup ## Compile the layers' requirements for Lambda's platform
 	  -c requirements.txt -c requirements-dev.txt --python-version 3.14 \
 	  --python-platform aarch64-manylinux_2_28 --only-binary :all: --no-header --no-annotate \
 	  -o $$layer/requirements.txt; done
+
+destroy: setup ## Take a stage down on AWS, tuned models first; asks before the buckets (STAGE=dev)
+	@$(BIN)/python -m cli.destroy --stage "$(STAGE)"
 
 clean: ## Remove what the targets made, but .venv
 	rm -rf build cdk.out node_modules

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdas.shared.photos import is_sidecar
-from local import models
+from local import vision
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
 from local.synthesis import ROOT, synthesise
@@ -93,7 +93,7 @@ def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
     start = time.monotonic()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    pair = models.available_pair(BUILD / "models")
+    pair = vision.available_pair(BUILD / "models")
     if pair.reason:
         _say(f"models: pixels only, because {pair.reason}")
     _say("synthesise the app")
@@ -178,7 +178,7 @@ class _Progress:
         return f"{len(keys)}/{self._photos}"
 
 
-def _summary(machine: Machine, execution: str, pair: models.ModelPair, out: Path) -> dict[str, Any]:
+def _summary(machine: Machine, execution: str, pair: vision.ModelPair, out: Path) -> dict[str, Any]:
     """Copy the report here and return what summary.json holds."""
     ended = status(machine.cloud, execution)
     reports = [key for key in machine.keys("runs/") if "/report/" in key]

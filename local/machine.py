@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import models
+from local import vision
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
 from local.cloud.deploy import deploy
 from local.cloud.embedded import EmbeddedAws, embedded_aws
@@ -94,7 +94,7 @@ def one_machine(assembly: Path, work: Path, cache: Path, *, faults: Faults | Non
         bedrock_endpoint(
             s3=lambda: started[0].client("s3"),
             work_dir=cache,
-            models=models,
+            models=vision,
             identity=CallerIdentity(),
             faults=faults,
         ) as bedrock,

@@ -22,6 +22,7 @@ from lambdas.shared.tags import RUN_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
+    from mypy_boto3_bedrock.type_defs import TagTypeDef
 
 PATIENCE_SECONDS = 240
 PAUSE_SECONDS = 5
@@ -34,15 +35,26 @@ def clean_up(
 
     Raises ``StillStopping`` when Bedrock takes longer than four minutes; trying again goes on.
     """
-    kept = _kept(run, data)
-    stopped = _stop_jobs(run, bedrock)
-    _until(lambda: not _running_jobs(run, bedrock), f"jobs of {run.run}", pause)
+    owner: TagTypeDef = {"key": RUN_TAG, "value": run.run}
+    return take_down(owner, {"nameContains": run.run}, _kept(run, data), bedrock, pause)
+
+
+def take_down(
+    owner: TagTypeDef,
+    named: dict[str, Any],
+    kept: set[str],
+    bedrock: BedrockClient,
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, list[str]]:
+    """Stop and delete all that carries the tag ``owner`` but the ``kept`` names; ``named`` narrows the lists."""
+    stopped = _stop_jobs(owner, named, bedrock)
+    _until(lambda: not _running_jobs(owner, named, bedrock), f"jobs of {owner['value']}", pause)
     deleted: list[str] = []
-    for deployment in _deployments(run, bedrock):
+    for deployment in _deployments(owner, named, bedrock):
         if deployment["customModelDeploymentName"] not in kept:
             _delete_deployment(deployment, bedrock)
             deleted.append(f"deployment {deployment['customModelDeploymentName']}")
-    for model in _models(run, bedrock):
+    for model in _models(owner, named, bedrock):
         if model["modelName"] not in kept:
             _until(lambda model=model: _delete_model(model, bedrock), model["modelName"], pause)
             deleted.append(f"model {model['modelName']}")
@@ -62,19 +74,19 @@ def _kept(run: Run, data: Objects) -> set[str]:
     return {promoted} if promoted else set()
 
 
-def _running_jobs(run: Run, bedrock: BedrockClient) -> list[Any]:
-    pages = bedrock.get_paginator("list_model_customization_jobs").paginate(nameContains=run.run)
+def _running_jobs(owner: TagTypeDef, named: dict[str, Any], bedrock: BedrockClient) -> list[Any]:
+    pages = bedrock.get_paginator("list_model_customization_jobs").paginate(**named)
     return [
         job
         for page in pages
         for job in page.get("modelCustomizationJobSummaries", [])
-        if job["status"] in ("InProgress", "Stopping") and _ours(run, job["jobArn"], bedrock)
+        if job["status"] in ("InProgress", "Stopping") and _ours(owner, job["jobArn"], bedrock)
     ]
 
 
-def _stop_jobs(run: Run, bedrock: BedrockClient) -> list[str]:
+def _stop_jobs(owner: TagTypeDef, named: dict[str, Any], bedrock: BedrockClient) -> list[str]:
     stopped = []
-    for job in _running_jobs(run, bedrock):
+    for job in _running_jobs(owner, named, bedrock):
         if job["status"] == "InProgress":
             try:
                 bedrock.stop_model_customization_job(jobIdentifier=job["jobArn"])
@@ -84,29 +96,29 @@ def _stop_jobs(run: Run, bedrock: BedrockClient) -> list[str]:
     return stopped
 
 
-def _deployments(run: Run, bedrock: BedrockClient) -> list[Any]:
-    pages = bedrock.get_paginator("list_custom_model_deployments").paginate(nameContains=run.run)
+def _deployments(owner: TagTypeDef, named: dict[str, Any], bedrock: BedrockClient) -> list[Any]:
+    pages = bedrock.get_paginator("list_custom_model_deployments").paginate(**named)
     return [
         deployment
         for page in pages
         for deployment in page.get("modelDeploymentSummaries", [])
-        if _ours(run, deployment["customModelDeploymentArn"], bedrock)
+        if _ours(owner, deployment["customModelDeploymentArn"], bedrock)
     ]
 
 
-def _models(run: Run, bedrock: BedrockClient) -> list[Any]:
-    pages = bedrock.get_paginator("list_custom_models").paginate(nameContains=run.run)
+def _models(owner: TagTypeDef, named: dict[str, Any], bedrock: BedrockClient) -> list[Any]:
+    pages = bedrock.get_paginator("list_custom_models").paginate(**named)
     return [
-        model for page in pages for model in page.get("modelSummaries", []) if _ours(run, model["modelArn"], bedrock)
+        model for page in pages for model in page.get("modelSummaries", []) if _ours(owner, model["modelArn"], bedrock)
     ]
 
 
-def _ours(run: Run, arn: str, bedrock: BedrockClient) -> bool:
+def _ours(owner: TagTypeDef, arn: str, bedrock: BedrockClient) -> bool:
     try:
         tags = bedrock.list_tags_for_resource(resourceARN=arn)["tags"]
     except bedrock.exceptions.ResourceNotFoundException:
         return False  # Deleted between the listing and now.
-    return {"key": RUN_TAG, "value": run.run} in tags
+    return owner in tags
 
 
 def _delete_deployment(deployment: Any, bedrock: BedrockClient) -> None:

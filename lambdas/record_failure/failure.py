@@ -12,12 +12,21 @@ if TYPE_CHECKING:
 def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[str, Any]:
     """Return ``{state, error, cause}``: which state failed, the error's name, and a plain text."""
     caught = state.get("error", {})
+    error, cause = caught.get("Error", "Unknown"), caught.get("Cause", "no cause was given")
+    if error == "States.ExceedToleratedFailureThreshold":
+        error, cause = _first_failed_batch(execution, client) or (error, cause)
     where = _failed_state(execution, client)
-    return {
-        "state": where,
-        "error": caught.get("Error", "Unknown"),
-        "cause": f"{where}: {_message(caught.get('Cause', 'no cause was given'))}",
-    }
+    return {"state": where, "error": error, "cause": f"{where}: {_message(cause)}"}
+
+
+def _first_failed_batch(execution: str, client: SFNClient) -> tuple[str, str] | None:
+    """Return error and cause of a batch that failed: a Map tells only that one did."""
+    for map_run in client.list_map_runs(executionArn=execution)["mapRuns"]:
+        failed = client.list_executions(mapRunArn=map_run["mapRunArn"], statusFilter="FAILED", maxResults=1)
+        for child in failed["executions"]:
+            found = client.describe_execution(executionArn=child["executionArn"])
+            return found.get("error", "Unknown"), found.get("cause", "no cause was given")
+    return None
 
 
 def _message(cause: str) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
 
@@ -90,14 +91,15 @@ def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -
 def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
-        for request, words in (
-            ({"teachr": "x"}, "Prepare: s3://.*holiday/distill.json: unknown field 'teachr'"),
+        requests: list[tuple[dict[str, Any], str]] = [
+            ({"teachr": "x"}, "holiday/distill.json: unknown field 'teachr'"),
             ({"teacher": "amazon.nova-pro-v1:0"}, "not allowed in this stage"),
             ({"train_sizes": [2]}, "train_sizes: 2 is outside"),
-        ):
+        ]
+        for request, words in requests:
             ended = running.run(**request)
             assert (ended.status, ended.error) == ("FAILED", "BadRequest")
-            assert words.split(".*")[-1] in (ended.cause or "")
+            assert words in (ended.cause or "")
         empty = running.run("nothing/")
         assert (empty.status, empty.error) == ("FAILED", "EmptyCollection")
         few = dict(list(PHOTOS.items())[:10])

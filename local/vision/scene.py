@@ -8,7 +8,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from local.models.vocabulary import COLOURS
+from local.vision.vocabulary import COLOURS
 
 SIDE = 160
 TOP = SIDE // 3
