@@ -21,6 +21,7 @@ from lambdas.shared.tags import STAGE_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
 def main() -> int:
@@ -65,7 +66,9 @@ def offer_to_delete(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> boo
         return False
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        doomed = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in versions]
+        doomed: list[ObjectIdentifierTypeDef] = [
+            {"Key": one.get("Key", ""), "VersionId": one.get("VersionId", "")} for one in versions
+        ]
         if doomed:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
     s3.delete_bucket(Bucket=bucket)

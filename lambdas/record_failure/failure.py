@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from lambdas.shared.telemetry import logger
+
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
@@ -21,11 +25,15 @@ def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[s
 
 def _first_failed_batch(execution: str, client: SFNClient) -> tuple[str, str] | None:
     """Return error and cause of a batch that failed: a Map tells only that one did."""
-    for map_run in client.list_map_runs(executionArn=execution)["mapRuns"]:
-        failed = client.list_executions(mapRunArn=map_run["mapRunArn"], statusFilter="FAILED", maxResults=1)
-        for child in failed["executions"]:
-            found = client.describe_execution(executionArn=child["executionArn"])
-            return found.get("error", "Unknown"), found.get("cause", "no cause was given")
+    try:
+        for map_run in client.list_map_runs(executionArn=execution)["mapRuns"]:
+            failed = client.list_executions(mapRunArn=map_run["mapRunArn"], statusFilter="FAILED", maxResults=1)
+            for child in failed["executions"]:
+                found = client.describe_execution(executionArn=child["executionArn"])
+                return found.get("error", "Unknown"), found.get("cause", "no cause was given")
+    except ClientError:
+        # A failure is told even when it cannot be explained.
+        logger.exception("the batch that failed was not found")
     return None
 
 

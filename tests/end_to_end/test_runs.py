@@ -156,7 +156,7 @@ def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
         iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(policy))
         ended = running.run()
 
-        assert (ended.status, ended.error) == ("FAILED", "AccessRefused")
+        assert (ended.status, ended.error) == ("FAILED", "AccessRefused"), ended.cause
         assert "bedrock:InvokeModel" in (ended.cause or "")
         assert running.machine.keys("labels/") == []
 
