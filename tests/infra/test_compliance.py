@@ -13,8 +13,8 @@ from local.synthesis import synthesise
 # fnmatch pattern of a cdk-nag finding -> why it is accepted; "[[]" stands for a literal "[".
 ACCEPTED = {
     "AwsSolutions-IAM4[[]Policy::*/AWSLambdaBasicExecutionRole]": "CDK's own bucket-notification function.",
-    "AwsSolutions-IAM5[[]Resource::[*]]": "Bedrock's List actions, X-Ray and log delivery know no resources; nor, as far "
-    "as is documented, does ListExecutions of a Map Run, by which RecordFailure finds the batch that failed.",
+    "AwsSolutions-IAM5[[]Resource::[*]]": "Bedrock's List actions, X-Ray and log delivery know no resources; "
+    "nor, as far as is documented, does ListExecutions of a Map Run, by which RecordFailure finds the batch.",
     "AwsSolutions-IAM5[[]Resource::*:custom-model-deployment/[*]]": "Bedrock names deployments when made.",
     "AwsSolutions-IAM5[[]Resource::*:custom-model/[*]]": "Bedrock names models when made.",
     "AwsSolutions-IAM5[[]Resource::*:model-customization-job/[*]]": "Bedrock names jobs when made.",
