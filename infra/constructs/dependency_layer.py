@@ -34,7 +34,8 @@ class WheelBundling:
     def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
         """Install into ``output_dir``; CDK falls back to Docker only if this returned False."""
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-        command += [*_PLATFORM, "--requirement", str(self._lockfile)]
+        # The lock was made for 3.14; older pips hold a wheel's Requires-Python against the running Python.
+        command += [*_PLATFORM, "--ignore-requires-python", "--requirement", str(self._lockfile)]
         subprocess.run([*command, "--target", f"{output_dir}/python"], check=True)
         return True
 
