@@ -17,7 +17,7 @@ from lambdas.shared.records import InventoryLine, Run, SplitLine
 VALIDATION_FROM = 200
 """Images below which a validation set would cost more training examples than it tells."""
 VALIDATION_SHARE = 0.1
-MINIMUM_TEST_IMAGES = 5
+MINIMUM_TEST_IMAGES = 8
 """Where the share gives fewer, those with the next lowest hashes are added."""
 
 
