@@ -27,7 +27,10 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 _HOST = "127.0.0.1"
 _ADMIN_KEY = "test"  # ministack's name for a caller who may do everything
-_FOREIGN = ("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES")
+_FOREIGN = (
+    *("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
+    "PYTHONDONTWRITEBYTECODE",  # without bytecode a worker starts in 0.6 s instead of 0.25 s
+)
 
 
 class NotStarted(RuntimeError):

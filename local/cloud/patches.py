@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import copy
+import functools
 import importlib
 import inspect
 import ipaddress
@@ -27,6 +27,9 @@ TESTED_VERSION = "1.5.33"
 _STATES = "ministack.services.stepfunctions"
 _LAMBDA = "ministack.services.lambda_svc"
 _RUNTIME = "ministack.core.lambda_runtime"
+_S3 = "ministack.services.s3"
+_EXECUTIONS = "local.cloud.executions"
+_MAPS = "local.cloud.distributed_map"
 
 
 class PatchPointMoved(RuntimeError):
@@ -117,19 +120,12 @@ _REPORT_AND_STAY = (
     '{"status": "ok", "failure": {"errorMessage": str(e), "errorType": type(e).__name__, '
     '"stackTrace": traceback.format_exc().splitlines()}}'
 )
-_LAYER_FIRST = ("sys.path.insert(0, _py)", "sys.path.insert(0, _ld)")
 _failure = threading.local()
 
 
 def _report_exceptions_by_name(script: str) -> str:
     # As a success, because after an error ministack ends the worker, and AWS keeps it.
     return script.replace(_REPORT, _REPORT_AND_STAY)
-
-
-def _put_layers_last(script: str) -> str:
-    for line in _LAYER_FIRST:
-        script = script.replace(line, line.replace("insert(0, ", "append("))
-    return script
 
 
 def _note_failure(invoke: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -170,6 +166,8 @@ def _start_only_while_open(spawn: Callable[..., None]) -> Callable[..., None]:
         with _listed(_starting):
             if _closing.is_set():
                 raise RuntimeError("the embedded AWS is being closed")
+            # Synthesised without its wheels, a layer holds nothing, and unpacking it takes 70 ms.
+            worker.config = {**worker.config, "Layers": []}
             spawn(worker)
             if _closing.is_set():
                 worker.kill()
@@ -195,9 +193,11 @@ def _end_in_time(run: Callable[[str], None]) -> Callable[[str], None]:
         alarm.daemon = True
         if seconds:
             alarm.start()
-        with _listed(_executing):
-            run(arn)
-        alarm.cancel()
+        try:
+            with _listed(_executing), contextlib.suppress(_find(_EXECUTIONS).Stopped):
+                run(arn)
+        finally:
+            alarm.cancel()
 
     return running
 
@@ -210,7 +210,7 @@ def _time_out(execution: dict[str, Any]) -> None:
     details = {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
     states._add_event(execution, "ExecutionTimedOut", details)
     states._emit_execution_status_event(execution)
-    _abort_children(execution)
+    _find(_EXECUTIONS).abort_children(execution)
 
 
 def _stop_children_too(stop: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,35 +218,14 @@ def _stop_children_too(stop: Callable[..., Any]) -> Callable[..., Any]:
         response = stop(data)
         execution = _find(_STATES)._executions.get(data.get("executionArn"))
         if execution and execution["status"] == "ABORTED":
-            _abort_children(execution)
+            _find(_EXECUTIONS).abort_children(execution)
         return response
 
     return stopping
 
 
-def _abort_children(parent: dict[str, Any]) -> None:
-    """Abort what was running when the parent was stopped; a child that had ended stays as it is."""
-    states = _find(_STATES)
-    runs = {arn: run for arn, run in states._map_runs.items() if _belongs_to(run, parent)}
-    for run in runs.values():
-        if run.get("stopDate") is None or run["stopDate"] >= parent["stopDate"]:
-            run |= {"status": "ABORTED", "stopDate": parent["stopDate"]}
-    for child in list(states._executions.values()):
-        if child.get("mapRunArn") in runs and (child["stopDate"] or "9") >= parent["stopDate"]:
-            child |= {"status": "ABORTED", "stopDate": parent["stopDate"], "output": None}
-
-
-def _belongs_to(run: dict[str, Any], parent: dict[str, Any]) -> bool:
-    return run["executionArn"] == parent["executionArn"]
-
-
 def _is_over(execution: dict[str, Any]) -> bool:
-    if _closing.is_set() or execution["status"] != "RUNNING":
-        return True
-    states = _find(_STATES)
-    run = states._map_runs.get(execution.get("mapRunArn"))
-    parent = run and states._executions.get(run["executionArn"])
-    return bool(parent) and _is_over(parent)
+    return _closing.is_set() or not _find(_EXECUTIONS).running(execution)
 
 
 _current: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("execution", default=None)
@@ -255,7 +234,7 @@ _current: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar
 def _run_tasks_only_while_running(execute: Callable[..., Any]) -> Callable[..., Any]:
     def executing(state_def: Any, raw_input: Any, execution: dict[str, Any], ctx: Any) -> Any:
         if _is_over(execution):
-            raise _find(_STATES)._ExecutionError("States.TaskFailed", "the execution has ended")
+            raise _find(_EXECUTIONS).Stopped
         token = _current.set(execution)
         try:
             return execute(state_def, raw_input, execution, ctx)
@@ -318,80 +297,149 @@ def _delay(retrier: dict[str, Any], retries: int) -> float:
     return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
 
 
-# Step Functions: Distributed Map
-
-_BATCHER = {"MaxItemsPerBatch", "BatchInput"}
-_PASSED_ON = {
-    *("Label", "ToleratedFailurePercentage", "ToleratedFailureCount", "MaxConcurrency"),
-    *("ResultSelector", "ResultPath", "OutputPath", "Next", "End"),
-}
-_PREPARED = {
-    *("Type", "Comment", "InputPath", "ItemsPath", "ItemReader", "ItemSelector", "ItemBatcher"),
-    *("ItemProcessor", "MaxConcurrencyPath", "Retry", "Catch"),
-}
+# Step Functions: Map
 
 
-def _run_every_field(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the children's inputs here, and hand ministack a map over those."""
-
-    def running(
-        state_def: dict[str, Any],
-        raw_input: Any,
-        effective: Any,
-        iterator: Any,
-        execution: dict[str, Any],
-        ctx: dict[str, Any],
-    ) -> Any:
-        _refuse_unknown(state_def)
-        inputs = _batched(state_def, effective, _selected(state_def, effective, ctx), ctx)
-        state = {name: value for name, value in state_def.items() if name in _PASSED_ON}
-        if path := state_def.get("MaxConcurrencyPath"):
-            state["MaxConcurrency"] = _resolve(path, effective, ctx)
-        try:
-            return run(state, raw_input, inputs, iterator, execution, ctx)
-        finally:
-            if execution["status"] != "RUNNING":
-                _abort_children(execution)
+def _watch_nested_states(run: Callable[..., Any]) -> Callable[..., Any]:
+    def running(states: Any, start_at: str, input_data: Any, execution: Any, ctx: Any) -> Any:
+        watched = _find(_EXECUTIONS).WatchedStates(states, execution)
+        return run(watched, start_at, input_data, execution, ctx)
 
     return running
 
 
-def _refuse_unknown(state_def: dict[str, Any]) -> None:
-    batcher = state_def.get("ItemBatcher", {})
-    unknown = sorted(set(state_def) - _PREPARED - _PASSED_ON | set(batcher) - _BATCHER)
-    if unknown:
-        raise _find(_STATES)._ExecutionError("States.Runtime", f"not run by the embedded AWS: {', '.join(unknown)}")
+def _run_inline_map_as_told(run: Callable[..., Any]) -> Callable[..., Any]:
+    def running(state_def: dict[str, Any], raw_input: Any, execution: Any, ctx: Any) -> Any:
+        states, maps = _find(_STATES), _find(_MAPS)
+        effective = states._apply_input_path(state_def, raw_input, ctx)
+        path = state_def.get("ItemsPath", "$")
+        if "ItemReader" not in state_def:
+            items = states._resolve_path_or_ctx(path, effective, ctx)
+            if not isinstance(items, list):
+                raise states._ExecutionError("States.Runtime", f"ItemsPath '{path}' is not an array")
+        width = maps.local_width(maps.number(state_def, "MaxConcurrency", effective, ctx))
+        output = run({**state_def, "MaxConcurrency": width}, raw_input, execution, ctx)
+        if _is_over(execution):
+            raise _find(_EXECUTIONS).Stopped
+        return output
+
+    return running
 
 
-def _selected(state_def: dict[str, Any], effective: Any, ctx: dict[str, Any]) -> list[Any]:
-    states = _find(_STATES)
-    if reader := state_def.get("ItemReader"):
-        items = states._read_map_items(reader, effective, ctx)
-    else:
-        items = _resolve(state_def.get("ItemsPath", "$"), effective, ctx)
-    selector = state_def.get("ItemSelector")
-    if not selector:
-        return items
-    context = {name: copy.deepcopy(value) for name, value in ctx.items() if name != "Map"}
-    return [
-        states._resolve_params_obj(selector, effective, {**context, "Map": {"Item": {"Index": index, "Value": item}}})
-        for index, item in enumerate(items)
-    ]
+def _run_distributed_map_as_told(run: Callable[..., Any]) -> Callable[..., Any]:
+    def running(*arguments: Any) -> Any:
+        return _find(_MAPS).run(*arguments)
+
+    return functools.wraps(run)(running)
 
 
-def _batched(state_def: dict[str, Any], effective: Any, items: list[Any], ctx: dict[str, Any]) -> list[Any]:
-    batcher = state_def.get("ItemBatcher")
-    if not batcher:
-        return items
-    size = batcher["MaxItemsPerBatch"]
-    template = batcher.get("BatchInput")
-    common = _find(_STATES)._resolve_params_obj(template, effective, ctx) if template else None
-    extra = {} if common is None else {"BatchInput": common}
-    return [{**extra, "Items": items[at : at + size]} for at in range(0, len(items), size)]
+# Step Functions: paths, intrinsics, limits
+
+_DATA_LIMIT = 256 * 1024
+_TERMINAL = ("States.Runtime", "States.DataLimitExceeded")
 
 
-def _resolve(path: str, data: Any, ctx: dict[str, Any]) -> Any:
-    return _find(_STATES)._resolve_path_or_ctx(path, data, ctx)
+def _refuse_missing_paths(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    def resolving(path: str, data: Any) -> Any:
+        value = resolve(path, data)
+        if value is None and not _exists(path, data):
+            shown = json.dumps(data, default=str)[:300]
+            raise _find(_STATES)._ExecutionError(
+                "States.Runtime", f"The JSONPath '{path}' could not be found in the input '{shown}'"
+            )
+        return value
+
+    return resolving
+
+
+def _exists(path: str, data: Any) -> bool:
+    tokens = _find(_STATES)._parse_jsonpath_tokens(path) if path.startswith("$") else None
+    for kind, key in tokens or []:
+        is_there = (
+            isinstance(data, dict) and key in data
+            if kind == "field"
+            else kind == "index" and isinstance(data, list) and key < len(data)
+        )
+        if not is_there:
+            return False
+        data = data[key]
+    return tokens is not None
+
+
+def _know_null_from_missing(evaluate: Callable[..., bool]) -> Callable[..., bool]:
+    def evaluating(rule: dict[str, Any], data: Any, ctx: Any = None) -> bool:
+        if "IsPresent" not in rule:
+            return evaluate(rule, data, ctx)
+        path = rule["Variable"]
+        found = _exists(path[1:], ctx) if path.startswith("$$.") else _exists(path, data)
+        return found == rule["IsPresent"]
+
+    return evaluating
+
+
+def _evaluate_intrinsics_as_told(execute: Callable[..., Any]) -> Callable[..., Any]:
+    def executing(node: Any, data: Any, ctx: Any) -> Any:
+        states, (kind, name, arguments) = _find(_STATES), node
+        try:
+            if name == "States.Format":
+                values = [states._eval_intrinsic_arg(argument, data, ctx) for argument in arguments]
+                texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+                arguments = [("str", text) for text in texts]
+            return execute((kind, name, arguments), data, ctx)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise states._ExecutionError("States.IntrinsicFailure", f"{name}: {error}") from error
+
+    return executing
+
+
+def _hide_terminal_errors(matches: Callable[..., bool]) -> Callable[..., bool]:
+    def matching(error_equals: list[str], error: str) -> bool:
+        return error not in _TERMINAL and matches(error_equals, error)
+
+    return matching
+
+
+def _refuse_too_much_data(add: Callable[..., Any]) -> Callable[..., Any]:
+    def adding(execution: dict[str, Any], event_type: str, details: Any = None) -> Any:
+        for event in (details or {}).values():
+            output = event.get("output") or ""
+            if len(output) > _DATA_LIMIT and _bytes(output) > _DATA_LIMIT:
+                raise _find(_STATES)._ExecutionError(
+                    "States.DataLimitExceeded",
+                    f"The state/task '{event.get('name') or event.get('resource')}' returned a result "
+                    "with a size exceeding the maximum number of bytes service limit.",
+                )
+        return add(execution, event_type, details)
+
+    return adding
+
+
+def _bytes(text: str) -> int:
+    return len(json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+# S3
+
+
+def _hide_missing_keys(read: Callable[..., Any]) -> Callable[..., Any]:
+    def reading(bucket_name: str, key: str, *args: Any, **kwargs: Any) -> Any:
+        response = read(bucket_name, key, *args, **kwargs)
+        if response[0] != 404 or _may_list(bucket_name):
+            return response
+        return _find(_S3)._error("AccessDenied", "Access Denied", 403, f"/{bucket_name}/{key}")
+
+    return functools.wraps(read)(reading)
+
+
+def _may_list(bucket: str) -> bool:
+    if not _find("ministack.app").AUTH:
+        return True
+    caller = _find("ministack.core.iam_evaluator").caller_arn()
+    if ":assumed-role/" not in caller:
+        return True
+    role = caller.split(":assumed-role/")[1].split("/")[0]
+    identity = _find("local.cloud.identity").CallerIdentity()
+    return identity.allowed(role, "s3:ListBucket", f"arn:aws:s3:::{bucket}")
 
 
 # Events
@@ -439,11 +487,6 @@ PATCHES = [
         _report_exceptions_by_name,
     ),
     Patch(
-        "a layer synthesised without its wheels does not hide this machine's packages",
-        *(_RUNTIME, "_PYTHON_WORKER_SCRIPT", _LAYER_FIRST),
-        _put_layers_last,
-    ),
-    Patch(
         "the worker's report of an exception is a failed invocation",
         *(f"{_RUNTIME}:Worker", "invoke"),
         (
@@ -464,7 +507,7 @@ PATCHES = [
         _wait_less_for_logs,
     ),
     Patch(
-        "no worker starts while everything is being ended",
+        "a worker takes its packages from the venv, and none starts while everything is being ended",
         *(f"{_RUNTIME}:Worker", "_spawn", ("self",)),
         _start_only_while_open,
     ),
@@ -504,10 +547,54 @@ PATCHES = [
         _back_off_as_told,
     ),
     Patch(
-        "a Distributed Map obeys ItemBatcher and MaxConcurrencyPath, and refuses what it ignores",
+        "iterations, branches and children end with their execution, and are in the history",
+        *(_STATES, "_run_sub_machine"),
+        ("states", "start_at", "input_data", "execution", "ctx"),
+        _watch_nested_states,
+    ),
+    Patch(
+        "a Map obeys MaxConcurrencyPath, takes arrays only, and starts no more workers than fit",
+        *(_STATES, "_run_map_items", ("state_def", "raw_input", "execution", "ctx")),
+        _run_inline_map_as_told,
+    ),
+    Patch(
+        "a Distributed Map obeys ItemBatcher and the Path fields, and ends at the first item too many",
         *(_STATES, "_run_distributed_map"),
         ("state_def", "raw_input", "effective", "iterator", "execution", "ctx"),
-        _run_every_field,
+        _run_distributed_map_as_told,
+    ),
+    Patch(
+        "a path that is missing ends the execution with States.Runtime, it is not null",
+        *(_STATES, "_resolve_path", ("path", "data")),
+        _refuse_missing_paths,
+    ),
+    Patch(
+        "IsPresent is true of null",
+        *(_STATES, "_evaluate_rule", ("rule", "data", "ctx")),
+        _know_null_from_missing,
+    ),
+    Patch(
+        "States.Format writes true and null; an intrinsic fails as States.IntrinsicFailure",
+        *(_STATES, "_exec_intrinsic", ("node", "data", "ctx")),
+        _evaluate_intrinsics_as_told,
+    ),
+    Patch(
+        "neither Catch nor Retry sees States.Runtime and States.DataLimitExceeded",
+        *(_STATES, "_error_matches", ("error_equals", "error")),
+        _hide_terminal_errors,
+    ),
+    Patch(
+        "a state passes on 256 KiB at most",
+        *(_STATES, "_add_event", ("execution", "event_type", "details")),
+        _refuse_too_much_data,
+    ),
+    *(
+        Patch(
+            "a missing key is AccessDenied to a role that may not list the bucket",
+            *(_S3, function, ("bucket_name", "key", "headers", "query_params")),
+            _hide_missing_keys,
+        )
+        for function in ("_get_object", "_head_object")
     ),
     Patch(
         "the version of an object reaches its event",
