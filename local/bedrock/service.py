@@ -144,7 +144,7 @@ class Service:
             base = self.custom_models[deployment["modelArn"]]["_student"]
             student = self._load(base, self.models.load_student)
             return self._heads[deployment["modelArn"]].keywords(student.features(image))
-        if model in families.MODELS and families.model(model).training_id:
+        if model.startswith("local.student-") and model in families.MODELS:
             student = self._load(model, self.models.load_student)
             return student.base_keywords(student.features(image))
         if not model.startswith("local.teacher-"):

@@ -74,6 +74,7 @@ def test_teacher_answers_about_an_image_by_bytes_or_by_location(endpoint: Endpoi
     ("changes", "expected"),
     [
         ({"model": "amazon.nova-pro-v1:0"}, "ResourceNotFoundException"),
+        ({"model": "amazon.nova-lite-v1:0"}, "ResourceNotFoundException"),
         ({"format": "png"}, "ValidationException"),
         ({"source": {"bytes": b"no image"}}, "ValidationException"),
         ({"source": {"s3Location": {"uri": "s3://data/gone.jpg"}}}, "ValidationException"),
