@@ -28,7 +28,7 @@ demo: .venv/.ready ## Run the main job on this machine (PHOTOS=dir, TRAIN_SIZES=
 	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)"
 
 test: setup check ## Lint, types, state machine, templates, and all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
 
 check: setup ## Lint, format, types, the state machine's schema, synth
 	$(BIN)/ruff check .
