@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import importlib
 import logging
 import os
 import shutil
-import socket
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,19 +18,15 @@ import boto3
 from botocore.config import Config as ClientConfig
 
 from local.cloud import patches
+from local.serving import HOST, NotStarted, bound_socket, serving
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
-_HOST = "127.0.0.1"
 _ADMIN_KEY = "test"  # ministack's name for a caller who may do everything
 _FOREIGN = (
     *("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
     "PYTHONDONTWRITEBYTECODE",  # without bytecode a worker starts in 0.6 s instead of 0.25 s
 )
-
-
-class NotStarted(RuntimeError):
-    """The embedded AWS did not come up."""
 
 
 class EmbeddedAws:
@@ -71,27 +63,24 @@ def embedded_aws(
     """
     temporary = work_dir.resolve() / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    with _bound_socket() as listener, contextlib.ExitStack() as stack:
+    with bound_socket(_port()) as listener, contextlib.ExitStack() as stack:
         port = listener.getsockname()[1]
-        url = f"http://{_HOST}:{port}"
+        url = f"http://{HOST}:{port}"
         stack.enter_context(_environment(_settings(url, bedrock_url, temporary)))
         stack.enter_context(_temporary_files_in(temporary))
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         app = _load(enforce_roles=enforce_roles, wait_scale=wait_scale)
-        stack.enter_context(_serving(app, listener))
+        stack.enter_context(serving(app, listener, "the embedded AWS"))
         _request(port, "POST", "/_ministack/reset")
         patches.open_for_work()
         stack.callback(patches.end_all_work)
         yield EmbeddedAws(url, bedrock_url)
 
 
-def _bound_socket() -> socket.socket:
-    """Bind a free port; in a process that had an embedded AWS its port, which ministack keeps."""
+def _port() -> int:
+    """Return 0, any free port; in a process that had an embedded AWS its port, which ministack keeps."""
     app: Any = sys.modules.get("ministack.app")
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((_HOST, int(app._MINISTACK_PORT) if app else 0))
-    return listener
+    return int(app._MINISTACK_PORT) if app else 0
 
 
 def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
@@ -106,20 +95,20 @@ def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_SECRET_ACCESS_KEY": _ADMIN_KEY,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "BIND_HOST": _HOST,
+        "BIND_HOST": HOST,
         "DOCKER_HOST": f"unix://{temporary}/no-docker.sock",
         "GATEWAY_PORT": url.rpartition(":")[2],
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
-        "MINISTACK_HOST": _HOST,
+        "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,
         "MPLCONFIGDIR": str(temporary.parent.parent / "matplotlib"),  # its font cache is slow to make
-        "NO_PROXY": f"{_HOST},localhost",
+        "NO_PROXY": f"{HOST},localhost",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
         "SFTP_ENABLED": "0",
         "TMPDIR": str(temporary),
-        "no_proxy": f"{_HOST},localhost",
+        "no_proxy": f"{HOST},localhost",
     }
 
 
@@ -160,48 +149,8 @@ def _load(*, enforce_roles: bool, wait_scale: float) -> Any:
     return app.app
 
 
-@contextlib.contextmanager
-def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
-
-    port = listener.getsockname()[1]
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
-    config.graceful_timeout = 1
-    config.keep_alive_timeout = 75
-    config.loglevel = "WARNING"
-    stopping = threading.Event()
-
-    async def until_stopped() -> None:
-        while not stopping.is_set():
-            await asyncio.sleep(0.02)
-
-    async def run() -> None:
-        await serve(app, config, shutdown_trigger=until_stopped)
-
-    server = threading.Thread(target=lambda: asyncio.run(run()), name="embedded-aws", daemon=True)
-    server.start()
-    try:
-        _wait_for(server, port)
-        yield
-    finally:
-        stopping.set()
-        server.join(timeout=10)
-
-
-def _wait_for(server: threading.Thread, port: int, patience: float = 30) -> None:
-    deadline = time.monotonic() + patience
-    while server.is_alive() and time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            _request(port, "GET", "/_ministack/health")
-            return
-        time.sleep(0.02)
-    raise NotStarted(f"the embedded AWS did not answer on {_HOST}:{port} within {patience:.0f} s")
-
-
 def _request(port: int, method: str, path: str) -> None:
-    connection = http.client.HTTPConnection(_HOST, port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
     with contextlib.closing(connection):
         connection.request(method, path)
         response = connection.getresponse()
