@@ -10,21 +10,8 @@ from PIL import Image
 
 from local.vision import student as eyes
 from local.vision.sampling import perturbed
+from local.vision.vocabulary import COLOURS
 
-_COLOURS = {
-    "red": (200, 30, 35),
-    "orange": (235, 130, 35),
-    "yellow": (240, 215, 60),
-    "green": (70, 140, 50),
-    "blue": (50, 105, 190),
-    "purple": (120, 60, 150),
-    "pink": (240, 150, 185),
-    "brown": (115, 75, 45),
-    "beige": (215, 195, 160),
-    "black": (18, 18, 18),
-    "gray": (128, 128, 128),
-    "white": (245, 245, 245),
-}
 _PLACES = ("top", "middle", "bottom")
 
 
@@ -64,7 +51,7 @@ class PixelStudent:
     def base_keywords(self, features: np.ndarray) -> list[str]:
         """Answer untrained: two hues, brightness and format."""
         pixels = features[-eyes.PIXELS :]
-        hues = [eyes._HUES[index] for index in np.argsort(-pixels[:12])[:2]]
+        hues = [eyes.HUES[index] for index in np.argsort(-pixels[:12])[:2]]
         light = "bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"
         format_ = "horizontal" if pixels[-1] > 0.1 else "vertical"
         return list(dict.fromkeys([*hues, light, format_, "photo", "image", "picture"]))
@@ -75,7 +62,7 @@ class PixelStudent:
 
 
 def _dominant(rgb: np.ndarray, count: int) -> list[str]:
-    names = list(_COLOURS)
-    distance = [np.square(rgb - np.array(colour)).sum(-1) for colour in _COLOURS.values()]
+    names = list(COLOURS)
+    distance = [np.square(rgb - np.array(colour)).sum(-1) for colour in COLOURS.values()]
     share = np.bincount(np.argmin(distance, 0).ravel(), minlength=len(names))
     return [names[index] for index in np.argsort(-share, kind="stable")[:count] if share[index] > 0]

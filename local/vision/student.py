@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +32,7 @@ STEPS_PER_EPOCH = 100
 # How much a keyword that is also a name in ImageNet follows recognition rather than the fit.
 KNOWN_WORD_WEIGHT = 0.7
 RECOGNITION_TRUST = 0.85
-_HUES = (
+HUES = (
     "red",
     "orange",
     "yellow",
@@ -83,7 +82,7 @@ class Student:
         general = [words[index] for index in np.argsort(-likelihood[0]) if words[index] not in names]
         said += [word for word in general if word not in _UNSAID][:7]
         pixels = features[-PIXELS:]
-        said += [_HUES[index] for index in np.argsort(-pixels[:12])[:2]]
+        said += [HUES[index] for index in np.argsort(-pixels[:12])[:2]]
         said += ["bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"]
         said += ["horizontal" if pixels[-1] > 0.1 else "vertical", "photo"]
         return list(dict.fromkeys(said))
@@ -122,26 +121,8 @@ class Head:
             if word in column:
                 seen = RECOGNITION_TRUST * likelihood[:, column[word]]
                 fitted[:, index] = (1 - KNOWN_WORD_WEIGHT) * fitted[:, index] + KNOWN_WORD_WEIGHT * seen
-        return np.clip(fitted, 1e-3, 0.999)
-
-    def save(self, path: Path) -> None:
-        """Write the head to one .npz file."""
-        np.savez_compressed(
-            path,
-            vocabulary=np.array(self.vocabulary),
-            examples=self.examples,
-            weights=self.weights,
-            prior=self.prior,
-            losses=np.array(self.losses),
-        )
-
-    @classmethod
-    def load(cls, path: Path) -> Head:
-        """Read a head that ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            losses = [(int(step), int(epoch), float(loss)) for step, epoch, loss in file["losses"]]
-            vocabulary = [str(word) for word in file["vocabulary"]]
-            return cls(vocabulary, file["examples"], file["weights"], file["prior"], losses)
+        # Rounded, so that the last bits of a sum do not decide between keywords that are equally likely.
+        return np.clip(fitted, 1e-3, 0.999).round(6)
 
 
 def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
@@ -155,7 +136,7 @@ def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
         target[row, [column[word] for word in set(answer) if word in column]] = 1
     # Pulled towards the mean keyword, for a dozen images say little about how common a word is.
     prior = (target.sum(0) + 0.3 * target.mean()) / (len(answers) + 0.6)
-    examples = features.astype(np.float32)
+    examples = features.astype(np.float64)
     weights, losses = _descend(_kernel(examples, examples), target - prior, epochs)
     return Head(vocabulary, examples, weights, prior, losses)
 

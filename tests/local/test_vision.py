@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from local import vision
-from local.vision.student import FEATURES, Head, fit
+from local.vision.student import FEATURES, fit
 from local.vision.weights import STUDENT_BACKBONE, WeightFile, WeightsMissing
 
 ROOT = Path(__file__).parents[2]
@@ -106,12 +106,8 @@ def test_order_of_the_records_does_not_matter(answered: dict) -> None:
     assert forward.keywords(features[0]) == backward.keywords(features[0])
 
 
-def test_training_loss_falls_and_the_head_survives_a_file(answered: dict, tmp_path: Path) -> None:
+def test_training_loss_falls(answered: dict) -> None:
     head = answered["student"].train(answered["features"], answered["labels"], 1, 0)
-    head.save(tmp_path / "head.npz")
-    loaded = Head.load(tmp_path / "head.npz")
 
     assert head.losses[-1][2] < head.losses[0][2] / 2
-    assert loaded.losses == head.losses
-    assert loaded.keywords(answered["features"][0]) == head.keywords(answered["features"][0])
     assert answered["features"].shape == (36, FEATURES)
