@@ -1,0 +1,24 @@
+"""How small a difference a test set can show: told before anything is paid, and again in the report."""
+
+from __future__ import annotations
+
+from math import sqrt
+from statistics import NormalDist
+
+TYPICAL_SD = 0.10
+"""Standard deviation of paired Jaccard differences, where none has been measured yet."""
+
+
+def minimum_detectable_difference(
+    test_images: int, sd: float = TYPICAL_SD, *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Return the smallest mean difference of a paired two-sided test that is found with ``power``.
+
+    ``sd`` is the standard deviation of the differences per image, in units of the score (0 to 1). By
+    the normal approximation: (z(1 - alpha/2) + z(power)) sd / sqrt(n) (Miller 2024, arXiv 2411.00640).
+    Raises ``ValueError`` without test images.
+    """
+    if test_images < 1:
+        raise ValueError(f"test_images must be at least 1 (got {test_images})")
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * sd / sqrt(test_images)
