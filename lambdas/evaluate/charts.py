@@ -1,72 +1,155 @@
-"""The report's charts, as SVG without fixed background, legible on light and on dark."""
+"""The report's charts, as SVG whose colours are the page's own, so that they follow light and dark."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Lambda's file system is read-only but for /tmp, and matplotlib keeps a cache of fonts.
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/matplotlib")
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-GREY = "#808890"
-_COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
-"""Distinguishable with any kind of colour vision (Okabe and Ito)."""
-_BASE_COLOUR = "#d55e00"
+_INK, _SOFT, _LINE, _BASE = "#010101", "#020202", "#030303", "#040404"
+_TUNED = ("#050505", "#060606", "#070707", "#080808")
+_VARIABLES = {
+    _INK: "--ink",
+    _SOFT: "--soft",
+    _LINE: "--line",
+    _BASE: "--base",
+    **{colour: f"--tuned-{place}" for place, colour in enumerate(_TUNED, 1)},
+}
+"""Stand-ins that matplotlib draws with, and the variable of the page that replaces each."""
 _STYLE: dict[Any, Any] = {
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": GREY,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _SOFT,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "font.size": 11,
+    "font.size": 12,
     "legend.frameon": False,
-    "legend.labelcolor": GREY,
+    "legend.labelcolor": _INK,
     "svg.fonttype": "none",
     "svg.hashsalt": "vision-distillation",
-    "xtick.color": GREY,
-    "ytick.color": GREY,
+    "text.color": _INK,
+    "xtick.color": _SOFT,
+    "ytick.color": _SOFT,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
 }
+Series = Mapping[str, Sequence[float]]
 
 
-def distributions(per_image: dict[str, list[Any]]) -> str:
-    """Return the distributions of the Jaccard index of base and every size, overlaid."""
-    tuned = [name for name in per_image if name.startswith("n")]
-    colours = dict(zip(tuned, _COLOURS * 2, strict=False)) | {"base": _BASE_COLOUR}
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.6, 3.4), layout="constrained")
-        axes = figure.subplots()
+def name(answerer: str) -> str:
+    """Return an answerer's name for people: ``n30`` is ``tuned on 30``."""
+    return f"tuned on {answerer[1:]}" if answerer[0] == "n" and answerer[1:].isdigit() else answerer
+
+
+def distributions(base: Sequence[float] | None, tuned: Series) -> str:
+    """Return the distributions of the Jaccard index of base and every size, overlaid, with their means."""
+    series = {**({"base": base} if base is not None else {}), **tuned}
+    colours = _colours(tuned)
+    figure, axes = _figure(3.3)
+    for answerer, values in series.items():
         bins = [step / 20 for step in range(21)]
-        for name in ("base", *tuned):
-            label = "base" if name == "base" else f"tuned on {name.removeprefix('n')}"
-            values = per_image[name]
-            axes.hist(values, bins=bins, color=colours[name], alpha=0.35, label=label)
-            axes.hist(values, bins=bins, color=colours[name], histtype="step", linewidth=1.8)
-            axes.axvline(sum(values) / len(values), color=colours[name], linestyle="--")
-        axes.set(xlim=(0, 1), xlabel="Jaccard index with the teacher", ylabel="test images")
-        axes.legend()
-        return _svg(figure)
+        colour = colours[answerer]
+        axes.hist(values, bins=bins, color=colour, alpha=0.18)
+        axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=name(answerer))
+        axes.axvline(sum(values) / len(values), color=colour, linestyle=(0, (4, 3)), linewidth=1.2)
+    axes.set(xlim=(0, 1), xlabel="Jaccard index with the teacher", ylabel="test images")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    return _svg(figure, "distributions")
 
 
-def losses(training_loss: dict[str, list[dict[str, float]]]) -> str:
-    """Return the training loss of every job over its steps."""
+def changes(base: Sequence[float], tuned: Sequence[float], answerer: str) -> str:
+    """Return each test image as a point, base across and tuned up: above the line is a gain."""
+    figure, axes = _figure(3.3)
+    axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
+    axes.scatter(base, tuned, s=26, color=_TUNED[0], alpha=0.6, linewidths=0)
+    top = min(1.0, max([*base, *tuned, 0.2]) * 1.08)
+    axes.set(xlim=(-0.02, top), ylim=(-0.02, top), xlabel="base", ylabel=name(answerer))
+    axes.text(0.03, 0.95, "gained", transform=axes.transAxes, color=_SOFT, va="top")
+    axes.text(0.97, 0.05, "lost", transform=axes.transAxes, color=_SOFT, ha="right")
+    return _svg(figure, "changes")
+
+
+def scaling(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -> str:
+    """Return score over training size between floor, control and ceiling, with the fitted curve if any."""
+    sizes = sorted((int(size), score) for size, score in jaccard["tuned"].items())
+    figure, axes = _figure(3.3)
+    for level in ("floor", "control", "base", "ceiling"):
+        if level in jaccard:
+            colour = _BASE if level == "base" else _SOFT
+            height = jaccard[level]["mean"]
+            axes.axhline(height, color=colour, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate(
+                level, (1.01, height), xycoords=("axes fraction", "data"), color=colour, va="center", fontsize=11
+            )
+    if curve:
+        at = [point["size"] for point in curve["line"]]
+        low, high = zip(*(point["ci95"] for point in curve["line"]), strict=True)
+        axes.fill_between(at, low, high, color=_TUNED[0], alpha=0.12, linewidth=0)
+        axes.plot(at, [point["mean"] for point in curve["line"]], color=_TUNED[0], linewidth=1.4)
+    means = [score["mean"] for _, score in sizes]
+    reach = [
+        [score["mean"] - score["ci95"][0] for _, score in sizes],
+        [score["ci95"][1] - score["mean"] for _, score in sizes],
+    ]
+    across = [size for size, _ in sizes]
+    axes.errorbar(across, means, yerr=reach, fmt="o", color=_TUNED[0], markersize=6, linewidth=1.6)
+    axes.set_xscale("log", base=2)
+    ticks = [*across, curve["next_size"]] if curve else across
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlim(min(ticks) / 1.3, max(ticks) * 1.3)
+    axes.minorticks_off()
+    axes.set(xlabel="training images", ylabel="Jaccard index", ylim=(0, None))
+    return _svg(figure, "scaling")
+
+
+def losses(training: Mapping[str, Any], validation: Mapping[str, Any]) -> str | None:
+    """Return the loss of every job over its steps, validation dashed; None where there is none."""
+    colours = _colours(dict.fromkeys(f"n{size}" for size in training))
+    figure, axes = _figure(3.3)
+    for kind, by_size, line in (("training", training, "-"), ("validation", validation, "--")):
+        for size, steps in by_size.items():
+            if steps:
+                points = [(row["step"], row["loss"]) for row in steps]
+                label = f"{size} images, {kind}"
+                axes.plot(*zip(*points, strict=True), line, color=colours[f"n{size}"], label=label, linewidth=1.6)
+    if not axes.lines:
+        return None
+    axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    axes.legend()
+    return _svg(figure, "losses")
+
+
+def _colours(tuned: Mapping[str, Any]) -> dict[str, str]:
+    """The last, the largest size, has the strongest colour."""
+    names = list(tuned)[::-1]
+    return {answerer: _TUNED[place % len(_TUNED)] for place, answerer in enumerate(names)} | {"base": _BASE}
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.6, 2.8), layout="constrained")
-        axes = figure.subplots()
-        for (size, steps), colour in zip(training_loss.items(), _COLOURS * 2, strict=False):
-            points = [(row["step"], row["loss"]) for row in steps]
-            if points:
-                axes.plot(*zip(*points, strict=True), color=colour, label=f"tuned on {size}")
-        axes.set(xlabel="step", ylabel="training loss")
-        if axes.lines:
-            axes.legend()
-        return _svg(figure)
+        figure = Figure(figsize=(6.2, height), layout="constrained")
+        return figure, figure.subplots()
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, prefix: str) -> str:
     output = io.StringIO()
-    figure.savefig(output, format="svg", transparent=True, metadata={"Date": None})
+    with mpl.rc_context(_STYLE):
+        figure.savefig(output, format="svg", transparent=True, metadata={"Date": None})
     text = output.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    # Several charts share one page: without a prefix a clip path of one would be found in another.
+    text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)

@@ -68,6 +68,26 @@ def dataset(run: str, name: str) -> str:
     return f"runs/{run}/dataset/{name}.jsonl"
 
 
+def datasets(run: str) -> str:
+    """Prefix of the dataset files."""
+    return f"runs/{run}/dataset/"
+
+
+def split_facts(run: str) -> str:
+    """Key of what Split tells of duplicates, groups and flags."""
+    return f"runs/{run}/splits/facts.json"
+
+
+def gold(run: str) -> str:
+    """Key of the owner's own labels, where a run is measured against them too."""
+    return f"runs/{run}/gold.jsonl"
+
+
+def manifest(run: str) -> str:
+    """Key of how the models came about."""
+    return f"runs/{run}/manifest.json"
+
+
 def training(run: str, size: int) -> str:
     """Prefix under which Bedrock writes a job's metrics."""
     return f"runs/{run}/training/n{size}/"

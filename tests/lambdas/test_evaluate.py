@@ -1,10 +1,58 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy import optimize, stats
 
-from lambdas.evaluate.scores import agreement, control, floor, jaccard, mean
+from lambdas.evaluate import intervals
+from lambdas.evaluate.evaluation import Evidence, evaluate
+from lambdas.evaluate.readings import Reading, folded_plural, read
+from lambdas.evaluate.scores import METRICS, agreement, best_matching, compare, control, floor, jaccard, soft_jaccard
+from lambdas.shared.keywords import keywords, written
+from lambdas.shared.records import AnswerLine
 
 A, B = frozenset("abc"), frozenset("bcd")
+
+
+def line(text: str | None, status: str = "ok", image: str = "i") -> AnswerLine:
+    return AnswerLine.model_validate({"image": image, "answerer": "x", "status": status, "text": text})
+
+
+def reading(*words: str) -> Reading:
+    return Reading(frozenset(words), frozenset(words), valid=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cat, sofa",
+        "- cat\n- Sofa.",
+        "1. cat\n2) sofa",
+        '"cat"; “sofa”',
+        "cat、ｓｏｆａ",
+        "Objects: cat\n**Place:** sofa",
+        "cat, CAT,sofa",
+    ],
+)
+def test_one_list_of_keywords_reads_the_same_however_it_is_laid_out(text: str) -> None:
+    assert keywords(text) == ["cat", "sofa"]
+
+
+def test_raw_reading_keeps_what_was_written() -> None:
+    assert written("Cats, sofa-bed, Cats") == ["Cats", "sofa-bed"]
+
+
+@pytest.mark.parametrize(
+    ("many", "one"), [("red cars", "red car"), ("people", "person"), ("glass", "glass"), ("sunset", "sunset")]
+)
+def test_plural_and_singular_are_one_keyword(many: str, one: str) -> None:
+    assert folded_plural(many) == folded_plural(one) == one
+
+
+def test_refused_answer_counts_for_what_it_said_but_not_as_valid() -> None:
+    assert read(line("cat, dogs, sea")).valid
+    assert not read(line("cat, dogs, sea", status="refused")).valid
+    assert read(None).keywords == frozenset()
 
 
 def test_jaccard_is_shared_over_all() -> None:
@@ -14,22 +62,118 @@ def test_jaccard_is_shared_over_all() -> None:
     assert jaccard(frozenset(), frozenset()) == 0
 
 
+def test_near_spellings_count_by_their_likeness_and_only_once() -> None:
+    assert soft_jaccard(frozenset({"grey sky"}), frozenset({"sky grey"})) == 1
+    assert 0.8 < soft_jaccard(frozenset({"colour"}), frozenset({"color"})) < 1
+    assert soft_jaccard(frozenset({"harbour", "harbor"}), frozenset({"harbours"})) < 0.5
+
+
+def test_matching_is_the_best_there_is() -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(200):
+        weights = generator.random(generator.integers(1, 7, 2)) * generator.integers(0, 2)
+        rows, columns = optimize.linear_sum_assignment(weights, maximize=True)
+        assert best_matching(weights) == pytest.approx(weights[rows, columns].sum())
+
+
+def test_metrics_of_a_pair() -> None:
+    found = dict(zip(METRICS, compare(reading(*"abcx"), reading(*"abc")), strict=True))
+
+    assert found["jaccard"] == found["precision"] == 0.75
+    assert found["recall"] == found["count_drift"] == found["valid"] == 1
+    assert found["f1"] == pytest.approx(6 / 7)
+
+
 def test_missing_answer_scores_nothing_rather_than_being_left_out() -> None:
-    assert agreement({"i": A}, {"i": A, "j": B}) == [1.0, 0.0]
+    label = reading(*"abc")
+    assert agreement({"i": label}, {"i": label, "j": label})["jaccard"] == [1.0, 0.0]
 
 
-def test_floor_compares_with_the_other_images_only() -> None:
-    assert floor({"i": A, "j": A, "k": A}, {"i": A, "j": B, "k": B}) == [0.5, 0.75, 0.75]
+def test_floor_compares_with_images_of_other_groups_only() -> None:
+    a, b = reading(*"abc"), reading(*"bcd")
+    answers = {"i": a, "j": a, "k": a}
+    labels = {"i": a, "j": b, "k": b}
+
+    assert floor(answers, labels, {"i": "i", "j": "j", "k": "k"}) == [0.5, 0.75, 0.75]
+    assert floor(answers, labels, {"i": "i", "j": "j", "k": "j"}) == [0.5, 1.0, 1.0]
 
 
 def test_control_is_the_commonest_keywords_at_the_median_length() -> None:
     assert control([frozenset("ab"), frozenset("ac"), frozenset("abd")]) == frozenset("ab")
 
 
-def test_interval_holds_the_mean_repeats_and_narrows_with_more_images() -> None:
-    few, many = mean([0.1, 0.5, 0.3, 0.4]), mean([0.1, 0.5, 0.3, 0.4] * 25)
+def test_interval_agrees_with_scipy_and_repeats() -> None:
+    values = np.random.default_rng(3).random(60)
+    ours = intervals.resample({"x": list(values)}, [str(place) for place in range(60)]).mean("x")
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=3).confidence_interval
 
-    assert few.low < few.mean < few.high
-    assert few == mean([0.1, 0.5, 0.3, 0.4])
-    assert many.high - many.low < few.high - few.low
-    assert mean([0.2] * 5).as_json() == {"mean": pytest.approx(0.2), "ci95": [pytest.approx(0.2)] * 2}
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
+    assert ours == intervals.resample({"x": list(values)}, [str(place) for place in range(60)]).mean("x")
+
+
+def test_near_duplicates_do_not_make_an_interval_narrower() -> None:
+    values = list(np.random.default_rng(4).random(20))
+    alone = intervals.resample({"x": values}, [str(place) for place in range(20)]).mean("x")
+    copied = intervals.resample({"x": values * 5}, [str(place) for place in range(20)] * 5).mean("x")
+
+    assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_permutation_agrees_with_scipy() -> None:
+    differences = np.random.default_rng(5).normal(0.03, 0.1, 40)
+    theirs = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=20_000, rng=5)
+
+    assert intervals.permutation_p(list(differences), [str(i) for i in range(40)]) == pytest.approx(
+        theirs.pvalue, abs=0.015
+    )
+
+
+def test_holm_corrects_for_the_number_of_sizes() -> None:
+    assert intervals.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
+
+
+def test_curve_finds_the_law_it_was_drawn_from_and_needs_three_sizes() -> None:
+    sizes = [100, 300, 900]
+    law = {f"n{size}": [0.6 - 0.9 * size**-0.4] * 4 for size in sizes}
+    drawn = intervals.resample(law, list("abcd"))
+    found = intervals.curve(sizes, drawn, list(law))
+
+    assert found is not None
+    assert found["next_size"] == 1800
+    assert found["expected"]["mean"] == pytest.approx(0.6 - 0.9 * 1800**-0.4, abs=0.002)  # type: ignore[index]
+    assert intervals.curve(sizes[:2], drawn, list(law)[:2]) is None
+
+
+def evidence(tuned: str, images: int = 24) -> Evidence:
+    names = [f"i{place}" for place in range(images)]
+    label = {name: line(f"cat, sofa, thing {place}, colour {place}", image=name) for place, name in enumerate(names)}
+    return Evidence(
+        labels=label,
+        tuned={"n8": {name: line(tuned.format(place), image=name) for place, name in enumerate(names)}},
+        base={name: line("dog, sea, sky", image=name) for name in names},
+        ceiling=label,
+    )
+
+
+def test_model_that_sees_passes_the_gate_with_its_share_of_the_gap() -> None:
+    found = evaluate(evidence("cat, sofa, thing {}")).figures
+
+    assert found["gate"]["passed"]
+    assert found["jaccard"]["tuned"]["8"]["mean"] == pytest.approx(0.75)
+    assert found["headlines"]["gap_closed"]["mean"] == pytest.approx(0.75)
+    assert 0 < found["headlines"]["seen"]["mean"] < 1
+
+
+def test_model_that_learnt_by_heart_is_not_promoted_and_the_reason_is_told() -> None:
+    found = evaluate(evidence("cat, sofa, colour 0, colour 1")).figures
+
+    assert not found["gate"]["passed"]
+    assert found["gate"]["reasons"] == ["it does not surely beat the commonest keywords"]
+    assert found["headlines"]["seen"]["mean"] <= 0
+
+
+def test_model_equal_to_base_gains_nothing_surely() -> None:
+    gate = evaluate(evidence("dog, sea, sky")).figures["gate"]
+
+    assert not gate["passed"]
+    assert len(gate["reasons"]) == 3
