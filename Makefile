@@ -3,11 +3,12 @@ PYTHON ?= python3
 PHOTOS ?= samples/photos
 TRAIN_SIZES ?=
 STAGE ?= dev
+CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check synth lock destroy clean
+.PHONY: help setup demo test test-browser check synth lock destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,10 @@ demo: .venv/.ready ## Run the main job on this machine (PHOTOS=dir, TRAIN_SIZES=
 
 test: setup check ## Lint, types, state machine, templates, and all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
+
+test-browser: setup ## Open the report in a headless Chromium (CHROMIUM=path)
+	@test -n "$(CHROMIUM)" || { echo "no Chromium found; name one: make test-browser CHROMIUM=path" >&2; exit 2; }
+	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
 
 check: setup ## Lint, format, types, the state machine's schema, synth
 	$(BIN)/ruff check .

@@ -42,6 +42,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
+mpl.rcParams.update(_STYLE)
 Series = Mapping[str, Sequence[float]]
 
 
@@ -58,7 +59,9 @@ def distributions(base: Sequence[float] | None, tuned: Series) -> str:
     for answerer, values in series.items():
         bins = [step / 20 for step in range(21)]
         colour = colours[answerer]
-        axes.hist(values, bins=bins, color=colour, alpha=0.18)
+        # Filled are the two that the verdict speaks of; the sizes between are outlines.
+        if answerer in ("base", next(reversed(series))):
+            axes.hist(values, bins=bins, color=colour, alpha=0.18)
         axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=name(answerer))
         axes.axvline(sum(values) / len(values), color=colour, linestyle=(0, (4, 3)), linewidth=1.2)
     axes.set(xlim=(0, 1), xlabel="Jaccard index with the teacher", ylabel="test images")
@@ -83,14 +86,17 @@ def scaling(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -> str:
     """Return score over training size between floor, control and ceiling, with the fitted curve if any."""
     sizes = sorted((int(size), score) for size, score in jaccard["tuned"].items())
     figure, axes = _figure(3.3)
-    for level in ("floor", "control", "base", "ceiling"):
-        if level in jaccard:
-            colour = _BASE if level == "base" else _SOFT
-            height = jaccard[level]["mean"]
-            axes.axhline(height, color=colour, linewidth=1, linestyle=(0, (4, 3)))
-            axes.annotate(
-                level, (1.01, height), xycoords=("axes fraction", "data"), color=colour, va="center", fontsize=11
-            )
+    top = max(score["mean"] for score in (jaccard.get("ceiling") or jaccard["control"], *jaccard["tuned"].values()))
+    levels = sorted(
+        (jaccard[level]["mean"], level) for level in ("floor", "control", "base", "ceiling") if level in jaccard
+    )
+    beside = -1.0
+    for height, level in levels:
+        colour = _BASE if level == "base" else _SOFT
+        axes.axhline(height, color=colour, linewidth=1, linestyle=(0, (4, 3)))
+        # Names of levels that nearly meet are moved apart.
+        beside = max(height, beside + 0.075 * top)
+        axes.annotate(level, (1.01, beside), xycoords=("axes fraction", "data"), color=colour, va="center", fontsize=11)
     if curve:
         at = [point["size"] for point in curve["line"]]
         low, high = zip(*(point["ci95"] for point in curve["line"]), strict=True)
@@ -136,15 +142,13 @@ def _colours(tuned: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _figure(height: float) -> tuple[Figure, Axes]:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(6.2, height), layout="constrained")
-        return figure, figure.subplots()
+    figure = Figure(figsize=(6.2, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def _svg(figure: Figure, prefix: str) -> str:
     output = io.StringIO()
-    with mpl.rc_context(_STYLE):
-        figure.savefig(output, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(output, format="svg", transparent=True, metadata={"Date": None})
     text = output.getvalue()
     text = text[text.index("<svg") :]
     # Several charts share one page: without a prefix a clip path of one would be found in another.

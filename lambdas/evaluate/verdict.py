@@ -22,8 +22,10 @@ def verdict(report: dict[str, Any], until: str | None = None) -> str:
         f"(difference {gate['gain']['mean']:+.2f}, 95 % interval {low:+.2f} to {high:+.2f})."
     )
     if gate["passed"]:
-        return f"{change} That is a sure gain, and more than the commonest keywords give: promoted."
-    return f"{change} Not promoted, because {'; and '.join(gate['reasons'])}."
+        decided = "promoted" if gate["promoted"] else "it passes the gate"
+        return f"{change} That is a sure gain, and more than the commonest keywords give: {decided}."
+    decided = "Not promoted" if report.get("models") else "It does not pass the gate"
+    return f"{change} {decided}, because {'; and '.join(gate['reasons'])}."
 
 
 def doubling(report: dict[str, Any]) -> dict[str, Any] | None:

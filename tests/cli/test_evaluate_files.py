@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from cli.evaluate import main
+
+PHOTOS = sorted((Path(__file__).parents[2] / "samples/photos").glob("*.jpg"))
+WORDS = ["cat", "sofa", "red cars", "natural light", "sea", "<b>bold</b>", "tree", "mountains", "sky", "café"]
+
+
+def write_answers(folder: Path, names: list[str]) -> list[str]:
+    """Write four files of answers, the student's nearer to the teacher's than base; return the arguments."""
+    generator = random.Random(7)
+    arguments = []
+    labels = {name: generator.sample(WORDS, 6) for name in names}
+    for role, kept in (("teacher", 6), ("student", 5), ("base", 2), ("ceiling", 6)):
+        lines = [{"image": name, "text": ", ".join(label[:kept] + WORDS[:1])} for name, label in labels.items()]
+        path = folder / f"{role}.jsonl"
+        path.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
+        arguments += [f"--{role}", str(path)]
+    return arguments
+
+
+def test_any_two_files_of_answers_give_report_table_and_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = write_answers(tmp_path, [photo.name for photo in PHOTOS[:20]])
+
+    assert main([*arguments, "--images", str(PHOTOS[0].parent), "--out", str(tmp_path / "out")]) == 0
+
+    report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    assert report["gate"]["passed"]
+    assert report["jaccard"]["ceiling"]["mean"] == 1
+    assert "it passes the gate" in capsys.readouterr().out
+    assert len((tmp_path / "out/scores.csv").read_text("utf-8").splitlines()) == 21
+    assert page.count("data:image/jpeg;base64,") == 20
+    assert "<b>bold" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> None:
+    arguments = write_answers(tmp_path, ["a", "b", "c"])[:4]
+
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out/report.json").read_text("utf-8"))["gate"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no answers"),
+        ("{", "student.jsonl:1: no JSON"),
+        ("[1]", "a line must be like"),
+        ('{"image": "a", "text": 3}', "student.jsonl:1: text"),
+        ('{"image": "a"}\n{"image": "a"}', "student.jsonl:2: a second answer about a"),
+        ('{"image": "z"}', "no image in common"),
+    ],
+)
+def test_file_that_cannot_be_read_is_named_with_line_and_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    arguments = write_answers(tmp_path, ["a", "b"])[:4]
+    (tmp_path / "student.jsonl").write_text(text, "utf-8")
+
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
