@@ -15,7 +15,7 @@ from PIL import Image
 
 from lambdas.evaluate import charts
 from lambdas.evaluate.evaluation import Evaluation
-from lambdas.evaluate.readings import Reading, folded_plural
+from lambdas.evaluate.readings import Reading, folded_plural, read
 from lambdas.shared.keywords import keywords
 from lambdas.shared.records import AnswerLine
 
@@ -159,10 +159,10 @@ def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> 
     }
     if evaluation and best:
         place = evaluation.images.index(picture.image)
-        label = evaluation.labels[picture.image]
-        names = [best, *(["base"] if "base" in evaluation.readings else [])]
+        label = read(picture.label)
+        names = [best, *(["base"] if "base" in evaluation.answers else [])]
         card["scores"] = {name: evaluation.per_image[name][place] for name in names}
-        card["answers"] = [_answer(name, evaluation.readings[name][picture.image], label) for name in names]
+        card["answers"] = [_answer(name, read(evaluation.answers[name].get(picture.image)), label) for name in names]
     return card
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from rapidfuzz import fuzz, process
 
-from lambdas.evaluate.readings import Reading
+from lambdas.evaluate.readings import Reading, read
+from lambdas.shared.records import AnswerLine
 
 SEED = 20_250_701
 FUZZY_CUTOFF = 85
@@ -23,7 +24,6 @@ SHUFFLES = 20
 METRICS = ("jaccard", "jaccard_as_written", "f1", "precision", "recall", "soft_jaccard", "count_drift", "valid")
 
 Keywords = frozenset[str]
-_NOTHING = Reading(frozenset(), frozenset(), valid=False)
 
 
 def jaccard(one: Keywords, other: Keywords) -> float:
@@ -67,13 +67,19 @@ def compare(answer: Reading, label: Reading) -> tuple[float, ...]:
     )
 
 
-def agreement(answers: Mapping[str, Reading], labels: Mapping[str, Reading]) -> dict[str, list[float]]:
-    """Return each metric per labelled image, in the labels' order; no answer scores 0."""
-    rows = [compare(answers.get(image, _NOTHING), label) for image, label in labels.items()]
-    return {metric: [row[column] for row in rows] for column, metric in enumerate(METRICS)}
+def agreement(answers: Mapping[str, AnswerLine], labels: Mapping[str, Reading]) -> dict[str, list[float]]:
+    """Return each metric per labelled image, in the labels' order; no answer scores 0.
+
+    Answers are read one at a time: the sets of 20,000 of them would not fit beside the labels' in a small Lambda.
+    """
+    columns: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    for image, label in labels.items():
+        for column, value in zip(columns.values(), compare(read(answers.get(image)), label), strict=True):
+            column.append(value)
+    return columns
 
 
-def floor(answers: Mapping[str, Reading], labels: Mapping[str, Reading], groups: Mapping[str, str]) -> list[float]:
+def floor(answers: Mapping[str, AnswerLine], labels: Mapping[str, Reading], groups: Mapping[str, str]) -> list[float]:
     """Return each image's mean Jaccard index against labels of other images, at most ``SHUFFLES`` of them.
 
     The others come from cyclic shifts of one seeded order, never from the image's own near-duplicates.
@@ -83,7 +89,7 @@ def floor(answers: Mapping[str, Reading], labels: Mapping[str, Reading], groups:
     shifts = range(1, min(len(images) - 1, SHUFFLES) + 1)
     found: dict[str, float] = {}
     for place, image in enumerate(images):
-        answer = answers.get(image, _NOTHING).keywords
+        answer = read(answers.get(image)).keywords
         others = (images[(place + shift) % len(images)] for shift in shifts)
         values = [jaccard(answer, labels[other].keywords) for other in others if groups[other] != groups[image]]
         found[image] = statistics.fmean(values) if values else 0.0
@@ -99,14 +105,14 @@ def control(training: Sequence[Keywords]) -> Keywords:
 
 
 def learned(
-    base: Mapping[str, Reading], tuned: Mapping[str, Reading], labels: Mapping[str, Reading]
+    base: Mapping[str, AnswerLine], tuned: Mapping[str, AnswerLine], labels: Mapping[str, Reading]
 ) -> dict[str, list[tuple[str, int]]]:
     """Return the teacher's keywords that tuning won and lost, with their number of images, most first."""
     won: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     for image, label in labels.items():
-        before = base.get(image, _NOTHING).keywords & label.keywords
-        after = tuned.get(image, _NOTHING).keywords & label.keywords
+        before = read(base.get(image)).keywords & label.keywords
+        after = read(tuned.get(image)).keywords & label.keywords
         won.update(after - before)
         lost.update(before - after)
     return {"learned": _ranked(won.items()), "lost": _ranked(lost.items())}

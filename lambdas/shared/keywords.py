@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[,;、，；\n]")
 _BULLET = re.compile(r"^(?:[-*•·–—]+|\(?\d+[.)])\s*")
@@ -26,10 +27,12 @@ def keywords(text: str) -> list[str]:
     NFKC; case folded; split at ``, ; 、`` and line ends; without bullets, numbering, category headers
     (``Objects: cat`` is ``cat``), quotes and closing full stops; hyphens and runs of spaces become one space.
     """
-    found: dict[str, None] = {}
-    for piece in _SEPARATORS.split(unicodedata.normalize("NFKC", text).casefold()):
-        entry = _HEADER.sub("", _BULLET.sub("", piece.strip()))
-        word = " ".join(entry.strip(_EDGES).replace("-", " ").split())
-        if word:
-            found[word] = None
-    return list(found)
+    pieces = _SEPARATORS.split(unicodedata.normalize("NFKC", text).casefold())
+    return list(dict.fromkeys(word for word in map(_bare, pieces) if word))
+
+
+# Models say the same words again and again.
+@lru_cache(maxsize=50_000)
+def _bare(piece: str) -> str:
+    entry = _HEADER.sub("", _BULLET.sub("", piece.strip()))
+    return " ".join(entry.strip(_EDGES).replace("-", " ").split())

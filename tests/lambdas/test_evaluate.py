@@ -86,12 +86,12 @@ def test_metrics_of_a_pair() -> None:
 
 def test_missing_answer_scores_nothing_rather_than_being_left_out() -> None:
     label = reading(*"abc")
-    assert agreement({"i": label}, {"i": label, "j": label})["jaccard"] == [1.0, 0.0]
+    assert agreement({"i": line("a, b, c")}, {"i": label, "j": label})["jaccard"] == [1.0, 0.0]
 
 
 def test_floor_compares_with_images_of_other_groups_only() -> None:
     a, b = reading(*"abc"), reading(*"bcd")
-    answers = {"i": a, "j": a, "k": a}
+    answers = {image: line("a, b, c") for image in "ijk"}
     labels = {"i": a, "j": b, "k": b}
 
     assert floor(answers, labels, {"i": "i", "j": "j", "k": "k"}) == [0.5, 0.75, 0.75]
