@@ -80,8 +80,8 @@ class PipelineStack(cdk.Stack):
             "Split": self._step(
                 "Split",
                 everywhere,
-                access.read(data, _REQUEST, "work/*/resize/*"),
-                access.write(data, "runs/*/inventory.jsonl", "runs/*/splits/*"),
+                access.read(data, _REQUEST, "sets/*", "work/*/resize/*"),
+                access.write(data, "runs/*/inventory.jsonl", "runs/*/splits/*", "sets/*"),
                 memory=1024,
                 timeout=5,
             ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -14,3 +16,7 @@ os.environ |= {
 }
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
+
+# The same examples on every machine, and none judged by its time.
+settings.register_profile("suite", database=None, deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("suite")

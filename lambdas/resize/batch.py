@@ -47,4 +47,6 @@ def _line(run: Run, item: dict[str, Any], photos: Objects, data: Objects) -> Inv
         width=image.width,
         height=image.height,
         bytes=len(image.jpeg),
+        perceptual_hash=image.looks.perceptual_hash,
+        flags=image.looks.flags,
     )

@@ -3,20 +3,56 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-# An explicit list: a decoder that is not named here never sees a byte of the photo. JPEG opens MPO too.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
-MAXIMUM_BYTES = 200 * 1024 * 1024
-MAXIMUM_PIXELS = 100_000_000
+from lambdas.resize.looks import Looks, looks
+
+MAXIMUM_PIXELS = {
+    "JPEG": 100_000_000,
+    "MPO": 100_000_000,
+    "PNG": 45_000_000,
+    "WEBP": 25_000_000,
+    "GIF": 45_000_000,
+    "TIFF": 25_000_000,
+    "BMP": 40_000_000,
+    "AVIF": 25_000_000,
+}
+"""By format, as many as are decoded within 300 MB. Also the list of formats: a decoder that is not named here never
+sees a byte of the photo."""
+_OPENED_AS = tuple(name for name in MAXIMUM_PIXELS if name != "MPO")  # an MPO is found out by the JPEG decoder
+MAXIMUM_COEFFICIENT_BYTES = 200 * 1024 * 1024
+"""A progressive JPEG is held as coefficients, two bytes each, before any of it can be decoded."""
+MAXIMUM_BYTES = 100 * 1024 * 1024
 MINIMUM_SIDE = 25
 """Bedrock refuses training images with a shorter side (aws/nova-forge-sdk)."""
-JPEG_QUALITY = 90
+JPEG_QUALITY = 85
 
-_SRGB = ImageCms.createProfile("sRGB")
+# Chosen by benchmarks/resize.py: the JPEG is decoded at the smallest eighth that leaves this much for the filter.
+_DECODE_MARGIN = 1.25
+_FILTER = Image.Resampling.BICUBIC
+_STRIP_PIXELS = 1_000_000
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow raises for truncated, damaged or hostile files.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, MemoryError, RuntimeError, struct.error, zlib.error),
+)
 
 
 class PhotoRefused(Exception):
@@ -25,70 +61,135 @@ class PhotoRefused(Exception):
 
 @dataclass(frozen=True)
 class ResizedImage:
-    """A JPEG and its size in pixels."""
+    """A JPEG, its size in pixels, and how it looks."""
 
     jpeg: bytes
     width: int
     height: int
+    looks: Looks
 
 
 def resize(photo: bytes, side: int) -> ResizedImage:
     """Bring a photo to at most ``side`` pixels on its longer side; raises ``PhotoRefused``.
 
-    The same bytes give the same JPEG. Small photos are not enlarged.
+    The same bytes give the same JPEG. Small photos are not enlarged. Of an animation the first frame is taken.
     """
     if not photo:
         raise PhotoRefused("the file is empty")
+    if len(photo) > MAXIMUM_BYTES:
+        raise PhotoRefused(f"{len(photo):,} bytes, more than {MAXIMUM_BYTES:,}; save it smaller")
     try:
         with warnings.catch_warnings():
-            # The size is checked below, before anything is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(photo), formats=FORMATS) as opened:
-                _check_size(opened)
-                image = _upright_rgb(opened, side)
+            # Pillow warns of sizes, which are checked below before anything is decoded, and of odd metadata.
+            warnings.simplefilter("ignore")
+            image = _image(photo, side)
     except UnidentifiedImageError:
-        raise PhotoRefused(f"not an image that can be read ({', '.join(FORMATS)})") from None
+        raise PhotoRefused(f"not an image that can be read ({', '.join(MAXIMUM_PIXELS)})") from None
     except Image.DecompressionBombError:
-        raise PhotoRefused(f"more than {MAXIMUM_PIXELS:,} pixels") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
-        # What Pillow's decoders raise for truncated or damaged files.
-        raise PhotoRefused(f"damaged: {error}") from None
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    if min(image.size) < MINIMUM_SIDE:
-        raise PhotoRefused(
-            f"{image.width}x{image.height} pixels after resizing; Bedrock wants at least {MINIMUM_SIDE} on each side"
-        )
+        raise PhotoRefused(f"more than {max(MAXIMUM_PIXELS.values()):,} pixels; save it smaller") from None
+    except _DAMAGE as error:
+        raise PhotoRefused(f"damaged: {error or type(error).__name__}; save it anew") from None
     output = io.BytesIO()
-    image.save(output, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return ResizedImage(output.getvalue(), image.width, image.height)
+    image.save(output, "JPEG", quality=JPEG_QUALITY)
+    return ResizedImage(output.getvalue(), image.width, image.height, looks(image))
 
 
-def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAXIMUM_PIXELS:
-        raise PhotoRefused(f"{image.width}x{image.height} pixels, more than {MAXIMUM_PIXELS:,} in all")
+def _image(photo: bytes, side: int) -> Image.Image:
+    with Image.open(io.BytesIO(photo), formats=_OPENED_AS) as opened:
+        size = _target(opened, side)
+        _check_memory(opened)
+        image = _in_srgb(_reduced(opened, size), opened.info.get("icc_profile"))
+        # Asked for after decoding: some formats turn by themselves, and some keep EXIF behind the pixels.
+        orientation = opened.getexif().get(_ORIENTATION)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    # Pillow would write a comment into the JPEG; nothing of what the photo said beside its pixels goes on.
+    image.info = {}
+    return image
 
 
-def _upright_rgb(opened: Image.Image, side: int) -> Image.Image:
-    """Decode the first frame at no more than the scale needed, turned and in sRGB without alpha."""
-    opened.draft("RGB", (side * 2, side * 2))
-    image = ImageOps.exif_transpose(opened)
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith("I;16"):
-        image = image.convert("I").point(lambda value: value / 256).convert("L")
-    if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba).convert("RGB")
-    if profile and image.mode in ("RGB", "CMYK", "L"):
-        image = _to_srgb(image, profile)
+def _target(opened: Image.Image, side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(opened.size))
+    width, height = (max(1, round(length * scale)) for length in opened.size)
+    if min(width, height) < MINIMUM_SIDE:
+        raise PhotoRefused(
+            f"{opened.width}x{opened.height} pixels, {width}x{height} after resizing; Bedrock wants at least "
+            f"{MINIMUM_SIDE} on each side"
+        )
+    return width, height
+
+
+def _check_memory(opened: Image.Image) -> None:
+    pixels = opened.width * opened.height
+    maximum = MAXIMUM_PIXELS[opened.format or ""]
+    if pixels > maximum:
+        raise PhotoRefused(
+            f"{opened.width}x{opened.height} pixels, more than the {maximum:,} that a {opened.format} may have; "
+            "save it smaller or as JPEG"
+        )
+    if isinstance(opened, JpegImageFile) and opened.info.get("progressive"):
+        areas = [horizontal * vertical for _, horizontal, vertical, _ in opened.layer]
+        if 2 * pixels * sum(areas) / max(areas) > MAXIMUM_COEFFICIENT_BYTES:
+            raise PhotoRefused(
+                f"{opened.width}x{opened.height} pixels, too many for a progressive JPEG; save it as a baseline JPEG"
+            )
+
+
+def _reduced(opened: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Decode at no more than the scale needed and bring to ``size``; the result is L, RGB or CMYK."""
+    opened.draft(None, (round(size[0] * _DECODE_MARGIN), round(size[1] * _DECODE_MARGIN)))
+    opened.load()
+    if opened.mode in ("F", "I"):
+        raise PhotoRefused("pixels of 32 bits have no defined brightness; save it with 8 or 16 bits")
+    if opened.mode in ("L", "RGB", "CMYK") and "transparency" not in opened.info:
+        return opened.resize(size, _FILTER, reducing_gap=2.0)
+    return _flattened(opened, size)
+
+
+def _flattened(opened: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Bring any other mode to RGB, strip by strip, so that no second image of full size is ever held."""
+    width, height = opened.size
+    factor = max(1, min(width // (2 * size[0]), height // (2 * size[1])))
+    rows = factor * max(1, _STRIP_PIXELS // (width * factor))
+    whole = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, rows):
+        strip = _rgb_on_white(opened.crop((0, top, width, min(top + rows, height))))
+        whole.paste(strip.reduce(factor), (0, top // factor))
+    return whole.resize(size, _FILTER, box=(0, 0, width / factor, height / factor))
+
+
+def _rgb_on_white(strip: Image.Image) -> Image.Image:
+    if strip.mode.startswith("I;16"):
+        strip = strip.convert("I").point(lambda value: value / 256).convert("L")
+    if strip.mode == "LAB":
+        return ImageCms.applyTransform(strip, _from_lab()) or strip
+    if "A" in strip.getbands() or "a" in strip.getbands() or "transparency" in strip.info:
+        rgba = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return strip.convert("RGB")
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile and (transform := _transform(profile, image.mode)):
+        image = ImageCms.applyTransform(image, transform) or image
     return image.convert("RGB")
 
 
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+@lru_cache(maxsize=8)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the way from a photo's profile to sRGB; None for a broken or mismatched one, worse than none."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+        return ImageCms.buildTransform(source, _srgb(), mode, "RGB")
     except (ImageCms.PyCMSError, OSError):
-        # A broken or mismatched profile is worse than none: the pixels stay as they are.
-        return image
-    return converted or image
+        return None
+
+
+@cache
+def _from_lab() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _srgb(), "LAB", "RGB")
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -19,8 +19,7 @@ def run_name(collection: str, identity: str) -> str:
     At most 41 characters of ``[a-z0-9-]`` without ``--``, so that every name derived from it fits
     Bedrock's 63.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", collection.lower()).strip("-")[:30].strip("-") or "all"
-    return f"{slug}-{_digest(collection + chr(0) + identity, 10)}"
+    return f"{_slug(collection)}-{_digest(collection + chr(0) + identity, 10)}"
 
 
 def model_name(run: str, size: int, attempt: int) -> str:
@@ -71,6 +70,16 @@ def dataset(run: str, name: str) -> str:
 def datasets(run: str) -> str:
     """Prefix of the dataset files."""
     return f"runs/{run}/dataset/"
+
+
+def sets(collection: str, *rules: Any) -> str:
+    """Prefix of what earlier runs under the same rules decided of a collection's images."""
+    return f"sets/{_slug(collection)}-{_digest(json.dumps([collection, *rules]), 10)}/"
+
+
+def placed(prefix: str, created: str, run: str) -> str:
+    """Key, under ``sets``, of the sets that one run chose; keys are in the order of the runs."""
+    return f"{prefix}{re.sub(r'[^0-9T]', '', created[:19])}-{run}.jsonl"
 
 
 def split_facts(run: str) -> str:
@@ -131,6 +140,10 @@ def prediction(run: str, answerer: str, sha256: str) -> str:
 def ledger_parts(run: str) -> str:
     """Prefix of the ledger parts of a run."""
     return f"work/{run}/ledger/"
+
+
+def _slug(collection: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", collection.lower()).strip("-")[:30].strip("-") or "all"
 
 
 def _digest(text: str, length: int) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -14,6 +16,10 @@ from lambdas.shared.errors import DistillationError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_CHUNK = 1 << 16
+_SPOOLED_BYTES = 1 << 20
+_JSON_LINES = "application/jsonl"
 
 
 class ObjectMissing(DistillationError):
@@ -29,10 +35,7 @@ class Objects:
 
     def read(self, key: str) -> bytes:
         """Return an object's bytes; raises ``ObjectMissing``."""
-        try:
-            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        except self.client.exceptions.NoSuchKey:
-            raise ObjectMissing(f"s3://{self.bucket}/{key} does not exist") from None
+        return self._body(key).read()
 
     def find(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is no such object."""
@@ -45,9 +48,19 @@ class Objects:
         """Return an object parsed as JSON; raises ``ObjectMissing``."""
         return json.loads(self.read(key))
 
+    def lines(self, key: str) -> Iterator[bytes]:
+        """Yield an object's lines, each with its line end, holding one at a time; raises ``ObjectMissing``."""
+        with closing(self._body(key)) as body:
+            tail = b""
+            while chunk := body.read(_CHUNK):
+                *whole, tail = (tail + chunk).split(b"\n")
+                yield from (line + b"\n" for line in whole)
+            if tail:
+                yield tail
+
     def read_lines(self, key: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a JSON Lines object; raises ``ObjectMissing``."""
-        for line in self.read(key).splitlines():
+        for line in self.lines(key):
             yield json.loads(line)
 
     def read_parts(self, prefix: str) -> Iterator[dict[str, Any]]:
@@ -64,11 +77,16 @@ class Objects:
         self.write(key, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
     def write_lines(self, key: str, records: Iterable[Any]) -> None:
-        """Write records as JSON Lines, without a blank line at the end of the file."""
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        self.write(key, text.encode(), "application/jsonl")
+        """Write records as JSON Lines, one held at a time, without a blank line at the end of the file."""
+        with _spooled(records) as body:
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_JSON_LINES)
 
-    def claim(self, key: str, body: bytes, content_type: str = "application/json") -> bool:
+    def claim_lines(self, key: str, records: Iterable[Any]) -> bool:
+        """Write records as JSON Lines unless the object exists already; return whether it was written."""
+        with _spooled(records) as body:
+            return self.claim(key, body, _JSON_LINES)
+
+    def claim(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> bool:
         """Write an object unless it exists already; return whether it was written."""
         try:
             self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
@@ -92,3 +110,19 @@ class Objects:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         for page in pages:
             yield from page.get("Contents", [])
+
+    def _body(self, key: str) -> Any:
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        except self.client.exceptions.NoSuchKey:
+            raise ObjectMissing(f"s3://{self.bucket}/{key} does not exist") from None
+
+
+@contextmanager
+def _spooled(records: Iterable[Any]) -> Iterator[IO[bytes]]:
+    """Give records as a file of JSON Lines: in memory while it is small, then on disk."""
+    with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        file.seek(0)
+        yield file

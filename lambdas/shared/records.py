@@ -10,6 +10,8 @@ from lambdas.shared.errors import BadRequest
 
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
+Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
+SetName = Literal["train", "validation", "test"]
 
 
 class Record(BaseModel):
@@ -43,6 +45,7 @@ class Request(Record):
     until: Until | None = None
     keep: Keep = "best"
     gate_margin: float = Field(default=0.0, ge=0, le=1)
+    exclude_flags: list[Flag] = []
 
 
 class Labeler(Record):
@@ -74,19 +77,23 @@ class InventoryLine(Record):
     """One photo and what became of it."""
 
     photo: str
-    status: Literal["ok", "refused", "ignored", "duplicate"]
+    status: Literal["ok", "refused", "ignored", "duplicate", "excluded"]
     image: str | None = None
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
+    perceptual_hash: str | None = None
+    flags: list[Flag] = []
+    group: str | None = None
     reason: str | None = None
-    set: Literal["train", "test", "validation"] | None = None
+    set: SetName | None = None
 
 
 class SplitLine(Record):
-    """One image of a set; ``photo`` is the first original that gave it."""
+    """One image of a set; ``photo`` is the first original that gave it, ``group`` names its near-duplicates."""
 
     image: str
+    group: str
     photo: str
     width: int
     height: int

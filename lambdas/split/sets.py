@@ -1,28 +1,26 @@
-"""Divide images into sets by a hash of each, so that adding photos moves none of the others.
-
-An image is in the test set when its hash, read as a fraction, lies under the test share. Training
-images are ordered by another hash and every size takes the first so many: sizes are nested.
-"""
+"""Divide a collection's images into training, validation and test sets; sizes of training are nested."""
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lambdas.shared import families, layout
-from lambdas.shared.errors import BadRequest, EmptyCollection, TooFewImages, TooManySetAside
+from lambdas.shared.errors import BadRequest, EmptyCollection, TooFewImages
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import InventoryLine, Run, SplitLine
+from lambdas.shared.records import InventoryLine, Run, SetName, SplitLine
+from lambdas.shared.tolerance import check_set_aside
+from lambdas.split.groups import Neighbours, groups
+from lambdas.split.placement import Shares, fraction, place
 
 VALIDATION_FROM = 200
 """Images below which a validation set would cost more training examples than it tells."""
 VALIDATION_SHARE = 0.1
-MINIMUM_TEST_IMAGES = 8
-"""Where the share gives fewer, those with the next lowest hashes are added."""
 
 
 def split(run: Run, data: Objects) -> dict[str, Any]:
-    """Write inventory and sets; return counts, sizes and the key of the images to label.
+    """Write inventory, sets and facts; return counts, sizes and the key of the images to label.
 
     Raises ``EmptyCollection``, ``TooManySetAside``, ``TooFewImages`` or ``BadRequest``.
     """
@@ -31,23 +29,21 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
         key=lambda line: line.photo,
     )
     _check_refusals(run, lines)
-    images = _distinct(lines)
-    if len(images) < run.request.min_images:
-        raise TooFewImages(
-            f"{len(images)} usable images in {run.collection!r}, at least {run.request.min_images} are "
-            "needed to train and to test; add photos (or lower min_images) and start again"
-        )
-    sets = _sets(run, images)
-    sizes = _sizes(run, len(sets["train"]))
+    images = _wanted(run, _distinct(lines))
+    _check_enough(run, len(images))
+    neighbours = Neighbours({image: line.perceptual_hash for image, line in images.items()})
+    set_of = _place(run, data, images, neighbours)
+    group_of = groups(set_of, neighbours)
+    sets = _in_order(images, set_of, group_of)
+    sizes = _sizes(run, len(sets["train"]), len(sets["validation"]))
     to_label = [*sets["train"][: max(sizes)], *sets["validation"], *sets["test"]]
-    _write(run, data, lines, sets, to_label)
-    return {
-        "photos": sum(line.status != "ignored" for line in lines),
-        "refused": sum(line.status == "refused" for line in lines),
-        "images": len(images),
-        "train": len(sets["train"]),
-        "validation": len(sets["validation"]),
-        "test": len(sets["test"]),
+    inventory = [_entry(run, line, images, set_of, group_of) for line in lines]
+    counts = _counts(inventory, sets)
+    data.write_lines(layout.inventory(run.run), [line.model_dump(exclude_defaults=True) for line in inventory])
+    for name, members in {**sets, "to-label": to_label}.items():
+        data.write_lines(layout.split(run.run, name), [line.model_dump() for line in members])
+    data.write_json(layout.split_facts(run.run), counts | _facts(inventory, group_of, counts))
+    return counts | {
         "sizes": sizes,
         "to_label": len(to_label),
         "to_label_key": layout.split(run.run, "to-label"),
@@ -57,16 +53,10 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
 
 def _check_refusals(run: Run, lines: list[InventoryLine]) -> None:
     photos = [line for line in lines if line.status != "ignored"]
-    refused = [line for line in photos if line.status == "refused"]
     if not photos:
         raise EmptyCollection(f"{run.collection!r} holds no photo; upload some and start again")
-    # The tolerance is a share of many; one bad photo in a small collection is no reason to stop.
-    if len(refused) > max(1, run.request.tolerance * len(photos)):
-        reasons = "; ".join(f"{line.photo}: {line.reason}" for line in refused[:3])
-        raise TooManySetAside(
-            f"{len(refused)} of {len(photos)} photos were refused, more than the tolerance of "
-            f"{run.request.tolerance:.0%}. First: {reasons}. Remove them or raise 'tolerance'"
-        )
+    reasons = [f"{line.photo}: {line.reason}" for line in photos if line.status == "refused"]
+    check_set_aside(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'")
 
 
 def _distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
@@ -78,70 +68,115 @@ def _distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
     return images
 
 
-def _sets(run: Run, images: dict[str, InventoryLine]) -> dict[str, list[SplitLine]]:
-    by_hash = sorted(images, key=lambda image: _fraction("test", image))
-    share = run.request.test_share
-    in_share = sum(_fraction("test", image) < share for image in by_hash)
-    test = by_hash[: max(in_share, MINIMUM_TEST_IMAGES)]
-    rest = sorted(by_hash[len(test) :], key=lambda image: _fraction("train", image))
-    validation = _validation(run, rest, len(images))
-    train = [image for image in rest if image not in validation]
-    names = {"train": train, "validation": sorted(validation), "test": test}
-    return {name: [_line(images[image]) for image in members] for name, members in names.items()}
+def _wanted(run: Run, images: dict[str, InventoryLine]) -> dict[str, InventoryLine]:
+    unwanted = set(run.request.exclude_flags)
+    return {image: line for image, line in images.items() if unwanted.isdisjoint(line.flags)}
 
 
-def _validation(run: Run, rest: list[str], images: int) -> set[str]:
-    if images < VALIDATION_FROM or not families.model(run.student).family.validation_file:
-        return set()
-    return {image for image in rest if _fraction("validation", image) < VALIDATION_SHARE}
-
-
-def _sizes(run: Run, available: int) -> list[int]:
-    family = families.model(run.student).family
-    if available < family.minimum_records:
+def _check_enough(run: Run, images: int) -> None:
+    if images < run.request.min_images:
         raise TooFewImages(
-            f"{available} training images are left after the test set; {run.student!r} takes no fewer "
+            f"{images} usable images in {run.collection!r}, at least {run.request.min_images} are "
+            "needed to train and to test; add photos (or lower min_images) and start again"
+        )
+
+
+def _place(run: Run, data: Objects, images: Mapping[str, InventoryLine], neighbours: Neighbours) -> dict[str, SetName]:
+    """Place the images as earlier runs did, and keep what is new for later runs."""
+    family = families.model(run.student).family
+    validated = len(images) >= VALIDATION_FROM and family.validation_file
+    shares = Shares(run.request.test_share, VALIDATION_SHARE if validated else 0.0)
+    kept = layout.sets(run.collection, family.name, run.side, run.request.test_share)
+    earlier: dict[str, SetName] = {}
+    for line in data.read_parts(kept):
+        earlier.setdefault(line["image"], line["set"])
+    placed = place(images, neighbours, earlier, shares)
+    new = {image: name for image, name in sorted(placed.items()) if image not in earlier}
+    if new:
+        data.claim_lines(
+            layout.placed(kept, run.created, run.run), ({"image": image, "set": name} for image, name in new.items())
+        )
+    return placed
+
+
+def _in_order(
+    images: Mapping[str, InventoryLine], set_of: Mapping[str, SetName], group_of: Mapping[str, str]
+) -> dict[SetName, list[SplitLine]]:
+    """Return the sets, each in an order that is its own: the first images of training are the same at every size."""
+    sets: dict[SetName, list[SplitLine]] = {"train": [], "validation": [], "test": []}
+    for name, members in sets.items():
+        chosen = (image for image in set_of if set_of[image] == name)
+        for image in sorted(chosen, key=lambda image: fraction(name, image)):
+            line = images[image]
+            members.append(
+                SplitLine.model_validate(
+                    {"image": image, "photo": line.photo, "group": group_of[image]}
+                    | {"width": line.width, "height": line.height}
+                )
+            )
+    return sets
+
+
+def _sizes(run: Run, train: int, validation: int) -> list[int]:
+    family = families.model(run.student).family
+    if train < family.minimum_records:
+        raise TooFewImages(
+            f"{train} training images are left after the test set; {run.student!r} takes no fewer "
             f"than {family.minimum_records}; add photos or lower test_share"
         )
-    asked = run.request.train_sizes or [available]
+    available = min(train, family.maximum_records - validation)
     # A size above what there is becomes what there is; the report says so.
-    sizes = sorted({min(size, available, family.maximum_records) for size in asked})
+    sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
     if min(sizes) < family.minimum_records:
         raise BadRequest(f"train_sizes: {min(sizes)} is below {family.minimum_records}")
     return sizes
 
 
-def _line(line: InventoryLine) -> SplitLine:
-    return SplitLine.model_validate(
-        {"image": line.image, "photo": line.photo, "width": line.width, "height": line.height}
-    )
-
-
-def _write(
+def _entry(
     run: Run,
-    data: Objects,
-    lines: list[InventoryLine],
-    sets: dict[str, list[SplitLine]],
-    to_label: list[SplitLine],
-) -> None:
-    set_of = {line.image: name for name, members in sets.items() for line in members}
-    kept = {line.photo for members in sets.values() for line in members}
-    inventory = [
-        line
-        if line.image is None
-        else line.model_copy(
-            update={"set": set_of[line.image]}
-            if line.photo in kept
-            else {"status": "duplicate", "reason": "same image as another photo"}
-        )
-        for line in lines
-    ]
-    data.write_lines(layout.inventory(run.run), [line.model_dump(exclude_none=True) for line in inventory])
-    for name, members in {**sets, "to-label": to_label}.items():
-        data.write_lines(layout.split(run.run, name), [line.model_dump() for line in members])
+    line: InventoryLine,
+    images: Mapping[str, InventoryLine],
+    set_of: Mapping[str, SetName],
+    group_of: Mapping[str, str],
+) -> InventoryLine:
+    if line.image is None:
+        return line
+    if line.image not in images:
+        unwanted = ", ".join(flag for flag in line.flags if flag in run.request.exclude_flags)
+        return line.model_copy(update={"status": "excluded", "reason": f"{unwanted}: left out by exclude_flags"})
+    if line.image not in set_of:
+        return line.model_copy(update={"status": "excluded", "reason": "resembles images of two sets"})
+    update: dict[str, Any] = {"group": group_of[line.image]}
+    if line.photo == images[line.image].photo:
+        update |= {"set": set_of[line.image]}
+    else:
+        update |= {"status": "duplicate", "reason": "same image as another photo"}
+    return line.model_copy(update=update)
 
 
-def _fraction(purpose: str, image: str) -> float:
-    """Return a number from 0 up to 1 that depends on nothing but purpose and image."""
-    digest = hashlib.sha256(f"{purpose}:{image}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _counts(inventory: list[InventoryLine], sets: Mapping[SetName, list[SplitLine]]) -> dict[str, int]:
+    return {
+        "photos": sum(line.status != "ignored" for line in inventory),
+        "refused": sum(line.status == "refused" for line in inventory),
+        "images": sum(map(len, sets.values())),
+        **{name: len(members) for name, members in sets.items()},
+    }
+
+
+def _facts(inventory: list[InventoryLine], group_of: Mapping[str, str], counts: Mapping[str, int]) -> dict[str, Any]:
+    flags = Counter(flag for line in inventory if line.status != "duplicate" for flag in line.flags)
+    photos_of_group = Counter(line.group for line in inventory if line.group)
+    names = set(group_of.values())
+    return {
+        "excluded": sum(line.status == "excluded" for line in inventory),
+        "exact_duplicates": sum(line.status == "duplicate" for line in inventory),
+        "near_duplicates": len(group_of) - len(names),
+        "groups": len(names),
+        "leaked_by_random_split": round(_leaked(photos_of_group.values(), counts["test"] / counts["images"]), 1),
+        "flags": dict(sorted(flags.items())),
+    }
+
+
+def _leaked(group_sizes: Iterable[int], test_share: float) -> float:
+    """Return how many test photos are expected to have a twin in training when each photo is drawn by itself."""
+    return sum(size * test_share * (1 - test_share ** (size - 1)) for size in group_sizes)

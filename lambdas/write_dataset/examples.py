@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from lambdas.shared import families, layout
-from lambdas.shared.errors import TooFewImages, TooManySetAside
+from lambdas.shared.errors import TooFewImages
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import AnswerLine, Run
+from lambdas.shared.tolerance import check_set_aside
 
 
 def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
@@ -21,7 +22,9 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     with fewer records than Bedrock takes.
     """
     labels = [AnswerLine.model_validate(line) for line in data.read_parts(layout.parts(run.run, "label"))]
-    _check_refusals(run, labels)
+    reasons = [f"{line.image[:12]}: {line.reason}" for line in labels if line.status == "refused"]
+    remedy = "Put distill.json again with a higher 'tolerance' to go on: no label is paid for twice"
+    check_set_aside(run, "labels", len(labels), reasons, remedy)
     texts = {line.image: line.text for line in labels if line.status == "ok" and line.text}
     train = _labelled(data, run, "train", texts)
     minimum = families.model(run.student).family.minimum_records
@@ -37,7 +40,7 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
         "sizes": written,
         "records": max(written),
         "validation": len(validation),
-        "set_aside": sum(line.status == "refused" for line in labels),
+        "set_aside": len(reasons),
     }
 
 
@@ -59,17 +62,6 @@ def record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
             {"role": "assistant", "content": [{"text": text}]},
         ],
     }
-
-
-def _check_refusals(run: Run, labels: list[AnswerLine]) -> None:
-    refused = [line for line in labels if line.status == "refused"]
-    if len(refused) > max(1, run.request.tolerance * len(labels)):
-        reasons = "; ".join(f"{line.image[:12]}: {line.reason}" for line in refused[:3])
-        raise TooManySetAside(
-            f"{len(refused)} of {len(labels)} labels were set aside, more than the tolerance of "
-            f"{run.request.tolerance:.0%}. First: {reasons}. Put distill.json again with a higher "
-            "'tolerance' to go on: no label is paid for twice"
-        )
 
 
 def _labelled(data: Objects, run: Run, name: str, texts: dict[str, str]) -> list[str]:

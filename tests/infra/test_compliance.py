@@ -24,6 +24,7 @@ ACCEPTED = {
     "AwsSolutions-IAM5[[]Resource::*Data*/images/[*]]": "Images are named by their hash.",
     "AwsSolutions-IAM5[[]Resource::*Data*/labels/[*]]": "Labels are named by labeler and image.",
     "AwsSolutions-IAM5[[]Resource::*Data*/runs/[*]*]": "Runs are named at run time.",
+    "AwsSolutions-IAM5[[]Resource::*Data*/sets/[*]]": "Collections are named by the user.",
     "AwsSolutions-IAM5[[]Resource::*Data*/wor[k]/[*]*]": "Runs are named at run time.",
     "AwsSolutions-IAM5[[]Resource::*Photos*/[*]*]": "Photos are named by the user.",
     "AwsSolutions-SQS3": "The queue is itself the dead-letter queue of the rules.",

@@ -38,7 +38,7 @@ def bedrock(client: Any) -> Iterator[Stubber]:
 
 def data() -> Objects:
     objects = bucket()
-    line = {"image": "a" * 64, "photo": "p", "width": 900, "height": 600}
+    line = {"image": "a" * 64, "photo": "p", "group": "a" * 64, "width": 900, "height": 600}
     objects.write_lines(layout.split("holiday-1", "train"), [line] * 12)
     return objects
 

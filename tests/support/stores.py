@@ -26,10 +26,10 @@ class MemoryS3:
             raise self.exceptions.NoSuchKey
         return {"Body": io.BytesIO(self.objects[Key])}
 
-    def put_object(self, *, Key: str, Body: bytes, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
+    def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
         if IfNoneMatch and Key in self.objects:
             raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
-        self.objects[Key] = Body
+        self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
 
     def get_paginator(self, _: str) -> MemoryS3:
         return self
