@@ -1,6 +1,6 @@
 """A Bedrock endpoint for one machine: the real protocol, small real models, nothing of Nova."""
 
 from local.bedrock.endpoint import Endpoint, bedrock_endpoint
-from local.bedrock.service import Faults
+from local.bedrock.faults import Faults
 
 __all__ = ["Endpoint", "Faults", "bedrock_endpoint"]

@@ -15,9 +15,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from local.bedrock import converse, deployments, jobs, models, tags
+from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError, match, parameters
-from local.bedrock.service import Faults, Service
+from local.bedrock.service import Operation, Service
 from local.serving import bound_socket, serving
+
+OPERATIONS: dict[str, Operation] = {
+    **converse.OPERATIONS,
+    **deployments.OPERATIONS,
+    **jobs.OPERATIONS,
+    **models.OPERATIONS,
+    **tags.OPERATIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,14 @@ def _answer(service: Service, request: Request, body: bytes) -> JSONResponse:
         caller = None
         if service.identity:
             caller = service.identity.principal(request.headers.get("authorization", ""))
-        return JSONResponse(service.answer(route.name, values, caller), status_code=route.status)
+        return JSONResponse(_operation(route.name)(service, values, caller), status_code=route.status)
     except BedrockError as error:
         return JSONResponse(
             {"message": error.message}, status_code=error.status, headers={"x-amzn-errortype": error.code}
         )
+
+
+def _operation(name: str) -> Operation:
+    if name not in OPERATIONS:
+        raise BedrockError("ValidationException", f"{name} is not part of this local endpoint")
+    return OPERATIONS[name]
