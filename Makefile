@@ -15,10 +15,11 @@ help: ## List the targets
 
 setup: .venv/.ready node_modules/.ready ## Set up .venv and node_modules
 
-.venv/.ready: requirements.txt requirements-dev.txt
+.venv/.ready: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json .venv/.ready
@@ -52,7 +53,7 @@ lock: setup ## Compile the layers' requirements for Lambda's platform
 	  -o $$layer/requirements.txt; done
 
 destroy: setup ## Take a stage down on AWS, tuned models first; asks before the buckets (STAGE=dev)
-	@$(BIN)/python -m cli.destroy --stage "$(STAGE)"
+	@$(BIN)/distill destroy --stage "$(STAGE)"
 
 clean: ## Remove what the targets made, but .venv
 	rm -rf build cdk.out node_modules

@@ -1,4 +1,4 @@
-"""``make destroy``: take a stage down on AWS, in the order in which things cost and depend on each other.
+"""``distill destroy``: take a stage down on AWS, in the order in which things cost and depend on each other.
 
 First what no stack knows of (jobs, deployments, tuned models, by our tags), then the stacks, and last, only
 when their name is typed, the buckets, which the stacks leave behind.
@@ -6,17 +6,15 @@ when their name is typed, the buckets, which the stacks leave behind.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from cli.console import Refused, say
+from cli.stage import Stage
 from lambdas.clean_up.leftovers import take_down
-from lambdas.shared.errors import DistillationError
 from lambdas.shared.tags import STAGE_TAG
 
 if TYPE_CHECKING:
@@ -24,26 +22,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
-def main() -> int:
-    """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="make destroy", description=__doc__)
-    parser.add_argument("--stage", default="dev")
-    parser.add_argument("--region", default="us-east-1")
-    arguments = parser.parse_args()
-    session = boto3.session.Session(region_name=arguments.region)
+def destroy_stage(stage: Stage) -> None:
+    """Take all of a stage down; raises ``Refused`` naming what stopped it. Running it again goes on there."""
+    buckets = stage_buckets(stage.client("cloudformation"), stage.name)
+    removed = take_down({"key": STAGE_TAG, "value": stage.name}, {}, set(), stage.client("bedrock"))
+    say(f"stopped: {removed['stopped'] or 'no job'}; deleted: {removed['deleted'] or 'no model'}")
+    stacks = [f"Distill-{stage.name}-Pipeline", f"Distill-{stage.name}-Storage"]
     try:
-        buckets = stage_buckets(session.client("cloudformation"), arguments.stage)
-        removed = take_down({"key": STAGE_TAG, "value": arguments.stage}, {}, set(), session.client("bedrock"))
-        _say(f"stopped: {removed['stopped'] or 'no job'}; deleted: {removed['deleted'] or 'no model'}")
-        stacks = [f"Distill-{arguments.stage}-Pipeline", f"Distill-{arguments.stage}-Storage"]
-        command = ["npx", "--no-install", "cdk", "destroy", "-c", f"stage={arguments.stage}", *stacks]
-        subprocess.run(command, check=True)
-        for bucket in buckets:
-            offer_to_delete(session.client("s3"), bucket, input)
-    except (BotoCoreError, ClientError, DistillationError, subprocess.CalledProcessError) as error:
-        _say(f"make destroy: {error}. Mend that and run it again: it goes on where it stopped")
-        return 1
-    return 0
+        subprocess.run(["npx", "--no-install", "cdk", "destroy", "-c", f"stage={stage.name}", *stacks], check=True)
+    except subprocess.CalledProcessError as error:
+        raise Refused(f"{error}. Mend that and run it again: it goes on where it stopped") from None
+    for bucket in buckets:
+        offer_to_delete(stage.client("s3"), bucket, input)
 
 
 def stage_buckets(cloudformation: Any, stage: str) -> list[str]:
@@ -62,7 +52,7 @@ def offer_to_delete(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> boo
     """Delete a bucket with all its versions if its name is typed; return whether it was."""
     answer = ask(f"Bucket {bucket} stays. Type its name to delete it with all it holds: ")
     if answer.strip() != bucket:
-        _say(f"kept {bucket}")
+        say(f"kept {bucket}")
         return False
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
@@ -72,13 +62,5 @@ def offer_to_delete(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> boo
         if doomed:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
     s3.delete_bucket(Bucket=bucket)
-    _say(f"deleted {bucket}")
+    say(f"deleted {bucket}")
     return True
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,16 +1,15 @@
-"""``python -m cli.evaluate``: the report of a run for any two files of answers, without AWS."""
+"""``distill evaluate``: the report of a run for any two files of answers, without AWS."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cli.console import Refused, say
 from lambdas.evaluate.evaluation import Evaluation, Evidence, evaluate
 from lambdas.evaluate.page import Page, Picture, render
 from lambdas.evaluate.report import PICTURES, scores_table
@@ -26,27 +25,17 @@ _NOT_VERIFIED = (
 )
 
 
-class BadAnswers(Exception):
+class BadAnswers(Refused):
     """A file of answers cannot be read; the message names file, line and remedy."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="distill evaluate", description=__doc__)
-    parser.add_argument("--teacher", type=Path, required=True, help='lines of {"image": ..., "text": ...}')
-    parser.add_argument("--student", type=Path, required=True)
-    parser.add_argument("--base", type=Path, help="the student before training")
-    parser.add_argument("--ceiling", type=Path, help="the teacher's second answers")
-    parser.add_argument("--images", type=Path, help="folder with the images, named as in the answers")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="folder for the report")
-    asked = parser.parse_args(arguments)
-    try:
-        report = compare_files(asked.teacher, asked.student, asked.base, asked.ceiling, asked.images, asked.out)
-    except BadAnswers as problem:
-        sys.stderr.write(f"distill evaluate: {problem}\n")
-        return 2
-    sys.stdout.write(f"{report['verdict']}\n{asked.out / 'report.html'}\n")
-    return 0
+def evaluate_files(
+    teacher: Path, student: Path, base: Path | None, ceiling: Path | None, images: Path | None, out: Path
+) -> None:
+    """Write the report and name it; raises ``BadAnswers``."""
+    report = compare_files(teacher, student, base, ceiling, images, out)
+    say(report["verdict"])
+    say(f"{out / 'report.html'}")
 
 
 def compare_files(
@@ -138,7 +127,3 @@ def _record(line: str, place: str) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("image"), str) or not record["image"]:
         raise BadAnswers(f'{place}: a line must be like {{"image": "cat.jpg", "text": "cat, sofa"}}')
     return record
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from cli.evaluate import main
 from tests.cli.test_evaluate_files import PHOTOS, write_answers
+from tests.support.command import distill
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -47,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in names:
         shutil.copy(generator.choice(PHOTOS), images / name)
     files = write_answers(folder, names)
-    assert main([*files, "--images", str(images), "--out", str(folder / "out")]) == 0
+    assert distill("evaluate", *files, "--images", images, "--out", folder / "out").exit_code == 0
     return folder / "out/report.html"
 
 

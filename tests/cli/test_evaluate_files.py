@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.evaluate import main
+from tests.support.command import distill
 
 PHOTOS = sorted((Path(__file__).parents[2] / "samples/photos").glob("*.jpg"))
 WORDS = ["cat", "sofa", "red cars", "natural light", "sea", "<b>bold</b>", "tree", "mountains", "sky", "café"]
@@ -25,18 +25,18 @@ def write_answers(folder: Path, names: list[str]) -> list[str]:
     return arguments
 
 
-def test_any_two_files_of_answers_give_report_table_and_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_any_two_files_of_answers_give_report_table_and_page(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, [photo.name for photo in PHOTOS[:20]])
 
-    assert main([*arguments, "--images", str(PHOTOS[0].parent), "--out", str(tmp_path / "out")]) == 0
+    told = distill("evaluate", *arguments, "--images", PHOTOS[0].parent, "--out", tmp_path / "out")
+
+    assert told.exit_code == 0
 
     report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert report["gate"]["passed"]
     assert report["jaccard"]["ceiling"]["mean"] == 1
-    assert "it passes the gate" in capsys.readouterr().out
+    assert "it passes the gate" in told.stdout
     assert len((tmp_path / "out/scores.csv").read_text("utf-8").splitlines()) == 21
     assert page.count("data:image/jpeg;base64,") == 20
     assert "<b>bold" not in page
@@ -46,7 +46,7 @@ def test_any_two_files_of_answers_give_report_table_and_page(
 def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b", "c"])[:4]
 
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert distill("evaluate", *arguments, "--out", tmp_path / "out").exit_code == 0
     assert json.loads((tmp_path / "out/report.json").read_text("utf-8"))["gate"] is None
 
 
@@ -61,12 +61,12 @@ def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> N
         ('{"image": "z"}', "no image in common"),
     ],
 )
-def test_file_that_cannot_be_read_is_named_with_line_and_remedy(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
-) -> None:
+def test_file_that_cannot_be_read_is_named_with_line_and_remedy(tmp_path: Path, text: str, words: str) -> None:
     arguments = write_answers(tmp_path, ["a", "b"])[:4]
     (tmp_path / "student.jsonl").write_text(text, "utf-8")
 
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
-    assert words in capsys.readouterr().err
+    told = distill("evaluate", *arguments, "--out", tmp_path / "out")
+
+    assert told.exit_code == 2
+    assert words in told.stderr
     assert not (tmp_path / "out").exists()

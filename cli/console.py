@@ -1,0 +1,35 @@
+"""What the commands say: plain lines and JSON to standard output, what is wrong to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+
+class Refused(Exception):
+    """What was asked cannot be done as asked; the message says why and what to change."""
+
+    exit_code = 2
+
+
+class Unreachable(Refused):
+    """AWS, the stage or something in it is not there for this caller; the message says what to do."""
+
+    exit_code = 3
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """Print a line to standard error, beside whatever is piped on."""
+    sys.stderr.write(f"{text}\n")
+
+
+def print_json(value: Any) -> None:
+    """Print a value for other programs."""
+    say(json.dumps(value, indent=1, ensure_ascii=False))

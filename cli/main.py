@@ -1,0 +1,113 @@
+"""``distill``: the operator's command. Every signature is here; what a command does is in the file of its name.
+
+A command imports its file when it is called, so that ``distill --help`` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.console import Refused, warn
+
+EPILOG = """Exit codes: 0 done; 1 done, and the answer is no (invalid, failed, not ready); 2 cannot be done as asked;
+3 AWS, the stage or something in it cannot be reached; 130 interrupted."""
+
+
+class Commands(TyperGroup):
+    """Turns what a command raises on purpose into one line and an exit code; ``--debug`` shows where it came from."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = _exit_code(error)
+            if code is None or ctx.params.get("debug"):
+                raise
+            warn(f"distill {ctx.invoked_subcommand}: {error}")
+            raise typer.Exit(code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
+# Help without rich is a third as long to wait for.
+app = typer.Typer(
+    name="distill",
+    cls=Commands,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Region = Annotated[str, typer.Option(help="Region of the stage.")]
+Stage = Annotated[str, typer.Option(help="Stage of cdk.json that was deployed.")]
+
+
+@app.callback()
+def distill(debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False) -> None:
+    """Teach a small vision-language model on Amazon Bedrock to answer like a large one."""
+
+
+@app.command()
+def evaluate(
+    teacher: Annotated[Path, typer.Option(help='Lines of {"image": ..., "text": ...}.')],
+    student: Annotated[Path, typer.Option(help="The same, of the student.")],
+    base: Annotated[Path | None, typer.Option(help="Of the student before training.")] = None,
+    ceiling: Annotated[Path | None, typer.Option(help="The teacher's second answers.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder with the images, named as in the answers.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+) -> None:
+    """Give the report of a run for any two files of answers, without AWS."""
+    from cli.evaluate import evaluate_files
+
+    evaluate_files(teacher, student, base, ceiling, images, out)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Name of the run, as the notification tells it.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; else build/reports/RUN.")] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Fetch a run's report and open it."""
+    from cli.report import fetch_report
+    from cli.stage import Stage as DeployedStage
+
+    fetch_report(DeployedStage(stage, region), run, out, show)
+
+
+@app.command()
+def destroy(stage: Stage = "dev", region: Region = "us-east-1") -> None:
+    """Take a stage down, tuned models first; ask before the buckets."""
+    from cli.destroy import destroy_stage
+    from cli.stage import Stage as DeployedStage
+
+    destroy_stage(DeployedStage(stage, region))
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Return the exit code of a failure that its message explains; None for a defect of ours."""
+    if isinstance(error, Refused):
+        return error.exit_code
+    kinds = {kind.__module__.split(".")[0] + "." + kind.__name__ for kind in type(error).__mro__}
+    # Named, not imported: most commands never load these.
+    if "lambdas.DistillationError" in kinds:
+        return 2
+    return 3 if kinds & {"botocore.ClientError", "botocore.BotoCoreError"} else None
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""A deployed stage, found by its name: buckets, state machine and clients. Nothing is typed that a stack knows.
+
+``AWS_ENDPOINT_URL`` leads to the embedded AWS, as for any program that uses boto3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from cli.console import Unreachable
+from lambdas.shared.bedrock_errors import code_and_message
+from lambdas.shared.objects import Objects
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's stacks, asked when something of them is needed."""
+
+    name: str
+    region: str
+
+    @cached_property
+    def session(self) -> boto3.session.Session:
+        """Credentials and Region of all clients."""
+        return boto3.session.Session(region_name=self.region)
+
+    def client(self, service: str) -> Any:
+        """Return a client of an AWS service."""
+        return self.session.client(service)  # pyright: ignore[reportCallIssue, reportArgumentType] - any service
+
+    @cached_property
+    def photos(self) -> Objects:
+        """The bucket of originals."""
+        return Objects(self.client("s3"), self._output("Storage", "PhotosBucket"))
+
+    @cached_property
+    def data(self) -> Objects:
+        """The bucket of all that the pipeline makes."""
+        return Objects(self.client("s3"), self._output("Storage", "DataBucket"))
+
+    @cached_property
+    def state_machine(self) -> str:
+        """ARN of the state machine."""
+        return self._output("Pipeline", "StateMachineArn")
+
+    def _output(self, stack: str, key: str) -> str:
+        outputs = stack_outputs(self.client("cloudformation"), f"Distill-{self.name}-{stack}")
+        if key not in outputs:
+            raise Unreachable(f"stack Distill-{self.name}-{stack} has no output {key}; deploy it again")
+        return outputs[key]
+
+
+def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:
+    """Return the outputs of a stack; raises ``Unreachable`` when it is not there."""
+    try:
+        found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        raise Unreachable(
+            f"stack {stack}: {code_and_message(error)[1]}; deploy the stage, or name another with --stage"
+        ) from None
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
