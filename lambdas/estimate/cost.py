@@ -85,4 +85,4 @@ def training_usd(run: Run, tokens: int) -> float:
     """Price of one job over a dataset of so many tokens: they are billed once per epoch."""
     model = families.model(run.student)
     epochs = int(model.family.resolve_hyperparameters(run.request.hyperparameters)["epochCount"])
-    return tokens * epochs * (model.price.training_per_million or 0.0) / 1_000_000
+    return model.price("training").of(tokens * epochs)

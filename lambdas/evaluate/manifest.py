@@ -8,6 +8,7 @@ from typing import Any
 
 from lambdas.shared import families, layout
 from lambdas.shared.objects import Objects
+from lambdas.shared.prices import Price
 from lambdas.shared.records import Run
 
 
@@ -21,5 +22,11 @@ def manifest(run: Run, report: dict[str, Any], data: Objects) -> dict[str, Any]:
         "hyperparameters": student.family.resolve_hyperparameters(run.request.hyperparameters),
         "models": report["models"],
         "jaccard": report["jaccard"],
-        "prices": {id: families.model(id).price.__dict__ for id in (run.teacher.model, run.student)},
+        "prices": [row.as_json() for row in _prices(run)],
     }
+
+
+def _prices(run: Run) -> list[Price]:
+    teacher, student = families.model(run.teacher.model), families.model(run.student)
+    asked = [(model, use) for model in (teacher, student) for use in ("input", "output")]
+    return [model.price(use) for model, use in [*asked, (student, "training"), (student, "storage")]]

@@ -1,8 +1,7 @@
 """Everything that differs by model, in two tables: families of rules and the models that follow them.
 
-Nothing else in the project names a model. Rules and limits are from the Amazon Nova user guide and the
-Amazon Bedrock user guide as read in November 2026; prices are US dollars in us-east-1 with their
-source beside them. Rows marked ``confirmed=False`` were not found in an official copy.
+Nothing else but prices.toml names a model. Rules and limits are from the Amazon Nova user guide and the
+Amazon Bedrock user guide as read in November 2026.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lambdas.shared.errors import BadRequest
+from lambdas.shared.prices import Price, price
 
 
 @dataclass(frozen=True)
@@ -65,30 +65,22 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Price:
-    """US dollars, and where the figure comes from."""
-
-    input_per_million: float
-    output_per_million: float
-    training_per_million: float | None
-    storage_per_month: float | None
-    source: str
-    date: str
-    confirmed: bool = True
-
-
-@dataclass(frozen=True)
 class Model:
     """One model: how to call it, how to tune it, what it costs."""
 
     id: str
     """Id for inference."""
     family: Family
-    price: Price
     training_id: str | None = None
     """Id for customization; None where Bedrock does not tune the model with images."""
     label: str = ""
     """Name for people."""
+    priced_as: str = ""
+    """Id that prices.toml has it under; its own where empty."""
+
+    def price(self, use: str) -> Price:
+        """Return what a use costs: input, output, training or storage; raises ``BadRequest`` where no row says."""
+        return price(self.priced_as or self.id, use)
 
 
 def nova_1_image_tokens(width: int, height: int) -> int:
@@ -152,27 +144,21 @@ CLAUDE = Family(
 )
 FAMILIES = {family.name: family for family in (NOVA_1, NOVA_2, CLAUDE)}
 
-_PRICE_LIST = "AWS Price List, us-east-1"
-_PRO_PRICE = Price(0.80, 3.20, None, 1.95, _PRICE_LIST, "2026-08-21")
-# The training price of Nova Lite v1 is the commonly published one, consistent with published bills.
-_LITE_PRICE = Price(0.06, 0.24, 2.00, 1.95, _PRICE_LIST, "2026-08-21", confirmed=False)
-_LITE_2_PRICE = Price(0.33, 2.75, 3.78, 1.95, _PRICE_LIST, "2026-08-02")
+_PRO, _LITE, _LITE_2 = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", "us.amazon.nova-2-lite-v1:0"
 
 MODELS = {
     model.id: model
     for model in (
-        Model("amazon.nova-pro-v1:0", NOVA_1, _PRO_PRICE, label="Nova Pro"),
+        Model(_PRO, NOVA_1, label="Nova Pro"),
         Model(
-            "amazon.nova-lite-v1:0",
+            _LITE,
             NOVA_1,
-            _LITE_PRICE,
             training_id="amazon.nova-lite-v1:0:300k",
             label="Nova Lite",
         ),
         Model(
-            "us.amazon.nova-2-lite-v1:0",
+            _LITE_2,
             NOVA_2,
-            _LITE_2_PRICE,
             training_id="amazon.nova-2-lite-v1:0:256k",
             label="Nova 2 Lite",
         ),
@@ -181,28 +167,28 @@ MODELS = {
         Model(
             "local.teacher-efficientnet-v1:0",
             NOVA_1,
-            _PRO_PRICE,
             label="local teacher (EfficientNet-Lite3 + SSD, not Nova)",
+            priced_as=_PRO,
         ),
         Model(
             "local.student-efficientnet-v1:0",
             NOVA_1,
-            _LITE_PRICE,
             training_id="local.student-efficientnet-v1:0:300k",
             label="local student (EfficientNet-Lite0, not Nova)",
+            priced_as=_LITE,
         ),
         Model(
             "local.teacher-pixels-v1:0",
             NOVA_1,
-            _PRO_PRICE,
             label="local teacher (pixels only, not Nova)",
+            priced_as=_PRO,
         ),
         Model(
             "local.student-pixels-v1:0",
             NOVA_1,
-            _LITE_PRICE,
             training_id="local.student-pixels-v1:0:300k",
             label="local student (pixels only, not Nova)",
+            priced_as=_LITE,
         ),
     )
 }

@@ -30,8 +30,8 @@ def total_usd(data: Objects, run: str) -> float:
 
 def inference_usd(model: str, input_tokens: int, output_tokens: int) -> float:
     """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
-    price = families.model(model).price
-    return (input_tokens * price.input_per_million + output_tokens * price.output_per_million) / 1_000_000
+    priced = families.model(model)
+    return priced.price("input").of(input_tokens) + priced.price("output").of(output_tokens)
 
 
 def summary(data: Objects, run: str) -> dict[str, Any]:

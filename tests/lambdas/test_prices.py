@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from lambdas.shared import families, prices
+from lambdas.shared.errors import BadRequest
+
+
+def test_every_row_says_what_it_buys_and_where_it_was_read() -> None:
+    for row in prices.rows().values():
+        assert row.usd > 0
+        assert row.per > 0
+        assert row.unit
+        assert row.source
+        assert row.date.year >= 2025
+
+
+def test_every_model_of_the_table_can_be_priced_for_what_it_is_asked_to_do() -> None:
+    for model in families.MODELS.values():
+        uses = ("input", "output") + (("training", "storage") if model.training_id else ())
+        assert all(model.price(use).usd > 0 for use in uses), model.id
+
+
+def test_price_that_nobody_wrote_down_is_refused_with_the_file_to_change() -> None:
+    with pytest.raises(BadRequest, match=r"'training' of 'new-model'; add the row to lambdas/shared/prices.toml"):
+        prices.price("new-model", "training")
+
+
+def test_rows_without_an_official_copy_and_rows_of_ninety_days_ago_are_told() -> None:
+    training = prices.price("amazon.nova-lite-v1:0", "training")
+    fresh = prices.price("us.amazon.nova-2-lite-v1:0", "training")
+    day = datetime.timedelta(days=1)
+
+    assert prices.warnings([training, training], training.date) == [
+        "not confirmed by an official copy: the price of amazon.nova-lite-v1:0 training"
+    ]
+    assert prices.warnings([fresh], fresh.date + 90 * day) == []
+    (warning,) = prices.warnings([fresh], fresh.date + 91 * day)
+    assert "older than 90 days: the price of us.amazon.nova-2-lite-v1:0 training" in warning
