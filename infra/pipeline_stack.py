@@ -16,6 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra import access
+from infra.code_version import code_version
 from infra.config import StageConfig
 from infra.constructs.dependency_layer import DependencyLayer
 from infra.constructs.step_function import ROOT, StepFunction
@@ -152,6 +153,7 @@ class PipelineStack(cdk.Stack):
                     *("runs/*/ledger.json", "runs/*/manifest.json"),
                     *("runs/*/predictions/*", "runs/*/report/*"),
                 ),
+                environment={"CODE_VERSION": code_version(ROOT)},
                 layers=[DependencyLayer(self, "Numbers", lockfile=ROOT / "lambdas/evaluate/requirements.txt")],
                 memory=1769,
                 timeout=15,

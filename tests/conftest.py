@@ -10,6 +10,7 @@ os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_SECRET_ACCESS_KEY": "testing",
+    "CODE_VERSION": "0123456789ab sha256:ab",
     "POWERTOOLS_METRICS_NAMESPACE": "VisionDistillation",
     "POWERTOOLS_SERVICE_NAME": "test",
     "STAGE": "test",

@@ -13,7 +13,7 @@ from lambdas.shared.telemetry import logger
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{run, size}``; return ``{status, name, model}``, status InProgress or Completed."""
+    """Take ``{run, size}``; return ``{status, name, job, model}``, status InProgress or Completed."""
     run = claimed_run(event["run"])
     job = create_or_describe(run, event["size"], data(), bedrock(), setting("BEDROCK_ROLE_ARN"))
     logger.info("job looked at", run=run.run, size=event["size"], **job)

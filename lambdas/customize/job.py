@@ -28,10 +28,10 @@ _INTERNAL = "internal error"
 
 
 def create_or_describe(run: Run, size: int, data: Objects, bedrock: BedrockClient, role: str) -> dict[str, Any]:
-    """Return ``{status, name, model}`` of the size's job, creating it on the first call.
+    """Return ``{status, name, job, model}`` of the size's job, creating it on the first call.
 
-    ``status`` is InProgress or Completed. Raises ``JobFailed`` with Bedrock's message, and
-    ``Throttled``, ``QuotaReached`` or ``AccessRefused`` when it cannot be created.
+    ``status`` is InProgress or Completed; ``job`` and ``model`` are ARNs. Raises ``JobFailed`` with Bedrock's
+    message, and ``Throttled``, ``QuotaReached`` or ``AccessRefused`` when it cannot be created.
     """
     for attempt in range(1, ATTEMPTS + 1):
         name = layout.model_name(run.run, size, attempt)
@@ -43,7 +43,12 @@ def create_or_describe(run: Run, size: int, data: Objects, bedrock: BedrockClien
             raise JobFailed(f"job {name}: {message}")
         if job["status"] == "Completed":
             _record(run, size, name, data)
-        return {"status": job["status"], "name": name, "model": job.get("outputModelArn")}
+        return {
+            "status": job["status"],
+            "name": name,
+            "job": job.get("jobArn"),
+            "model": job.get("outputModelArn"),
+        }
     raise JobFailed(f"size {size}: no attempt is left")
 
 

@@ -7,17 +7,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.evaluate.report import write_report
-from lambdas.shared.environment import claimed_run, data
+from lambdas.shared.environment import claimed_run, data, setting
 from lambdas.shared.records import TrainedModel
 from lambdas.shared.telemetry import logger
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{run, state}``, the machine's whole state; return ``{verdict, report}``, a key."""
+    """Take ``{run, state}``, the machine's whole state; return ``{verdict, promoted, report}``, a name and a key."""
     run = claimed_run(event["run"])
     trained = event["state"].get("trained", {}).get("models", [])
     models = [TrainedModel.model_validate(model) for model in trained]
-    result = write_report(run, models, data())
+    result = write_report(run, models, data(), setting("CODE_VERSION"))
     logger.info("report written", run=run.run, verdict=result["verdict"])
     return result

@@ -1,4 +1,4 @@
-"""What it takes to say how a model came about."""
+"""What it takes to say how a run's models came about, and to ask for the same run again."""
 
 from __future__ import annotations
 
@@ -7,26 +7,61 @@ import json
 from typing import Any
 
 from lambdas.shared import families, layout
+from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
 from lambdas.shared.prices import Price
-from lambdas.shared.records import Run
+from lambdas.shared.records import Request, Run, parse
+
+_SAID_OF_A_MODEL = ("size", "status", "name", "job", "arn", "deployment")
 
 
-def manifest(run: Run, report: dict[str, Any], data: Objects) -> dict[str, Any]:
-    """Return request, hashes of the datasets, hyperparameters, models, scores and prices."""
-    datasets = {key: hashlib.sha256(data.read(key)).hexdigest() for key in data.keys(layout.datasets(run.run))}
+def manifest(run: Run, report: dict[str, Any], data: Objects, code: str) -> dict[str, Any]:
+    """Return request, code, hashes of prompt and datasets, hyperparameters, models, scores and prices.
+
+    A dataset names each image by the hash of its bytes, so its own hash covers them.
+    """
     student = families.model(run.student)
+    ids = {"teacher": run.teacher.model, "student": run.student, "tuned_as": student.training_id}
     return {
         "run": json.loads(run.model_dump_json()),
-        "datasets_sha256": datasets,
+        "code": code,
+        "prompt_sha256": _sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
+        "labelers": {"teacher": run.teacher.id, "ceiling": run.ceiling.id},
+        "datasets_sha256": {key: _sha256(data.read(key)) for key in data.keys(layout.datasets(run.run))},
         "hyperparameters": student.family.resolve_hyperparameters(run.request.hyperparameters),
-        "models": report["models"],
+        "model_ids": ids,
+        "models": [{name: model[name] for name in _SAID_OF_A_MODEL} for model in report["models"]],
         "jaccard": report["jaccard"],
+        "gate": report["gate"],
+        "usd": report["usd"],
         "prices": [row.as_json() for row in _prices(run)],
     }
+
+
+def request_again(manifest: Any, source: str) -> dict[str, Any]:
+    """Return the ``distill.json`` that repeats a run: what its stage chose is written out.
+
+    Images, labels and sets are found where they are kept, so a repeated run pays for training only. Raises
+    ``BadRequest`` for what is no manifest, naming ``source``.
+    """
+    if not isinstance(manifest, dict) or "run" not in manifest:
+        raise BadRequest(f"{source} is no manifest of a run; give the manifest.json beside its request.json")
+    run = parse(Run, manifest["run"], source)
+    chosen = {
+        "teacher": run.teacher.model,
+        "student": run.student,
+        "prompt": run.prompt,
+        "hyperparameters": {name: float(value) for name, value in manifest["hyperparameters"].items()},
+    }
+    repeated = Request.model_validate(run.request.model_dump() | chosen)
+    return repeated.model_dump(mode="json", exclude_none=True)
 
 
 def _prices(run: Run) -> list[Price]:
     teacher, student = families.model(run.teacher.model), families.model(run.student)
     asked = [(model, use) for model in (teacher, student) for use in ("input", "output")]
     return [model.price(use) for model, use in [*asked, (student, "training"), (student, "storage")]]
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -23,25 +23,28 @@ _NOT_VERIFIED = (
 )
 
 
-def write_report(run: Run, models: list[TrainedModel], data: Objects) -> dict[str, str]:
-    """Write all files of the report; return its verdict and the key of its page."""
+def write_report(run: Run, models: list[TrainedModel], data: Objects, code: str) -> dict[str, str | None]:
+    """Write all files of the report; return its verdict, the promoted model's name and the key of its page.
+
+    ``code`` says which version of the pipeline ran.
+    """
     files = read_run(run, models, data)
     evidence = files.evidence()
     evaluation = evaluate(evidence) if evidence else None
-    report = {**files.facts(), **_figures(evaluation, models)}
+    report = {**files.facts(), **_figures(run, evaluation, models)}
     report["verdict"] = verdict(report, run.request.until)
     report["doubling"] = doubling(report)
     report["money"] = money(report)
     write_predictions(run, files.answers, data)
     data.write_json(layout.ledger(run.run), report["ledger"])
-    lineage = manifest(run, report, data)
+    lineage = manifest(run, report, data, code)
     data.write_json(layout.manifest(run.run), lineage)
     data.write_json(layout.report(run.run, "report.json"), report)
     data.write(layout.report(run.run, "scores.csv"), scores_table(evaluation), "text/csv; charset=utf-8")
     page = render(_page(files, report, lineage, evaluation), _pictures(files, evaluation))
     key = layout.report(run.run, "report.html")
     data.write(key, page.encode(), "text/html; charset=utf-8")
-    return {"verdict": report["verdict"], "report": key}
+    return {"verdict": report["verdict"], "promoted": report["gate"].get("promoted"), "report": key}
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:
@@ -54,11 +57,11 @@ def scores_table(evaluation: Evaluation | None) -> bytes:
     return text.getvalue().encode()
 
 
-def _figures(evaluation: Evaluation | None, models: list[TrainedModel]) -> dict[str, Any]:
+def _figures(run: Run, evaluation: Evaluation | None, models: list[TrainedModel]) -> dict[str, Any]:
     if evaluation is None:
         return {"jaccard": None, "gate": {}}
     gate = evaluation.figures["gate"]
-    if gate["passed"]:
+    if gate["passed"] and run.request.keep != "none":
         gate["promoted"] = next(model.model for model in models if f"n{model.size}" == gate["best"])
     return evaluation.figures
 

@@ -90,6 +90,8 @@ class RunFiles:
                     "size": model.size,
                     "status": model.status,
                     "name": model.model,
+                    "arn": model.arn,
+                    "job": model.job,
                     "deployment": model.deployment,
                     "reason": model.reason,
                 }

@@ -22,7 +22,8 @@ def verdict(report: dict[str, Any], until: str | None = None) -> str:
         f"(difference {gate['gain']['mean']:+.2f}, 95 % interval {low:+.2f} to {high:+.2f})."
     )
     if gate["passed"]:
-        decided = "promoted" if gate["promoted"] else "it passes the gate"
+        not_kept = "it passes the gate, and nothing is kept, as asked"
+        decided = "promoted" if gate["promoted"] else not_kept if report.get("models") else "it passes the gate"
         return f"{change} That is a sure gain, and more than the commonest keywords give: {decided}."
     decided = "Not promoted" if report.get("models") else "It does not pass the gate"
     return f"{change} {decided}, because {'; and '.join(gate['reasons'])}."

@@ -131,11 +131,16 @@ class AnswerLine(Record):
 
 
 class TrainedModel(Record):
-    """How the training of one size ended; made by the states of TrainModels."""
+    """How the training of one size ended; made by the states of TrainModels.
+
+    ``model`` is a name; ``arn``, of the tuned model, ``job`` and ``deployment`` are ARNs.
+    """
 
     size: int
     status: Literal["Active", "Failed"]
     model: str | None = None
+    arn: str | None = None
+    job: str | None = None
     deployment: str | None = None
     reason: str | None = None
 

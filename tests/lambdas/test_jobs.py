@@ -89,7 +89,8 @@ def test_finished_job_is_on_the_ledger_once(client: Any, bedrock: Stubber) -> No
     objects = data()
     for _ in range(2):
         bedrock.add_response("get_model_customization_job", described("Completed", outputModelArn=MODEL))
-        assert look(client, objects) == {"status": "Completed", "name": "holiday-1-n12-a1", "model": MODEL}
+        found = {"status": "Completed", "name": "holiday-1-n12-a1", "job": JOB, "model": MODEL}
+        assert look(client, objects) == found
 
     assert len(list(objects.keys(layout.ledger_parts("holiday-1")))) == 1
 

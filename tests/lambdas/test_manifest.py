@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from lambdas.evaluate.manifest import manifest, request_again
+from lambdas.evaluate.verdict import verdict
+from lambdas.shared import layout
+from lambdas.shared.errors import BadRequest
+from lambdas.shared.records import Request
+from tests.support.stores import any_run, bucket
+
+MODEL = {"size": 12, "status": "Active", "name": "n", "job": "arn:j", "arn": "arn:m", "deployment": "arn:d"}
+REPORT: dict[str, Any] = {"models": [MODEL | {"reason": None}], "jaccard": None, "gate": {}, "usd": 1.5}
+
+
+def lineage(**request: Any) -> dict[str, Any]:
+    data = bucket()
+    data.write(layout.dataset("holiday-1", "train-12"), b"{}\n")
+    return json.loads(json.dumps(manifest(any_run(**request), REPORT, data, "abc sha256:1")))
+
+
+def test_manifest_says_from_what_and_by_what_each_model_was_made() -> None:
+    found = lineage()
+
+    assert found["datasets_sha256"] == {"runs/holiday-1/dataset/train-12.jsonl": hashlib.sha256(b"{}\n").hexdigest()}
+    assert found["models"] == [MODEL]
+    assert found["code"] == "abc sha256:1"
+    assert found["model_ids"]["tuned_as"] == "amazon.nova-lite-v1:0:300k"
+    assert all(row["date"] for row in found["prices"])
+
+
+def test_run_is_repeated_with_what_the_stage_had_chosen_for_it() -> None:
+    again = Request.model_validate(request_again(lineage(train_sizes=[12], max_usd=3), "manifest.json"))
+
+    assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
+    assert again.prompt == any_run().prompt
+    assert again.hyperparameters["epochCount"] == 2
+    assert (again.train_sizes, again.max_usd) == ([12], 3)
+
+
+@pytest.mark.parametrize("value", [[], {}, {"run": {"run": "x"}}])
+def test_what_is_no_manifest_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(BadRequest, match=r"m\.json"):
+        request_again(value, "m.json")
+
+
+@pytest.mark.parametrize(
+    ("promoted", "models", "words"),
+    [("n", [MODEL], "promoted."), (None, [MODEL], "nothing is kept, as asked."), (None, None, "passes the gate.")],
+)
+def test_verdict_never_says_promoted_of_a_model_that_is_not_kept(promoted: Any, models: Any, words: str) -> None:
+    score = {"mean": 0.5, "ci95": [0.4, 0.6]}
+    gate = {"best": "n12", "gain": score, "passed": True, "promoted": promoted, "reasons": []}
+
+    assert verdict({"jaccard": {"base": score, "tuned": {"12": score}}, "gate": gate, "models": models}).endswith(words)
