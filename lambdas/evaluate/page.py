@@ -130,20 +130,20 @@ def _charts(page: Page, best: str | None) -> list[dict[str, Any]]:
 
 
 def _metrics(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the table of all metrics: label, and the figure of each answerer."""
+    """The rows of the table of all metrics: how each is called and written."""
     if "metrics" not in report:
         return []
-    labels = {
-        "jaccard": "Jaccard index",
-        "jaccard_as_written": "Jaccard index, keywords as written",
-        "soft_jaccard": "Jaccard index, near spellings counted",
-        "f1": "F1",
-        "precision": "precision",
-        "recall": "recall",
-        "count_drift": "keywords more than the teacher",
-        "valid": "answers in the right format",
+    rows = {
+        "jaccard": ("Jaccard index", "%.3f", 1),
+        "jaccard_as_written": ("Jaccard index, keywords as written", "%.3f", 1),
+        "soft_jaccard": ("Jaccard index, near spellings counted", "%.3f", 1),
+        "f1": ("F1", "%.3f", 1),
+        "precision": ("precision", "%.3f", 1),
+        "recall": ("recall", "%.3f", 1),
+        "count_drift": ("keywords more than the teacher", "%+.1f", 1),
+        "valid": ("answers in the right format", "%.0f %%", 100),
     }
-    return [{"key": key, "label": label} for key, label in labels.items()]
+    return [{"key": key, "label": label, "form": form, "scale": scale} for key, (label, form, scale) in rows.items()]
 
 
 def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> dict[str, Any]:
