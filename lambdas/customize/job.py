@@ -6,13 +6,12 @@ repeated call never pays twice.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from lambdas.estimate.cost import dataset_tokens, images_of, training_usd
-from lambdas.shared import families, layout
+from lambdas.shared import families, layout, ledger
 from lambdas.shared.bedrock_errors import translated
 from lambdas.shared.errors import JobFailed
 from lambdas.shared.objects import Objects
@@ -102,5 +101,5 @@ def _record(run: Run, size: int, name: str, data: Objects) -> None:
         training_tokens=tokens,
         usd=usd,
     )
-    key = f"{layout.ledger_parts(run.run)}TrainModels.{name}.{round(usd * 1_000_000)}.json"
-    data.claim(key, json.dumps(part.model_dump()).encode())
+    # The job's own name: looking at a finished job twice writes the same object twice.
+    ledger.record(data, run.run, part, name)

@@ -28,6 +28,10 @@ class TooManySetAside(DistillationError):
     """More items were refused than the request tolerates."""
 
 
+class OverBudget(DistillationError):
+    """Going on could cost more than ``max_usd``."""
+
+
 class DatasetRejected(DistillationError):
     """Bedrock would refuse the dataset."""
 

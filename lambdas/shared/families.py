@@ -42,6 +42,8 @@ class Family:
     """Longest side, in pixels, above which an image only costs more tokens."""
     image_tokens: Callable[[int, int], int]
     """Width and height in pixels to input tokens."""
+    image_tokens_spread: tuple[float, float]
+    """Between which multiples of that rule the guide's own examples lie; (1, 1) where it is exact."""
     image_formats: tuple[str, ...]
     training_regions: tuple[str, ...]
     minimum_records: int
@@ -86,7 +88,7 @@ class Model:
 def nova_1_image_tokens(width: int, height: int) -> int:
     """Tokens after Nova v1's rescale: the long side is brought up to about 900 px when smaller.
 
-    The guide gives five sizes only; area / 625 fits them within 20 %.
+    The guide gives five sizes only, from 0.89 to 1.23 of area / 625.
     """
     scale = max(1.0, 900 / max(width, height))
     return round(width * height * scale * scale / 625)
@@ -107,6 +109,7 @@ NOVA_1 = Family(
     name="nova-v1",
     image_side=900,
     image_tokens=nova_1_image_tokens,
+    image_tokens_spread=(0.89, 1.23),
     image_formats=("jpeg", "png", "gif", "webp"),
     training_regions=("us-east-1",),
     minimum_records=8,
@@ -124,6 +127,7 @@ NOVA_2 = Family(
     name="nova-2",
     image_side=1280,
     image_tokens=nova_2_image_tokens,
+    image_tokens_spread=(1.0, 1.0),
     image_formats=("jpeg", "png", "gif"),
     training_regions=("us-east-1",),
     minimum_records=200,
@@ -135,6 +139,7 @@ CLAUDE = Family(
     name="claude",
     image_side=1568,
     image_tokens=claude_image_tokens,
+    image_tokens_spread=(0.95, 1.05),
     image_formats=("jpeg", "png", "gif", "webp"),
     training_regions=(),
     minimum_records=0,

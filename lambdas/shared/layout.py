@@ -142,6 +142,16 @@ def ledger_parts(run: str) -> str:
     return f"work/{run}/ledger/"
 
 
+def ledger_part(run: str, step: str, id: str, micro_dollars: int) -> str:
+    """Key of what one batch or job paid."""
+    return f"{ledger_parts(run)}{step}.{id}.{micro_dollars}.json"
+
+
+def reservation(run: str, step: str, id: str, micro_dollars: int) -> str:
+    """Key of the most that a batch or job may pay."""
+    return f"{ledger_parts(run)}{step}.{id}.{micro_dollars}.reserved"
+
+
 def _slug(collection: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", collection.lower()).strip("-")[:30].strip("-") or "all"
 

@@ -1,31 +1,48 @@
 """What was spent: one small object per batch, with its cost in its name.
 
 One LIST of the parts gives the running total without reading any; Evaluate sums them once into
-``ledger.json``.
+``ledger.json``. Beside a part may lie the reservation that it settles, under the same id.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections import defaultdict
+from math import ceil
 from typing import Any
 
 from lambdas.shared import families, layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import LedgerPart
 
+_MICRO = 1_000_000
 
-def record(data: Objects, run: str, part: LedgerPart) -> None:
-    """Write one part. Each attempt of a batch writes its own: what was paid twice counts twice."""
-    micro_dollars = round(part.usd * 1_000_000)
-    key = f"{layout.ledger_parts(run)}{part.step}.{uuid.uuid4().hex}.{micro_dollars}.json"
-    data.write_json(key, part.model_dump())
+
+def record(data: Objects, run: str, part: LedgerPart, id: str) -> None:
+    """Write one part. Each attempt of a batch has an id of its own: what was paid twice counts twice."""
+    data.write_json(layout.ledger_part(run, part.step, id, round(part.usd * _MICRO)), part.model_dump())
+
+
+def reserve(data: Objects, run: str, step: str, id: str, usd: float) -> float:
+    """Write down the most that a batch may cost, until a part with its id says what it did; return it, rounded up."""
+    micro_dollars = ceil(usd * _MICRO)
+    data.write(layout.reservation(run, step, id, micro_dollars), b"")
+    return micro_dollars / _MICRO
 
 
 def total_usd(data: Objects, run: str) -> float:
     """Return what a run has cost so far, in US dollars, from the names of its parts."""
-    keys = data.keys(layout.ledger_parts(run))
-    return sum(int(key.rsplit(".", 2)[1]) for key in keys) / 1_000_000
+    return committed_usd(data, run)[0]
+
+
+def committed_usd(data: Objects, run: str) -> tuple[float, float]:
+    """Return what a run has paid, and what is reserved beyond that, in US dollars."""
+    paid: dict[str, int] = {}
+    reserved: dict[str, int] = {}
+    for key in data.keys(layout.ledger_parts(run)):
+        _, id, micro_dollars, kind = key.rsplit("/", 1)[1].split(".")
+        (paid if kind == "json" else reserved)[id] = int(micro_dollars)
+    unsettled = (usd for id, usd in reserved.items() if id not in paid)
+    return sum(paid.values()) / _MICRO, sum(unsettled) / _MICRO
 
 
 def inference_usd(model: str, input_tokens: int, output_tokens: int) -> float:
@@ -38,6 +55,8 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
     """Sum the parts by step and model: ``{"usd": ..., "entries": [{step, model, calls, ...}]}``."""
     entries: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for key in data.keys(layout.ledger_parts(run)):
+        if not key.endswith(".json"):
+            continue
         part = LedgerPart.model_validate_json(data.read(key))
         entry = entries[part.step, part.model]
         for field in ("calls", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lambdas.shared import layout, ledger
 from lambdas.shared.answers import AnswerRefused, ask, fault
+from lambdas.shared.budget import Reservation, most_usd
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Answer, AnswerLine, Labeler, LedgerPart, Run
 from lambdas.shared.telemetry import logger
@@ -54,11 +55,16 @@ def ask_all(
     data: Objects,
     client: BedrockRuntimeClient,
 ) -> list[AnswerLine]:
-    """Return one line per image, in order; what was paid is in the ledger even when this raises."""
+    """Return one line per image, in order; what was paid is in the ledger even when this raises.
+
+    Raises ``OverBudget`` before the ledger passes ``max_usd``.
+    """
     paid: list[Answer] = []
+    most = most_usd(run, answerer.billed_as, answerer.labeler, len(images))
+    budget = Reservation(run, step, most, data)
 
     def line(image: str) -> AnswerLine:
-        outcome = _answer(run, answerer, image, data, client)
+        outcome = _answer(run, answerer, image, data, client, budget)
         if outcome.paid:
             paid.append(outcome.paid)
         return outcome.line
@@ -68,15 +74,18 @@ def ask_all(
         with ThreadPoolExecutor(OVERLAPPING_CALLS) as pool:
             lines = list(pool.map(line, images))
     finally:
-        _record(run, step, answerer, paid, sum(line.reused for line in lines), data)
+        budget.settle(_part(step, answerer, paid, sum(line.reused for line in lines)))
     return lines
 
 
-def _answer(run: Run, answerer: Answerer, image: str, data: Objects, client: BedrockRuntimeClient) -> Outcome:
+def _answer(
+    run: Run, answerer: Answerer, image: str, data: Objects, client: BedrockRuntimeClient, budget: Reservation
+) -> Outcome:
     key = answerer.key(image)
     if (kept := data.find(key)) is not None:
         answer = Answer.model_validate_json(kept)
         return Outcome(_line(answerer, answer, reused=True), paid=None)
+    budget.hold()
     try:
         answer = ask(client, answerer.model, answerer.labeler, run.prompt, _location(run, image, data))
     except AnswerRefused as refusal:
@@ -106,19 +115,15 @@ def _line(answerer: Answerer, answer: Answer, *, reused: bool) -> AnswerLine:
     )
 
 
-def _record(run: Run, step: str, answerer: Answerer, paid: list[Answer], reused: int, data: Objects) -> None:
+def _part(step: str, answerer: Answerer, paid: list[Answer], reused: int) -> LedgerPart:
     input_tokens = sum(answer.usage.input_tokens for answer in paid)
     output_tokens = sum(answer.usage.output_tokens for answer in paid)
-    ledger.record(
-        data,
-        run.run,
-        LedgerPart(
-            step=step,
-            model=answerer.billed_as,
-            calls=len(paid),
-            reused=reused,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            usd=ledger.inference_usd(answerer.billed_as, input_tokens, output_tokens),
-        ),
+    return LedgerPart(
+        step=step,
+        model=answerer.billed_as,
+        calls=len(paid),
+        reused=reused,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        usd=ledger.inference_usd(answerer.billed_as, input_tokens, output_tokens),
     )
