@@ -13,6 +13,8 @@ from types import MappingProxyType
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.prices import Price, price
 
+WARMUP = "learningRateWarmupSteps"
+
 
 @dataclass(frozen=True)
 class Range:
@@ -46,6 +48,8 @@ class Family:
     """Between which multiples of that rule the guide's own examples lie; (1, 1) where it is exact."""
     image_formats: tuple[str, ...]
     training_regions: tuple[str, ...]
+    serving_regions: tuple[str, ...]
+    """Where tuned models are served on demand."""
     minimum_records: int
     maximum_records: int
     validation_file: bool
@@ -79,10 +83,27 @@ class Model:
     """Name for people."""
     priced_as: str = ""
     """Id that prices.toml has it under; its own where empty."""
+    successor: str | None = None
+    """Student to choose when this one is LEGACY and takes no new jobs."""
+    records_per_warmup_step: int | None = None
+    """The Nova guide's advice: so many records in the dataset for each step of learning-rate warm-up."""
+    records_quota: str | None = None
+    """Code of the Service Quota on training and validation records of a job."""
 
     def price(self, use: str) -> Price:
         """Return what a use costs: input, output, training or storage; raises ``BadRequest`` where no row says."""
         return price(self.priced_as or self.id, use)
+
+    def hyperparameters(self, asked: Mapping[str, float], records: int) -> dict[str, str]:
+        """Return the hyperparameters of a job on so many records; warm-up follows AWS's advice unless asked for.
+
+        Raises ``BadRequest``.
+        """
+        warmup = self.family.hyperparameters.get(WARMUP)
+        if warmup is None or self.records_per_warmup_step is None or WARMUP in asked:
+            return self.family.resolve_hyperparameters(asked)
+        steps = min(max(records // self.records_per_warmup_step, warmup.minimum), warmup.maximum)
+        return self.family.resolve_hyperparameters({**asked, WARMUP: steps})
 
 
 def nova_1_image_tokens(width: int, height: int) -> int:
@@ -112,6 +133,7 @@ NOVA_1 = Family(
     image_tokens_spread=(0.89, 1.23),
     image_formats=("jpeg", "png", "gif", "webp"),
     training_regions=("us-east-1",),
+    serving_regions=("us-east-1",),
     minimum_records=8,
     maximum_records=20_000,
     validation_file=True,
@@ -119,7 +141,7 @@ NOVA_1 = Family(
         {
             "epochCount": Range(1, 5, 2, integer=True),
             "learningRate": Range(1e-6, 1e-4, 1e-5, integer=False),
-            "learningRateWarmupSteps": Range(0, 100, 10, integer=True),
+            WARMUP: Range(0, 100, 10, integer=True),
         }
     ),
 )
@@ -130,6 +152,7 @@ NOVA_2 = Family(
     image_tokens_spread=(1.0, 1.0),
     image_formats=("jpeg", "png", "gif"),
     training_regions=("us-east-1",),
+    serving_regions=("us-east-1",),
     minimum_records=200,
     maximum_records=20_000,
     validation_file=False,
@@ -142,6 +165,7 @@ CLAUDE = Family(
     image_tokens_spread=(0.95, 1.05),
     image_formats=("jpeg", "png", "gif", "webp"),
     training_regions=(),
+    serving_regions=(),
     minimum_records=0,
     maximum_records=0,
     validation_file=False,
@@ -154,18 +178,31 @@ _PRO, _LITE, _LITE_2 = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", "us.amaz
 MODELS = {
     model.id: model
     for model in (
-        Model(_PRO, NOVA_1, label="Nova Pro"),
+        Model(
+            _PRO,
+            NOVA_1,
+            training_id="amazon.nova-pro-v1:0:300k",
+            label="Nova Pro",
+            successor=_LITE_2,
+            records_per_warmup_step=320,
+        ),
         Model(
             _LITE,
             NOVA_1,
             training_id="amazon.nova-lite-v1:0:300k",
             label="Nova Lite",
+            successor=_LITE_2,
+            records_per_warmup_step=160,
+            records_quota="L-031F46A7",
         ),
         Model(
             _LITE_2,
             NOVA_2,
             training_id="amazon.nova-2-lite-v1:0:256k",
             label="Nova 2 Lite",
+            # No advice of its own was found; that for Nova Lite v1 stands in.
+            records_per_warmup_step=160,
+            records_quota="L-82EE9228",
         ),
         # The one-machine run: small real models that follow Nova v1's rules and borrow its prices, so
         # that estimate, budget and ledger have something to count. No money is spent on them.
@@ -181,6 +218,7 @@ MODELS = {
             training_id="local.student-efficientnet-v1:0:300k",
             label="local student (EfficientNet-Lite0, not Nova)",
             priced_as=_LITE,
+            records_per_warmup_step=160,
         ),
         Model(
             "local.teacher-pixels-v1:0",
@@ -194,6 +232,26 @@ MODELS = {
             training_id="local.student-pixels-v1:0:300k",
             label="local student (pixels only, not Nova)",
             priced_as=_LITE,
+            successor="local.student-pixels-2-v1:0",
+            records_per_warmup_step=160,
+        ),
+        # The same pixels-only student under the rules of the other students.
+        Model(
+            "local.student-pixels-pro-v1:0",
+            NOVA_1,
+            training_id="local.student-pixels-pro-v1:0:300k",
+            label="local student (pixels only, by Nova Pro's rules, not Nova)",
+            priced_as=_LITE,
+            successor="local.student-pixels-2-v1:0",
+            records_per_warmup_step=320,
+        ),
+        Model(
+            "local.student-pixels-2-v1:0",
+            NOVA_2,
+            training_id="local.student-pixels-2-v1:0:256k",
+            label="local student (pixels only, by Nova 2's rules, not Nova)",
+            priced_as=_LITE_2,
+            records_per_warmup_step=160,
         ),
     )
 }
