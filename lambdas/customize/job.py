@@ -17,6 +17,7 @@ from lambdas.shared.errors import JobFailed
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import LedgerPart, Run
 from lambdas.shared.tags import tags
+from lambdas.shared.training import hyperparameters
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -75,7 +76,7 @@ def _create(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClien
             clientRequestToken=name,
             baseModelIdentifier=student.training_id or student.id,
             customizationType="FINE_TUNING",
-            hyperParameters=student.family.resolve_hyperparameters(run.request.hyperparameters),
+            hyperParameters=hyperparameters(run, size),
             trainingDataConfig={"s3Uri": f"s3://{data.bucket}/{layout.dataset(run.run, f'train-{size}')}"},
             outputDataConfig={"s3Uri": f"s3://{data.bucket}/{layout.training(run.run, size)}"},
             jobTags=tags(run.run),

@@ -12,6 +12,7 @@ from typing import Any
 from lambdas.shared import families, layout, ledger
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run, SplitLine
+from lambdas.shared.training import copies
 
 ANSWER_TOKENS = 120
 CHARACTERS_PER_TOKEN = 4
@@ -77,8 +78,8 @@ def _training(run: Run, lines: list[SplitLine]) -> float:
 
 
 def dataset_tokens(run: Run, lines: list[SplitLine]) -> int:
-    """Tokens of the records of these images: question, image and answer."""
-    return sum(_question_tokens(run, line) + ANSWER_TOKENS for line in lines)
+    """Tokens of the records of these images: question, image and answer, as often as each is written."""
+    return sum(_question_tokens(run, line) + ANSWER_TOKENS for line in lines) * copies(run.request, len(lines))
 
 
 def training_usd(run: Run, tokens: int) -> float:

@@ -15,6 +15,7 @@ from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Labeler, Prompt, Record, Request, Run, parse
 from lambdas.shared.reserved_words import reserved_words
+from lambdas.shared.training import records
 
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
 
@@ -136,8 +137,9 @@ def _check_student(student: str, request: Request, region: str) -> None:
             f"not in {region}; deploy there"
         )
     model.family.resolve_hyperparameters(request.hyperparameters)
+    model.price("training")
     for size in request.train_sizes or []:
-        if not model.family.minimum_records <= size <= model.family.maximum_records:
+        if not model.family.minimum_records <= records(request, size) <= model.family.maximum_records:
             raise BadRequest(
                 f"train_sizes: {size} is outside {model.family.minimum_records} to "
                 f"{model.family.maximum_records}, the records that {student!r} takes"

@@ -40,6 +40,8 @@ class Request(Record):
     test_share: float = Field(default=0.25, ge=0.05, le=0.5)
     min_images: int = Field(default=20, ge=16)
     hyperparameters: dict[str, float] = {}
+    duplicate_records: int = Field(default=1, ge=1, le=10)
+    stop_stuck_jobs: bool = False
     tolerance: float = Field(default=0.05, ge=0, le=1)
     max_usd: float = Field(default=25.0, ge=0)
     until: Until | None = None

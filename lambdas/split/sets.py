@@ -11,6 +11,7 @@ from lambdas.shared.errors import BadRequest, EmptyCollection, TooFewImages
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import InventoryLine, Run, SetName, SplitLine
 from lambdas.shared.tolerance import check_set_aside
+from lambdas.shared.training import records
 from lambdas.split.groups import Neighbours, groups
 from lambdas.split.placement import Shares, fraction, place
 
@@ -119,15 +120,15 @@ def _in_order(
 
 def _sizes(run: Run, train: int, validation: int) -> list[int]:
     family = families.model(run.student).family
-    if train < family.minimum_records:
+    if records(run.request, train) < family.minimum_records:
         raise TooFewImages(
             f"{train} training images are left after the test set; {run.student!r} takes no fewer "
-            f"than {family.minimum_records}; add photos or lower test_share"
+            f"than {family.minimum_records} records; add photos, lower test_share or raise duplicate_records"
         )
     available = min(train, family.maximum_records - validation)
     # A size above what there is becomes what there is; the report says so.
     sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
-    if min(sizes) < family.minimum_records:
+    if records(run.request, min(sizes)) < family.minimum_records:
         raise BadRequest(f"train_sizes: {min(sizes)} is below {family.minimum_records}")
     return sizes
 

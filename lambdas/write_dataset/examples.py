@@ -13,10 +13,13 @@ from lambdas.shared.errors import TooFewImages
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import AnswerLine, Run
 from lambdas.shared.tolerance import check_set_aside
+from lambdas.shared.training import copies, records
 
 
 def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     """Write the dataset of every size; a size shrinks by the images whose labels were set aside.
+
+    With ``duplicate_records`` a small dataset is written that many times over.
 
     Raises ``TooManySetAside`` over the request's tolerance and ``TooFewImages`` when a size is left
     with fewer records than Bedrock takes.
@@ -28,17 +31,19 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     texts = {line.image: line.text for line in labels if line.status == "ok" and line.text}
     train = _labelled(data, run, "train", texts)
     minimum = families.model(run.student).family.minimum_records
-    if len(train) < minimum:
-        raise TooFewImages(f"{len(train)} training images have a label; {run.student!r} takes no fewer than {minimum}")
+    if records(run.request, len(train)) < minimum:
+        raise TooFewImages(
+            f"{len(train)} training images have a label; {run.student!r} takes no fewer than {minimum} records"
+        )
     written = sorted({min(size, len(train)) for size in sizes})
     for size in written:
-        _write(run, data, f"train-{size}", train[:size], texts)
+        _write(run, data, f"train-{size}", train[:size] * copies(run.request, size), texts)
     validation = _labelled(data, run, "validation", texts)
     if validation:
         _write(run, data, "validation", validation, texts)
     return {
         "sizes": written,
-        "records": max(written),
+        "records": records(run.request, max(written)),
         "validation": len(validation),
         "set_aside": len(reasons),
     }

@@ -26,5 +26,5 @@ def test_synth_refuses_a_teacher_that_no_table_knows() -> None:
 
 
 def test_synth_refuses_a_student_that_cannot_be_tuned() -> None:
-    with pytest.raises(ValidationError, match=r"Bedrock tunes .amazon.nova-pro"):
-        StageConfig.model_validate(NOVA | {"students": ["amazon.nova-pro-v1:0"]})
+    with pytest.raises(ValidationError, match=r"Bedrock tunes .local.teacher-pixels"):
+        StageConfig.model_validate(NOVA | {"students": ["local.teacher-pixels-v1:0"]})

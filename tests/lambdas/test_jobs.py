@@ -71,7 +71,7 @@ def test_first_call_creates_the_job_and_the_next_only_looks(client: Any, bedrock
         "clientRequestToken": "holiday-1-n12-a1",
         "baseModelIdentifier": "amazon.nova-lite-v1:0:300k",
         "customizationType": "FINE_TUNING",
-        "hyperParameters": {"epochCount": "2", "learningRate": "0.00001", "learningRateWarmupSteps": "10"},
+        "hyperParameters": {"epochCount": "2", "learningRate": "0.00001", "learningRateWarmupSteps": "0"},
         "trainingDataConfig": {"s3Uri": "s3://data/runs/holiday-1/dataset/train-12.jsonl"},
         "outputDataConfig": {"s3Uri": "s3://data/runs/holiday-1/training/n12/"},
         "jobTags": ANY,

@@ -82,6 +82,12 @@ def test_bad_request_says_what_to_change(request_fields: dict[str, Any], message
         from_console(**request_fields)
 
 
+def test_student_without_a_price_of_training_is_refused_and_never_counted_as_free() -> None:
+    pro = DEFAULTS.model_copy(update={"students": ["amazon.nova-pro-v1:0"]})
+    with pytest.raises(BadRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'; add the row"):
+        resolve({"collection": "holiday/"}, "arn:e1", bucket(), pro)
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
 def test_distill_json_that_is_no_object_is_refused_by_name(body: bytes) -> None:
     with pytest.raises(BadRequest, match=r"s3://data/holiday/distill\.json"):
