@@ -54,6 +54,14 @@ def offer_to_delete(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> boo
     if answer.strip() != bucket:
         say(f"kept {bucket}")
         return False
+    empty(s3, bucket)
+    s3.delete_bucket(Bucket=bucket)
+    say(f"deleted {bucket}")
+    return True
+
+
+def empty(s3: S3Client, bucket: str) -> None:
+    """Delete all versions of all objects in a bucket."""
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         doomed: list[ObjectIdentifierTypeDef] = [
@@ -61,6 +69,3 @@ def offer_to_delete(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> boo
         ]
         if doomed:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
-    s3.delete_bucket(Bucket=bucket)
-    say(f"deleted {bucket}")
-    return True

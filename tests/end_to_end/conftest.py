@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cli.destroy import empty
 from local.bedrock import Faults
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
@@ -103,11 +104,36 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="package")
+def machine(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One deployment for many tests, as its functions start slowly and then stay warm."""
+    with one_machine(assembly, tmp_path_factory.mktemp("work"), ROOT / "build" / "models") as started:
+        yield started
+
+
 @pytest.fixture
-def pipeline(assembly: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Pipeline]]:
+def pipeline(machine: Machine) -> Callable[..., AbstractContextManager[Pipeline]]:
+    """Give the deployed pipeline, empty; keywords are what goes wrong at its Bedrock. It must be left as it was."""
+
     @contextmanager
     def started(**faults: Any) -> Iterator[Pipeline]:
-        with one_machine(assembly, tmp_path / "work", ROOT / "build" / "models", faults=Faults(**faults)) as machine:
-            yield Pipeline(machine)
+        _empty(machine)
+        machine.bedrock.service.faults = Faults(**faults)
+        yield Pipeline(machine)
 
     return started
+
+
+def _empty(machine: Machine) -> None:
+    """End what still runs, and forget all photos, labels, runs and models."""
+    states = machine.cloud.client("stepfunctions")
+    for execution in machine.executions():
+        if status(machine.cloud, execution)["status"] == "RUNNING":
+            states.stop_execution(executionArn=execution)
+    for bucket in (machine.photos_bucket, machine.data_bucket):
+        empty(machine.cloud.client("s3"), bucket)
+    service = machine.bedrock.service
+    for forgotten in (service.jobs, service.custom_models, service.deployments, service.tags, service.heads):
+        forgotten.clear()
+    service.calls.clear()
+    service.asked.clear()

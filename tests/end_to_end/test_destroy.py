@@ -9,18 +9,25 @@ from tests.end_to_end.conftest import Pipeline
 Start = Callable[..., AbstractContextManager[Pipeline]]
 
 
+def test_buckets_of_a_stage_are_found_access_logs_last(pipeline: Start) -> None:
+    with pipeline() as running:
+        cloudformation = running.machine.cloud.client("cloudformation")
+        buckets = stage_buckets(cloudformation, "local")
+
+        assert {running.machine.photos_bucket, running.machine.data_bucket} < set(buckets)
+        assert len(buckets) == 3
+        assert "accesslogs" in buckets[-1]
+        assert stage_buckets(cloudformation, "gone") == []
+
+
 def test_bucket_goes_only_when_its_name_is_typed(pipeline: Start) -> None:
     with pipeline() as running:
-        cloud = running.machine.cloud
-        running.machine.request("holiday/", {"until": "Estimate"})
-        running.machine.request("holiday/", {})
-        buckets = stage_buckets(cloud.client("cloudformation"), "local")
-        bucket = running.machine.photos_bucket
+        s3 = running.machine.cloud.client("s3")
+        s3.create_bucket(Bucket="doomed")
+        s3.put_bucket_versioning(Bucket="doomed", VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket="doomed", Key="photo.jpg", Body=b"old")
+        s3.put_object(Bucket="doomed", Key="photo.jpg", Body=b"new")
 
-        assert len(buckets) == 3
-        assert bucket in buckets
-        assert "accesslogs" in buckets[-1]
-        assert not offer_to_delete(cloud.client("s3"), bucket, lambda _: "yes")
-        assert offer_to_delete(cloud.client("s3"), bucket, lambda _: bucket)
-        assert bucket not in {found["Name"] for found in cloud.client("s3").list_buckets()["Buckets"]}
-        assert stage_buckets(cloud.client("cloudformation"), "gone") == []
+        assert not offer_to_delete(s3, "doomed", lambda _: "yes")
+        assert offer_to_delete(s3, "doomed", lambda _: "doomed")
+        assert "doomed" not in {found["Name"] for found in s3.list_buckets()["Buckets"]}

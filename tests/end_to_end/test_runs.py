@@ -151,10 +151,11 @@ def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
         running.upload(PHOTOS)
         iam = running.machine.cloud.client("iam")
         (role,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if "LabelRole" in r["RoleName"]]
-        policy = iam.get_role_policy(RoleName=role, PolicyName="Step")["PolicyDocument"]
-        policy["Statement"] = [s for s in policy["Statement"] if s["Action"] != "bedrock:InvokeModel"]
-        iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(policy))
+        whole = iam.get_role_policy(RoleName=role, PolicyName="Step")["PolicyDocument"]
+        lacking = whole | {"Statement": [s for s in whole["Statement"] if s["Action"] != "bedrock:InvokeModel"]}
+        iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(lacking))
         ended = running.run()
+        iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(whole))
 
         assert (ended.status, ended.error) == ("FAILED", "AccessRefused"), ended.cause
         assert "bedrock:InvokeModel" in (ended.cause or "")
