@@ -14,8 +14,10 @@ from lambdas.evaluate.evaluation import Evaluation, Evidence, evaluate
 from lambdas.evaluate.page import Page, Picture, render
 from lambdas.evaluate.report import PICTURES, scores_table
 from lambdas.evaluate.verdict import verdict
-from lambdas.shared.records import AnswerLine
+from lambdas.shared.answer_formats import keywords
+from lambdas.shared.records import AnswerLine, Limits
 
+_EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("text", "status", "reason", "usage", "latency_ms")
 _NOT_VERIFIED = (
     "That the test images were not trained on: two files of answers cannot tell.",
@@ -49,6 +51,8 @@ def compare_files(
         raise BadAnswers(f"--images {images} is not a folder")
     labels, groups = _read(teacher)
     labels = {image: line for image, line in labels.items() if line.status == "ok"}
+    if not labels:
+        raise BadAnswers(f"{teacher} holds no list of keywords; a line must be like {_EXAMPLE}")
     answers, _ = _read(student)
     if not labels.keys() & answers.keys():
         raise BadAnswers(f"{teacher} and {student} have no image in common; the same image needs the same name in both")
@@ -108,8 +112,9 @@ def _read(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
         if image in answers:
             raise BadAnswers(f"{path}:{number}: a second answer about {image}; keep one line for each image")
         known = {name: record[name] for name in _FIELDS if name in record}
+        known.setdefault("status", _status(record.get("text")))
         try:
-            answers[image] = AnswerLine.model_validate({"status": "ok", **known, "image": image, "answerer": path.stem})
+            answers[image] = AnswerLine.model_validate({**known, "image": image, "answerer": path.stem})
         except ValidationError as error:
             detail = error.errors()[0]
             raise BadAnswers(f"{path}:{number}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
@@ -119,11 +124,16 @@ def _read(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
     return answers, groups
 
 
+def _status(text: Any) -> str:
+    """Tell whether a text counts as an answer: in prose it does not."""
+    return "refused" if isinstance(text, str) and keywords.fault(text, Limits()) else "ok"
+
+
 def _record(line: str, place: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError as error:
         raise BadAnswers(f"{place}: no JSON: {error}") from None
     if not isinstance(record, dict) or not isinstance(record.get("image"), str) or not record["image"]:
-        raise BadAnswers(f'{place}: a line must be like {{"image": "cat.jpg", "text": "cat, sofa"}}')
+        raise BadAnswers(f"{place}: a line must be like {_EXAMPLE}")
     return record

@@ -7,6 +7,7 @@ bill counts was not verified against AWS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lambdas.shared import families, layout, ledger
@@ -15,6 +16,8 @@ from lambdas.shared.records import Run, SplitLine
 from lambdas.shared.training import copies
 
 ANSWER_TOKENS = 120
+ASKED_AGAIN = 0.05
+"""Share of a teacher's answers that are taken not to count and to be asked for once more; a guess."""
 CHARACTERS_PER_TOKEN = 4
 OVERHEAD_TOKENS = 10
 """Roles and separators around the texts of one question."""
@@ -28,12 +31,13 @@ def estimate(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     to_label = images_of(data, run, "to-label")
     test = images_of(data, run, "test")
     train = images_of(data, run, "train")[: max(sizes)]
-    unlabelled = [line for line in to_label if not _kept(data, run.teacher.id, line.image, 0)]
-    unsampled = [line for line in test if not _kept(data, run.ceiling.id, line.image, 1)]
+    samples = range(run.request.samples_per_image)
+    unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
+    unsampled = _unanswered(data, run.ceiling.id, test, [run.ceiling_sample])
     usd = {
-        "LabelImages": _asking(run, run.teacher.model, unlabelled),
+        "LabelImages": _asking(run, run.teacher.model, unlabelled) * (1 + ASKED_AGAIN),
         "TrainModels": sum(_training(run, train[:size]) for size in sizes),
-        "PredictTestImages": _asking(run, run.ceiling.model, unsampled)
+        "PredictTestImages": _asking(run, run.ceiling.model, unsampled) * (1 + ASKED_AGAIN)
         + _asking(run, run.student, test) * (1 + len(sizes)),
     }
     total = sum(usd.values())
@@ -44,7 +48,7 @@ def estimate(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
         "usd": round(total, 6),
         "by_step": usd,
         "labels_to_ask": len(unlabelled),
-        "labels_kept": len(to_label) - len(unlabelled),
+        "labels_kept": len(to_label) * len(samples) - len(unlabelled),
         "within_budget": within,
         "verdict": f"about ${total:,.4f}, {relation} max_usd ${run.request.max_usd:,.2f}{remedy}",
     }
@@ -57,9 +61,11 @@ def images_of(data: Objects, run: Run, name: str) -> list[SplitLine]:
     return [SplitLine.model_validate(line) for line in data.read_lines(layout.split(run.run, name))]
 
 
-def _kept(data: Objects, labeler: str, image: str, sample: int) -> bool:
-    key = layout.label(labeler, image, sample)
-    return any(kept == key for kept in data.keys(key))
+def _unanswered(data: Objects, labeler: str, lines: list[SplitLine], samples: Sequence[int]) -> list[SplitLine]:
+    """Return a line for each answer that no run has paid for yet."""
+    kept = set(data.keys(layout.labels(labeler)))
+    wanted = ((line, layout.label(labeler, line.image, sample)) for line in lines for sample in samples)
+    return [line for line, key in wanted if key not in kept]
 
 
 def _question_tokens(run: Run, line: SplitLine) -> int:

@@ -16,7 +16,7 @@ from PIL import Image
 from lambdas.evaluate import charts
 from lambdas.evaluate.evaluation import Evaluation
 from lambdas.evaluate.readings import Reading, folded_plural, read
-from lambdas.shared.keywords import keywords
+from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.records import AnswerLine
 
 THUMBNAIL_SIDE = 280
@@ -147,11 +147,11 @@ def _metrics(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> dict[str, Any]:
-    shown = _spelling(picture.label.text or "")
+    shown = _spelling(picture.label)
     card: dict[str, Any] = {
         "name": picture.name,
         "source": _thumbnail(picture.jpeg) if picture.jpeg else None,
-        "disagreement": getattr(picture.label, "disagreement", None),
+        "disagreement": picture.label.disagreement,
         "reason": picture.label.reason,
         "label": list(shown.values()),
         "answers": [],
@@ -175,8 +175,8 @@ def _answer(name: str, reading: Reading, label: Reading) -> dict[str, Any]:
     }
 
 
-def _spelling(text: str) -> dict[str, str]:
-    return {folded_plural(word): word for word in keywords(text)}
+def _spelling(label: AnswerLine) -> dict[str, str]:
+    return {folded_plural(word): word for word in FORMATS[label.format].items(label.text or "")}
 
 
 def _thumbnail(jpeg: bytes) -> str:

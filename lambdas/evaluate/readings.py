@@ -8,14 +8,13 @@ from functools import cache, lru_cache
 
 from pluralizer import Pluralizer
 
-from lambdas.shared.answers import MINIMUM_KEYWORDS
-from lambdas.shared.keywords import keywords, written
+from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.records import AnswerLine
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One answer. ``valid``: it counted as a list of keywords, complete and without reserved words."""
+    """One answer. ``valid``: it counted, complete and in the format that was asked for."""
 
     keywords: frozenset[str]
     written: frozenset[str]
@@ -27,8 +26,9 @@ def read(line: AnswerLine | None) -> Reading:
     if line is None:
         return Reading(frozenset(), frozenset(), valid=False)
     text = line.text or ""
-    folded = frozenset(map(folded_plural, keywords(text)))
-    return Reading(folded, frozenset(written(text)), line.status == "ok" and len(folded) >= MINIMUM_KEYWORDS)
+    form = FORMATS[line.format]
+    folded = frozenset(map(folded_plural, form.items(text)))
+    return Reading(folded, frozenset(form.written(text)), line.status == "ok" and bool(folded))
 
 
 def read_all(lines: Mapping[str, AnswerLine]) -> dict[str, Reading]:

@@ -12,9 +12,12 @@ from typing import Any
 
 from lambdas.evaluate.evaluation import Evidence
 from lambdas.shared import layout, ledger
+from lambdas.shared.labels import read_labels
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import AnswerLine, InventoryLine, Run, TrainedModel
 
+LOOKED_AT = 20
+"""Photos whose samples disagree most that a report names."""
 Answers = dict[str, dict[str, AnswerLine]]
 """By answerer, then by image."""
 
@@ -81,6 +84,8 @@ class RunFiles:
             "train": in_sets["train"],
             "validation": in_sets["validation"],
             "test": in_sets["test"],
+            "samples_per_image": run.request.samples_per_image,
+            "disagreements": self._disagreements(photo_of),
             "labelled": sum(line.status == "ok" for line in labels),
             "split": _json(data.find(layout.split_facts(run.run))),
             "teacher": run.teacher.model,
@@ -104,6 +109,15 @@ class RunFiles:
             "usd": spent["usd"],
             "sizes_asked": run.request.train_sizes,
         }
+
+    def _disagreements(self, photo_of: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the images whose samples disagree most, for a person to look at."""
+        lines = [line for line in self.answers["teacher"].values() if line.disagreement]
+        lines.sort(key=lambda line: (-(line.disagreement or 0.0), line.image))
+        return [
+            {"photo": photo_of[line.image], "image": line.image, "disagreement": line.disagreement}
+            for line in lines[:LOOKED_AT]
+        ]
 
     def _labelled(self, lines: list[dict[str, Any]]) -> dict[str, AnswerLine]:
         teacher = self.answers.get("teacher", {})
@@ -130,12 +144,11 @@ class RunFiles:
 
 
 def read_run(run: Run, models: list[TrainedModel], data: Objects) -> RunFiles:
-    """Read the parts of LabelImages and PredictTestImages."""
-    answers: Answers = {}
-    for step in ("label", "predict"):
-        for record in data.read_parts(layout.parts(run.run, step)):
-            line = AnswerLine.model_validate(record)
-            answers.setdefault(line.answerer, {})[line.image] = line
+    """Read labels, and the parts of PredictTestImages."""
+    answers: Answers = {"teacher": read_labels(run, data)}
+    for record in data.read_parts(layout.parts(run.run, "predict")):
+        line = AnswerLine.model_validate(record)
+        answers.setdefault(line.answerer, {})[line.image] = line
     return RunFiles(run, models, answers, data)
 
 

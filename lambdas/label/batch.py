@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lambdas.shared import layout
@@ -14,17 +15,26 @@ if TYPE_CHECKING:
 
 
 def label_batch(run: Run, images: list[str], data: Objects, client: BedrockRuntimeClient) -> list[AnswerLine]:
-    """Ask the teacher about the images of a batch and write the batch's part."""
-    teacher = Answerer(
-        name="teacher",
-        model=run.teacher.model,
-        billed_as=run.teacher.model,
-        labeler=run.teacher,
-        key=lambda image: layout.label(run.teacher.id, image, 0),
-    )
-    lines = ask_all(run, "LabelImages", teacher, images, data, client)
+    """Ask the teacher about the images of a batch, as often as samples are asked for, and write the batch's part."""
+    lines = [
+        line
+        for sample in range(run.request.samples_per_image)
+        for line in ask_all(run, "LabelImages", _teacher(run, sample), images, data, client)
+    ]
     data.write_lines(
         layout.part(run.run, "label", layout.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],
     )
     return lines
+
+
+def _teacher(run: Run, sample: int) -> Answerer:
+    return Answerer(
+        name="teacher",
+        model=run.teacher.model,
+        billed_as=run.teacher.model,
+        labeler=run.teacher,
+        key=partial(layout.label, run.teacher.id, sample=sample),
+        again=partial(layout.second_label, run.teacher.id, sample=sample),
+        sample=sample,
+    )

@@ -46,8 +46,8 @@ def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
         model=run.ceiling.model,
         billed_as=run.ceiling.model,
         labeler=run.ceiling,
-        # Sample 1: at equal temperatures the ceiling must not find the label itself.
-        key=lambda image: layout.label(run.ceiling.id, image, 1),
+        key=partial(layout.label, run.ceiling.id, sample=run.ceiling_sample),
+        again=partial(layout.second_label, run.ceiling.id, sample=run.ceiling_sample),
     )
     return [student("base", run.student), *tuned, ceiling]
 

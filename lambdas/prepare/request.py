@@ -11,13 +11,22 @@ from typing import Any
 from pydantic import Field
 
 from lambdas.shared import families, layout
+from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Labeler, Prompt, Record, Request, Run, parse
+from lambdas.shared.records import Labeler, Limits, Prompt, Record, Request, Run, parse
 from lambdas.shared.reserved_words import reserved_words
 from lambdas.shared.training import records
 
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
+
+
+class PromptFile(Prompt):
+    """A file of samples/prompts: the texts, and what an answer to them must look like."""
+
+    answer_format: str = "keywords"
+    keywords_min: int = 1
+    keywords_max: int = 100
 
 
 class Concurrency(Record):
@@ -54,6 +63,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
     student = _allowed(request.student, defaults.students, "student")
     _check_student(student, request, defaults.region)
     prompt = _prompt(request.prompt)
+    _check_samples(request)
     return Run(
         run=layout.run_name(collection, identity),
         collection=collection,
@@ -63,7 +73,9 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
         teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature),
         ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature),
         student=student,
-        prompt=prompt,
+        prompt=Prompt(system=prompt.system, user=prompt.user),
+        answer_format=prompt.answer_format,
+        limits=_limits(request, prompt),
         side=families.model(student).family.image_side,
         request=request,
     )
@@ -146,24 +158,49 @@ def _check_student(student: str, request: Request, region: str) -> None:
             )
 
 
-def _prompt(prompt: str | Prompt) -> Prompt:
-    if isinstance(prompt, str):
-        file = PROMPTS / f"{prompt}.toml"
-        known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
-        if prompt not in known:
-            raise BadRequest(
-                f"prompt: no shipped prompt {prompt!r}; shipped: {', '.join(known)}; "
-                'or give your own as {"system": "...", "user": "..."}'
-            )
-        texts = tomllib.loads(file.read_text(encoding="utf-8"))
-        prompt = Prompt(system=texts["system"].strip(), user=texts["user"].strip())
+def _prompt(prompt: str | Prompt) -> PromptFile:
+    found = _shipped(prompt) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
     for part in ("system", "user"):
-        if found := reserved_words(getattr(prompt, part)):
+        if words := reserved_words(getattr(found, part)):
             raise BadRequest(
-                f"prompt.{part}: contains {', '.join(found)}, which Bedrock reserves and refuses in "
+                f"prompt.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
                 "training data; say it in other words"
             )
+    return found
+
+
+def _shipped(name: str) -> PromptFile:
+    known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
+    if name not in known:
+        raise BadRequest(
+            f"prompt: no shipped prompt {name!r}; shipped: {', '.join(known)}; "
+            'or give your own as {"system": "...", "user": "..."}'
+        )
+    file = PROMPTS / f"{name}.toml"
+    fields = tomllib.loads(file.read_text(encoding="utf-8"))
+    texts = {part: fields[part].strip() for part in ("system", "user") if part in fields}
+    prompt = parse(PromptFile, fields | texts, f"samples/prompts/{file.name}")
+    if prompt.answer_format not in FORMATS:
+        raise BadRequest(
+            f"samples/prompts/{file.name}: unknown answer_format {prompt.answer_format!r}; known: {', '.join(FORMATS)}"
+        )
     return prompt
+
+
+def _limits(request: Request, prompt: PromptFile) -> Limits:
+    least = request.keywords_min or prompt.keywords_min
+    most = request.keywords_max or prompt.keywords_max
+    if least > most:
+        raise BadRequest(f"keywords_min: {least} is above keywords_max {most}; give both, or change one")
+    return Limits(minimum=least, maximum=most)
+
+
+def _check_samples(request: Request) -> None:
+    if request.samples_per_image > 1 and request.temperature == 0:
+        raise BadRequest(
+            f"samples_per_image: {request.samples_per_image} answers at temperature 0 would be the same answer, paid "
+            "for again and again; raise temperature (0.5 is usual), or ask for 1 sample"
+        )
 
 
 def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float) -> Labeler:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
+from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.bedrock_errors import code_and_message
 from lambdas.shared.errors import AccessRefused, BadRequest, DistillationError, Throttled
-from lambdas.shared.keywords import keywords
-from lambdas.shared.records import Answer, Labeler, Prompt, Usage
+from lambdas.shared.records import Answer, Labeler, Prompt, Run, Usage
+from lambdas.shared.refusals import refusal
 from lambdas.shared.reserved_words import reserved_words
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
-    from mypy_boto3_bedrock_runtime.type_defs import MessageTypeDef
-
-MINIMUM_KEYWORDS = 3
+    from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef, MessageTypeDef
 
 _HEALS = {
     "ThrottlingException",
@@ -32,35 +32,28 @@ class AnswerRefused(DistillationError):
     """A model answered, or Bedrock refused, in a way that makes this one image unusable."""
 
 
-def ask(
-    client: BedrockRuntimeClient,
-    model: str,
-    labeler: Labeler,
-    prompt: Prompt,
-    image: dict[str, str],
-) -> Answer:
-    """Ask ``model`` about one image, given as ``{sha256, uri, owner}``.
+@dataclass(frozen=True)
+class Question:
+    """What is asked about one image."""
+
+    prompt: Prompt
+    image: str
+    source: ImageSourceTypeDef
+    complaint: str | None = None
+    """Why an earlier answer did not count, where there was one."""
+
+
+def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Question) -> Answer:
+    """Ask ``model`` about one image.
 
     ``model`` is a model id or the ARN of a deployment. Raises ``Throttled`` for what heals,
     ``AccessRefused`` or ``BadRequest`` for what is wrong with all, ``AnswerRefused`` for this image.
     """
-    question: MessageTypeDef = {
-        "role": "user",
-        "content": [
-            {"text": prompt.user},
-            {
-                "image": {
-                    "format": "jpeg",
-                    "source": {"s3Location": {"uri": image["uri"], "bucketOwner": image["owner"]}},
-                }
-            },
-        ],
-    }
     try:
         response = client.converse(
             modelId=model,
-            system=[{"text": prompt.system}],
-            messages=[question],
+            system=[{"text": question.prompt.system}],
+            messages=[_message(question)],
             inferenceConfig={"maxTokens": labeler.max_tokens, "temperature": labeler.temperature},
         )
     except (ConnectionError, HTTPClientError) as error:
@@ -69,7 +62,7 @@ def ask(
         raise _translated(error, model) from error
     return Answer(
         model=model,
-        image=image["sha256"],
+        image=question.image,
         text=_text(response),
         stop_reason=response["stopReason"],
         usage=Usage(
@@ -80,15 +73,27 @@ def ask(
     )
 
 
-def fault(answer: Answer) -> str | None:
-    """Return why an answer does not count, or None when it does."""
+def fault(run: Run, answer: Answer) -> str | None:
+    """Return why an answer does not count in a run, or None when it does."""
     if answer.stop_reason != "end_turn":
         return f"the answer ended with {answer.stop_reason}, not end_turn"
-    if found := reserved_words(answer.text):
+    return text_fault(run, answer.text)
+
+
+def text_fault(run: Run, text: str) -> str | None:
+    """Return why a text, whoever wrote it, is no label for a run, or None when it is one."""
+    if found := reserved_words(text):
         return f"the answer holds {', '.join(found)}, which Bedrock reserves"
-    if len(keywords(answer.text)) < MINIMUM_KEYWORDS:
-        return f"the answer is no list of keywords: {answer.text[:80]!r}"
-    return None
+    if found := refusal(text):
+        return f"the answer is a refusal: {found!r}"
+    return FORMATS[run.answer_format].fault(text, run.limits)
+
+
+def _message(question: Question) -> MessageTypeDef:
+    text = question.prompt.user
+    if question.complaint:
+        text += f"\n\nAn earlier answer was not accepted: {question.complaint}. Answer again, exactly as asked above."
+    return {"role": "user", "content": [{"text": text}, {"image": {"format": "jpeg", "source": question.source}}]}
 
 
 def _text(response: Any) -> str:

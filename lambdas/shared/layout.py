@@ -42,9 +42,19 @@ def image(side: int, sha256: str) -> str:
     return f"images/{side}/{sha256}.jpg"
 
 
+def labels(labeler: str) -> str:
+    """Prefix of all answers of a labeler."""
+    return f"labels/{labeler}/"
+
+
 def label(labeler: str, sha256: str, sample: int) -> str:
-    """Key of a label."""
-    return f"labels/{labeler}/{sha256}/{sample}.json"
+    """Key of a teacher's answer."""
+    return f"{labels(labeler)}{sha256}/{sample}.json"
+
+
+def second_label(labeler: str, sha256: str, sample: int) -> str:
+    """Key of the answer that is asked for when the first does not count."""
+    return f"{labels(labeler)}{sha256}/{sample}-again.json"
 
 
 def request(run: str) -> str:

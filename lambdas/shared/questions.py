@@ -5,13 +5,13 @@ Label and Predict differ only in who is asked and where the answers are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lambdas.shared import layout, ledger
-from lambdas.shared.answers import AnswerRefused, ask, fault
+from lambdas.shared.answers import AnswerRefused, Question, ask, fault
 from lambdas.shared.budget import Reservation, most_usd
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Answer, AnswerLine, Labeler, LedgerPart, Run
@@ -19,6 +19,7 @@ from lambdas.shared.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef
 
 OVERLAPPING_CALLS = 4
 """Calls under way at once in one function: a call waits for the model nearly all of its time."""
@@ -37,6 +38,12 @@ class Answerer:
     labeler: Labeler
     key: Callable[[str], str]
     """From an image to the key of its answer."""
+    again: Callable[[str], str] | None = None
+    """The same of the answer that is asked for when the first does not count; None for who is asked once."""
+    sample: int = 0
+    """Which of the teacher's answers about the same image this is."""
+    complaints: Mapping[str, str] = field(default_factory=dict)
+    """By image, why its first answer did not count, where this asks for the second."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,26 @@ def ask_all(
 ) -> list[AnswerLine]:
     """Return one line per image, in order; what was paid is in the ledger even when this raises.
 
-    Raises ``OverBudget`` before the ledger passes ``max_usd``.
+    Where an answer does not count, who may be asked again is told why, once. Raises ``OverBudget`` before the ledger
+    passes ``max_usd``.
     """
+    lines = _ask_once(run, step, answerer, images, data, client)
+    complaints = {line.image: line.reason for line in lines if line.reason and line.text is not None}
+    if answerer.again is None or not complaints:
+        return lines
+    second = replace(answerer, key=answerer.again, complaints=complaints)
+    better = {line.image: line for line in _ask_once(run, step, second, list(complaints), data, client)}
+    return [better.get(line.image, line) for line in lines]
+
+
+def _ask_once(
+    run: Run,
+    step: str,
+    answerer: Answerer,
+    images: list[str],
+    data: Objects,
+    client: BedrockRuntimeClient,
+) -> list[AnswerLine]:
     paid: list[Answer] = []
     most = most_usd(run, answerer.billed_as, answerer.labeler, len(images))
     budget = Reservation(run, step, most, data)
@@ -83,30 +108,37 @@ def _answer(
 ) -> Outcome:
     key = answerer.key(image)
     if (kept := data.find(key)) is not None:
-        answer = Answer.model_validate_json(kept)
-        return Outcome(_line(answerer, answer, reused=True), paid=None)
+        return Outcome(_line(run, answerer, Answer.model_validate_json(kept), reused=True), paid=None)
     budget.hold()
+    question = Question(run.prompt, image, _source(run, image, data), answerer.complaints.get(image))
     try:
-        answer = ask(client, answerer.model, answerer.labeler, run.prompt, _location(run, image, data))
+        answer = ask(client, answerer.model, answerer.labeler, question)
     except AnswerRefused as refusal:
         logger.info("answer refused", run=run.run, image=image, reason=str(refusal))
-        line = AnswerLine(image=image, answerer=answerer.name, status="refused", reason=str(refusal))
+        line = AnswerLine(
+            image=image, answerer=answerer.name, sample=answerer.sample, status="refused", reason=str(refusal)
+        )
         return Outcome(line, paid=None)
-    data.claim(key, answer.model_dump_json().encode())
-    return Outcome(_line(answerer, answer, reused=False), paid=answer)
+    counts = answer
+    if not data.claim(key, answer.model_dump_json().encode()):
+        # Another batch was faster: its answer is the one that counts, ours is paid all the same.
+        counts = Answer.model_validate_json(data.find(key) or answer.model_dump_json())
+    return Outcome(_line(run, answerer, counts, reused=False), paid=answer)
 
 
-def _location(run: Run, image: str, data: Objects) -> dict[str, str]:
+def _source(run: Run, image: str, data: Objects) -> ImageSourceTypeDef:
     uri = f"s3://{data.bucket}/{layout.image(run.side, image)}"
-    return {"sha256": image, "uri": uri, "owner": run.account}
+    return {"s3Location": {"uri": uri, "bucketOwner": run.account}}
 
 
-def _line(answerer: Answerer, answer: Answer, *, reused: bool) -> AnswerLine:
-    reason = fault(answer)
+def _line(run: Run, answerer: Answerer, answer: Answer, *, reused: bool) -> AnswerLine:
+    reason = fault(run, answer)
     return AnswerLine(
         image=answer.image,
         answerer=answerer.name,
         status="refused" if reason else "ok",
+        format=run.answer_format,
+        sample=answerer.sample,
         text=answer.text,
         reason=reason,
         reused=reused,

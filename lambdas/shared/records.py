@@ -27,12 +27,22 @@ class Prompt(Record):
     user: str = Field(min_length=1, max_length=10_000)
 
 
+class Limits(Record):
+    """How many items an answer must hold: keywords, in the format of that name."""
+
+    minimum: int = 1
+    maximum: int = 100
+
+
 class Request(Record):
     """What a user may ask for: the fields of ``distill.json``, all optional."""
 
     teacher: str | None = None
     student: str | None = None
     prompt: str | Prompt = "keywords"
+    keywords_min: int | None = Field(default=None, ge=1, le=100)
+    keywords_max: int | None = Field(default=None, ge=1, le=100)
+    samples_per_image: int = Field(default=1, ge=1, le=9)
     max_tokens: int = Field(default=400, ge=16, le=5000)
     temperature: float = Field(default=0.0, ge=0, le=1)
     ceiling_temperature: float = Field(default=0.5, gt=0, le=1)
@@ -71,8 +81,15 @@ class Run(Record):
     ceiling: Labeler
     student: str
     prompt: Prompt
+    answer_format: str = "keywords"
+    limits: Limits = Limits()
     side: int
     request: Request
+
+    @property
+    def ceiling_sample(self) -> int:
+        """Number of the teacher's second answer; where it is asked as the label was, it must not find a label."""
+        return self.request.samples_per_image if self.ceiling.id == self.teacher.id else 1
 
 
 class InventoryLine(Record):
@@ -120,16 +137,22 @@ class Answer(Record):
 
 
 class AnswerLine(Record):
-    """One line of a part of LabelImages or PredictTestImages."""
+    """One line of a part of LabelImages or PredictTestImages.
+
+    ``disagreement``: of the samples that a label was made of, 0 (all the same) to 1.
+    """
 
     image: str
     answerer: str
     status: Literal["ok", "refused"]
+    format: str = "keywords"
+    sample: int = 0
     text: str | None = None
     reason: str | None = None
     reused: bool = False
     usage: Usage | None = None
     latency_ms: int | None = None
+    disagreement: float | None = None
 
 
 class TrainedModel(Record):

@@ -10,8 +10,9 @@ from typing import Any
 
 from lambdas.shared import families, layout
 from lambdas.shared.errors import TooFewImages
+from lambdas.shared.labels import read_labels
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import AnswerLine, Run
+from lambdas.shared.records import Run
 from lambdas.shared.tolerance import check_set_aside
 from lambdas.shared.training import copies, records
 
@@ -24,7 +25,7 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     Raises ``TooManySetAside`` over the request's tolerance and ``TooFewImages`` when a size is left
     with fewer records than Bedrock takes.
     """
-    labels = [AnswerLine.model_validate(line) for line in data.read_parts(layout.parts(run.run, "label"))]
+    labels = list(read_labels(run, data).values())
     reasons = [f"{line.image[:12]}: {line.reason}" for line in labels if line.status == "refused"]
     remedy = "Put distill.json again with a higher 'tolerance' to go on: no label is paid for twice"
     check_set_aside(run, "labels", len(labels), reasons, remedy)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from lambdas.shared import families
-from lambdas.shared.keywords import keywords
+from lambdas.shared.answer_formats.keywords import keywords
 from lambdas.validate_dataset.checks import problems
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import ARN_PREFIX, REGION, Entry, Operation, Service, listed, now, opened, public

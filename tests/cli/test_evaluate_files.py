@@ -43,6 +43,17 @@ def test_any_two_files_of_answers_give_report_table_and_page(tmp_path: Path) -> 
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
+def test_prose_is_no_label(tmp_path: Path) -> None:
+    arguments = write_answers(tmp_path, ["a", "b"])[:4]
+    prose = {"image": "a", "text": "A cat sits on the sofa and looks out of the window."}
+    (tmp_path / "teacher.jsonl").write_text(json.dumps(prose), "utf-8")
+
+    told = distill("evaluate", *arguments, "--out", tmp_path / "out")
+
+    assert told.exit_code != 0
+    assert "holds no list of keywords" in told.stderr
+
+
 def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b", "c"])[:4]
 

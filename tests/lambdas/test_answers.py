@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -10,12 +10,16 @@ from botocore.stub import Stubber
 from lambdas.label.batch import label_batch
 from lambdas.predict.batch import predict_batch
 from lambdas.shared import layout, ledger
-from lambdas.shared.answers import AnswerRefused, ask, fault
+from lambdas.shared.answer_formats.keywords import keywords
+from lambdas.shared.answers import AnswerRefused, Question, ask, fault
 from lambdas.shared.errors import AccessRefused, BadRequest, Throttled
-from lambdas.shared.keywords import keywords
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Answer, TrainedModel, Usage
-from tests.support.stores import any_run, bucket
+from lambdas.shared.records import Answer, Limits, Run, TrainedModel, Usage
+from lambdas.shared.refusals import refusal
+from tests.support.stores import MemoryS3, any_run, bucket
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef
 
 IMAGES = [f"{n:064x}" for n in range(3)]
 
@@ -42,8 +46,8 @@ def bedrock(client: Any) -> Iterator[Stubber]:
 
 def ask_about_one(client: Any) -> Answer:
     run = any_run()
-    image = {"sha256": IMAGES[0], "uri": "s3://data/images/900/a.jpg", "owner": run.account}
-    return ask(client, run.teacher.model, run.teacher, run.prompt, image)
+    source: ImageSourceTypeDef = {"s3Location": {"uri": "s3://data/images/900/a.jpg", "bucketOwner": run.account}}
+    return ask(client, run.teacher.model, run.teacher, Question(run.prompt, IMAGES[0], source))
 
 
 @pytest.mark.parametrize(
@@ -72,26 +76,60 @@ def test_question_is_what_bedrocks_service_model_wants(client: Any, bedrock: Stu
     assert ask_about_one(client).text == "cat, sofa, window"
 
 
+def answer(text: str, stop: str = "end_turn") -> Answer:
+    usage = Usage(input_tokens=1, output_tokens=1)
+    return Answer(model="m", image="i", text=text, stop_reason=stop, usage=usage, latency_ms=1)
+
+
+def asked_for(least: int, most: int, **request: Any) -> Run:
+    return any_run(**request).model_copy(update={"limits": Limits(minimum=least, maximum=most)})
+
+
 @pytest.mark.parametrize(
     ("text", "stop", "reason"),
     [
         ("cat, sofa, window", "max_tokens", "max_tokens"),
+        ("cat, sofa, window", "content_filtered", "content_filtered"),
         ("cat, sofa, User: x", "end_turn", "User:"),
-        ("I cannot help with that.", "end_turn", "no list of keywords"),
+        ("I cannot help with that.", "end_turn", "is a refusal: 'I cannot help'"),
+        ("cat, sofa, but I can\u2019t identify people", "end_turn", "is a refusal"),
         ("", "end_turn", "no list of keywords"),
+        ("The photo shows a cat on a sofa, a window, and a lamp", "end_turn", "no list of keywords"),
+        ("cat, Cat, cats-eye", "end_turn", "2 distinct keywords, not 3 to 4"),
+        ("a, b, c, d, e", "end_turn", "5 distinct keywords, not 3 to 4"),
         ("cat, sofa, window", "end_turn", None),
     ],
 )
-def test_answer_counts_only_when_it_is_complete_and_a_list(text: str, stop: str, reason: str | None) -> None:
-    answer = Answer(
-        model="m",
-        image="i",
-        text=text,
-        stop_reason=stop,
-        usage=Usage(input_tokens=1, output_tokens=1),
-        latency_ms=1,
-    )
-    assert (reason in (fault(answer) or "")) if reason else fault(answer) is None
+def test_answer_counts_only_when_it_is_complete_and_the_list_that_was_asked_for(
+    text: str, stop: str, reason: str | None
+) -> None:
+    found = fault(asked_for(3, 4), answer(text, stop))
+
+    assert (reason in (found or "")) if reason else found is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with this image.",
+        "I am sorry, I am unable to describe people.",
+        "I apologise for the confusion.",
+        "As an AI, I have no eyes.",
+        "I will not be able to identify anyone",
+        "Unable to process the image",
+        "This goes against my content guidelines",
+        "The generated text has been blocked by our content filters.",
+    ],
+)
+def test_refusals_are_told_from_keywords(text: str) -> None:
+    assert refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["sorry, apology card, cannot, helper", "protest, i can't breathe, sign", "asana, aids"]
+)
+def test_keywords_that_only_sound_like_refusals_are_none(text: str) -> None:
+    assert refusal(text) is None
 
 
 def label(data: Objects, client: Any, images: list[str] = IMAGES) -> list[str]:
@@ -111,6 +149,102 @@ def test_label_is_paid_for_once(client: Any, bedrock: Stubber) -> None:
     assert ledger.total_usd(data, "holiday-1") == pytest.approx(3 * (1000 * 0.8 + 100 * 3.2) / 1e6)
 
 
+def asked_texts(client: Any) -> list[str]:
+    """Collect the text of each question that is asked from now on."""
+    texts: list[str] = []
+    client.meta.events.register(
+        "provide-client-params.bedrock-runtime.Converse",
+        lambda params, **_: texts.append(params["messages"][0]["content"][0]["text"]),
+    )
+    return texts
+
+
+def test_answer_that_does_not_count_is_asked_for_once_more_with_the_reason(client: Any, bedrock: Stubber) -> None:
+    data, texts = bucket(), asked_texts(client)
+    bedrock.add_response("converse", converse_answer("cat, sofa"))
+    bedrock.add_response("converse", converse_answer("cat, sofa, window"))
+    (line,) = label_batch(asked_for(3, 9), IMAGES[:1], data, client)
+
+    assert (line.status, line.text) == ("ok", "cat, sofa, window")
+    assert texts[0] == "Write keywords."
+    assert texts[1].startswith("Write keywords.\n\n")
+    assert "2 distinct keywords, not 3 to 9" in texts[1]
+    assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 2
+
+
+def test_answer_that_fails_twice_is_set_aside_and_never_paid_for_again(client: Any, bedrock: Stubber) -> None:
+    data = bucket()
+    for _ in range(2):
+        bedrock.add_response("converse", converse_answer("cat, sofa"))
+    for _ in range(2):
+        (line,) = label_batch(asked_for(3, 9), IMAGES[:1], data, client)
+        assert (line.status, line.reason) == ("refused", "the answer has 2 distinct keywords, not 3 to 9")
+
+    assert label_batch(asked_for(2, 9), IMAGES[:1], data, client)[0].status == "ok"
+    assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 2
+
+
+def test_first_answer_stays_paid_for_when_the_second_call_is_throttled(client: Any, bedrock: Stubber) -> None:
+    data = bucket()
+    bedrock.add_response("converse", converse_answer("cat, sofa"))
+    bedrock.add_client_error("converse", "ThrottlingException", "slow down")
+    with pytest.raises(Throttled):
+        label_batch(asked_for(3, 9), IMAGES[:1], data, client)
+    bedrock.add_response("converse", converse_answer("cat, sofa, window"))
+
+    assert label_batch(asked_for(3, 9), IMAGES[:1], data, client)[0].status == "ok"
+    assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 2
+
+
+def test_students_are_asked_once_whatever_they_say(client: Any, bedrock: Stubber) -> None:
+    bedrock.add_response("converse", converse_answer("cat"))
+    for _ in range(2):
+        bedrock.add_response("converse", converse_answer("cat"))
+    base, ceiling = predict_batch(asked_for(3, 9), [], IMAGES[:1], bucket(), client)
+
+    assert (base.status, ceiling.status) == ("refused", "refused")
+    bedrock.assert_no_pending_responses()
+
+
+class Overtaken(MemoryS3):
+    """A bucket where another writer is always a moment faster."""
+
+    def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", **rest: Any) -> None:  # noqa: N803
+        if IfNoneMatch and Key not in self.objects:
+            self.objects[Key] = (
+                answer("dog, lawn, ball").model_copy(update={"image": IMAGES[0]}).model_dump_json().encode()
+            )
+        super().put_object(Key=Key, Body=Body, IfNoneMatch=IfNoneMatch, **rest)
+
+
+def test_of_two_writers_of_one_label_the_slower_takes_the_faster_ones_and_its_call_is_in_the_ledger(
+    client: Any, bedrock: Stubber
+) -> None:
+    data = Objects(Overtaken(), "data")  # type: ignore[arg-type] - in memory
+    bedrock.add_response("converse", converse_answer())
+    (line,) = label_batch(any_run(), IMAGES[:1], data, client)
+
+    assert (line.text, line.reused) == ("dog, lawn, ball", False)
+    (entry,) = ledger.summary(data, "holiday-1")["entries"]
+    assert (entry["calls"], entry["input_tokens"]) == (1, 1000)
+
+
+def test_more_photos_and_more_samples_ask_only_for_what_is_missing(client: Any, bedrock: Stubber) -> None:
+    data = bucket()
+    for _ in IMAGES:
+        bedrock.add_response("converse", converse_answer())
+    label(data, client, IMAGES[:2])
+    label(data, client, IMAGES)
+    bedrock.assert_no_pending_responses()
+    for _ in IMAGES:
+        bedrock.add_response("converse", converse_answer())
+    lines = label_batch(any_run(samples_per_image=2, temperature=0.5), IMAGES, data, client)
+
+    assert [(line.sample, line.reused) for line in lines] == [(0, True)] * 3 + [(1, False)] * 3
+    (entry,) = ledger.summary(data, "holiday-1")["entries"]
+    assert (entry["calls"], entry["reused"]) == (6, 5)
+
+
 def test_throttled_batch_keeps_what_was_answered_and_says_what_was_paid(client: Any, bedrock: Stubber) -> None:
     data = bucket()
     bedrock.add_response("converse", converse_answer())
@@ -127,7 +261,8 @@ def test_throttled_batch_keeps_what_was_answered_and_says_what_was_paid(client: 
 def test_refused_item_is_a_line_and_the_others_go_on(client: Any, bedrock: Stubber) -> None:
     bedrock.add_response("converse", converse_answer())
     bedrock.add_client_error("converse", "ValidationException", "bad image")
-    bedrock.add_response("converse", converse_answer(stop="content_filtered"))
+    for _ in range(2):
+        bedrock.add_response("converse", converse_answer(stop="content_filtered"))
 
     assert sorted(label(bucket(), client)) == ["ok", "refused", "refused"]
 

@@ -8,7 +8,7 @@ from lambdas.evaluate import intervals
 from lambdas.evaluate.evaluation import Evidence, evaluate
 from lambdas.evaluate.readings import Reading, folded_plural, read
 from lambdas.evaluate.scores import METRICS, agreement, best_matching, compare, control, floor, jaccard, soft_jaccard
-from lambdas.shared.keywords import keywords, written
+from lambdas.shared.answer_formats.keywords import keywords, written
 from lambdas.shared.records import AnswerLine
 
 A, B = frozenset("abc"), frozenset("bcd")

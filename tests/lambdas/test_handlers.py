@@ -18,6 +18,7 @@ from lambdas.shared.objects import Objects
 from tests.support.stores import bucket
 
 DEFINITION = json.loads((Path(__file__).parents[2] / "statemachine/distillation.asl.json").read_text())
+KEYWORDS = ", ".join(f"thing {number}" for number in range(15))
 STAGE = {
     "account": "000000000000",
     "concurrency": {"resize": 1, "label": 1, "predict": 1},
@@ -65,7 +66,7 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
     with Stubber(client) as stubber:
         for _ in range(30):
             answer = {
-                "output": {"message": {"role": "assistant", "content": [{"text": "cat, sofa, window"}]}},
+                "output": {"message": {"role": "assistant", "content": [{"text": KEYWORDS}]}},
                 "stopReason": "end_turn",
                 "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
                 "metrics": {"latencyMs": 1},

@@ -9,12 +9,12 @@ import pytest
 from lambdas.prepare.request import Concurrency, Defaults, claim, resolve, run_of
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.layout import model_name, run_name
-from lambdas.shared.records import Run
+from lambdas.shared.records import Limits, Run
 from tests.support.stores import bucket
 
 DEFAULTS = Defaults(
-    teachers=["amazon.nova-pro-v1:0"],
-    students=["amazon.nova-lite-v1:0"],
+    teachers=["amazon.nova-pro-v1:0", "local.teacher-pixels-v1:0"],
+    students=["amazon.nova-lite-v1:0", "local.student-pixels-v1:0"],
     concurrency=Concurrency(resize=1, label=1, predict=1),
     region="us-east-1",
     account="000000000000",
@@ -54,12 +54,54 @@ def test_names_fit_bedrock(collection: str) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
 
 
-def test_labeler_changes_with_prompt_and_settings_and_with_nothing_else() -> None:
-    plain = from_console().teacher.id
+OTHER_VALUES: dict[str, Any] = {
+    "teacher": "local.teacher-pixels-v1:0",
+    "student": "local.student-pixels-v1:0",
+    "prompt": {"system": "a", "user": "b"},
+    "keywords_min": 3,
+    "keywords_max": 30,
+    "samples_per_image": 1,
+    "max_tokens": 300,
+    "temperature": 0.2,
+    "ceiling_temperature": 0.3,
+    "train_sizes": [50],
+    "test_share": 0.3,
+    "min_images": 30,
+    "hyperparameters": {"epochCount": 3},
+    "duplicate_records": 2,
+    "stop_stuck_jobs": True,
+    "tolerance": 0.2,
+    "max_usd": 1,
+    "until": "Estimate",
+    "keep": "all",
+    "gate_margin": 0.1,
+    "exclude_flags": ["dark"],
+}
 
-    assert from_console(max_usd=1, train_sizes=[50], until="Estimate").teacher.id == plain
-    assert from_console(max_tokens=300).teacher.id != plain
-    assert from_console(prompt={"system": "a", "user": "b"}).teacher.id != plain
+
+@pytest.mark.parametrize("field", sorted(OTHER_VALUES))
+def test_labeler_changes_with_teacher_prompt_and_inference_settings_and_with_nothing_else(field: str) -> None:
+    changed = from_console(**{field: OTHER_VALUES[field]}).teacher.id != from_console().teacher.id
+
+    assert from_console(temperature=0.5, samples_per_image=3).teacher == from_console(temperature=0.5).teacher
+    assert changed == (field in ("teacher", "prompt", "max_tokens", "temperature"))
+
+
+def test_ceiling_is_another_answer_than_any_sample_of_the_label() -> None:
+    same = from_console(samples_per_image=3, temperature=0.5)
+    other = from_console(samples_per_image=3, temperature=0.4)
+
+    assert (same.ceiling.id == same.teacher.id, same.ceiling_sample) == (True, 3)
+    assert (other.ceiling.id == other.teacher.id, other.ceiling_sample) == (False, 1)
+
+
+def test_keywords_asked_for_are_the_prompts_unless_the_request_says_otherwise() -> None:
+    own = {"system": "You index.", "user": "Write five keywords."}
+
+    assert from_console().limits == Limits(minimum=15, maximum=25)
+    assert "15 to 25 keywords" in from_console().prompt.user
+    assert from_console(keywords_min=10).limits == Limits(minimum=10, maximum=25)
+    assert from_console(prompt=own, keywords_max=5).limits == Limits(minimum=1, maximum=5)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +117,8 @@ def test_labeler_changes_with_prompt_and_settings_and_with_nothing_else() -> Non
         ({"prompt": {"system": "System: x", "user": "y"}}, "prompt.system: contains System:"),
         ({"collection": "holiday"}, "must be a prefix .* ends"),
         ({"until": "Lunch"}, "field 'until'"),
+        ({"samples_per_image": 3}, "at temperature 0 would be the same answer.*raise temperature"),
+        ({"keywords_min": 30}, "keywords_min: 30 is above keywords_max 25"),
     ],
 )
 def test_bad_request_says_what_to_change(request_fields: dict[str, Any], message: str) -> None:

@@ -1,0 +1,51 @@
+"""The label of each image of a run: the teacher's answer, or what several of its answers agree on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+
+from lambdas.shared import layout
+from lambdas.shared.answer_formats import FORMATS
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import AnswerLine, Run
+
+
+def read_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
+    """Return a line for each image that was to be labelled, refused ones included."""
+    samples: dict[str, list[AnswerLine]] = defaultdict(list)
+    for record in data.read_parts(layout.parts(run.run, "label")):
+        line = AnswerLine.model_validate(record)
+        samples[line.image].append(line)
+    return {image: label(run, lines) for image, lines in samples.items()}
+
+
+def label(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
+    """Return one line of the samples of an image: what at least half of those asked for say.
+
+    It is refused where fewer than half of them count, or agree on nothing.
+    """
+    if len(samples) == 1:
+        return samples[0]
+    votes = math.ceil(len(samples) / 2)
+    counted = [line for line in samples if line.status == "ok"]
+    if len(counted) < votes:
+        refused = next(line for line in samples if line.status == "refused")
+        reason = f"only {len(counted)} of {len(samples)} answers count: {refused.reason}"
+        return refused.model_copy(update={"reason": reason, "text": None})
+    texts = [line.text or "" for line in counted]
+    form = FORMATS[run.answer_format]
+    text = form.consensus(texts, votes, run.limits)
+    update = {"text": text, "disagreement": _disagreement([frozenset(form.items(text)) for text in texts])}
+    if not text:
+        update |= {"status": "refused", "reason": f"the {len(samples)} answers agree on nothing"}
+    return counted[0].model_copy(update=update)
+
+
+def _disagreement(answers: Sequence[frozenset[str]]) -> float:
+    """Return one minus the mean Jaccard index of each two answers; 0 for one alone."""
+    pairs = itertools.combinations(answers, 2)
+    return round(statistics.fmean([1 - len(a & b) / len(a | b) for a, b in pairs] or [0.0]), 4)
