@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from cli.console import Refused, say
 from cli.stage import Stage
-from lambdas.clean_up.leftovers import take_down
+from lambdas.shared.holdings import deployments_and_models, remove, running_jobs, stop
 from lambdas.shared.tags import STAGE_TAG
 
 if TYPE_CHECKING:
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 
 def destroy_stage(stage: Stage) -> None:
-    """Take all of a stage down; raises ``Refused`` naming what stopped it. Running it again goes on there."""
+    """Take all of a stage down, whatever its runs keep; raises ``Refused`` naming what stopped it.
+
+    Running it again goes on there.
+    """
     buckets = stage_buckets(stage.client("cloudformation"), stage.name)
-    removed = take_down({"key": STAGE_TAG, "value": stage.name}, {}, set(), stage.client("bedrock"))
-    say(f"stopped: {removed['stopped'] or 'no job'}; deleted: {removed['deleted'] or 'no model'}")
+    bedrock, tag = stage.client("bedrock"), (STAGE_TAG, stage.name)
+    stopped = stop(running_jobs(tag, "", bedrock), bedrock)
+    deleted = remove(deployments_and_models(tag, "", bedrock), bedrock)
+    say(f"stopped: {', '.join(stopped) or 'no job'}; deleted: {', '.join(deleted) or 'no model'}")
     stacks = [f"Distill-{stage.name}-Pipeline", f"Distill-{stage.name}-Storage"]
     try:
         subprocess.run(["npx", "--no-install", "cdk", "destroy", "-c", f"stage={stage.name}", *stacks], check=True)

@@ -52,6 +52,25 @@ def list_bedrock(*actions: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=[f"bedrock:{action}" for action in actions], resources=["*"])
 
 
+def take_down(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Let find jobs, deployments and models by their tags, stop and delete them."""
+    tags = "ListTagsForResource"
+    return [
+        list_bedrock("ListCustomModelDeployments", "ListCustomModels", "ListModelCustomizationJobs"),
+        bedrock(stack, ["GetModelCustomizationJob", tags, "StopModelCustomizationJob"], "model-customization-job"),
+        bedrock(stack, ["DeleteCustomModel", tags], "custom-model"),
+        bedrock(stack, ["DeleteCustomModelDeployment", tags], "custom-model-deployment"),
+    ]
+
+
+def executions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
+    """Let act on executions of any machine; naming ours would be a circle, for it names the function."""
+    arn = stack.format_arn(
+        service="states", resource="execution", resource_name="*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+    )
+    return iam.PolicyStatement(actions=list(actions), resources=[arn])
+
+
 def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
     """Let create jobs that tune the stage's students."""
     training_ids = [families.model(student).training_id or student for student in students]

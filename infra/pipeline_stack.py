@@ -19,6 +19,7 @@ from infra import access
 from infra.code_version import code_version
 from infra.config import StageConfig
 from infra.constructs.dependency_layer import DependencyLayer
+from infra.constructs.endings import Endings
 from infra.constructs.step_function import ROOT, StepFunction
 from infra.constructs.workflow import Workflow
 
@@ -46,6 +47,9 @@ class PipelineStack(cdk.Stack):
         steps = self._steps()
         self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps)
         self._dead_letters = self._queue()
+        endings = Endings(self, "Endings", dead_letters=self._dead_letters, sweep=self._sweep())
+        # On deletion the machine goes first: it ends its executions, which then create no further job.
+        self.workflow.node.add_dependency(endings.on_deletion)
         self._start_on_request(self.workflow)
         self._finish_on_ending(self.workflow, [steps["CleanUp"], steps["Notify"]])
         cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.machine.state_machine_arn)
@@ -162,21 +166,7 @@ class PipelineStack(cdk.Stack):
                 "CleanUp",
                 everywhere,
                 access.read(data, _REQUEST, "runs/*/report/report.json"),
-                access.list_bedrock(
-                    *("ListCustomModelDeployments", "ListCustomModels"),
-                    "ListModelCustomizationJobs",
-                ),
-                access.bedrock(
-                    self,
-                    ["ListTagsForResource", "StopModelCustomizationJob"],
-                    "model-customization-job",
-                ),
-                access.bedrock(self, ["DeleteCustomModel", "ListTagsForResource"], "custom-model"),
-                access.bedrock(
-                    self,
-                    ["DeleteCustomModelDeployment", "ListTagsForResource"],
-                    "custom-model-deployment",
-                ),
+                *access.take_down(self),
                 timeout=10,
             ),
             "Notify": self._step(
@@ -189,21 +179,23 @@ class PipelineStack(cdk.Stack):
             "RecordFailure": self._step(
                 "RecordFailure",
                 access.write(data, "runs/*/failure.json"),
-                iam.PolicyStatement(
-                    actions=["states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"],
-                    resources=[
-                        self.format_arn(
-                            service="states",
-                            resource="execution",
-                            resource_name="*",
-                            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-                        )
-                    ],
+                access.executions(
+                    self, *("states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns")
                 ),
                 # Of a Map Run: which resource AWS checks for that is documented nowhere.
                 iam.PolicyStatement(actions=["states:ListExecutions"], resources=["*"]),
             ),
         }
+
+    def _sweep(self) -> StepFunction:
+        return self._step(
+            "Sweep",
+            access.list_keys(self._data),
+            access.read(self._data, _REQUEST, "runs/*/report/report.json"),
+            *access.take_down(self),
+            access.executions(self, "states:DescribeExecution"),
+            timeout=15,
+        )
 
     def _step(
         self,

@@ -7,6 +7,7 @@ out or was aborted: Catch sees neither a timeout nor an abort.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = _ended_run(event["detail"]) if "detail" in event else _find(event["run"])
     if run is None:
         return {"stopped": [], "deleted": [], "kept": []}
-    result = clean_up(run, data(), bedrock())
+    result = clean_up(run, data(), bedrock(), datetime.now(UTC))
     logger.info("cleaned up", run=run.run, result=result)
     return result
 

@@ -56,6 +56,7 @@ class Request(Record):
     max_usd: float = Field(default=25.0, ge=0)
     until: Until | None = None
     keep: Keep = "best"
+    keep_days: int | None = Field(default=None, ge=1, le=3650)
     gate_margin: float = Field(default=0.0, ge=0, le=1)
     exclude_flags: list[Flag] = []
 

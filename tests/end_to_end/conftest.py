@@ -66,6 +66,18 @@ class Pipeline:
         """Put distill.json and wait for the execution to end."""
         return self.wait(self.start(collection, **request))
 
+    def delete_pipeline(self) -> None:
+        """Delete the pipeline's stack and wait until it is gone."""
+        cloudformation, name = self.machine.cloud.client("cloudformation"), "Distill-local-Pipeline"
+        stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+        cloudformation.delete_stack(StackName=name)
+
+        def found() -> str:
+            return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+
+        self.until(lambda: found() in ("DELETE_COMPLETE", "DELETE_FAILED"))
+        assert found() == "DELETE_COMPLETE"
+
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something to become true."""
         deadline = time.monotonic() + DEADLINE

@@ -163,6 +163,24 @@ def test_endings_that_catch_cannot_see_clean_up_and_tell(pipeline: Template) -> 
     assert all("DeadLetterConfig" in target for target in rule["Properties"]["Targets"])
 
 
+def test_deleted_stack_sweeps_when_the_machine_is_gone(pipeline: Template) -> None:
+    ((name, resource),) = pipeline.find_resources("Custom::SweepOnDeletion").items()
+    (machine,) = pipeline.find_resources("AWS::StepFunctions::StateMachine").values()
+
+    assert name in machine["DependsOn"]
+    assert resource["Properties"]["ServiceToken"]["Fn::GetAtt"][0].startswith("Sweep")
+
+
+def test_sweep_runs_daily_and_may_start_nothing(pipeline: Template) -> None:
+    (rule,) = pipeline.find_resources(
+        "AWS::Events::Rule", {"Properties": {"ScheduleExpression": "rate(1 day)"}}
+    ).values()
+    found = actions(role_statements(pipeline, "SweepRole"))
+
+    assert rule["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0].startswith("Sweep")
+    assert not [a for a in found for p in ("bedrock:Create*", "s3:Put*", "s3:Delete*") if fnmatchcase(a, p)]
+
+
 def test_every_log_group_forgets(pipeline: Template) -> None:
     groups = pipeline.find_resources("AWS::Logs::LogGroup").values()
 
@@ -173,7 +191,7 @@ def test_every_function_runs_the_same_python_on_arm(pipeline: Template) -> None:
     functions = pipeline.find_resources("AWS::Lambda::Function").values()
     ours = [f["Properties"] for f in functions if f["Properties"]["Handler"].startswith("lambdas.")]
 
-    assert len(ours) == 15
+    assert len(ours) == 16
     for function in ours:
         assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
         step = function["Handler"].split(".")[1]

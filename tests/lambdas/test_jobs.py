@@ -140,7 +140,7 @@ def tagged(bedrock: Stubber, run: str) -> None:
 
 
 def listed(bedrock: Stubber, *, job: str = "Completed", owner: str = "holiday-1") -> None:
-    """Script what CleanUp finds: one job, no running job after it, one deployment, one model."""
+    """Script what CleanUp finds: one job, one deployment, one model."""
     summary = {
         "jobArn": JOB,
         "baseModelArn": described("x")["baseModelArn"],
@@ -153,7 +153,8 @@ def listed(bedrock: Stubber, *, job: str = "Completed", owner: str = "holiday-1"
         tagged(bedrock, owner)
         if owner == "holiday-1":
             bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB})
-    bedrock.add_response("list_model_customization_jobs", {})
+            bedrock.add_response("get_model_customization_job", described("Stopping"))
+            bedrock.add_response("get_model_customization_job", described("Stopped"))
     deployments = [
         {
             "customModelDeploymentArn": DEPLOYMENT,
@@ -165,9 +166,6 @@ def listed(bedrock: Stubber, *, job: str = "Completed", owner: str = "holiday-1"
     ]
     bedrock.add_response("list_custom_model_deployments", {"modelDeploymentSummaries": deployments})
     tagged(bedrock, owner)
-
-
-def models(bedrock: Stubber, owner: str = "holiday-1") -> None:
     model = {
         "modelArn": MODEL,
         "modelName": "holiday-1-n12-a1",
@@ -182,11 +180,10 @@ def models(bedrock: Stubber, owner: str = "holiday-1") -> None:
 def test_failed_run_leaves_no_job_deployment_or_model(client: Any, bedrock: Stubber) -> None:
     listed(bedrock, job="InProgress")
     bedrock.add_response("delete_custom_model_deployment", {}, {"customModelDeploymentIdentifier": DEPLOYMENT})
-    models(bedrock)
     bedrock.add_client_error("delete_custom_model", "ConflictException")
     bedrock.add_response("delete_custom_model", {}, {"modelIdentifier": MODEL})
 
-    result = clean_up(any_run(), bucket(), client, pause=lambda _: None)
+    result = clean_up(any_run(), bucket(), client, NOW, pause=lambda _: None)
 
     assert result["stopped"] == ["holiday-1-n12-a1"]
     assert result["deleted"] == ["deployment holiday-1-n12-a1", "model holiday-1-n12-a1"]
@@ -198,23 +195,20 @@ def test_promoted_model_and_its_deployment_stay(client: Any, bedrock: Stubber) -
     report = {"models": [{"name": name}], "gate": {"promoted": name}}
     objects.write_json(layout.report("holiday-1", "report.json"), report)
     listed(bedrock)
-    models(bedrock)
 
-    assert clean_up(any_run(), objects, client)["kept"] == [name]
+    assert clean_up(any_run(), objects, client, NOW)["kept"] == [f"deployment {name}", f"model {name}"]
 
 
 def test_nothing_without_our_tag_is_touched(client: Any, bedrock: Stubber) -> None:
     listed(bedrock, job="InProgress", owner="somebody-else")
-    models(bedrock, owner="somebody-else")
 
-    assert clean_up(any_run(), bucket(), client, pause=lambda _: None)["deleted"] == []
+    assert clean_up(any_run(), bucket(), client, NOW, pause=lambda _: None)["deleted"] == []
 
 
 def test_model_that_stays_deployed_is_an_error_and_no_false_success(client: Any, bedrock: Stubber) -> None:
     listed(bedrock)
     bedrock.add_response("delete_custom_model_deployment", {})
-    models(bedrock)
-    for _ in range(48):
+    for _ in range(49):
         bedrock.add_client_error("delete_custom_model", "ConflictException")
     with pytest.raises(StillStopping):
-        clean_up(any_run(), bucket(), client, pause=lambda _: None)
+        clean_up(any_run(), bucket(), client, NOW, pause=lambda _: None)

@@ -1,0 +1,29 @@
+"""Which models and deployments of a run stay: the request's ``keep`` and ``keep_days``, and the report's gate."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from lambdas.shared import layout
+from lambdas.shared.holdings import Kind
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import Run
+
+
+def kept(run: Run, data: Objects, now: datetime) -> set[tuple[Kind, str]]:
+    """Return kind and name of what stays; nothing before there is a report, or once its days are over."""
+    body = data.find(layout.report(run.run, "report.json"))
+    if body is None or run.request.keep == "none" or is_over(run, now):
+        return set()
+    report = json.loads(body)
+    names = {model["name"] for model in report.get("models", []) if model["name"]}
+    promoted = report.get("gate", {}).get("promoted")
+    stays = names if run.request.keep == "all" else {promoted} & names
+    return {(kind, name) for name in stays for kind in ("model", "deployment")}
+
+
+def is_over(run: Run, now: datetime) -> bool:
+    """Tell whether a run's models have outlived their stated life."""
+    days = run.request.keep_days
+    return days is not None and now > datetime.fromisoformat(run.created) + timedelta(days=days)

@@ -1,0 +1,168 @@
+"""Sweep against the local Bedrock endpoint, which checks every call against botocore's model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+import urllib3
+
+from lambdas.shared import environment, layout
+from lambdas.shared.errors import StillStopping
+from lambdas.shared.objects import Objects
+from lambdas.sweep import handler
+from lambdas.sweep.sweeper import Sweeper
+from local.bedrock import Endpoint, bedrock_endpoint
+from tests.support.stores import MemoryS3, any_run, bucket
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+ARN = "arn:aws:bedrock:us-east-1:000000000000"
+CONTEXT: Any = SimpleNamespace(
+    function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn:aws:lambda:f", aws_request_id="r"
+)
+BASE = "local.student-pixels-v1:0:300k"
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
+        yield found
+
+
+@pytest.fixture
+def client(endpoint: Endpoint) -> Any:
+    make: Any = boto3.client
+    return make("bedrock", endpoint_url=endpoint.url)
+
+
+def hold(endpoint: Endpoint, run: str, number: int = 1, stage: str = "dev", *, job: str = "Completed") -> str:
+    """Have the endpoint hold a job, its model and its deployment, as a run leaves them; return their name."""
+    service, name, id_ = endpoint.service, f"{run}-n{number}-a1", f"{number:012x}"
+    base = f"arn:aws:bedrock:us-east-1::foundation-model/{BASE}"
+    then = "2026-11-01T00:00:00.000Z"
+    arns = [f"{ARN}:model-customization-job/{BASE}/{id_}", f"{ARN}:custom-model/{BASE}/{id_}"]
+    arns.append(f"{ARN}:custom-model-deployment/{id_}")
+    named = {"jobName": name, "modelName": name, "modelDeploymentName": name, "baseModelArn": base}
+    service.jobs[arns[0]] = {
+        **named,
+        **{"jobArn": arns[0], "status": job, "creationTime": then, "lastModifiedTime": then},
+        **{"outputModelName": name, "roleArn": "arn:aws:iam::000000000000:role/b"},
+        **{"trainingDataConfig": {}, "outputDataConfig": {"s3Uri": "s3://data/o/"}},
+        "validationDataConfig": {"validators": []},
+    }
+    if job == "Completed":
+        service.custom_models[arns[1]] = {
+            **named,
+            **{"modelArn": arns[1], "creationTime": then, "modelStatus": "Active"},
+            **{"customizationType": "FINE_TUNING", "_student": "local.student-pixels-v1:0"},
+        }
+        service.deployments[arns[2]] = {
+            **named,
+            **{"customModelDeploymentArn": arns[2], "modelArn": arns[1], "createdAt": then, "status": "Active"},
+        }
+    tags = {"vision-distillation:run": run, "vision-distillation:stage": stage}
+    for arn in arns:
+        service.tags[arn] = [{"key": key, "value": value} for key, value in tags.items()]
+    return name
+
+
+def decided(run: str, promoted: str | None, **request: Any) -> dict[str, bytes]:
+    """Return request and report of a run that has ended."""
+    record = any_run(**request).model_copy(update={"run": run, "created": "2026-11-01T00:00:00+00:00"})
+    report = {"models": [{"name": promoted}], "gate": {"promoted": promoted}}
+    return {
+        layout.request(run): record.model_dump_json().encode(),
+        layout.report(run, "report.json"): json.dumps(report).encode(),
+    }
+
+
+def sweep(client: Any, data: Objects, **changes: Any) -> dict[str, Any]:
+    asked = {"stage": "dev", "goes_on": lambda _: False, "now": NOW, "pause": lambda _: None} | changes
+    return Sweeper(data=data, bedrock=client, **asked).sweep()
+
+
+def test_what_no_run_keeps_goes_and_what_one_keeps_stays(endpoint: Endpoint, client: Any) -> None:
+    kept, dropped = hold(endpoint, "kept", 1), hold(endpoint, "dropped", 2)
+    orphan = hold(endpoint, "orphan", 3)
+    foreign = hold(endpoint, "foreign", 4, stage="prod")
+    data = bucket(**decided("kept", kept), **decided("dropped", None))
+    result = sweep(client, data)
+
+    assert set(result["deleted"]) == {
+        f"{kind} {name}" for kind in ("deployment", "model") for name in (dropped, orphan)
+    }
+    assert result["kept"] == [f"deployment {kept}", f"model {kept}"]
+    assert result["oldest_deployment_days"] == 24
+    assert {one["modelName"] for one in endpoint.service.custom_models.values()} == {kept, foreign}
+
+
+@pytest.mark.parametrize(("days", "stays"), [(None, True), (30, True), (10, False)])
+def test_promoted_model_stays_for_as_long_as_its_run_said(
+    endpoint: Endpoint, client: Any, days: int | None, stays: bool
+) -> None:
+    name = hold(endpoint, "kept")
+    sweep(client, bucket(**decided("kept", name, keep_days=days)))
+
+    assert bool(endpoint.service.custom_models) == bool(endpoint.service.deployments) == stays
+
+
+def test_what_a_running_execution_holds_is_its_own_affair(endpoint: Endpoint, client: Any) -> None:
+    hold(endpoint, "running", job="InProgress")
+    hold(endpoint, "running", 2)
+    data = bucket(**decided("running", None))
+    result = sweep(client, data, goes_on=lambda execution: execution.endswith(":e"))
+
+    assert (result["stopped"], result["deleted"]) == ([], [])
+
+
+def test_job_whose_execution_is_over_is_stopped(endpoint: Endpoint, client: Any) -> None:
+    name = hold(endpoint, "aborted", job="InProgress")
+
+    assert sweep(client, bucket())["stopped"] == [name]
+    assert [job["status"] for job in endpoint.service.jobs.values()] == ["Stopped"]
+
+
+def test_run_whose_request_cannot_be_read_is_left_alone(endpoint: Endpoint, client: Any) -> None:
+    hold(endpoint, "odd")
+
+    assert sweep(client, bucket(**{layout.request("odd"): b"{}"}))["deleted"] == []
+
+
+def test_model_deployed_by_somebody_else_is_an_error_and_the_others_go(endpoint: Endpoint, client: Any) -> None:
+    name = hold(endpoint, "a", 1)
+    hold(endpoint, "b", 2)
+    endpoint.service.deployments[f"{ARN}:custom-model-deployment/{1:012x}"]["modelDeploymentName"] = "theirs"
+    endpoint.service.tags[f"{ARN}:custom-model-deployment/{1:012x}"] = []
+    with pytest.raises(StillStopping, match=f"model {name}"):
+        sweep(client, bucket())
+
+    assert [one["modelName"] for one in endpoint.service.custom_models.values()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("request_type", "status"), [("Create", "SUCCESS"), ("Delete", "SUCCESS"), ("Delete", "FAILED")]
+)
+def test_cloudformation_is_always_answered(
+    endpoint: Endpoint, client: Any, monkeypatch: pytest.MonkeyPatch, request_type: str, status: str
+) -> None:
+    hold(endpoint, "orphan")
+    sent: list[Any] = []
+    monkeypatch.setenv("STAGE", "dev")
+    monkeypatch.setattr(handler, "data", bucket if status == "SUCCESS" else environment.data)
+    monkeypatch.setattr(handler, "bedrock", lambda: client)
+    monkeypatch.setattr(
+        urllib3, "request", lambda *args, **more: sent.append((args, more)) or SimpleNamespace(status=200)
+    )
+    ids = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "l"}
+    handler.handler({"RequestType": request_type, "ResponseURL": "https://x", **ids}, CONTEXT)
+    answer = json.loads(sent[0][1]["body"])
+
+    assert answer["Status"] == status
+    assert bool(endpoint.service.custom_models) == ((request_type, status) != ("Delete", "SUCCESS"))
+    assert ("delete the stack again" in answer["Reason"]) == (status == "FAILED")
