@@ -84,10 +84,12 @@ class Machine:
 
 
 @contextmanager
-def one_machine(assembly: Path, work: Path, cache: Path, *, faults: Faults | None = None) -> Iterator[Machine]:
+def one_machine(
+    assembly: Path, work: Path, cache: Path, *, faults: Faults | None = None, wait_scale: float = 0.01
+) -> Iterator[Machine]:
     """Start all, deploy the synthesised stacks, and stop all again whatever happens.
 
-    ``cache`` keeps what is made once from the models' packages.
+    ``cache`` keeps what is made once from the models' packages. ``wait_scale`` shortens Wait states and pauses.
     """
     started: list[EmbeddedAws] = []
     with (
@@ -98,7 +100,7 @@ def one_machine(assembly: Path, work: Path, cache: Path, *, faults: Faults | Non
             identity=CallerIdentity(),
             faults=faults,
         ) as bedrock,
-        embedded_aws(work, bedrock.url) as cloud,
+        embedded_aws(work, bedrock.url, wait_scale=wait_scale) as cloud,
     ):
         started.append(cloud)
         outputs = deploy(cloud, assembly)

@@ -119,7 +119,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def machine(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One deployment for many tests, as its functions start slowly and then stay warm."""
-    with one_machine(assembly, tmp_path_factory.mktemp("work"), ROOT / "build" / "models") as started:
+    work, models = tmp_path_factory.mktemp("work"), ROOT / "build" / "models"
+    with one_machine(assembly, work, models, wait_scale=0.001) as started:
         yield started
 
 
