@@ -20,6 +20,7 @@ class StageConfig(BaseModel):
     teachers: list[str] = Field(min_length=1)
     students: list[str] = Field(min_length=1)
     concurrency: dict[str, int]
+    old_deployment_days: int = Field(default=90, ge=1)
     notify: str | None = None
 
     @classmethod

@@ -20,6 +20,7 @@ from infra.code_version import code_version
 from infra.config import StageConfig
 from infra.constructs.dependency_layer import DependencyLayer
 from infra.constructs.endings import Endings
+from infra.constructs.monitoring import Monitoring
 from infra.constructs.step_function import ROOT, StepFunction
 from infra.constructs.workflow import Workflow
 
@@ -43,15 +44,24 @@ class PipelineStack(cdk.Stack):
         self._config, self._data, self._photos = config, data, photos
         self._layer = DependencyLayer(self, "Dependencies", lockfile=ROOT / "lambdas/requirements.txt")
         self._topic = self._notifications()
-        self._bedrock_role = self._role_for_bedrock()
-        steps = self._steps()
-        self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps)
         self._dead_letters = self._queue()
-        endings = Endings(self, "Endings", dead_letters=self._dead_letters, sweep=self._sweep())
+        self._bedrock_role = self._role_for_bedrock()
+        steps, sweep = self._steps(), self._sweep()
+        self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps)
+        endings = Endings(self, "Endings", dead_letters=self._dead_letters, sweep=sweep)
         # On deletion the machine goes first: it ends its executions, which then create no further job.
         self.workflow.node.add_dependency(endings.on_deletion)
         self._start_on_request(self.workflow)
         self._finish_on_ending(self.workflow, [steps["CleanUp"], steps["Notify"]])
+        Monitoring(
+            self,
+            "Monitoring",
+            config=config,
+            dead_letters=self._dead_letters,
+            functions={**steps, "Sweep": sweep},
+            machine=self.workflow.machine,
+            topic=self._topic,
+        )
         cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.machine.state_machine_arn)
         cdk.CfnOutput(self, "TopicArn", value=self._topic.topic_arn)
         cdk.CfnOutput(
@@ -167,6 +177,7 @@ class PipelineStack(cdk.Stack):
                 everywhere,
                 access.read(data, _REQUEST, "runs/*/report/report.json"),
                 *access.take_down(self),
+                dead_letters=self._dead_letters,
                 timeout=10,
             ),
             "Notify": self._step(
@@ -174,6 +185,7 @@ class PipelineStack(cdk.Stack):
                 everywhere,
                 access.read(data, _REQUEST, "runs/*/failure.json", "runs/*/report/report.json"),
                 iam.PolicyStatement(actions=["sns:Publish"], resources=[self._topic.topic_arn]),
+                dead_letters=self._dead_letters,
                 environment={"TOPIC_ARN": self._topic.topic_arn},
             ),
             "RecordFailure": self._step(
@@ -194,6 +206,7 @@ class PipelineStack(cdk.Stack):
             access.read(self._data, _REQUEST, "runs/*/report/report.json"),
             *access.take_down(self),
             access.executions(self, "states:DescribeExecution"),
+            dead_letters=self._dead_letters,
             timeout=15,
         )
 
@@ -201,6 +214,7 @@ class PipelineStack(cdk.Stack):
         self,
         id: str,
         *statements: iam.PolicyStatement,
+        dead_letters: sqs.IQueue | None = None,
         environment: dict[str, str] | None = None,
         layers: list[lambda_.LayerVersion] | None = None,
         memory: int = 512,
@@ -210,6 +224,7 @@ class PipelineStack(cdk.Stack):
         return StepFunction(
             self,
             id,
+            dead_letters=dead_letters,
             environment={
                 "DATA_BUCKET": self._data.bucket_name,
                 "PHOTOS_BUCKET": self._photos.bucket_name,

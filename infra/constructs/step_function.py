@@ -11,6 +11,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.dependency_layer import ARCHITECTURE, RUNTIME
@@ -24,13 +25,17 @@ _ONLY_LAMBDAS = [
 
 class StepFunction(lambda_.Function):
     """A function whose code is ``lambdas/<package>/handler.py`` and whose role can only write logs
-    until ``statements`` say more."""
+    until ``statements`` say more.
+
+    ``dead_letters`` gets the events, sent by rules, that the function could not deal with in three attempts.
+    """
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
+        dead_letters: sqs.IQueue | None,
         environment: Mapping[str, str],
         layers: Sequence[lambda_.ILayerVersion],
         memory_size: int,
@@ -64,6 +69,7 @@ class StepFunction(lambda_.Function):
             scope,
             id,
             architecture=ARCHITECTURE,
+            dead_letter_queue=dead_letters,
             code=lambda_.Code.from_asset(str(ROOT), exclude=_ONLY_LAMBDAS, ignore_mode=cdk.IgnoreMode.GIT),
             environment={"POWERTOOLS_SERVICE_NAME": package, **environment},
             handler=f"lambdas.{package}.handler.handler",

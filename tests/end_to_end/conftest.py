@@ -12,6 +12,7 @@ import pytest
 
 from cli.destroy import empty
 from local.bedrock import Faults
+from local.cloud.deploy import deploy
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
 from local.synthesis import ROOT, synthesise
@@ -66,8 +67,9 @@ class Pipeline:
         """Put distill.json and wait for the execution to end."""
         return self.wait(self.start(collection, **request))
 
-    def delete_pipeline(self) -> None:
-        """Delete the pipeline's stack and wait until it is gone."""
+    @contextmanager
+    def without_pipeline_stack(self, assembly: Path) -> Iterator[None]:
+        """Delete the pipeline's stack, and deploy it again afterwards."""
         cloudformation, name = self.machine.cloud.client("cloudformation"), "Distill-local-Pipeline"
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
         cloudformation.delete_stack(StackName=name)
@@ -77,6 +79,9 @@ class Pipeline:
 
         self.until(lambda: found() in ("DELETE_COMPLETE", "DELETE_FAILED"))
         assert found() == "DELETE_COMPLETE"
+        yield
+        for outputs in deploy(self.machine.cloud, assembly).values():
+            self.machine.outputs.update(outputs)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something to become true."""

@@ -27,7 +27,6 @@ ACCEPTED = {
     "AwsSolutions-IAM5[[]Resource::*Data*/sets/[*]]": "Collections are named by the user.",
     "AwsSolutions-IAM5[[]Resource::*Data*/wor[k]/[*]*]": "Runs are named at run time.",
     "AwsSolutions-IAM5[[]Resource::*Photos*/[*]*]": "Photos are named by the user.",
-    "AwsSolutions-SQS3": "The queue is itself the dead-letter queue of the rules.",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from lambdas.shared import families
+from lambdas.shared import families, telemetry
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = json.loads((ROOT / "statemachine/distillation.asl.json").read_text())
@@ -179,6 +179,54 @@ def test_sweep_runs_daily_and_may_start_nothing(pipeline: Template) -> None:
 
     assert rule["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0].startswith("Sweep")
     assert not [a for a in found for p in ("bedrock:Create*", "s3:Put*", "s3:Delete*") if fnmatchcase(a, p)]
+
+
+def test_every_alarm_tells_who_subscribed_and_has_a_page_in_the_runbook(pipeline: Template) -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    alarms = pipeline.find_resources("AWS::CloudWatch::Alarm")
+    (topic,) = pipeline.find_resources("AWS::SNS::Topic")
+
+    assert len(alarms) == 5
+    for name, alarm in alarms.items():
+        title = name.removeprefix("Monitoring")[:-8]
+        assert f"### {title}\n" in runbook
+        assert alarm["Properties"]["AlarmDescription"].endswith(f"docs/operations.md, {title}.")
+        assert alarm["Properties"]["AlarmActions"] == alarm["Properties"]["OKActions"] == [{"Ref": topic}]
+
+
+def test_alarms_watch_metrics_that_steps_tell(pipeline: Template) -> None:
+    ours = [
+        alarm["Properties"]
+        for alarm in pipeline.find_resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"]["Namespace"] == telemetry.NAMESPACE
+    ]
+
+    assert {alarm["MetricName"] for alarm in ours} == {"JobsStuck", "OldestDeploymentDays"}
+    for alarm in ours:
+        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        text = "".join(path.read_text() for path in (ROOT / "lambdas" / dimensions["service"]).glob("*.py"))
+        assert f'"{alarm["MetricName"]}"' in text or alarm["MetricName"] == "JobsStuck"
+        assert dimensions["stage"] == "dev"
+
+
+def test_alarms_may_publish_to_a_topic_with_a_policy_of_its_own(pipeline: Template) -> None:
+    (policy,) = pipeline.find_resources("AWS::SNS::TopicPolicy").values()
+    allowed = [s for s in policy["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+
+    assert [s["Principal"] for s in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
+
+
+def test_what_rules_call_keeps_the_events_that_it_could_not_deal_with(pipeline: Template) -> None:
+    functions = pipeline.find_resources("AWS::Lambda::Function")
+    called = {
+        target["Arn"]["Fn::GetAtt"][0]
+        for rule in pipeline.find_resources("AWS::Events::Rule").values()
+        for target in rule["Properties"]["Targets"]
+        if "Fn::GetAtt" in target["Arn"]
+    }
+
+    assert len(called) == 3
+    assert all("DeadLetterConfig" in functions[name]["Properties"] for name in called)
 
 
 def test_every_log_group_forgets(pipeline: Template) -> None:

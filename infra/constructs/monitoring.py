@@ -1,0 +1,135 @@
+"""What is watched: an alarm for each thing that somebody must look after, and one dashboard.
+
+docs/operations.md has a section for each alarm, by its name: what it means, where to look, what to do.
+"""
+
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.constructs.step_function import StepFunction
+
+NAMESPACE = "VisionDistillation"
+"""Of the steps' own metrics: lambdas/shared/telemetry.py."""
+_FIVE_MINUTES, _DAY = cdk.Duration.minutes(5), cdk.Duration.days(1)
+
+
+class Monitoring(Construct):
+    """Tells ``topic`` when an alarm goes off and when it is over."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: StageConfig,
+        dead_letters: sqs.IQueue,
+        functions: Mapping[str, StepFunction],
+        machine: sfn.StateMachine,
+        topic: sns.Topic,
+    ) -> None:
+        super().__init__(scope, id)
+        self._config = config
+        self._let_alarms_publish(topic)
+        stuck = self._of_a_step("customize", "JobsStuck", _FIVE_MINUTES)
+        oldest = self._of_a_step("sweep", "OldestDeploymentDays", _DAY)
+        letters = dead_letters.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES, statistic="Maximum")
+        failed = machine.metric_failed(period=_FIVE_MINUTES, statistic="Sum")
+        timed_out = machine.metric_timed_out(period=_FIVE_MINUTES, statistic="Sum")
+        watched = {
+            "RunFailed": (failed, 1, "A run has failed."),
+            "RunTimedOut": (timed_out, 1, "A run took longer than the state machine allows."),
+            "JobStuck": (stuck, 1, "A customization job does not get going."),
+            "DeadLetters": (letters, 1, "An event, or a function that it called, was given up."),
+            "OldDeployment": (
+                oldest,
+                config.old_deployment_days,
+                "A tuned model has been deployed for longer than the stage's old_deployment_days.",
+            ),
+        }
+        for name, (metric, threshold, meaning) in watched.items():
+            alarm = self._alarm(name, metric, threshold, meaning)
+            alarm.add_alarm_action(actions.SnsAction(topic))
+            alarm.add_ok_action(actions.SnsAction(topic))
+        self._dashboard(machine, functions, [stuck, oldest, letters])
+
+    def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, meaning: str) -> cloudwatch.Alarm:
+        return cloudwatch.Alarm(
+            self,
+            name,
+            alarm_description=f"{meaning} What to do: docs/operations.md, {name}.",
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            metric=metric,
+            threshold=threshold,
+            # Sweep tells its figure once a day; between two of them nothing has changed.
+            treat_missing_data=cloudwatch.TreatMissingData.IGNORE
+            if name == "OldDeployment"
+            else cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
+    def _of_a_step(self, service: str, name: str, period: cdk.Duration) -> cloudwatch.Metric:
+        dimensions = {"service": service, "stage": self._config.stage}
+        return cloudwatch.Metric(
+            dimensions_map=dimensions, metric_name=name, namespace=NAMESPACE, period=period, statistic="Maximum"
+        )
+
+    def _dashboard(
+        self, machine: sfn.StateMachine, functions: Mapping[str, StepFunction], states: Sequence[cloudwatch.IMetric]
+    ) -> None:
+        runs = [
+            *(machine.metric_started(statistic="Sum"), machine.metric_succeeded(statistic="Sum")),
+            *(machine.metric_failed(statistic="Sum"), machine.metric_timed_out(statistic="Sum")),
+            machine.metric_aborted(statistic="Sum"),
+        ]
+        photos = [self._of_a_step("resize", name, _FIVE_MINUTES) for name in ("PhotosResized", "PhotosRefused")]
+        errors = [function.metric_errors(label=name) for name, function in functions.items()]
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=cdk.Duration.days(7))
+        dashboard.add_widgets(_graph("Runs", runs), _graph("Photos", [_sum(metric) for metric in photos]))
+        dashboard.add_widgets(_graph("Errors of steps", errors), _graph("Teachers and students", self._bedrock()))
+        dashboard.add_widgets(*(_single(metric) for metric in states))
+
+    def _bedrock(self) -> list[cloudwatch.IMetric]:
+        """Questions asked and turned away, as Bedrock counts them for the whole account."""
+        return [
+            cloudwatch.Metric(
+                dimensions_map={"ModelId": model}, metric_name=name, namespace="AWS/Bedrock", statistic="Sum"
+            )
+            for model in [*self._config.teachers, *self._config.students]
+            for name in ("Invocations", "InvocationThrottles")
+        ]
+
+    def _let_alarms_publish(self, topic: sns.Topic) -> None:
+        """The topic has a policy of its own, which takes the place of the one that lets alarms in."""
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                resources=[topic.topic_arn],
+            )
+        )
+
+
+def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(left=list(metrics), title=title, width=12)
+
+
+def _single(metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
+    return cloudwatch.SingleValueWidget(metrics=[metric], width=8)
+
+
+def _sum(metric: cloudwatch.Metric) -> cloudwatch.Metric:
+    return metric.with_(statistic="Sum")
