@@ -103,7 +103,7 @@ class PipelineStack(cdk.Stack):
             "Estimate": self._step(
                 "Estimate",
                 everywhere,
-                access.read(data, _REQUEST, "runs/*/splits/*"),
+                access.read(data, _REQUEST, "calibration/*", "runs/*/splits/*"),
                 access.write(data, "runs/*/report/estimate.json"),
                 timeout=5,
             ),
@@ -133,7 +133,7 @@ class PipelineStack(cdk.Stack):
             "Customize": self._step(
                 "Customize",
                 everywhere,
-                access.read(data, _REQUEST, "runs/*/splits/*"),
+                access.read(data, _REQUEST, "calibration/*", "runs/*/splits/*", "work/*/label/*"),
                 access.write(data, "work/*/ledger/*"),
                 access.customize(self, config.students),
                 access.bedrock(self, ["GetModelCustomizationJob"], "model-customization-job"),
@@ -164,7 +164,7 @@ class PipelineStack(cdk.Stack):
                 access.read(data, "images/*", "runs/*", "work/*"),
                 access.write(
                     data,
-                    *("runs/*/ledger.json", "runs/*/manifest.json"),
+                    *("calibration/*", "runs/*/ledger.json", "runs/*/manifest.json"),
                     *("runs/*/predictions/*", "runs/*/report/*"),
                 ),
                 environment={"CODE_VERSION": code_version(ROOT)},

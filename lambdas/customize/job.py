@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.estimate.cost import dataset_tokens, images_of, training_usd
+from lambdas.customize.bill import bill
 from lambdas.shared import families, layout, ledger
 from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.budget import Reservation
 from lambdas.shared.errors import JobFailed
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import LedgerPart, Run
+from lambdas.shared.records import Run
 from lambdas.shared.tags import tags
 from lambdas.shared.training import hyperparameters
 
@@ -31,18 +32,19 @@ def create_or_describe(run: Run, size: int, data: Objects, bedrock: BedrockClien
     """Return ``{status, name, job, model}`` of the size's job, creating it on the first call.
 
     ``status`` is InProgress or Completed; ``job`` and ``model`` are ARNs. Raises ``JobFailed`` with Bedrock's
-    message, and ``Throttled``, ``QuotaReached`` or ``AccessRefused`` when it cannot be created.
+    message, and ``Throttled``, ``QuotaReached``, ``AccessRefused`` or ``OverBudget`` when it cannot be created.
     """
     for attempt in range(1, ATTEMPTS + 1):
         name = layout.model_name(run.run, size, attempt)
         job = _find(bedrock, name) or _create(run, size, name, data, bedrock, role)
         message = job.get("failureMessage") or f"the job ended as {job['status']}"
+        if job["status"] in ("Completed", "Failed"):
+            # The job's own name: looking at a finished job twice writes the same object twice.
+            ledger.record(data, run.run, bill(run, size, data, trained=job["status"] == "Completed"), name)
         if job["status"] == "Failed" and _INTERNAL in message.lower() and attempt < ATTEMPTS:
             continue
         if job["status"] in ("Failed", "Stopping", "Stopped"):
             raise JobFailed(f"job {name}: {message}")
-        if job["status"] == "Completed":
-            _record(run, size, name, data)
         return {
             "status": job["status"],
             "name": name,
@@ -63,6 +65,7 @@ def _find(bedrock: BedrockClient, name: str) -> Any | None:
 
 def _create(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, role: str) -> dict[str, Any]:
     student = families.model(run.student)
+    Reservation(run, "TrainModels", bill(run, size, data).usd, data, name).hold()
     validation = layout.dataset(run.run, "validation")
     optional: dict[str, Any] = {}
     if any(True for _ in data.keys(validation)):
@@ -86,21 +89,3 @@ def _create(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClien
     except ClientError as error:
         raise translated(error, f"job {name}") from error
     return {"status": "InProgress"}
-
-
-def _record(run: Run, size: int, name: str, data: Objects) -> None:
-    """Put the job on the ledger once, under its own name."""
-    tokens = dataset_tokens(run, images_of(data, run, "train")[:size])
-    usd = training_usd(run, tokens)
-    part = LedgerPart(
-        step="TrainModels",
-        model=run.student,
-        calls=1,
-        reused=0,
-        input_tokens=0,
-        output_tokens=0,
-        training_tokens=tokens,
-        usd=usd,
-    )
-    # The job's own name: looking at a finished job twice writes the same object twice.
-    ledger.record(data, run.run, part, name)

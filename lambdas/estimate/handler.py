@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.estimate.cost import estimate
+from lambdas.estimate.workload import of_run
+from lambdas.shared import calibration, layout
 from lambdas.shared.environment import claimed_run, data
 from lambdas.shared.telemetry import logger
 
@@ -15,6 +18,8 @@ from lambdas.shared.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run, sizes}``; return ``{usd, within_budget, verdict}``."""
     run = claimed_run(event["run"])
-    result = estimate(run, event["sizes"], data())
+    calibrations = {id: found for id in (run.teacher.model, run.student) if (found := calibration.find(id, data()))}
+    result = estimate(run, of_run(run, event["sizes"], data()), calibrations, datetime.now(UTC).date())
+    data().write_json(layout.report(run.run, "estimate.json"), result)
     logger.info("run estimated", run=run.run, usd=result["usd"])
     return {name: result[name] for name in ("usd", "within_budget", "verdict")}

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.evaluate.report import write_report
+from lambdas.shared import ledger
 from lambdas.shared.environment import claimed_run, data, setting
 from lambdas.shared.records import TrainedModel
-from lambdas.shared.telemetry import logger
+from lambdas.shared.telemetry import logger, metrics
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run, state}``, the machine's whole state; return ``{verdict, promoted, report}``, a name and a key."""
     run = claimed_run(event["run"])
     trained = event["state"].get("trained", {}).get("models", [])
     models = [TrainedModel.model_validate(model) for model in trained]
     result = write_report(run, models, data(), setting("CODE_VERSION"))
+    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, ledger.total_usd(data(), run.run))
     logger.info("report written", run=run.run, verdict=result["verdict"])
     return result

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from lambdas.evaluate.calibrate import calibrate
 from lambdas.evaluate.evaluation import Evaluation, evaluate
 from lambdas.evaluate.manifest import manifest
 from lambdas.evaluate.page import Page, Picture, render
@@ -36,6 +37,7 @@ def write_report(run: Run, models: list[TrainedModel], data: Objects, code: str)
     report["doubling"] = doubling(report)
     report["money"] = money(report)
     write_predictions(run, files.answers, data)
+    calibrate(files)
     data.write_json(layout.ledger(run.run), report["ledger"])
     lineage = manifest(run, report, data, code)
     data.write_json(layout.manifest(run.run), lineage)

@@ -46,17 +46,24 @@ def doubling(report: dict[str, Any]) -> dict[str, Any] | None:
 def money(report: dict[str, Any]) -> dict[str, Any]:
     """Return spent and estimated dollars by step, and the images after which the run has paid for itself.
 
-    ``break_even_images`` is None where teacher and student cost the same, or were not both asked.
+    A step is ``confirmed`` unless the price of a model in it was found in no official copy; ``spent`` is None for
+    services, which only the account's bill tells. ``break_even_images`` is None where teacher and student cost the
+    same, or were not both asked.
     """
     estimated = report["estimate"].get("by_step", {})
     spent: dict[str, float] = {}
     for entry in report["ledger"]["entries"]:
         spent[entry["step"]] = spent.get(entry["step"], 0.0) + entry["usd"]
+    unconfirmed = {entry["step"] for entry in report["ledger"]["entries"] if not entry["confirmed"]}
+    unconfirmed |= {step for step, amount in estimated.items() if not amount["confirmed"]}
     steps = list(dict.fromkeys([*estimated, *spent]))
     serving = report.get("serving", {})
     prices = [serving.get(name, {}).get("usd_per_1000") for name in ("teacher", "base")]
     saved = (prices[0] - prices[1]) / 1000 if None not in prices else 0.0
     return {
-        "by_step": [{"step": s, "estimated": estimated.get(s), "spent": spent.get(s, 0.0)} for s in steps],
+        "by_step": [
+            {"step": s, "estimated": estimated.get(s), "spent": spent.get(s), "confirmed": s not in unconfirmed}
+            for s in steps
+        ],
         "break_even_images": round(report["usd"] / saved) if saved > 0 else None,
     }

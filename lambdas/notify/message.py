@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambdas.shared import layout
+from lambdas.shared import layout, ledger
 from lambdas.shared.objects import Objects
 
 SUBJECT_LIMIT = 100
@@ -16,7 +16,8 @@ def about_run(run: str, data: Objects) -> tuple[str, str]:
     """Return subject and text for a run that completed."""
     report = data.read_json(layout.report(run, "report.json"))
     where = f"s3://{data.bucket}/{layout.report(run, 'report.html')}"
-    text = f"{report['verdict']}\n\nReport: {where}\nSet aside: {report['set_aside']}\nSpent: ${report['usd']:.4f}\n"
+    text = f"{report['verdict']}\n\nReport: {where}\nSet aside: {report['set_aside']}\n"
+    text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n"
     return _subject(f"Vision Distillation {run}: {report['status']}"), text
 
 
@@ -24,8 +25,9 @@ def about_failure(run: str | None, detail: dict[str, Any], data: Objects) -> tup
     """Return subject and text for an execution that failed, timed out or was aborted."""
     body = data.find(layout.failure(run)) if run else None
     cause = json.loads(body)["cause"] if body else detail.get("cause") or "no cause was given"
+    spent = f"Spent: ${ledger.total_usd(data, run):.4f}\n" if run else ""
     text = (
-        f"{cause}\n\nExecution: {detail['executionArn']}\n"
+        f"{cause}\n\nExecution: {detail['executionArn']}\n{spent}"
         "What was labelled is kept: a new run asks for none of it again.\n"
     )
     return _subject(f"Vision Distillation {run or 'execution'}: {detail['status']}"), text

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from lambdas.shared import prices
 from lambdas.shared.errors import BadRequest
-from lambdas.shared.prices import Price, price
+from lambdas.shared.prices import Price
 
 WARMUP = "learningRateWarmupSteps"
 
@@ -92,7 +93,11 @@ class Model:
 
     def price(self, use: str) -> Price:
         """Return what a use costs: input, output, training or storage; raises ``BadRequest`` where no row says."""
-        return price(self.priced_as or self.id, use)
+        return prices.price(self.priced_as or self.id, use)
+
+    def priced(self, use: str) -> bool:
+        """Tell whether a use has a price."""
+        return prices.known(self.priced_as or self.id, use)
 
     def hyperparameters(self, asked: Mapping[str, float], records: int) -> dict[str, str]:
         """Return the hyperparameters of a job on so many records; warm-up follows AWS's advice unless asked for.

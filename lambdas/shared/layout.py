@@ -57,6 +57,11 @@ def second_label(labeler: str, sha256: str, sample: int) -> str:
     return f"{labels(labeler)}{sha256}/{sample}-again.json"
 
 
+def calibration(model: str) -> str:
+    """Key of what was measured of a model's tokens; ``model`` holds letters, digits, dots and hyphens only."""
+    return f"calibration/{model}.json"
+
+
 def request(run: str) -> str:
     """Key of the claimed, resolved request of a run."""
     return f"runs/{run}/request.json"

@@ -7,6 +7,7 @@ One LIST of the parts gives the running total without reading any; Evaluate sums
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -52,7 +53,10 @@ def inference_usd(model: str, input_tokens: int, output_tokens: int) -> float:
 
 
 def summary(data: Objects, run: str) -> dict[str, Any]:
-    """Sum the parts by step and model: ``{"usd": ..., "entries": [{step, model, calls, ...}]}``."""
+    """Sum the parts by step and model: ``{"usd": ..., "entries": [{step, model, calls, ..., confirmed}]}``.
+
+    An entry is ``confirmed`` when an official copy has its prices.
+    """
     entries: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for key in data.keys(layout.ledger_parts(run)):
         if not key.endswith(".json"):
@@ -61,5 +65,13 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
         entry = entries[part.step, part.model]
         for field in ("calls", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             entry[field] += getattr(part, field)
-    rows = [{"step": step, "model": model, **values} for (step, model), values in sorted(entries.items())]
+    rows = [
+        {"step": step, "model": model, **values, "confirmed": _confirmed(model, values)}
+        for (step, model), values in sorted(entries.items())
+    ]
     return {"usd": sum(row["usd"] for row in rows), "entries": rows}
+
+
+def _confirmed(model: str, entry: Mapping[str, float]) -> bool:
+    uses = ("training",) if entry["training_tokens"] else ("input", "output")
+    return all(families.model(model).price(use).confirmed for use in uses)

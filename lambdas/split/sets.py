@@ -31,12 +31,12 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
     )
     _check_refusals(run, lines)
     images = _wanted(run, _distinct(lines))
-    _check_enough(run, len(images))
+    check_enough(run, len(images))
     neighbours = Neighbours({image: line.perceptual_hash for image, line in images.items()})
     set_of = _place(run, data, images, neighbours)
     group_of = groups(set_of, neighbours)
     sets = _in_order(images, set_of, group_of)
-    sizes = _sizes(run, len(sets["train"]), len(sets["validation"]))
+    sizes = training_sizes(run, len(sets["train"]), len(sets["validation"]))
     to_label = [*sets["train"][: max(sizes)], *sets["validation"], *sets["test"]]
     inventory = [_entry(run, line, images, set_of, group_of) for line in lines]
     counts = _counts(inventory, sets)
@@ -50,6 +50,31 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
         "to_label_key": layout.split(run.run, "to-label"),
         "test_key": layout.split(run.run, "test"),
     }
+
+
+def check_enough(run: Run, images: int) -> None:
+    """Raise ``TooFewImages`` for fewer usable images than the request wants."""
+    if images < run.request.min_images:
+        raise TooFewImages(
+            f"{images} usable images in {run.collection!r}, at least {run.request.min_images} are "
+            "needed to train and to test; add photos (or lower min_images) and start again"
+        )
+
+
+def training_sizes(run: Run, train: int, validation: int) -> list[int]:
+    """Return the training sizes that are asked for and that there is enough for; raises ``TooFewImages``."""
+    family = families.model(run.student).family
+    if records(run.request, train) < family.minimum_records:
+        raise TooFewImages(
+            f"{train} training images are left after the test set; {run.student!r} takes no fewer "
+            f"than {family.minimum_records} records; add photos, lower test_share or raise duplicate_records"
+        )
+    available = min(train, family.maximum_records - validation)
+    # A size above what there is becomes what there is; the report says so.
+    sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
+    if records(run.request, min(sizes)) < family.minimum_records:
+        raise BadRequest(f"train_sizes: {min(sizes)} is below {family.minimum_records}")
+    return sizes
 
 
 def _check_refusals(run: Run, lines: list[InventoryLine]) -> None:
@@ -72,14 +97,6 @@ def _distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
 def _wanted(run: Run, images: dict[str, InventoryLine]) -> dict[str, InventoryLine]:
     unwanted = set(run.request.exclude_flags)
     return {image: line for image, line in images.items() if unwanted.isdisjoint(line.flags)}
-
-
-def _check_enough(run: Run, images: int) -> None:
-    if images < run.request.min_images:
-        raise TooFewImages(
-            f"{images} usable images in {run.collection!r}, at least {run.request.min_images} are "
-            "needed to train and to test; add photos (or lower min_images) and start again"
-        )
 
 
 def _place(run: Run, data: Objects, images: Mapping[str, InventoryLine], neighbours: Neighbours) -> dict[str, SetName]:
@@ -116,21 +133,6 @@ def _in_order(
                 )
             )
     return sets
-
-
-def _sizes(run: Run, train: int, validation: int) -> list[int]:
-    family = families.model(run.student).family
-    if records(run.request, train) < family.minimum_records:
-        raise TooFewImages(
-            f"{train} training images are left after the test set; {run.student!r} takes no fewer "
-            f"than {family.minimum_records} records; add photos, lower test_share or raise duplicate_records"
-        )
-    available = min(train, family.maximum_records - validation)
-    # A size above what there is becomes what there is; the report says so.
-    sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
-    if records(run.request, min(sizes)) < family.minimum_records:
-        raise BadRequest(f"train_sizes: {min(sizes)} is below {family.minimum_records}")
-    return sizes
 
 
 def _entry(

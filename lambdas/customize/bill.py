@@ -1,0 +1,48 @@
+"""What a job is billed: the tokens of its records, once per epoch. Bedrock tells them nowhere but on the bill."""
+
+from __future__ import annotations
+
+from lambdas.estimate.cost import dataset_tokens
+from lambdas.estimate.tokens import tokens_of
+from lambdas.estimate.workload import images_of
+from lambdas.shared import calibration, families
+from lambdas.shared.labels import read_labels
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import LedgerPart, Run, SplitLine
+from lambdas.shared.training import copies, hyperparameters
+
+
+def bill(run: Run, size: int, data: Objects, *, trained: bool = True) -> LedgerPart:
+    """Return the ledger part of the job of a size; one that failed is not billed.
+
+    Where student and teacher are of one family, a record has the tokens that its label was billed with. Others, and
+    labels that nobody was billed for, are counted by the student's rule.
+    """
+    labels = {image: line.usage for image, line in read_labels(run, data).items() if line.status == "ok"}
+    images = [line for line in images_of(data, run, "train") if line.image in labels][:size]
+    alike = families.model(run.teacher.model).family is families.model(run.student).family
+    measured = [usage for line in images if alike and (usage := labels[line.image])]
+    others = [line for line in images if not (alike and labels[line.image])]
+    once = sum(usage.input_tokens + usage.output_tokens for usage in measured) + _by_rule(run, others, data)
+    student = families.model(run.student)
+    tokens = once * copies(run.request, size) * int(hyperparameters(run, size)["epochCount"]) if trained else 0
+    return LedgerPart(
+        step="TrainModels",
+        model=run.student,
+        calls=1,
+        reused=0,
+        input_tokens=0,
+        output_tokens=0,
+        training_tokens=tokens,
+        usd=student.price("training").of(tokens),
+    )
+
+
+def _by_rule(run: Run, images: list[SplitLine], data: Objects) -> int:
+    if not images:
+        return 0
+    student, teacher = (
+        tokens_of(run, model, calibration.find(model, data)) for model in (run.student, run.teacher.model)
+    )
+    sizes = [(line.width, line.height) for line in images]
+    return round(dataset_tokens(sizes, student, teacher).expected)

@@ -1,0 +1,33 @@
+"""Measure our token rules against what a run was billed, for the next estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lambdas.evaluate.run_files import RunFiles
+from lambdas.shared import calibration
+from lambdas.shared.records import AnswerLine
+
+
+def calibrate(files: RunFiles) -> None:
+    """Keep what this run measured of teacher and student; a model that answered nothing keeps what there was."""
+    sizes = {line["image"]: (line["width"], line["height"]) for line in files.split("to-label")}
+    run = files.run
+    for model, answerers in ((run.teacher.model, ["teacher"]), (run.student, _students(files))):
+        billed = [
+            (sizes[line.image], line.usage)
+            for line in _lines(files, answerers)
+            if line.usage and line.status == "ok" and line.image in sizes
+        ]
+        found = calibration.measured(model, run.run, run.teacher.id, run.prompt, billed)
+        if found:
+            calibration.keep(found, files.data)
+
+
+def _students(files: RunFiles) -> list[str]:
+    return [name for name in files.answers if name not in ("teacher", "ceiling")]
+
+
+def _lines(files: RunFiles, answerers: list[str]) -> Iterator[AnswerLine]:
+    for name in answerers:
+        yield from files.answers.get(name, {}).values()
