@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -26,12 +26,23 @@ def list_keys(bucket: s3.IBucket) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
 
 
-def ask(stack: cdk.Stack, models: Sequence[str]) -> iam.PolicyStatement:
-    """Let ask foundation models in this Region."""
-    return iam.PolicyStatement(
-        actions=["bedrock:InvokeModel"],
-        resources=[foundation_model(stack, model) for model in models],
-    )
+def ask(
+    stack: cdk.Stack, models: Sequence[str], profiles: Mapping[str, str] | None = None
+) -> list[iam.PolicyStatement]:
+    """Let ask foundation models in this Region, and others through their inference profile only.
+
+    ``profiles``: ARN of an application inference profile, by the id of the model that is asked through it.
+    """
+    by_application = profiles or {}
+    distinct = dict.fromkeys(models)
+    alone = [model for model in distinct if model not in by_application and not families.profile_prefix(model)]
+    direct = [_invoke([foundation_model(stack, families.foundation_id(model)) for model in alone])] if alone else []
+    return direct + [
+        statement
+        for model in distinct
+        if model not in alone
+        for statement in _through_profile(stack, model, by_application.get(model))
+    ]
 
 
 def ask_deployments(stack: cdk.Stack) -> iam.PolicyStatement:
@@ -86,9 +97,35 @@ def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
     )
 
 
-def foundation_model(stack: cdk.Stack, model: str) -> str:
-    """Return the ARN of a foundation model in the stack's Region."""
-    return stack.format_arn(service="bedrock", account="", resource="foundation-model", resource_name=model)
+def foundation_model(stack: cdk.Stack, model: str, region: str | None = None) -> str:
+    """Return the ARN of a foundation model, in the stage's Region unless another is given."""
+    return stack.format_arn(
+        service="bedrock", account="", region=region, resource="foundation-model", resource_name=model
+    )
+
+
+def _through_profile(stack: cdk.Stack, model: str, application: str | None) -> list[iam.PolicyStatement]:
+    """Let ask a profile, and the model wherever the profile leads, by no other way.
+
+    "Geographic cross-Region inference" and "Global cross-Region inference", Amazon Bedrock user guide.
+    """
+    name, prefix = families.foundation_id(model), families.profile_prefix(model)
+    profile = application or stack.format_arn(
+        service="bedrock", resource="inference-profile", resource_name=f"{prefix}.{name}"
+    )
+    regions = families.PROFILE_REGIONS[prefix] if prefix else ()
+    reached = [foundation_model(stack, name, region) for region in regions or [stack.region]]
+    through = {"bedrock:InferenceProfileArn": profile}
+    statements = [_invoke([profile]), _invoke(reached, through)]
+    if prefix == "global":
+        anywhere = foundation_model(stack, name, region="")
+        statements.append(_invoke([anywhere], {**through, "aws:RequestedRegion": "unspecified"}))
+    return statements
+
+
+def _invoke(resources: list[str], equals: Mapping[str, str] | None = None) -> iam.PolicyStatement:
+    conditions = {"StringEquals": dict(equals)} if equals else None
+    return iam.PolicyStatement(actions=["bedrock:InvokeModel"], resources=resources, conditions=conditions)
 
 
 def _objects(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:

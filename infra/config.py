@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Self
 
 from constructs import Node
@@ -11,7 +12,10 @@ from lambdas.shared import families
 
 
 class StageConfig(BaseModel):
-    """One stage. The first teacher and student are the defaults of a request."""
+    """One stage. The first teacher and student are the defaults of a request.
+
+    ``profiles``: by the id of a teacher, the ARN of the account's application inference profile to ask it through.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,6 +23,7 @@ class StageConfig(BaseModel):
     region: str
     teachers: list[str] = Field(min_length=1)
     students: list[str] = Field(min_length=1)
+    profiles: dict[str, str] = {}
     concurrency: dict[str, int]
     old_deployment_days: int = Field(default=90, ge=1)
     notify: str | None = None
@@ -35,6 +40,7 @@ class StageConfig(BaseModel):
     def _students_are_tuned_here(self) -> Self:
         for teacher in self.teachers:
             families.model(teacher)
+            families.check_region(teacher, self.region)
         for student in self.students:
             model = families.model(student)
             if model.training_id is None or self.region not in model.family.training_regions:
@@ -42,5 +48,16 @@ class StageConfig(BaseModel):
                 raise ValueError(
                     f"stage {self.stage!r}: Bedrock tunes {student!r} in {where}, not in "
                     f"{self.region!r}; change 'region' or 'students' in cdk.json"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _profiles_are_of_teachers(self) -> Self:
+        pattern = rf"arn:aws[a-z-]*:bedrock:{self.region}:\d{{12}}:application-inference-profile/[a-z0-9]+"
+        for teacher, arn in self.profiles.items():
+            if teacher not in self.teachers or not re.fullmatch(pattern, arn):
+                raise ValueError(
+                    f"stage {self.stage!r}: 'profiles' maps a teacher of the stage to the ARN of an application "
+                    f"inference profile in {self.region} (got {teacher!r}: {arn!r})"
                 )
         return self

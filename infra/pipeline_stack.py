@@ -112,7 +112,7 @@ class PipelineStack(cdk.Stack):
                 everywhere,
                 access.read(data, _REQUEST, "images/*", "labels/*"),
                 access.write(data, "labels/*", "work/*/label/*", "work/*/ledger/*"),
-                access.ask(self, config.teachers),
+                *access.ask(self, config.teachers, config.profiles),
                 timeout=15,
             ),
             "WriteDataset": self._step(
@@ -154,7 +154,7 @@ class PipelineStack(cdk.Stack):
                 everywhere,
                 access.read(data, _REQUEST, "images/*", "labels/*", "work/*/answers/*"),
                 access.write(data, "labels/*", "work/*/answers/*", "work/*/predict/*", "work/*/ledger/*"),
-                access.ask(self, [*config.teachers, *config.students]),
+                *access.ask(self, [*config.teachers, *config.students], config.profiles),
                 access.ask_deployments(self),
                 timeout=15,
             ),
@@ -243,6 +243,7 @@ class PipelineStack(cdk.Stack):
             {
                 "account": self.account,
                 "concurrency": self._config.concurrency,
+                "profiles": self._config.profiles,
                 "region": self.region,
                 "students": self._config.students,
                 "teachers": self._config.teachers,

@@ -31,10 +31,11 @@ def label_batch(run: Run, images: list[str], data: Objects, client: BedrockRunti
 def _teacher(run: Run, sample: int) -> Answerer:
     return Answerer(
         name="teacher",
-        model=run.teacher.model,
+        model=run.teacher.called,
         billed_as=run.teacher.model,
         labeler=run.teacher,
         key=partial(layout.label, run.teacher.id, sample=sample),
         again=partial(layout.second_label, run.teacher.id, sample=sample),
+        tier=run.request.service_tier,
         sample=sample,
     )

@@ -43,11 +43,12 @@ def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
     ]
     ceiling = Answerer(
         name="ceiling",
-        model=run.ceiling.model,
+        model=run.ceiling.called,
         billed_as=run.ceiling.model,
         labeler=run.ceiling,
         key=partial(layout.label, run.ceiling.id, sample=run.ceiling_sample),
         again=partial(layout.second_label, run.ceiling.id, sample=run.ceiling_sample),
+        tier=run.request.service_tier,
     )
     return [student("base", run.student), *tuned, ceiling]
 

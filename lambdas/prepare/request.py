@@ -18,6 +18,7 @@ from lambdas.shared.records import Labeler, Limits, Prompt, Record, Request, Run
 from lambdas.shared.reserved_words import reserved_words
 from lambdas.shared.training import records
 
+_TERMS = "https://aws.amazon.com/legal/bedrock/third-party-models/"
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
 
 
@@ -38,10 +39,14 @@ class Concurrency(Record):
 
 
 class Defaults(Record):
-    """What the stage allows and prefers; the first teacher and student are the defaults."""
+    """What the stage allows and prefers; the first teacher and student are the defaults.
+
+    ``profiles``: ARN of the application inference profile through which a teacher is asked, by its id.
+    """
 
     teachers: list[str] = Field(min_length=1)
     students: list[str] = Field(min_length=1)
+    profiles: dict[str, str] = Field(default_factory=dict)
     concurrency: Concurrency
     region: str
     account: str
@@ -64,14 +69,17 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
     _check_student(student, request, defaults.region)
     prompt = _prompt(request.prompt)
     _check_samples(request)
+    _check_tier(teacher, request)
+    _check_terms(teacher, student, request)
+    profile = defaults.profiles.get(teacher)
     return Run(
         run=layout.run_name(collection, identity),
         collection=collection,
         execution=execution,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         account=defaults.account,
-        teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature),
-        ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature),
+        teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature, profile),
+        ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature, profile),
         student=student,
         prompt=Prompt(system=prompt.system, user=prompt.user),
         answer_format=prompt.answer_format,
@@ -203,11 +211,27 @@ def _check_samples(request: Request) -> None:
         )
 
 
-def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float) -> Labeler:
+def _check_tier(teacher: str, request: Request) -> None:
+    if request.service_tier == "flex" and not families.model(teacher).priced("input-flex"):
+        raise BadRequest(f"service_tier: {teacher!r} has no flex tier; leave service_tier out")
+
+
+def _check_terms(teacher: str, student: str, request: Request) -> None:
+    theirs, ours = families.provider(teacher), families.provider(student)
+    if theirs != ours and not request.accept_teacher_terms:
+        raise BadRequest(
+            f"accept_teacher_terms: teacher {teacher!r} is by {theirs!r} and student {student!r} by {ours!r}; "
+            "a provider may forbid training other models on its answers. Read its terms "
+            f"({_TERMS}), and if they allow it put accept_teacher_terms: true"
+        )
+
+
+def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float, profile: str | None) -> Labeler:
     settings = {"maxTokens": max_tokens, "temperature": temperature}
     return Labeler(
-        id=layout.labeler_id(model, prompt.system, prompt.user, settings),
+        id=layout.labeler_id(families.foundation_id(model), prompt.system, prompt.user, settings),
         model=model,
         max_tokens=max_tokens,
         temperature=temperature,
+        profile=profile,
     )

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.bedrock_errors import code_and_message
 from lambdas.shared.errors import AccessRefused, BadRequest, DistillationError, Throttled
-from lambdas.shared.records import Answer, Labeler, Prompt, Run, Usage
+from lambdas.shared.records import Answer, Labeler, Prompt, Run, ServiceTier, Usage
 from lambdas.shared.refusals import refusal
 from lambdas.shared.reserved_words import reserved_words
 
@@ -41,6 +41,7 @@ class Question:
     source: ImageSourceTypeDef
     complaint: str | None = None
     """Why an earlier answer did not count, where there was one."""
+    tier: ServiceTier = "default"
 
 
 def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Question) -> Answer:
@@ -55,6 +56,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
             system=[{"text": question.prompt.system}],
             messages=[_message(question)],
             inferenceConfig={"maxTokens": labeler.max_tokens, "temperature": labeler.temperature},
+            **_tier(question),
         )
     except (ConnectionError, HTTPClientError) as error:
         raise Throttled(f"no answer from Bedrock about {model}: {error}") from error
@@ -87,6 +89,11 @@ def text_fault(run: Run, text: str) -> str | None:
     if found := refusal(text):
         return f"the answer is a refusal: {found!r}"
     return FORMATS[run.answer_format].fault(text, run.limits)
+
+
+def _tier(question: Question) -> dict[str, Any]:
+    # Said only where asked for: not every model knows the field.
+    return {} if question.tier == "default" else {"serviceTier": {"type": question.tier}}
 
 
 def _message(question: Question) -> MessageTypeDef:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from lambdas.shared import families, ledger
 from lambdas.shared.errors import OverBudget, Throttled
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Labeler, LedgerPart, Run
+from lambdas.shared.records import Labeler, LedgerPart, Run, ServiceTier
 
 _HOW_TO_GO_ON = (
     "What was labelled is kept and paid for once: raise max_usd in distill.json (or take fewer photos) and start again"
@@ -66,9 +66,9 @@ class Reservation:
         return None
 
 
-def most_usd(run: Run, model: str, labeler: Labeler, images: int) -> float:
+def most_usd(run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default") -> float:
     """Return the most that so many answers can cost: square images, two bytes of text a token, all of max_tokens."""
     family = families.model(model).family
     text = len((run.prompt.system + run.prompt.user).encode()) // 2
     image = family.image_tokens(run.side, run.side) * family.image_tokens_spread[1]
-    return ledger.inference_usd(model, round((text + image) * images), labeler.max_tokens * images)
+    return ledger.inference_usd(model, round((text + image) * images), labeler.max_tokens * images, tier)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from lambdas.shared import prices
 from lambdas.shared.errors import BadRequest
@@ -55,6 +56,10 @@ class Family:
     maximum_records: int
     validation_file: bool
     hyperparameters: Mapping[str, Range]
+    images_by: Literal["s3Location", "bytes"] = "s3Location"
+    """How Converse is given an image: by its place in S3, or in the request."""
+    maximum_inline_bytes: int = 3_932_160
+    """Of an image in a request: the 3.75 MB of Converse's reference."""
     maximum_images: int = 10
     maximum_image_bytes: int = 10 * 1024 * 1024
     minimum_image_side: int = 25
@@ -175,8 +180,23 @@ CLAUDE = Family(
     maximum_records=0,
     validation_file=False,
     hyperparameters=MappingProxyType({}),
+    images_by="bytes",
 )
 FAMILIES = {family.name: family for family in (NOVA_1, NOVA_2, CLAUDE)}
+
+PROFILE_REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "us": ("us-east-1", "us-east-2", "us-west-2"),
+        "eu": ("eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"),
+        "apac": ("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
+        "global": (),
+    }
+)
+"""Where a cross-Region inference profile is asked and answered, by the prefix of its id; ``global`` everywhere.
+
+From the model cards of October 2026 (from us-east-1 a ``us.`` profile goes to these three). GetInferenceProfile tells
+what holds in an account.
+"""
 
 _PRO, _LITE, _LITE_2 = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", "us.amazon.nova-2-lite-v1:0"
 
@@ -209,6 +229,11 @@ MODELS = {
             records_per_warmup_step=160,
             records_quota="L-82EE9228",
         ),
+        # Teachers of another provider; in us-east-1 they are asked through a profile only.
+        Model("us.anthropic.claude-sonnet-4-6", CLAUDE, label="Claude Sonnet 4.6"),
+        Model("global.anthropic.claude-sonnet-4-6", CLAUDE, label="Claude Sonnet 4.6"),
+        Model("us.anthropic.claude-haiku-4-5-20251001-v1:0", CLAUDE, label="Claude Haiku 4.5"),
+        Model("global.anthropic.claude-haiku-4-5-20251001-v1:0", CLAUDE, label="Claude Haiku 4.5"),
         # The one-machine run: small real models that follow Nova v1's rules and borrow its prices, so
         # that estimate, budget and ledger have something to count. No money is spent on them.
         Model(
@@ -263,11 +288,42 @@ MODELS = {
 
 
 def model(id: str) -> Model:
-    """Return the model with this inference id; raises ``BadRequest`` for one not in the table."""
-    try:
-        return MODELS[id]
-    except KeyError:
-        raise BadRequest(f"unknown model {id!r}; known: {', '.join(sorted(MODELS))}") from None
+    """Return the model with this id, or behind this inference profile; raises ``BadRequest`` where no row says."""
+    for known in (id, _name(id), foundation_id(id)):
+        if known in MODELS:
+            return MODELS[known]
+    raise BadRequest(f"unknown model {id!r}; known: {', '.join(sorted(MODELS))}")
+
+
+def foundation_id(id: str) -> str:
+    """Return the id of the foundation model behind a model's id, a profile's id, or a system profile's ARN."""
+    return _name(id).partition(".")[2] if profile_prefix(id) else _name(id)
+
+
+def profile_prefix(id: str) -> str | None:
+    """Return the prefix of an inference profile's id or ARN, such as ``us``; None of a model asked by itself."""
+    prefix = _name(id).partition(".")[0]
+    return prefix if prefix in PROFILE_REGIONS else None
+
+
+def provider(id: str) -> str:
+    """Return whose model it is, such as ``amazon``."""
+    return foundation_id(id).partition(".")[0]
+
+
+def check_region(id: str, region: str) -> None:
+    """Raise ``BadRequest`` for a profile that cannot be asked in a Region."""
+    regions = PROFILE_REGIONS.get(profile_prefix(id) or "", ())
+    if regions and region not in regions:
+        raise BadRequest(
+            f"{id!r} is asked in {', '.join(regions)}, not in {region!r}; name the model's profile for that Region, "
+            "such as us. or global."
+        )
+
+
+def _name(id: str) -> str:
+    """Strip the ARN of a foundation model or of a profile that AWS made, which end in its id."""
+    return id.rpartition("/")[2] if ":inference-profile/" in id or ":foundation-model/" in id else id
 
 
 def tunable(training_id: str) -> Model:

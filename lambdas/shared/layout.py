@@ -28,7 +28,7 @@ def model_name(run: str, size: int, attempt: int) -> str:
 
 
 def labeler_id(model: str, system: str, user: str, settings: dict[str, Any]) -> str:
-    """Hash of all that can change an answer: model, prompt and inference settings."""
+    """Hash of all that can change an answer: model (whatever profile leads to it), prompt and inference settings."""
     return _digest(json.dumps([model, system, user, settings], sort_keys=True), 16)
 
 

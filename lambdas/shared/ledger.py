@@ -13,7 +13,7 @@ from typing import Any
 
 from lambdas.shared import families, layout
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import LedgerPart
+from lambdas.shared.records import LedgerPart, ServiceTier
 
 _MICRO = 1_000_000
 
@@ -46,10 +46,11 @@ def committed_usd(data: Objects, run: str) -> tuple[float, float]:
     return sum(paid.values()) / _MICRO, sum(unsettled) / _MICRO
 
 
-def inference_usd(model: str, input_tokens: int, output_tokens: int) -> float:
+def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: ServiceTier = "default") -> float:
     """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
     priced = families.model(model)
-    return priced.price("input").of(input_tokens) + priced.price("output").of(output_tokens)
+    suffix = "" if tier == "default" else f"-{tier}"
+    return priced.price(f"input{suffix}").of(input_tokens) + priced.price(f"output{suffix}").of(output_tokens)
 
 
 def summary(data: Objects, run: str) -> dict[str, Any]:

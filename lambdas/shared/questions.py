@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lambdas.shared import layout, ledger
+from lambdas.shared import families, layout, ledger
 from lambdas.shared.answers import AnswerRefused, Question, ask, fault
 from lambdas.shared.budget import Reservation, most_usd
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Answer, AnswerLine, Labeler, LedgerPart, Run
+from lambdas.shared.records import Answer, AnswerLine, Labeler, LedgerPart, Run, ServiceTier
 from lambdas.shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Answerer:
     """From an image to the key of its answer."""
     again: Callable[[str], str] | None = None
     """The same of the answer that is asked for when the first does not count; None for who is asked once."""
+    tier: ServiceTier = "default"
     sample: int = 0
     """Which of the teacher's answers about the same image this is."""
     complaints: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +86,7 @@ def _ask_once(
     client: BedrockRuntimeClient,
 ) -> list[AnswerLine]:
     paid: list[Answer] = []
-    most = most_usd(run, answerer.billed_as, answerer.labeler, len(images))
+    most = most_usd(run, answerer.billed_as, answerer.labeler, len(images), answerer.tier)
     budget = Reservation(run, step, most, data)
 
     def line(image: str) -> AnswerLine:
@@ -110,8 +111,9 @@ def _answer(
     if (kept := data.find(key)) is not None:
         return Outcome(_line(run, answerer, Answer.model_validate_json(kept), reused=True), paid=None)
     budget.hold()
-    question = Question(run.prompt, image, _source(run, image, data), answerer.complaints.get(image))
     try:
+        source = _source(run, answerer, image, data)
+        question = Question(run.prompt, image, source, answerer.complaints.get(image), answerer.tier)
         answer = ask(client, answerer.model, answerer.labeler, question)
     except AnswerRefused as refusal:
         logger.info("answer refused", run=run.run, image=image, reason=str(refusal))
@@ -126,9 +128,18 @@ def _answer(
     return Outcome(_line(run, answerer, counts, reused=False), paid=answer)
 
 
-def _source(run: Run, image: str, data: Objects) -> ImageSourceTypeDef:
-    uri = f"s3://{data.bucket}/{layout.image(run.side, image)}"
-    return {"s3Location": {"uri": uri, "bucketOwner": run.account}}
+def _source(run: Run, answerer: Answerer, image: str, data: Objects) -> ImageSourceTypeDef:
+    """Give an image as the model's family takes it; raises ``AnswerRefused`` for one too large to be sent along."""
+    family, key = families.model(answerer.billed_as).family, layout.image(run.side, image)
+    if family.images_by == "s3Location":
+        return {"s3Location": {"uri": f"s3://{data.bucket}/{key}", "bucketOwner": run.account}}
+    body = data.read(key)
+    if len(body) > family.maximum_inline_bytes:
+        raise AnswerRefused(
+            f"the image has {len(body):,} bytes, more than the {family.maximum_inline_bytes:,} "
+            f"that {answerer.billed_as} takes in a request"
+        )
+    return {"bytes": body}
 
 
 def _line(run: Run, answerer: Answerer, answer: Answer, *, reused: bool) -> AnswerLine:
@@ -153,9 +164,10 @@ def _part(step: str, answerer: Answerer, paid: list[Answer], reused: int) -> Led
     return LedgerPart(
         step=step,
         model=answerer.billed_as,
+        tier=answerer.tier,
         calls=len(paid),
         reused=reused,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        usd=ledger.inference_usd(answerer.billed_as, input_tokens, output_tokens),
+        usd=ledger.inference_usd(answerer.billed_as, input_tokens, output_tokens, answerer.tier),
     )

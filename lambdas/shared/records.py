@@ -11,6 +11,7 @@ from lambdas.shared.errors import BadRequest
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
 Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
+ServiceTier = Literal["default", "flex"]
 SetName = Literal["train", "validation", "test"]
 
 
@@ -42,6 +43,8 @@ class Request(Record):
     prompt: str | Prompt = "keywords"
     keywords_min: int | None = Field(default=None, ge=1, le=100)
     keywords_max: int | None = Field(default=None, ge=1, le=100)
+    service_tier: ServiceTier = "default"
+    accept_teacher_terms: bool = False
     samples_per_image: int = Field(default=1, ge=1, le=9)
     max_tokens: int = Field(default=400, ge=16, le=5000)
     temperature: float = Field(default=0.0, ge=0, le=1)
@@ -62,12 +65,21 @@ class Request(Record):
 
 
 class Labeler(Record):
-    """A model, a prompt and inference settings; ``id`` is the hash of all of them."""
+    """A model, a prompt and inference settings; ``id`` is the hash of all of them, however the model is reached.
+
+    ``profile``: ARN of the application inference profile through which the stage asks it, if any.
+    """
 
     id: str
     model: str
     max_tokens: int
     temperature: float
+    profile: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What Bedrock is given as the model's id."""
+        return self.profile or self.model
 
 
 class Run(Record):
@@ -176,6 +188,7 @@ class LedgerPart(Record):
 
     step: str
     model: str
+    tier: ServiceTier = "default"
     calls: int
     reused: int
     input_tokens: int

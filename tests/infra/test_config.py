@@ -28,3 +28,21 @@ def test_synth_refuses_a_teacher_that_no_table_knows() -> None:
 def test_synth_refuses_a_student_that_cannot_be_tuned() -> None:
     with pytest.raises(ValidationError, match=r"Bedrock tunes .local.teacher-pixels"):
         StageConfig.model_validate(NOVA | {"students": ["local.teacher-pixels-v1:0"]})
+
+
+def test_synth_refuses_a_profile_that_cannot_be_asked_from_the_region() -> None:
+    with pytest.raises(BadRequest, match="not in 'us-east-1'"):
+        StageConfig.model_validate(NOVA | {"teachers": ["eu.amazon.nova-pro-v1:0"]})
+
+
+@pytest.mark.parametrize(
+    "profiles",
+    [
+        {"amazon.nova-lite-v1:0": "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1"},
+        {"amazon.nova-pro-v1:0": "arn:aws:bedrock:us-west-2:111122223333:application-inference-profile/a1"},
+        {"amazon.nova-pro-v1:0": "us.amazon.nova-pro-v1:0"},
+    ],
+)
+def test_synth_refuses_an_application_profile_that_is_not_one_of_a_teacher_here(profiles: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="'profiles' maps a teacher of the stage"):
+        StageConfig.model_validate(NOVA | {"profiles": profiles})

@@ -61,6 +61,8 @@ OTHER_VALUES: dict[str, Any] = {
     "keywords_min": 3,
     "keywords_max": 30,
     "samples_per_image": 1,
+    "service_tier": "flex",
+    "accept_teacher_terms": False,
     "max_tokens": 300,
     "temperature": 0.2,
     "ceiling_temperature": 0.3,
@@ -81,7 +83,8 @@ OTHER_VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("field", sorted(OTHER_VALUES))
 def test_labeler_changes_with_teacher_prompt_and_inference_settings_and_with_nothing_else(field: str) -> None:
-    changed = from_console(**{field: OTHER_VALUES[field]}).teacher.id != from_console().teacher.id
+    mixed = {"accept_teacher_terms": True}
+    changed = from_console(**{**mixed, field: OTHER_VALUES[field]}).teacher.id != from_console().teacher.id
 
     assert from_console(temperature=0.5, samples_per_image=3).teacher == from_console(temperature=0.5).teacher
     assert changed == (field in ("teacher", "prompt", "max_tokens", "temperature"))

@@ -1,0 +1,66 @@
+"""Rights to ask models: in this Region, or through an inference profile and by no other way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+
+from infra import access
+
+PRO = "amazon.nova-pro-v1:0"
+ACCOUNT = "111122223333"
+APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abc123"
+
+
+def statements(models: list[str], profiles: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    stack = cdk.Stack(cdk.App(), "S", env=cdk.Environment(account=ACCOUNT, region="us-east-1"))
+    found = [statement.to_statement_json() for statement in access.ask(stack, models, profiles)]
+    return [{name: _plain(part) for name, part in stack.resolve(one).items()} for one in found]
+
+
+def _plain(value: Any) -> Any:
+    """Write out ARNs that CDK joins from the partition and the rest."""
+    if isinstance(value, dict) and "Fn::Join" in value:
+        return "".join("aws" if isinstance(part, dict) else part for part in value["Fn::Join"][1])
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def foundation(model: str, region: str) -> str:
+    return f"arn:aws:bedrock:{region}::foundation-model/{model}"
+
+
+def test_model_in_the_region_is_asked_by_itself_only() -> None:
+    (statement,) = statements([PRO, PRO])
+
+    assert (statement["Resource"], statement.get("Condition")) == (foundation(PRO, "us-east-1"), None)
+
+
+def test_geographic_profile_gives_the_model_in_its_regions_through_the_profile_only() -> None:
+    profile, models = statements([f"us.{PRO}"])
+
+    assert profile["Resource"] == f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{PRO}"
+    assert models["Resource"] == [foundation(PRO, region) for region in ("us-east-1", "us-east-2", "us-west-2")]
+    assert models["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": profile["Resource"]}}
+    assert statements([profile["Resource"]]) == [profile, models]
+
+
+def test_global_profile_gives_the_model_here_and_wherever_bedrock_leads() -> None:
+    name = "anthropic.claude-sonnet-4-6"
+    profile, here, anywhere = statements([f"global.{name}"])
+
+    through = {"bedrock:InferenceProfileArn": profile["Resource"]}
+    assert (here["Resource"], here["Condition"]) == (foundation(name, "us-east-1"), {"StringEquals": through})
+    assert anywhere["Resource"] == f"arn:aws:bedrock:::foundation-model/{name}"
+    assert anywhere["Condition"] == {"StringEquals": {**through, "aws:RequestedRegion": "unspecified"}}
+
+
+def test_application_profile_is_asked_instead_of_what_it_was_made_from() -> None:
+    profile, models = statements([PRO], {PRO: APPLICATION})
+
+    assert profile["Resource"] == APPLICATION
+    assert models["Resource"] == foundation(PRO, "us-east-1")
+    assert models["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": APPLICATION}}
+    assert [len(statements([f"us.{PRO}"], {f"us.{PRO}": APPLICATION})[1]["Resource"])] == [3]
