@@ -21,6 +21,7 @@ ACCEPTED = {
     "AwsSolutions-IAM5[[]Resource::*:execution:[*]]": "RecordFailure reads the run's history; naming the "
     "machine here would be a circle, for the machine names the function.",
     "AwsSolutions-IAM5[[]Resource::*:execution:<*.Name>[*]]": "Child executions are named at run time.",
+    "AwsSolutions-IAM5[[]Resource::*Data*/calibration/[*]]": "Measurements are named by their model.",
     "AwsSolutions-IAM5[[]Resource::*Data*/images/[*]]": "Images are named by their hash.",
     "AwsSolutions-IAM5[[]Resource::*Data*/labels/[*]]": "Labels are named by labeler and image.",
     "AwsSolutions-IAM5[[]Resource::*Data*/runs/[*]*]": "Runs are named at run time.",
