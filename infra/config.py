@@ -26,6 +26,11 @@ class StageConfig(BaseModel):
     profiles: dict[str, str] = {}
     concurrency: dict[str, int]
     old_deployment_days: int = Field(default=90, ge=1)
+    """The most batches of each Map at once: resize, label, predict."""
+    images_per_batch: int = Field(default=100, ge=20, le=150)
+    """Of LabelImages and PredictTestImages."""
+    quotas: dict[str, dict[str, float]] = {}
+    """By model: requests_per_minute and tokens_per_minute, where the account's differ from the models table's."""
     notify: str | None = None
 
     @classmethod

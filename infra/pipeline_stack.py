@@ -110,8 +110,8 @@ class PipelineStack(cdk.Stack):
             "Label": self._step(
                 "Label",
                 everywhere,
-                access.read(data, _REQUEST, "images/*", "labels/*"),
-                access.write(data, "labels/*", "work/*/label/*", "work/*/ledger/*"),
+                access.read(data, _REQUEST, "images/*", "labels/*", "work/turns/*"),
+                access.write(data, "labels/*", "work/turns/*", "work/*/label/*", "work/*/ledger/*"),
                 *access.ask(self, config.teachers, config.profiles),
                 timeout=15,
             ),
@@ -152,8 +152,9 @@ class PipelineStack(cdk.Stack):
             "Predict": self._step(
                 "Predict",
                 everywhere,
-                access.read(data, _REQUEST, "images/*", "labels/*", "work/*/answers/*"),
-                access.write(data, "labels/*", "work/*/answers/*", "work/*/predict/*", "work/*/ledger/*"),
+                access.read(data, _REQUEST, "images/*", "labels/*", "work/turns/*", "work/*/answers/*"),
+                access.write(data, "labels/*", "work/turns/*", "work/*/answers/*"),
+                access.write(data, "work/*/predict/*", "work/*/ledger/*"),
                 *access.ask(self, [*config.teachers, *config.students], config.profiles),
                 access.ask_deployments(self),
                 timeout=15,
@@ -243,7 +244,9 @@ class PipelineStack(cdk.Stack):
             {
                 "account": self.account,
                 "concurrency": self._config.concurrency,
+                "images_per_batch": self._config.images_per_batch,
                 "profiles": self._config.profiles,
+                "quotas": self._config.quotas,
                 "region": self.region,
                 "students": self._config.students,
                 "teachers": self._config.teachers,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import Shift
 from lambdas.shared.questions import Answerer, ask_all
 from lambdas.shared.records import AnswerLine, Run, TrainedModel
 
@@ -20,12 +21,13 @@ def predict_batch(
     images: list[str],
     data: Objects,
     client: BedrockRuntimeClient,
+    shift: Shift,
 ) -> list[AnswerLine]:
     """Ask about each image and write the batch's part; sizes that failed to train are left out."""
     lines = [
         line
         for answerer in answerers(run, models)
-        for line in ask_all(run, "PredictTestImages", answerer, images, data, client)
+        for line in ask_all(run, "PredictTestImages", answerer, images, data, client, shift)
     ]
     data.write_lines(
         layout.part(run.run, "predict", layout.batch_id(images)),

@@ -7,16 +7,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.predict.batch import predict_batch
-from lambdas.shared.environment import bedrock_runtime, claimed_run, data
+from lambdas.shared.environment import bedrock_runtime, claimed_run, data, shift
 from lambdas.shared.records import TrainedModel
-from lambdas.shared.telemetry import logger
+from lambdas.shared.telemetry import logger, metrics, tell_answers
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{BatchInput: {run, models}, Items: [{image}]}``; return ``{ok, refused}``."""
-    run = claimed_run(event["BatchInput"]["run"])
-    models = [TrainedModel.model_validate(model) for model in event["BatchInput"]["models"]]
+    """Take ``{BatchInput: {run, at_once, models}, Items: [{image}]}``; return ``{ok, refused}``."""
+    batch = event["BatchInput"]
+    run = claimed_run(batch["run"])
+    models = [TrainedModel.model_validate(model) for model in batch["models"]]
     images = [item["image"] for item in event["Items"]]
-    lines = predict_batch(run, models, images, data(), bedrock_runtime())
+    lines = predict_batch(run, models, images, data(), bedrock_runtime(), shift(batch["at_once"], context))
+    tell_answers(run.run, lines, "ImagesPredicted", "Predictions")
     return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}

@@ -23,6 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "collection": run.collection,
         "claimed_by": claimed_by,
         "until": run.request.until or "Notify",
-        "concurrency": defaults.concurrency.model_dump(),
+        "concurrency": run.concurrency.model_dump(),
+        "images_per_batch": run.images_per_batch,
         "listing": {"photos": 0, "digest": "", "settled": False},
     }

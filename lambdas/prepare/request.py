@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import Field
 
+from lambdas.prepare.quotas import resolve_quotas
 from lambdas.shared import families, layout
 from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Labeler, Limits, Prompt, Record, Request, Run, parse
+from lambdas.shared.records import Concurrency, Labeler, Limits, Prompt, Quota, Record, Request, Run, parse
 from lambdas.shared.reserved_words import reserved_words
 from lambdas.shared.training import records
 
@@ -30,14 +31,6 @@ class PromptFile(Prompt):
     keywords_max: int = 100
 
 
-class Concurrency(Record):
-    """How many batches of each Map run at once."""
-
-    resize: int = Field(ge=1, le=1000)
-    label: int = Field(ge=1, le=1000)
-    predict: int = Field(ge=1, le=1000)
-
-
 class Defaults(Record):
     """What the stage allows and prefers; the first teacher and student are the defaults.
 
@@ -48,6 +41,9 @@ class Defaults(Record):
     students: list[str] = Field(min_length=1)
     profiles: dict[str, str] = Field(default_factory=dict)
     concurrency: Concurrency
+    """The most batches of each Map at once."""
+    images_per_batch: int = Field(default=100, ge=20, le=150)
+    quotas: dict[str, Quota] = Field(default_factory=dict)
     region: str
     account: str
 
@@ -85,6 +81,9 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
         answer_format=prompt.answer_format,
         limits=_limits(request, prompt),
         side=families.model(student).family.image_side,
+        quotas=resolve_quotas((teacher, student), defaults.quotas, request.quotas),
+        concurrency=defaults.concurrency,
+        images_per_batch=defaults.images_per_batch,
         request=request,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
 from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.bedrock_errors import code_and_message
@@ -18,18 +19,27 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef, MessageTypeDef
 
-_HEALS = {
-    "ThrottlingException",
-    "ServiceUnavailableException",
-    "InternalServerException",
-    "ModelTimeoutException",
-    "ModelNotReadyException",
-    "ModelErrorException",
-}
-
 
 class AnswerRefused(DistillationError):
     """A model answered, or Bedrock refused, in a way that makes this one image unusable."""
+
+
+class Unavailable(Throttled):
+    """Bedrock, or the way to it, failed for reasons of its own; later will work."""
+
+
+class NoAnswer(Unavailable):
+    """The model failed at this image; a few attempts more are worth it."""
+
+
+_HEALS: dict[str, type[Throttled]] = {
+    "ThrottlingException": Throttled,
+    "ServiceUnavailableException": Unavailable,
+    "InternalServerException": Unavailable,
+    "ModelNotReadyException": Unavailable,
+    "ModelTimeoutException": NoAnswer,
+    "ModelErrorException": NoAnswer,
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,10 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
             inferenceConfig={"maxTokens": labeler.max_tokens, "temperature": labeler.temperature},
             **_tier(question),
         )
-    except (ConnectionError, HTTPClientError) as error:
-        raise Throttled(f"no answer from Bedrock about {model}: {error}") from error
+    except ReadTimeoutError as error:
+        raise NoAnswer(f"{model} did not answer in time: {error}") from error
+    except (ConnectionError, HTTPClientError, ResponseParserError) as error:
+        raise Unavailable(f"no answer from Bedrock about {model}: {error}") from error
     except ClientError as error:
         raise _translated(error, model) from error
     return Answer(
@@ -110,10 +122,18 @@ def _text(response: Any) -> str:
 
 def _translated(error: ClientError, model: str) -> DistillationError:
     code, message = code_and_message(error)
-    if code in _HEALS:
-        return Throttled(f"{model}: {code}: {message}")
+    if kind := _HEALS.get(code) or _healing_status(error):
+        return kind(f"{model}: {code}: {message}")
     if code in ("AccessDeniedException", "UnrecognizedClientException"):
         return AccessRefused(f"{model}: {message}; give the account access to the model in Bedrock")
     if code == "ResourceNotFoundException":
         return BadRequest(f"{model}: {message}")
     return AnswerRefused(f"{code}: {message}")
+
+
+def _healing_status(error: ClientError) -> type[Throttled] | None:
+    """Tell by the HTTP status what heals, for codes that no service model names: proxies answer with such."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status == 429:
+        return Throttled
+    return Unavailable if status >= 500 else None

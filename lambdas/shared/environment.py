@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from lambdas.shared import layout
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import MOST_OVERLAPPING_CALLS, Shift
 from lambdas.shared.records import Run
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
-# Retries belong to the state machine and to the pace of Label; boto3's own only bridge a lost packet.
-# A slow answer is awaited for longer than Bedrock itself does.
-_PATIENT = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=120)
+_ANSWER_SECONDS = 120
+"""A slow answer is awaited for longer than Bedrock itself does."""
+_CLOSING_SECONDS = 30
+"""Enough to write down what a batch has."""
+# Retries belong to the state machine; boto3's own only bridge a lost packet.
+_PATIENT = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=_ANSWER_SECONDS)
+# Here they belong to the pace, which has to know of each call.
+_ONCE = Config(
+    max_pool_connections=MOST_OVERLAPPING_CALLS, retries={"total_max_attempts": 1}, read_timeout=_ANSWER_SECONDS
+)
+_OVERLAPPING = Config(max_pool_connections=MOST_OVERLAPPING_CALLS)
 
 
 def setting(name: str) -> str:
@@ -40,7 +51,7 @@ def photos() -> Objects:
 @cache
 def data() -> Objects:
     """The bucket of all that the pipeline makes."""
-    return Objects(boto3.client("s3"), setting("DATA_BUCKET"))
+    return Objects(boto3.client("s3", config=_OVERLAPPING), setting("DATA_BUCKET"))
 
 
 @cache
@@ -52,9 +63,15 @@ def bedrock() -> BedrockClient:
 @cache
 def bedrock_runtime() -> BedrockRuntimeClient:
     """Client that asks models."""
-    return boto3.client("bedrock-runtime", config=_PATIENT)
+    return boto3.client("bedrock-runtime", config=_ONCE)
 
 
 def claimed_run(run: str) -> Run:
     """Return a run's resolved request; raises ``ObjectMissing`` for a run that was never claimed."""
     return Run.model_validate_json(data().read(layout.request(run)))
+
+
+def shift(at_once: int, context: LambdaContext) -> Shift:
+    """The circumstances of one batch, of so many at once; it ends in time for its last answer."""
+    left = context.get_remaining_time_in_millis() / 1000
+    return Shift(at_once, deadline=time.time() + left - _ANSWER_SECONDS - _CLOSING_SECONDS)

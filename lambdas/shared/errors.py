@@ -40,6 +40,10 @@ class Throttled(DistillationError):
     """Bedrock asked us to slow down or was briefly unavailable; later will work."""
 
 
+class BatchUnfinished(DistillationError):
+    """A function's time was up before its batch was; what was answered is kept, and the batch tried again goes on."""
+
+
 class AccessRefused(DistillationError):
     """A role lacks a permission, or the account lacks access to the model."""
 

@@ -14,6 +14,7 @@ from typing import Literal
 from lambdas.shared import prices
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.prices import Price
+from lambdas.shared.records import Quota
 
 WARMUP = "learningRateWarmupSteps"
 
@@ -77,6 +78,27 @@ class Family:
 
 
 @dataclass(frozen=True)
+class DefaultQuota:
+    """What AWS lets a new account ask of one model in a minute, and where that is said.
+
+    Real quotas of new accounts are often lower: stage and request can say so.
+    """
+
+    requests_per_minute: int
+    tokens_per_minute: int
+    source: str
+    date: str
+    confirmed: bool = True
+
+    def as_quota(self) -> Quota:
+        """Return the figures alone."""
+        return Quota(requests_per_minute=self.requests_per_minute, tokens_per_minute=self.tokens_per_minute)
+
+
+UNKNOWN_QUOTA = DefaultQuota(50, 200_000, "none found: a cautious guess", "2026-11-24", confirmed=False)
+
+
+@dataclass(frozen=True)
 class Model:
     """One model: how to call it, how to tune it, what it costs."""
 
@@ -95,6 +117,8 @@ class Model:
     """The Nova guide's advice: so many records in the dataset for each step of learning-rate warm-up."""
     records_quota: str | None = None
     """Code of the Service Quota on training and validation records of a job."""
+    quota: DefaultQuota = UNKNOWN_QUOTA
+    """Of on-demand calls in us-east-1; a tuned model's deployments have as much, of their own."""
 
     def price(self, use: str) -> Price:
         """Return what a use costs: input, output, training or storage; raises ``BadRequest`` where no row says."""
@@ -198,6 +222,13 @@ From the model cards of October 2026 (from us-east-1 a ``us.`` profile goes to t
 what holds in an account.
 """
 
+_GENERAL_REFERENCE = "AWS General Reference, Amazon Bedrock endpoints and quotas"
+_PRO_QUOTA = DefaultQuota(250, 1_000_000, _GENERAL_REFERENCE, "2026-10-14")
+_LITE_QUOTA = DefaultQuota(2_000, 4_000_000, _GENERAL_REFERENCE, "2026-10-14")
+# Through a cross-Region profile, the only way to it; the tokens were not read.
+_LITE_2_QUOTA = DefaultQuota(2_000, 8_000_000, _GENERAL_REFERENCE, "2026-10-14", confirmed=False)
+# More than one machine can answer.
+_LOCAL_QUOTA = DefaultQuota(6_000, 100_000_000, "chosen", "2026-11-25")
 _PRO, _LITE, _LITE_2 = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", "us.amazon.nova-2-lite-v1:0"
 
 MODELS = {
@@ -210,6 +241,7 @@ MODELS = {
             label="Nova Pro",
             successor=_LITE_2,
             records_per_warmup_step=320,
+            quota=_PRO_QUOTA,
         ),
         Model(
             _LITE,
@@ -219,6 +251,7 @@ MODELS = {
             successor=_LITE_2,
             records_per_warmup_step=160,
             records_quota="L-031F46A7",
+            quota=_LITE_QUOTA,
         ),
         Model(
             _LITE_2,
@@ -228,6 +261,7 @@ MODELS = {
             # No advice of its own was found; that for Nova Lite v1 stands in.
             records_per_warmup_step=160,
             records_quota="L-82EE9228",
+            quota=_LITE_2_QUOTA,
         ),
         # Teachers of another provider; in us-east-1 they are asked through a profile only.
         Model("us.anthropic.claude-sonnet-4-6", CLAUDE, label="Claude Sonnet 4.6"),
@@ -241,6 +275,7 @@ MODELS = {
             NOVA_1,
             label="local teacher (EfficientNet-Lite3 + SSD, not Nova)",
             priced_as=_PRO,
+            quota=_LOCAL_QUOTA,
         ),
         Model(
             "local.student-efficientnet-v1:0",
@@ -249,12 +284,14 @@ MODELS = {
             label="local student (EfficientNet-Lite0, not Nova)",
             priced_as=_LITE,
             records_per_warmup_step=160,
+            quota=_LOCAL_QUOTA,
         ),
         Model(
             "local.teacher-pixels-v1:0",
             NOVA_1,
             label="local teacher (pixels only, not Nova)",
             priced_as=_PRO,
+            quota=_LOCAL_QUOTA,
         ),
         Model(
             "local.student-pixels-v1:0",
@@ -264,6 +301,7 @@ MODELS = {
             priced_as=_LITE,
             successor="local.student-pixels-2-v1:0",
             records_per_warmup_step=160,
+            quota=_LOCAL_QUOTA,
         ),
         # The same pixels-only student under the rules of the other students.
         Model(
@@ -274,6 +312,7 @@ MODELS = {
             priced_as=_LITE,
             successor="local.student-pixels-2-v1:0",
             records_per_warmup_step=320,
+            quota=_LOCAL_QUOTA,
         ),
         Model(
             "local.student-pixels-2-v1:0",
@@ -282,6 +321,7 @@ MODELS = {
             label="local student (pixels only, by Nova 2's rules, not Nova)",
             priced_as=_LITE_2,
             records_per_warmup_step=160,
+            quota=_LOCAL_QUOTA,
         ),
     )
 }

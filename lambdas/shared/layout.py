@@ -152,6 +152,11 @@ def prediction(run: str, answerer: str, sha256: str) -> str:
     return f"work/{run}/answers/{answerer}/{sha256}.json"
 
 
+def turn(answer: str) -> str:
+    """Key that says which run asks for the answer with that key."""
+    return f"work/turns/{answer}"
+
+
 def ledger_parts(run: str) -> str:
     """Prefix of the ledger parts of a run."""
     return f"work/{run}/ledger/"

@@ -5,24 +5,27 @@ Label and Predict differ only in who is asked and where the answers are kept.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lambdas.shared import families, layout, ledger
 from lambdas.shared.answers import AnswerRefused, Question, ask, fault
 from lambdas.shared.budget import Reservation, most_usd
+from lambdas.shared.errors import BatchUnfinished, Throttled
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import Caller, OutOfTime, Shift, tokens_per_call
 from lambdas.shared.records import Answer, AnswerLine, Labeler, LedgerPart, Run, ServiceTier
-from lambdas.shared.telemetry import logger
+from lambdas.shared.telemetry import count_calls
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef
 
-OVERLAPPING_CALLS = 4
-"""Calls under way at once in one function: a call waits for the model nearly all of its time."""
+_TURN_SECONDS = 300
+"""So long another run leaves an image to the one that asks about it."""
+_LOOK_AGAIN_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,17 @@ class Answerer:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One line of the part, and the answer that was paid for to get it, if any was."""
+class _Asking:
+    """What is the same for all images of a batch; ``paid`` collects the answers that were paid for."""
 
-    line: AnswerLine
-    paid: Answer | None
+    run: Run
+    answerer: Answerer
+    data: Objects
+    client: BedrockRuntimeClient
+    caller: Caller
+    budget: Reservation
+    shift: Shift
+    paid: list[Answer] = field(default_factory=list)
 
 
 def ask_all(
@@ -62,18 +71,20 @@ def ask_all(
     images: list[str],
     data: Objects,
     client: BedrockRuntimeClient,
+    shift: Shift,
 ) -> list[AnswerLine]:
     """Return one line per image, in order; what was paid is in the ledger even when this raises.
 
     Where an answer does not count, who may be asked again is told why, once. Raises ``OverBudget`` before the ledger
-    passes ``max_usd``.
+    passes ``max_usd``. When the shift ends first, what is left is told by ``BatchUnfinished``, or by ``Throttled`` if
+    nothing was answered.
     """
-    lines = _ask_once(run, step, answerer, images, data, client)
+    lines = _ask_once(run, step, answerer, images, data, client, shift)
     complaints = {line.image: line.reason for line in lines if line.reason and line.text is not None}
     if answerer.again is None or not complaints:
         return lines
     second = replace(answerer, key=answerer.again, complaints=complaints)
-    better = {line.image: line for line in _ask_once(run, step, second, list(complaints), data, client)}
+    better = {line.image: line for line in _ask_once(run, step, second, list(complaints), data, client, shift)}
     return [better.get(line.image, line) for line in lines]
 
 
@@ -84,48 +95,97 @@ def _ask_once(
     images: list[str],
     data: Objects,
     client: BedrockRuntimeClient,
+    shift: Shift,
 ) -> list[AnswerLine]:
-    paid: list[Answer] = []
     most = most_usd(run, answerer.billed_as, answerer.labeler, len(images), answerer.tier)
-    budget = Reservation(run, step, most, data)
-
-    def line(image: str) -> AnswerLine:
-        outcome = _answer(run, answerer, image, data, client, budget)
-        if outcome.paid:
-            paid.append(outcome.paid)
-        return outcome.line
-
-    lines: list[AnswerLine] = []
+    caller = Caller(run.quota(answerer.billed_as), tokens_per_call(run, answerer.billed_as, answerer.labeler), shift)
+    asking = _Asking(run, answerer, data, client, caller, Reservation(run, step, most, data), shift)
+    lines: dict[str, AnswerLine] = {}
     try:
-        with ThreadPoolExecutor(OVERLAPPING_CALLS) as pool:
-            lines = list(pool.map(line, images))
+        _ask_each(asking, images, lines)
+    except OutOfTime as error:
+        kind = BatchUnfinished if asking.paid else Throttled
+        raise kind(f"{len(lines)} of {len(images)} images have an answer from {answerer.model}: {error}") from error
     finally:
-        budget.settle(_part(step, answerer, paid, sum(line.reused for line in lines)))
-    return lines
+        asking.budget.settle(_part(step, answerer, asking.paid, sum(line.reused for line in lines.values())))
+        count_calls(asking.paid, caller.tally)
+    return [lines[image] for image in images]
 
 
-def _answer(
-    run: Run, answerer: Answerer, image: str, data: Objects, client: BedrockRuntimeClient, budget: Reservation
-) -> Outcome:
-    key = answerer.key(image)
-    if (kept := data.find(key)) is not None:
-        return Outcome(_line(run, answerer, Answer.model_validate_json(kept), reused=True), paid=None)
-    budget.hold()
+def _ask_each(asking: _Asking, images: list[str], lines: dict[str, AnswerLine]) -> None:
+    """Fill ``lines``; images that another run asks about come last, when that run may be done with them."""
+
+    def settle(image: str) -> None:
+        if line := _line_about(asking, image):
+            lines[image] = line
+
+    left = images
+    while left:
+        with asking.shift.clock.pool(asking.caller.threads) as pool:
+            list(pool.map(settle, left))
+        left = [image for image in images if image not in lines]
+        if left:
+            asking.caller.wait_until(asking.shift.clock.now() + _LOOK_AGAIN_SECONDS)
+
+
+def _line_about(asking: _Asking, image: str) -> AnswerLine | None:
+    """Return the line of one image; None while another run asks about it."""
+    key = asking.answerer.key(image)
+    if answer := _kept(asking, key):
+        return _line(asking.run, asking.answerer, answer, reused=True)
+    asking.budget.hold()
+    if not _take_turn(asking, key):
+        return None
+    name, sample = asking.answerer.name, asking.answerer.sample
     try:
-        source = _source(run, answerer, image, data)
-        question = Question(run.prompt, image, source, answerer.complaints.get(image), answerer.tier)
-        answer = ask(client, answerer.model, answerer.labeler, question)
+        return _line(asking.run, asking.answerer, _bought(asking, key, image), reused=False)
     except AnswerRefused as refusal:
-        logger.info("answer refused", run=run.run, image=image, reason=str(refusal))
-        line = AnswerLine(
-            image=image, answerer=answerer.name, sample=answerer.sample, status="refused", reason=str(refusal)
-        )
-        return Outcome(line, paid=None)
-    counts = answer
-    if not data.claim(key, answer.model_dump_json().encode()):
-        # Another batch was faster: its answer is the one that counts, ours is paid all the same.
-        counts = Answer.model_validate_json(data.find(key) or answer.model_dump_json())
-    return Outcome(_line(run, answerer, counts, reused=False), paid=answer)
+        return AnswerLine(image=image, answerer=name, sample=sample, status="refused", reason=str(refusal))
+
+
+def _kept(asking: _Asking, key: str) -> Answer | None:
+    kept = asking.data.find(key)
+    return None if kept is None else Answer.model_validate_json(kept)
+
+
+def _bought(asking: _Asking, key: str, image: str) -> Answer:
+    """Ask, and keep the answer; where another batch was faster, its answer counts and ours is paid all the same."""
+    run, answerer = asking.run, asking.answerer
+    try:
+        source = _source(run, answerer, image, asking.data)
+        question = Question(run.prompt, image, source, answerer.complaints.get(image), answerer.tier)
+        answer = asking.caller.call(lambda: ask(asking.client, answerer.model, answerer.labeler, question))
+    except Exception:
+        _give_turn_back(asking, key)
+        raise
+    asking.paid.append(answer)
+    if asking.data.claim(key, answer.model_dump_json().encode()):
+        return answer
+    return _kept(asking, key) or answer
+
+
+def _take_turn(asking: _Asking, key: str) -> bool:
+    """Take the turn to ask for an answer, so that two runs at once do not both pay for it; False: not ours.
+
+    A turn that was not used in time is anybody's; a batch tried again takes its own run's.
+    """
+    now = asking.shift.clock.now()
+    mine = _turn(asking, now + _TURN_SECONDS)
+    if asking.data.claim(layout.turn(key), mine):
+        return True
+    taken = json.loads(asking.data.read(layout.turn(key)))
+    if taken["run"] != asking.run.run and taken["until"] > now:
+        return False
+    asking.data.write(layout.turn(key), mine)
+    return asking.data.find(key) is None
+
+
+def _give_turn_back(asking: _Asking, key: str) -> None:
+    asking.data.write(layout.turn(key), _turn(asking, 0))
+
+
+def _turn(asking: _Asking, until: float) -> bytes:
+    return json.dumps({"run": asking.run.run, "until": until}).encode()
 
 
 def _source(run: Run, answerer: Answerer, image: str, data: Objects) -> ImageSourceTypeDef:

@@ -35,6 +35,28 @@ class Limits(Record):
     maximum: int = 100
 
 
+class Quota(Record):
+    """What an account may ask of one model in a minute; None: what the models table says.
+
+    Tokens are counted as Bedrock counts them: input and max_tokens when a call starts, what was used when it ends.
+    """
+
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+
+    def changed(self, other: Quota | None) -> Quota:
+        """Return this quota with what another says."""
+        return self.model_copy(update=other.model_dump(exclude_none=True)) if other else self
+
+
+class Concurrency(Record):
+    """The most batches of each Map that run at once."""
+
+    resize: int = Field(ge=1, le=1000)
+    label: int = Field(ge=1, le=1000)
+    predict: int = Field(ge=1, le=1000)
+
+
 class Request(Record):
     """What a user may ask for: the fields of ``distill.json``, all optional."""
 
@@ -57,6 +79,7 @@ class Request(Record):
     stop_stuck_jobs: bool = False
     tolerance: float = Field(default=0.05, ge=0, le=1)
     max_usd: float = Field(default=25.0, ge=0)
+    quotas: dict[str, Quota] = {}
     until: Until | None = None
     keep: Keep = "best"
     keep_days: int | None = Field(default=None, ge=1, le=3650)
@@ -97,12 +120,19 @@ class Run(Record):
     answer_format: str = "keywords"
     limits: Limits = Limits()
     side: int
+    quotas: dict[str, Quota] = {}
+    concurrency: Concurrency = Concurrency(resize=1, label=1, predict=1)
+    images_per_batch: int = 100
     request: Request
 
     @property
     def ceiling_sample(self) -> int:
         """Number of the teacher's second answer; where it is asked as the label was, it must not find a label."""
         return self.request.samples_per_image if self.ceiling.id == self.teacher.id else 1
+
+    def quota(self, model: str) -> Quota:
+        """Return what may be asked of a model in a minute; nothing in it where nothing is known."""
+        return self.quotas.get(model, Quota())
 
 
 class InventoryLine(Record):

@@ -9,6 +9,7 @@ from typing import Any
 from lambdas.shared import families, layout
 from lambdas.shared.errors import BadRequest, EmptyCollection, TooFewImages
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import batches_at_once
 from lambdas.shared.records import InventoryLine, Run, SetName, SplitLine
 from lambdas.shared.tolerance import check_set_aside
 from lambdas.shared.training import records
@@ -49,6 +50,10 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
         "to_label": len(to_label),
         "to_label_key": layout.split(run.run, "to-label"),
         "test_key": layout.split(run.run, "test"),
+        "batches_at_once": {
+            "label": batches_at_once(run, len(to_label), run.concurrency.label),
+            "predict": batches_at_once(run, len(sets["test"]), run.concurrency.predict),
+        },
     }
 
 

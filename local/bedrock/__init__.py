@@ -1,6 +1,6 @@
 """A Bedrock endpoint for one machine: the real protocol, small real models, nothing of Nova."""
 
 from local.bedrock.endpoint import Endpoint, bedrock_endpoint
-from local.bedrock.faults import Faults
+from local.bedrock.faults import ConverseFaults, Faults
 
-__all__ = ["Endpoint", "Faults", "bedrock_endpoint"]
+__all__ = ["ConverseFaults", "Endpoint", "Faults", "bedrock_endpoint"]

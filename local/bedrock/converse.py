@@ -9,10 +9,13 @@ from typing import Any
 from PIL import Image
 
 from lambdas.shared import families
-from local.bedrock.protocol import BedrockError
+from lambdas.shared.records import Quota
+from local.bedrock.faults import RESET, SLOW
+from local.bedrock.protocol import BedrockError, ConnectionDropped
 from local.bedrock.service import REGION, Operation, Service, opened
 
 _CHARACTERS_PER_TOKEN = 4
+_MOST_TOKENS = 5000
 _EXTENSION_OF = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 
 
@@ -26,18 +29,29 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     with service.lock:
         service.calls.append(("Converse", model))
         number = len(service.calls)
-    if service.faults.throttle_every and number % service.faults.throttle_every == 0:
-        raise BedrockError("ThrottlingException", "Too many requests, please wait before trying again.")
+    fault = service.faults.converse.of_call(number)
+    if fault == RESET:
+        raise ConnectionDropped
+    if fault and fault != SLOW:
+        raise BedrockError(fault, "This local endpoint was told to fail here.")
     body = _image(service, values, caller)
     image = opened(body)
     settings = values.get("inferenceConfig", {})
-    seed = _seed(service, model, body)
-    words = _look(service, model, image, settings.get("temperature", 0.0), seed)
-    text, stop = _cut(", ".join(words), settings.get("maxTokens", 5000))
     prompt = sum(len(block.get("text", "")) for block in values.get("system", []))
     prompt += sum(len(block.get("text", "")) for m in values["messages"] for block in m["content"])
     tokens_in = prompt // _CHARACTERS_PER_TOKEN + families.NOVA_1.image_tokens(*image.size)
+    limit = service.faults.converse.quotas.get(model, Quota())
+    held = service.quotas.admit(model, tokens_in + settings.get("maxTokens", _MOST_TOKENS), limit)
+    try:
+        words = _look(service, model, image, settings.get("temperature", 0.0), _seed(service, model, body))
+    except BedrockError:
+        service.quotas.settle(held, 0)
+        raise
+    text, stop = _cut(", ".join(words), settings.get("maxTokens", _MOST_TOKENS))
     tokens_out = max(1, len(text) // _CHARACTERS_PER_TOKEN)
+    service.quotas.settle(held, tokens_in + tokens_out)
+    least = service.faults.converse.slow_seconds if fault == SLOW else service.faults.converse.seconds
+    time.sleep(max(0.0, least - (time.monotonic() - started)))
     return {
         "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
         "stopReason": stop,

@@ -12,12 +12,13 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from local.bedrock import converse, deployments, jobs, models, tags
 from local.bedrock.faults import Faults
-from local.bedrock.protocol import BedrockError, match, parameters
+from local.bedrock.protocol import BedrockError, ConnectionDropped, match, parameters
 from local.bedrock.service import Operation, Service
 from local.serving import bound_socket, serving
 
@@ -57,7 +58,7 @@ def bedrock_endpoint(
 
 
 def _application(service: Service) -> Starlette:
-    async def handle(request: Request) -> JSONResponse:
+    async def handle(request: Request) -> Response:
         body = await request.body()
         return await run_in_threadpool(_answer, service, request, body)
 
@@ -65,7 +66,14 @@ def _application(service: Service) -> Starlette:
     return Starlette(routes=[Route("/{path:path}", handle, methods=methods)])
 
 
-def _answer(service: Service, request: Request, body: bytes) -> JSONResponse:
+class _Dropped(Response):
+    """Begins to answer and ends before it said anything, which closes the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+
+
+def _answer(service: Service, request: Request, body: bytes) -> Response:
     try:
         route, in_path = match(request.method, request.scope["raw_path"].decode().split("?")[0])
         values = parameters(route, in_path, dict(request.query_params), json.loads(body or b"{}"))
@@ -73,6 +81,8 @@ def _answer(service: Service, request: Request, body: bytes) -> JSONResponse:
         if service.identity:
             caller = service.identity.principal(request.headers.get("authorization", ""))
         return JSONResponse(_operation(route.name)(service, values, caller), status_code=route.status)
+    except ConnectionDropped:
+        return _Dropped()
     except BedrockError as error:
         return JSONResponse(
             {"message": error.message}, status_code=error.status, headers={"x-amzn-errortype": error.code}

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lambdas.shared.records import Quota
+
+SLOW, RESET = "slow", "reset"
+
+
+@dataclass(frozen=True)
+class ConverseFaults:
+    """What Converse suffers from; nothing by default. Which calls are hit follows from the seed and their number."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Share of calls by what happens to them: an error's code, ``slow``, or ``reset`` of the connection."""
+    seed: int = 0
+    seconds: float = 0.0
+    """How long an answer takes at least."""
+    slow_seconds: float = 2.0
+    """How long a slow one takes."""
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    """By model; a model that is not named has no limit."""
+
+    def of_call(self, number: int) -> str | None:
+        """Return what happens to a call, or None."""
+        drawn = int.from_bytes(hashlib.sha256(f"{self.seed} {number}".encode()).digest()[:7], "big") / 2**56
+        for kind, share in self.shares.items():
+            if drawn < share:
+                return kind
+            drawn -= share
+        return None
 
 
 @dataclass(frozen=True)
 class Faults:
     """What goes wrong on purpose; nothing by default."""
 
-    throttle_every: int = 0
-    """Every so many calls of Converse are answered with ThrottlingException."""
+    converse: ConverseFaults = field(default_factory=ConverseFaults)
+    """What Converse suffers from."""
     failing_jobs: str | None = None
     """Jobs whose name contains this text fail."""
     job_seconds: float = 0.2

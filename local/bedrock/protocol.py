@@ -16,6 +16,9 @@ _STATUS = {
     "AccessDeniedException": 403,
     "ConflictException": 400,
     "InternalServerException": 500,
+    "ModelErrorException": 424,
+    "ModelNotReadyException": 429,
+    "ModelTimeoutException": 408,
     "ResourceNotFoundException": 404,
     "ServiceQuotaExceededException": 400,
     "ServiceUnavailableException": 503,
@@ -31,6 +34,10 @@ class BedrockError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code, self.message, self.status = code, message, _STATUS[code]
+
+
+class ConnectionDropped(Exception):
+    """The caller gets no answer at all."""
 
 
 @dataclass(frozen=True)

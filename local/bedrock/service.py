@@ -19,6 +19,7 @@ from PIL import Image
 
 from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError
+from local.bedrock.quotas import Quotas
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -41,6 +42,7 @@ class Service:
     custom_models: dict[str, Entry] = field(default_factory=dict)
     deployments: dict[str, Entry] = field(default_factory=dict)
     tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    quotas: Quotas = field(default_factory=Quotas)
     calls: list[tuple[str, str]] = field(default_factory=list)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     heads: dict[str, Any] = field(default_factory=dict)

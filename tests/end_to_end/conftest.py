@@ -12,6 +12,7 @@ import pytest
 
 from cli.destroy import empty
 from local.bedrock import Faults
+from local.bedrock.quotas import Quotas
 from local.cloud.deploy import deploy
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
@@ -153,5 +154,6 @@ def _empty(machine: Machine) -> None:
     service = machine.bedrock.service
     for forgotten in (service.jobs, service.custom_models, service.deployments, service.tags, service.heads):
         forgotten.clear()
+    service.quotas = Quotas()
     service.calls.clear()
     service.asked.clear()

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from local.bedrock import ConverseFaults
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
 
 Start = Callable[..., AbstractContextManager[Pipeline]]
@@ -110,7 +111,7 @@ def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -
 
 
 def test_throttled_teacher_heals_by_retry_and_no_image_is_lost(pipeline: Start) -> None:
-    with pipeline(throttle_every=5) as running:
+    with pipeline(converse=ConverseFaults(shares={"ThrottlingException": 0.2})) as running:
         running.upload(PHOTOS)
         ended = running.run(until="LabelImages")
 

@@ -27,6 +27,7 @@ ACCEPTED = {
     "AwsSolutions-IAM5[[]Resource::*Data*/runs/[*]*]": "Runs are named at run time.",
     "AwsSolutions-IAM5[[]Resource::*Data*/sets/[*]]": "Collections are named by the user.",
     "AwsSolutions-IAM5[[]Resource::*Data*/wor[k]/[*]*]": "Runs are named at run time.",
+    "AwsSolutions-IAM5[[]Resource::*Data*/work/turns/[*]]": "Turns are named by labeler and image.",
     "AwsSolutions-IAM5[[]Resource::*Photos*/[*]*]": "Photos are named by the user.",
 }
 

@@ -14,7 +14,7 @@ from lambdas.shared.budget import Reservation, most_usd
 from lambdas.shared.errors import OverBudget, Throttled
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import LedgerPart
-from tests.support.stores import any_run, bucket
+from tests.support.stores import any_run, any_shift, bucket
 
 BATCHES = 16
 
@@ -100,7 +100,7 @@ def labelled(max_usd: float, data: Objects, images: list[str]) -> int:
                 },
             )
             try:
-                label_batch(run, [image], data, client)
+                label_batch(run, [image], data, client, any_shift())
             except OverBudget:
                 return number
     return len(images)

@@ -22,12 +22,17 @@ KEYWORDS = ", ".join(f"thing {number}" for number in range(15))
 STAGE = {
     "account": "000000000000",
     "concurrency": {"resize": 1, "label": 1, "predict": 1},
+    "images_per_batch": 100,
     "region": "us-east-1",
     "students": ["amazon.nova-lite-v1:0"],
     "teachers": ["amazon.nova-pro-v1:0"],
 }
 CONTEXT = SimpleNamespace(
-    function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn:aws:lambda:f", aws_request_id="r"
+    function_name="f",
+    memory_limit_in_mb=1,
+    invoked_function_arn="arn:aws:lambda:f",
+    aws_request_id="r",
+    get_remaining_time_in_millis=lambda: 900_000,
 )
 
 
@@ -88,7 +93,7 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
         sized = {"run": state["run"], "sizes": split["sizes"]}
         assert set(steps.call("estimate", sized)) == selected("Estimate")
         images = list(steps.data.read_lines(split["to_label_key"]))
-        labelled = steps.call("label", {"BatchInput": {"run": state["run"]}, "Items": images})
+        labelled = steps.call("label", {"BatchInput": {"run": state["run"], "at_once": 1}, "Items": images})
         assert labelled == {"ok": 30, "refused": 0}
         written = steps.call("write_dataset", sized)
         assert set(written) == selected("WriteDataset")

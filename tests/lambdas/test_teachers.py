@@ -16,7 +16,7 @@ from lambdas.shared import families, ledger
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.records import Run, TrainedModel
 from lambdas.write_dataset.examples import record
-from tests.support.stores import any_run, bucket
+from tests.support.stores import any_run, any_shift, bucket
 
 PRO = "amazon.nova-pro-v1:0"
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -97,8 +97,8 @@ def test_labels_are_the_models_whatever_profile_leads_to_it() -> None:
 
 def test_nova_is_given_the_place_of_an_image_and_claude_its_bytes(client: Any, asked: list[dict[str, Any]]) -> None:
     data = bucket(**{f"images/900/{IMAGE}.jpg": b"jpeg"})
-    label_batch(taught_by(PRO), [IMAGE], bucket(), client)
-    label_batch(taught_by(HAIKU), [IMAGE], data, client)
+    label_batch(taught_by(PRO), [IMAGE], bucket(), client, any_shift())
+    label_batch(taught_by(HAIKU), [IMAGE], data, client, any_shift())
 
     sources = [question["messages"][0]["content"][1]["image"]["source"] for question in asked]
     assert sources[0]["s3Location"]["uri"] == f"s3://data/images/900/{IMAGE}.jpg"
@@ -110,7 +110,7 @@ def test_image_too_large_for_a_request_is_set_aside_and_nothing_is_asked(
     client: Any, asked: list[dict[str, Any]]
 ) -> None:
     data = bucket(**{f"images/900/{IMAGE}.jpg": b"x" * 3_932_161})
-    (line,) = label_batch(taught_by(HAIKU), [IMAGE], data, client)
+    (line,) = label_batch(taught_by(HAIKU), [IMAGE], data, client, any_shift())
 
     assert line.status == "refused"
     assert "3,932,161 bytes, more than the 3,932,160" in (line.reason or "")
@@ -122,8 +122,8 @@ def test_flex_is_asked_for_and_paid_at_half_the_price_and_students_are_not(
 ) -> None:
     data = bucket()
     run = any_run(service_tier="flex")
-    label_batch(run, [IMAGE], data, client)
-    predict_batch(run, [], [IMAGE], data, client)
+    label_batch(run, [IMAGE], data, client, any_shift())
+    predict_batch(run, [], [IMAGE], data, client, any_shift())
 
     assert [question.get("serviceTier") for question in asked] == [{"type": "flex"}, None, {"type": "flex"}]
     usd = {(e["step"], e["model"]): e["usd"] for e in ledger.summary(data, run.run)["entries"]}
@@ -156,8 +156,8 @@ def test_student_is_trained_and_asked_with_the_teachers_question_word_for_word(
     run = prepared([PRO], keywords_min=1)
     models = [TrainedModel(size=12, status="Active", model="m", deployment=DEPLOYMENT)]
     data = bucket()
-    label_batch(run, [IMAGE], data, client)
-    predict_batch(run, models, [IMAGE], data, client)
+    label_batch(run, [IMAGE], data, client, any_shift())
+    predict_batch(run, models, [IMAGE], data, client, any_shift())
     example = record(run, "data", IMAGE, "cat")
 
     questions = [(question["system"], question["messages"]) for question in asked]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import Clock, Shift
 from lambdas.shared.records import Labeler, Prompt, Request, Run
 
 
@@ -20,6 +22,7 @@ class MemoryS3:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
         if Key not in self.objects:
@@ -27,9 +30,10 @@ class MemoryS3:
         return {"Body": io.BytesIO(self.objects[Key])}
 
     def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
-        if IfNoneMatch and Key in self.objects:
-            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
-        self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
+        with self._lock:
+            if IfNoneMatch and Key in self.objects:
+                raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+            self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
 
     def get_paginator(self, _: str) -> MemoryS3:
         return self
@@ -66,3 +70,9 @@ def any_run(**request: Any) -> Run:
         side=900,
         request=Request(**request),
     )
+
+
+def any_shift(clock: Clock | None = None, seconds: float = 600, batches: int = 1) -> Shift:
+    """Return the circumstances of a batch that has time enough."""
+    clock = clock or Clock()
+    return Shift(batches, clock.now() + seconds, clock)

@@ -1,0 +1,91 @@
+"""What crosses the edges of the state machine stays under Step Functions' 256 KiB: 20,000 images, longest names."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.config import StageConfig
+from lambdas.shared.records import SplitLine, TrainedModel
+from tests.statemachine.test_definition import DEFINITION, STATES
+
+LIMIT = 256 * 1024
+IMAGES = 20_000
+LONGEST_KEY = "é" * 512
+"""S3's keys have at most 1,024 bytes."""
+CAUSE = "x" * 8_000
+"""Longer than any message of ours with its stack trace."""
+SMALLEST_BATCH, LARGEST_BATCH = (
+    next(getattr(rule, name) for rule in StageConfig.model_fields["images_per_batch"].metadata if hasattr(rule, name))
+    for name in ("ge", "le")
+)
+MODELS = [
+    TrainedModel(size=IMAGES, status="Failed", model="m" * 63, deployment="d" * 150, reason=CAUSE).model_dump()
+    for _ in range(10)
+]
+ANY = "x" * 1_024
+"""What is taken for a field that is not named below: a key, a name or a count."""
+# What each step may hand over at most: texts at their longest, counts at their largest.
+LARGEST: dict[str, dict[str, Any]] = {
+    "Split": {"sizes": [IMAGES] * 10, "batches_at_once": {"label": 1000, "predict": 1000}},
+    "Estimate": {"verdict": CAUSE},
+    "WriteDataset": {"sizes": [IMAGES] * 10},
+    "TrainModels": {"models": MODELS},
+    "Evaluate": {"verdict": CAUSE},
+    "CleanUp": dict.fromkeys(("stopped", "deleted", "kept"), ["m" * 63] * 20),
+    "RecordFailure": {"cause": CAUSE},
+}
+PREPARED = {
+    "run": "r" * 41,
+    "collection": LONGEST_KEY,
+    "claimed_by": "arn:" * 50,
+    "until": "ValidateDataset",
+    "concurrency": dict.fromkeys(("resize", "label", "predict"), 1000),
+    "images_per_batch": LARGEST_BATCH,
+    "listing": {"photos": IMAGES, "digest": "d" * 64, "settled": False},
+}
+
+
+def size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def test_whole_state_with_everything_at_its_largest_and_an_error_beside_it() -> None:
+    state = PREPARED | {"error": {"Error": "E", "Cause": CAUSE}}
+    for name, one in DEFINITION["States"].items():
+        if (path := one.get("ResultPath") or "$") != "$":
+            fields = [key.removesuffix(".$") for key in one.get("ResultSelector", one.get("Parameters", {}))]
+            assert set(LARGEST.get(name, {})) <= set(fields), name
+            state.setdefault(path.removeprefix("$."), dict.fromkeys(fields, ANY) | LARGEST.get(name, {}))
+
+    assert {"split", "estimate", "trained", "evaluation", "failure"} < set(state)
+    assert size(state) < LIMIT
+
+
+@pytest.mark.parametrize("name", ["ResizePhotos", "LabelImages", "PredictTestImages"])
+def test_output_of_a_map_is_counts_and_fits_with_the_smallest_batches(name: str) -> None:
+    state = STATES[name]
+    (task,) = state["ItemProcessor"]["States"].values()
+    batch = state["ItemBatcher"].get("MaxItemsPerBatch", SMALLEST_BATCH)
+
+    assert {key.removesuffix(".$") for key in task["ResultSelector"]} == {"ok", "refused"}
+    assert size([{"ok": batch, "refused": batch}] * (IMAGES // batch)) < LIMIT
+
+
+def test_input_of_a_batch_fits_with_the_largest_batches_and_the_longest_names() -> None:
+    line = SplitLine(image="a" * 64, group="a" * 64, photo=LONGEST_KEY, width=8000, height=8000).model_dump()
+    listed = {
+        "Etag": '"' + "e" * 40,
+        "Key": LONGEST_KEY,
+        "LastModified": 1.0e9,
+        "Size": 10**9,
+        "StorageClass": "S" * 20,
+    }
+    batch = {"run": "r" * 41, "at_once": 1000}
+    photos = STATES["ResizePhotos"]["ItemBatcher"]["MaxItemsPerBatch"]
+
+    assert size({"BatchInput": batch, "Items": [listed] * photos}) < LIMIT
+    assert size({"BatchInput": batch, "Items": [line] * LARGEST_BATCH}) < LIMIT
+    assert size({"BatchInput": batch | {"models": MODELS}, "Items": [line] * 100}) < LIMIT
