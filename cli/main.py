@@ -85,6 +85,22 @@ def report(
 
 
 @app.command()
+def validate(
+    dataset: Annotated[str, typer.Option("-i", "--input_file", "--input-file", help="JSON Lines file, or s3:// URI.")],
+    model: Annotated[str, typer.Option("-m", "--model_name", "--model-name", help="micro, lite, pro, lite-2.0, ...")],
+    validation: Annotated[str | None, typer.Option(help="Validation file, or its s3:// URI.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Open each image in S3 too.")] = False,
+) -> None:
+    """Tell what Bedrock would refuse in a dataset, and what harms learning; as aws-samples' script does, and more."""
+    from cli.validate import validate_dataset
+
+    if not validate_dataset(dataset, model, validation, as_json=as_json, strict=strict, images=images):
+        raise typer.Exit(1)
+
+
+@app.command()
 def destroy(stage: Stage = "dev", region: Region = "us-east-1") -> None:
     """Take a stage down, tuned models first; ask before the buckets."""
     from cli.destroy import destroy_stage

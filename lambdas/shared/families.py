@@ -7,7 +7,7 @@ Amazon Bedrock user guide as read in November 2026.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -44,12 +44,17 @@ class Family:
 
     name: str
     image_side: int
-    """Longest side, in pixels, above which an image only costs more tokens."""
+    """Longest side, in pixels, above which an image only costs more; docs/costs.md shows by how much."""
     image_tokens: Callable[[int, int], int]
     """Width and height in pixels to input tokens."""
     image_tokens_spread: tuple[float, float]
     """Between which multiples of that rule the guide's own examples lie; (1, 1) where it is exact."""
-    image_formats: tuple[str, ...]
+    formats: Mapping[str, tuple[str, ...]]
+    """Of image, video and document: the formats of training data, none where the family takes no such content."""
+    reasoning: bool
+    """Whether training data may hold reasoning."""
+    tools: bool
+    """Whether training data may hold the use of tools."""
     training_regions: tuple[str, ...]
     serving_regions: tuple[str, ...]
     """Where tuned models are served on demand."""
@@ -61,7 +66,8 @@ class Family:
     """How Converse is given an image: by its place in S3, or in the request."""
     maximum_inline_bytes: int = 3_932_160
     """Of an image in a request: the 3.75 MB of Converse's reference."""
-    maximum_images: int = 10
+    limits: Mapping[str, int] = field(default_factory=lambda: {"image": 10, "video": 1, "document": 1})
+    """How many of each a record may hold."""
     maximum_image_bytes: int = 10 * 1024 * 1024
     minimum_image_side: int = 25
     maximum_image_side: int = 8000
@@ -160,12 +166,19 @@ def claude_image_tokens(width: int, height: int) -> int:
     return round(width * height * scale * scale / 750)
 
 
+def _formats(image: str = "", video: str = "", document: str = "") -> Mapping[str, tuple[str, ...]]:
+    formats = {"image": image, "video": video, "document": document}
+    return MappingProxyType({kind: tuple(names.split()) for kind, names in formats.items()})
+
+
 NOVA_1 = Family(
     name="nova-v1",
     image_side=900,
     image_tokens=nova_1_image_tokens,
     image_tokens_spread=(0.89, 1.23),
-    image_formats=("jpeg", "png", "gif", "webp"),
+    formats=_formats(image="jpeg png gif webp", video="mov mkv mp4 webm", document="pdf"),
+    reasoning=False,
+    tools=True,
     training_regions=("us-east-1",),
     serving_regions=("us-east-1",),
     minimum_records=8,
@@ -184,7 +197,9 @@ NOVA_2 = Family(
     image_side=1280,
     image_tokens=nova_2_image_tokens,
     image_tokens_spread=(1.0, 1.0),
-    image_formats=("jpeg", "png", "gif"),
+    formats=_formats(image="jpeg png gif", video="mov mkv mp4", document="pdf"),
+    reasoning=True,
+    tools=False,
     training_regions=("us-east-1",),
     serving_regions=("us-east-1",),
     minimum_records=200,
@@ -197,7 +212,9 @@ CLAUDE = Family(
     image_side=1568,
     image_tokens=claude_image_tokens,
     image_tokens_spread=(0.95, 1.05),
-    image_formats=("jpeg", "png", "gif", "webp"),
+    formats=_formats(image="jpeg png gif webp"),
+    reasoning=False,
+    tools=False,
     training_regions=(),
     serving_regions=(),
     minimum_records=0,
@@ -206,7 +223,17 @@ CLAUDE = Family(
     hyperparameters=MappingProxyType({}),
     images_by="bytes",
 )
-FAMILIES = {family.name: family for family in (NOVA_1, NOVA_2, CLAUDE)}
+# Tuned with text only, so never a student here; its datasets can still be validated.
+NOVA_MICRO = replace(NOVA_1, name="nova-micro", formats=_formats())
+
+DATASET_MODELS = MappingProxyType(
+    {
+        **dict.fromkeys(("micro", "micro-1.0"), NOVA_MICRO),
+        **dict.fromkeys(("lite", "lite-1.0", "pro", "pro-1.0"), NOVA_1),
+        "lite-2.0": NOVA_2,
+    }
+)
+"""Whose rules a dataset follows, by the names that aws-samples' nova_ft_dataset_validator.py takes."""
 
 PROFILE_REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

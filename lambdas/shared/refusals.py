@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 
 _WILL_NOT = r"(?:I (?:cannot|can not|can't|won't|will not)|unable to|not able to)"
-_DO = "(?:help|assist|comply|fulfill?|provide|identify|describe|analy[sz]e|process|generate|create|answer|discuss)"
+_DO = (
+    "(?:help|assist|comply|fulfill?|provide|identify|describe|analy[sz]e|process|generate|create|answer|discuss|"
+    "view|see|access|read)"
+)
 REFUSALS = (
     rf"\b{_WILL_NOT} (?:\w+ ){{0,3}}{_DO}\b",
-    r"\bI(?:'m| am) sorry,? (?:but )?I\b",
+    r"\bI(?:'m| am) sorry,? (?:but|I)\b",
     r"\bI apologi[sz]e\b",
     r"\bas an AI\b",
     r"\b(?:against|violates?) (?:my|our|the|content) (?:\w+ )?(?:guidelines|policy|policies)\b",

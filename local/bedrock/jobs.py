@@ -12,7 +12,7 @@ from PIL import Image
 
 from lambdas.shared import families
 from lambdas.shared.answer_formats.keywords import keywords
-from lambdas.validate_dataset.checks import problems
+from lambdas.validate_dataset.checks import errors
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import ARN_PREFIX, REGION, Entry, Operation, Service, listed, now, opened, public
 
@@ -120,8 +120,8 @@ def _read_dataset(service: Service, job: Entry) -> tuple[list[Image.Image], list
         for line in service.fetch(validator["s3Uri"], role).splitlines(keepends=True)
     ]
     family = families.model(job["_student"]).family
-    if found := problems(lines, family, bucket, validation):
-        raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {found[0]}")
+    if found := next(errors(lines, family, bucket, validation or None), None):
+        raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {found}")
     _advance(service, job, "validationDetails")
     images, answers = [], []
     for record in map(json.loads, lines):
