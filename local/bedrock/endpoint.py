@@ -13,12 +13,20 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route as PathRoute
 from starlette.types import Receive, Scope, Send
 
 from local.bedrock import converse, deployments, jobs, models, tags
 from local.bedrock.faults import Faults
-from local.bedrock.protocol import BedrockError, ConnectionDropped, match, parameters
+from local.bedrock.protocol import (
+    BedrockError,
+    ConnectionDropped,
+    Route,
+    check_answer,
+    check_error,
+    match,
+    parameters,
+)
 from local.bedrock.service import Operation, Service
 from local.serving import bound_socket, serving
 
@@ -63,7 +71,7 @@ def _application(service: Service) -> Starlette:
         return await run_in_threadpool(_answer, service, request, body)
 
     methods = ["GET", "POST", "DELETE", "PATCH", "PUT"]
-    return Starlette(routes=[Route("/{path:path}", handle, methods=methods)])
+    return Starlette(routes=[PathRoute("/{path:path}", handle, methods=methods)])
 
 
 class _Dropped(Response):
@@ -76,20 +84,28 @@ class _Dropped(Response):
 def _answer(service: Service, request: Request, body: bytes) -> Response:
     try:
         route, in_path = match(request.method, request.scope["raw_path"].decode().split("?")[0])
+        return _carried_out(service, route, in_path, request, body)
+    except BedrockError as error:
+        return _refused(error)
+
+
+def _carried_out(service: Service, route: Route, in_path: dict[str, str], request: Request, body: bytes) -> Response:
+    try:
         values = parameters(route, in_path, dict(request.query_params), json.loads(body or b"{}"))
+        if route.name not in OPERATIONS:
+            raise BedrockError("ValidationException", f"{route.name} is not part of this local endpoint")
         caller = None
         if service.identity:
             caller = service.identity.principal(request.headers.get("authorization", ""))
-        return JSONResponse(_operation(route.name)(service, values, caller), status_code=route.status)
+        answer = OPERATIONS[route.name](service, values, caller)
     except ConnectionDropped:
         return _Dropped()
     except BedrockError as error:
-        return JSONResponse(
-            {"message": error.message}, status_code=error.status, headers={"x-amzn-errortype": error.code}
-        )
+        check_error(route, error)
+        return _refused(error)
+    check_answer(route, answer)
+    return JSONResponse(answer, status_code=route.status)
 
 
-def _operation(name: str) -> Operation:
-    if name not in OPERATIONS:
-        raise BedrockError("ValidationException", f"{name} is not part of this local endpoint")
-    return OPERATIONS[name]
+def _refused(error: BedrockError) -> JSONResponse:
+    return JSONResponse({"message": error.message}, status_code=error.status, headers={"x-amzn-errortype": error.code})

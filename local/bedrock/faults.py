@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lambdas.shared.records import Quota
 
 SLOW, RESET = "slow", "reset"
+NOT_JSONL = "Unable to parse Amazon S3 file: train.jsonl. Data files must conform to JSONL format."
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,24 @@ class ConverseFaults:
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong on purpose; nothing by default."""
+    """What goes wrong on purpose; nothing by default. Jobs and deployments are chosen by a text in their name."""
 
     converse: ConverseFaults = field(default_factory=ConverseFaults)
     """What Converse suffers from."""
     failing_jobs: str | None = None
-    """Jobs whose name contains this text fail."""
+    """Jobs that fail, with ``failure_message``."""
+    failure_message: str = NOT_JSONL
+    stuck_jobs: str | None = None
+    """Jobs whose training never starts; they look as if they had waited for ``stuck_hours``."""
+    stuck_hours: float = 25
+    failing_deployments: str | None = None
+    """Deployments that end as Failed."""
+    legacy_models: tuple[str, ...] = ()
+    """Customization ids that are LEGACY and take no new jobs."""
     job_seconds: float = 0.2
     """How long a job takes at least."""
+
+
+def chosen(pattern: str | None, name: str) -> bool:
+    """Tell whether a job or deployment is one that a fault is for."""
+    return pattern is not None and pattern in name

@@ -2,182 +2,295 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
-import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from PIL import Image
 
 from lambdas.shared import families
 from lambdas.shared.answer_formats.keywords import keywords
+from lambdas.shared.errors import BadRequest
 from lambdas.validate_dataset.checks import errors
+from local.bedrock.faults import chosen
+from local.bedrock.listing import Members, page
 from local.bedrock.protocol import BedrockError
-from local.bedrock.service import ARN_PREFIX, REGION, Entry, Operation, Service, listed, now, opened, public
+from local.bedrock.service import (
+    ARN_PREFIX,
+    Entry,
+    Operation,
+    Service,
+    foundation_model,
+    is_local,
+    now,
+    opened,
+    public,
+)
+
+_IN_PROGRESS = 10
+_PHASES = ("validationDetails", "dataProcessingDetails", "trainingDetails")
+_MEMBERS = Members(arn="jobArn", name="jobName", created="creationTime", status="status")
+_SUMMARY = ("jobArn", "baseModelArn", "jobName", "status", "creationTime", "lastModifiedTime", "customizationType")
+_KEY_USES = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+
+
+class _Stopped(Exception):
+    """Somebody stopped the job."""
 
 
 def create_model_customization_job(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Start a job; its dataset is read and checked in the background, as the job's role."""
     base = values["baseModelIdentifier"].rsplit("/", 1)[-1]
-    base_arn = f"arn:aws:bedrock:{REGION}::foundation-model/{base}"
-    service.authorise(caller, "bedrock:CreateModelCustomizationJob", base_arn)
-    service.authorise(caller, "iam:PassRole", values["roleArn"])
-    student = next((m for m in families.MODELS.values() if m.training_id == base), None)
-    if student is None or not student.id.startswith("local."):
-        raise BedrockError("ValidationException", f"The model {base} does not support customization here.")
-    if service.identity:
-        try:
-            service.identity.check_job_role(values["roleArn"])
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the role is the caller's fault
-            raise BedrockError("ValidationException", str(error)) from None
+    _check_rights(service, base, values, caller)
+    student = _student(service, base, values)
     with service.lock:
         for job in service.jobs.values():
             if job["jobName"] == values["jobName"]:
-                if job["_token"] == values.get("clientRequestToken"):
+                if job.get("clientRequestToken") and job["clientRequestToken"] == values.get("clientRequestToken"):
                     return {"jobArn": job["jobArn"]}
                 raise BedrockError("ConflictException", f"The job name {values['jobName']} is in use.")
-        id_ = uuid.uuid4().hex[:12]
-        arn = f"{ARN_PREFIX}:model-customization-job/{base}/{id_}"
-        created = now()
-        not_started = {"status": "NotStarted", "creationTime": created, "lastModifiedTime": created}
-        job = {
-            "jobArn": arn,
-            "jobName": values["jobName"],
-            "outputModelName": values["customModelName"],
-            "roleArn": values["roleArn"],
-            "status": "InProgress",
-            "statusDetails": {
-                name: dict(not_started) for name in ("validationDetails", "dataProcessingDetails", "trainingDetails")
-            },
-            "creationTime": created,
-            "lastModifiedTime": created,
-            "baseModelArn": base_arn,
-            "customizationType": values.get("customizationType", "FINE_TUNING"),
-            "hyperParameters": values.get("hyperParameters", {}),
-            "trainingDataConfig": values["trainingDataConfig"],
-            "validationDataConfig": values.get("validationDataConfig", {"validators": []}),
-            "outputDataConfig": values["outputDataConfig"],
-            "_id": id_,
-            "_student": student.id,
-            "_token": values.get("clientRequestToken"),
-            "_model_tags": values.get("customModelTags", []),
-        }
-        service.jobs[arn] = job
-        service.tags[arn] = values.get("jobTags", [])
-    threading.Thread(target=_run_job, args=(service, job), daemon=True).start()
-    return {"jobArn": arn}
+        if sum(job["status"] in ("InProgress", "Stopping") for job in service.jobs.values()) >= _IN_PROGRESS:
+            raise BedrockError("ServiceQuotaExceededException", "Ten customization jobs are scheduled.")
+        job = _job(service, base, student, values)
+        service.jobs[job["jobArn"]] = job
+        service.tags[job["jobArn"]] = values.get("jobTags", [])
+    threading.Thread(target=_run, args=(service, job), daemon=True).start()
+    return {"jobArn": job["jobArn"]}
 
 
 def get_model_customization_job(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Describe a job."""
     service.authorise_any(caller, "bedrock:GetModelCustomizationJob", "model-customization-job")
-    return public(service.find(service.jobs, values["jobIdentifier"], "jobName"))
+    with service.lock:
+        return copy.deepcopy(public(service.find(service.jobs, values["jobIdentifier"], "jobName")))
 
 
 def list_model_customization_jobs(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """List jobs."""
+    """List jobs, the newest first."""
     service.authorise(caller, "bedrock:ListModelCustomizationJobs", "*")
-    names = ("jobArn", "baseModelArn", "jobName", "status", "creationTime", "lastModifiedTime")
-    found = listed(service.jobs, values, "jobName", "status")
-    return {"modelCustomizationJobSummaries": [{n: job[n] for n in names} for job in found]}
+    with service.lock:
+        found, more = page(service.jobs.values(), _MEMBERS, values)
+        rows = [
+            {name: job[name] for name in _SUMMARY} | {"statusDetails": copy.deepcopy(job["statusDetails"])}
+            for job in found
+        ]
+    return {"modelCustomizationJobSummaries": rows, **more}
 
 
 def stop_model_customization_job(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Stop a job that has not ended."""
+    """Stop a job that has not ended; it is Stopping until it notices."""
     service.authorise_any(caller, "bedrock:StopModelCustomizationJob", "model-customization-job")
     with service.lock:
         job = service.find(service.jobs, values["jobIdentifier"], "jobName")
         if job["status"] != "InProgress":
             raise BedrockError("ConflictException", f"The job is {job['status']}.")
-        job.update(status="Stopped", endTime=now())
+        job.update(status="Stopping", lastModifiedTime=now())
+        job["_stop"].set()
     return {}
 
 
-def _run_job(service: Service, job: Entry) -> None:
-    started = time.monotonic()
+def _check_rights(service: Service, base: str, values: dict[str, Any], caller: str | None) -> None:
+    service.authorise(caller, "bedrock:CreateModelCustomizationJob", foundation_model(base))
+    service.authorise(caller, "iam:PassRole", values["roleArn"])
+    for tags, kind in (("jobTags", "model-customization-job"), ("customModelTags", "custom-model")):
+        if values.get(tags):
+            service.authorise_any(caller, "bedrock:TagResource", kind)
+    if "customModelKmsKeyId" in values:
+        for use in _KEY_USES:
+            service.authorise(caller, use, values["customModelKmsKeyId"])
+    if service.identity:
+        try:
+            service.identity.check_job_role(values["roleArn"])
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the role is the caller's fault
+            raise BedrockError("ValidationException", str(error)) from None
+
+
+def _student(service: Service, base: str, values: dict[str, Any]) -> families.Model:
+    """Return the student that a job tunes; raises ``BedrockError`` for what its family does not take."""
+    student = next((model for model in families.MODELS.values() if model.training_id == base), None)
+    if student is None or not is_local(student.id):
+        raise BedrockError("ValidationException", f"The model {base} does not support customization here.")
+    if base in service.faults.legacy_models:
+        raise BedrockError("ValidationException", f"The model {base} is LEGACY and takes no new jobs.")
+    if _validators(values) and not student.family.validation_file:
+        raise BedrockError("ValidationException", "Invalid input error: Nova 2.0 doesn't support validation set")
+    try:
+        asked = {name: float(value) for name, value in values.get("hyperParameters", {}).items()}
+        student.family.resolve_hyperparameters(asked)
+    except (BadRequest, ValueError) as error:
+        raise BedrockError("ValidationException", f"Invalid hyperparameters: {error}") from None
+    return student
+
+
+def _validators(values: dict[str, Any]) -> list[dict[str, str]]:
+    return values.get("validationDataConfig", {"validators": []})["validators"]
+
+
+def _job(service: Service, base: str, student: families.Model, values: dict[str, Any]) -> Entry:
+    id_ = uuid.uuid4().hex[:12]
+    hours = service.faults.stuck_hours if chosen(service.faults.stuck_jobs, values["jobName"]) else 0
+    created = now(datetime.now(UTC) - timedelta(hours=hours))
+    not_started = {"status": "NotStarted", "creationTime": created, "lastModifiedTime": created}
+    asked = ("clientRequestToken", "vpcConfig", "customizationConfig")
+    key = {"outputModelKmsKeyArn": values["customModelKmsKeyId"]} if "customModelKmsKeyId" in values else {}
+    return {
+        "jobArn": f"{ARN_PREFIX}:model-customization-job/{base}/{id_}",
+        "jobName": values["jobName"],
+        "outputModelName": values["customModelName"],
+        "roleArn": values["roleArn"],
+        "status": "InProgress",
+        "statusDetails": {phase: dict(not_started) for phase in _PHASES},
+        "creationTime": created,
+        "lastModifiedTime": created,
+        "baseModelArn": foundation_model(base),
+        "customizationType": values.get("customizationType", "FINE_TUNING"),
+        "hyperParameters": values.get("hyperParameters", {}),
+        "trainingDataConfig": values["trainingDataConfig"],
+        "validationDataConfig": {"validators": _validators(values)},
+        "outputDataConfig": values["outputDataConfig"],
+        **{name: values[name] for name in asked if name in values},
+        **key,
+        "_id": id_,
+        "_student": student.id,
+        "_model_tags": values.get("customModelTags", []),
+        "_stop": threading.Event(),
+    }
+
+
+def _run(service: Service, job: Entry) -> None:
     try:
         images, answers = _read_dataset(service, job)
+        if chosen(service.faults.stuck_jobs, job["jobName"]):
+            job["_stop"].wait()
+        _enter(service, job, "trainingDetails")
         head = _train(service, job, images, answers)
-        time.sleep(max(0.0, service.faults.job_seconds - (time.monotonic() - started)))
+        job["_stop"].wait(service.faults.job_seconds)
+        _enter(service, job, None)
         _complete(service, job, head)
+    except _Stopped:
+        _end(service, job, "Stopped")
     except Exception as error:  # noqa: BLE001 - as at Bedrock, any failure ends up in the job
-        with service.lock:
-            if job["status"] == "InProgress":
-                job.update(status="Failed", failureMessage=str(error), endTime=now())
+        _end(service, job, "Failed", failureMessage=str(error))
+
+
+def _enter(service: Service, job: Entry, phase: str | None) -> None:
+    """Complete the phase that is under way and begin another; raises ``_Stopped``."""
+    with service.lock:
+        if job["_stop"].is_set():
+            raise _Stopped
+        for details in job["statusDetails"].values():
+            if details["status"] == "InProgress":
+                details.update(status="Completed", lastModifiedTime=now())
+        if phase:
+            job["statusDetails"][phase].update(status="InProgress", lastModifiedTime=now())
+        job["lastModifiedTime"] = now()
+
+
+def _end(service: Service, job: Entry, status: str, **more: Any) -> None:
+    with service.lock:
+        for details in job["statusDetails"].values():
+            if details["status"] == "InProgress":
+                details.update(status=status, lastModifiedTime=now())
+        job.update(status=status, endTime=now(), lastModifiedTime=now(), **more)
 
 
 def _read_dataset(service: Service, job: Entry) -> tuple[list[Image.Image], list[list[str]]]:
-    if service.faults.failing_jobs and service.faults.failing_jobs in job["jobName"]:
-        raise BedrockError("InternalServerException", "Data files must conform to JSONL format.")
+    _enter(service, job, "validationDetails")
+    if chosen(service.faults.failing_jobs, job["jobName"]):
+        raise BedrockError("ValidationException", service.faults.failure_message)
     uri = job["trainingDataConfig"]["s3Uri"]
-    role = job["roleArn"] if service.identity else None
-    lines = service.fetch(uri, role).splitlines(keepends=True)
-    bucket = uri.removeprefix("s3://").partition("/")[0]
+    lines = _lines(service, job, uri)
     validation = [
-        line
-        for validator in job["validationDataConfig"]["validators"]
-        for line in service.fetch(validator["s3Uri"], role).splitlines(keepends=True)
+        line for one in job["validationDataConfig"]["validators"] for line in _lines(service, job, one["s3Uri"])
     ]
+    bucket = uri.removeprefix("s3://").partition("/")[0]
     family = families.model(job["_student"]).family
     if found := next(errors(lines, family, bucket, validation or None), None):
         raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {found}")
-    _advance(service, job, "validationDetails")
-    images, answers = [], []
+    _enter(service, job, "dataProcessingDetails")
+    images: dict[str, Image.Image] = {}
+    read, answers = [], []
     for record in map(json.loads, lines):
         block = next(b["image"] for b in record["messages"][0]["content"] if "image" in b)
-        images.append(opened(service.fetch(block["source"]["s3Location"]["uri"], role)))
+        image = block["source"]["s3Location"]["uri"]
+        if image not in images:
+            images[image] = opened(_body(service, job, image))
+        read.append(images[image])
         answers.append(keywords(record["messages"][1]["content"][0]["text"]))
-    _advance(service, job, "dataProcessingDetails")
-    return images, answers
+    _enter(service, job, None)
+    return read, answers
+
+
+def _lines(service: Service, job: Entry, uri: str) -> list[bytes]:
+    return _body(service, job, uri).splitlines(keepends=True)
+
+
+def _body(service: Service, job: Entry, uri: str) -> bytes:
+    """Read an object as the job's role; raises ``BedrockError`` in Bedrock's words."""
+    try:
+        return service.fetch(uri, job["roleArn"] if service.identity else None)
+    except BedrockError as error:
+        if error.code != "AccessDeniedException":
+            raise
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        raise BedrockError(
+            "ValidationException",
+            f"Could not validate GetObject permissions to access Amazon S3 bucket: {bucket} at key {key}",
+        ) from None
 
 
 def _train(service: Service, job: Entry, images: list[Image.Image], answers: list[list[str]]) -> Any:
     import numpy as np
 
     student = service.student(job["_student"])
-    features = np.stack([student.features(image) for image in images])
-    head = student.train(features, answers, int(job["hyperParameters"].get("epochCount", 2)), 0)
-    _advance(service, job, "trainingDetails")
-    return head
+    features = {id(image): student.features(image) for image in images}
+    epochs = int(job["hyperParameters"].get("epochCount", 2))
+    return student.train(np.stack([features[id(image)] for image in images]), answers, epochs, 0)
 
 
 def _complete(service: Service, job: Entry, head: Any) -> None:
+    _write_metrics(service, job, head)
+    with service.lock:
+        if job["_stop"].is_set():
+            raise _Stopped
+        model = _model(job)
+        arn = model["modelArn"]
+        service.heads[arn] = head
+        service.custom_models[arn] = model
+        service.tags[arn] = job["_model_tags"]
+        job["trainingMetrics"] = model["trainingMetrics"] = {"trainingLoss": float(head.losses[-1][2])}
+        job.update(status="Completed", outputModelArn=arn, endTime=now(), lastModifiedTime=now())
+
+
+def _write_metrics(service: Service, job: Entry, head: Any) -> None:
     rows = "".join(f"{step},{epoch},{loss}\n" for step, epoch, loss in head.losses)
     uri = job["outputDataConfig"]["s3Uri"].rstrip("/")
     folder = f"{uri}/model-customization-job-{job['_id']}/training_artifacts"
     bucket, _, key = f"{folder}/step_wise_training_metrics.csv".removeprefix("s3://").partition("/")
-    role = job["roleArn"] if service.identity else None
-    service.authorise(role, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
+    try:
+        service.authorise(job["roleArn"] if service.identity else None, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
+    except BedrockError:
+        raise BedrockError("ValidationException", f"Amazon S3 perms missing (PutObject): {bucket}/{key}") from None
     body = f"step_number,epoch_number,training_loss\n{rows}".encode()
     service.s3().put_object(Bucket=bucket, Key=key, Body=body)
-    with service.lock:
-        if job["status"] != "InProgress":
-            return  # Stopped meanwhile: no model comes of it.
-        arn = f"{ARN_PREFIX}:custom-model/{job['baseModelArn'].rsplit('/', 1)[-1]}/{job['_id']}"
-        service.heads[arn] = head
-        service.custom_models[arn] = {
-            "modelArn": arn,
-            "modelName": job["outputModelName"],
-            "modelStatus": "Active",
-            "jobArn": job["jobArn"],
-            "jobName": job["jobName"],
-            "baseModelArn": job["baseModelArn"],
-            "customizationType": job["customizationType"],
-            "hyperParameters": job["hyperParameters"],
-            "trainingDataConfig": job["trainingDataConfig"],
-            "outputDataConfig": job["outputDataConfig"],
-            "creationTime": now(),
-            "_student": job["_student"],
-        }
-        service.tags[arn] = job["_model_tags"]
-        job.update(status="Completed", outputModelArn=arn, endTime=now())
-        job["trainingMetrics"] = {"trainingLoss": float(head.losses[-1][2])}
 
 
-def _advance(service: Service, job: Entry, phase: str) -> None:
-    with service.lock:
-        job["statusDetails"][phase].update(status="Completed", lastModifiedTime=now())
+def _model(job: Entry) -> Entry:
+    same = ("jobArn", "jobName", "baseModelArn", "customizationType", "hyperParameters")
+    data = ("trainingDataConfig", "validationDataConfig", "outputDataConfig")
+    key = {"modelKmsKeyArn": job["outputModelKmsKeyArn"]} if "outputModelKmsKeyArn" in job else {}
+    return {
+        "modelArn": f"{ARN_PREFIX}:custom-model/{job['baseModelArn'].rsplit('/', 1)[-1]}/{job['_id']}",
+        "modelName": job["outputModelName"],
+        "modelStatus": "Active",
+        "creationTime": now(),
+        **{name: job[name] for name in (*same, *data)},
+        **key,
+        "_student": job["_student"],
+    }
 
 
 OPERATIONS: dict[str, Operation] = {

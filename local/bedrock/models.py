@@ -5,19 +5,47 @@ from __future__ import annotations
 from typing import Any
 
 from lambdas.shared import families
+from local.bedrock.listing import Members, page
 from local.bedrock.protocol import BedrockError
-from local.bedrock.service import REGION, Operation, Service, listed, public
+from local.bedrock.service import Operation, Service, foundation_model, is_local, public
+
+_MEMBERS = Members(
+    arn="modelArn",
+    name="modelName",
+    created="creationTime",
+    status="modelStatus",
+    filters=(("baseModelArnEquals", "baseModelArn"), ("foundationModelArnEquals", "baseModelArn")),
+)
+_SUMMARY = ("modelArn", "modelName", "creationTime", "baseModelArn", "customizationType", "modelStatus")
+_LEGACY_SINCE, _END_OF_LIFE = "2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z"
 
 
 def get_foundation_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Describe a model of the table."""
-    model = values["modelIdentifier"].rsplit("/", 1)[-1]
-    if not any(model in (known.id, known.training_id) for known in families.MODELS.values()):
-        raise BedrockError("ResourceNotFoundException", f"Model {model} not found.")
-    arn = f"arn:aws:bedrock:{REGION}::foundation-model/{model}"
-    service.authorise(caller, "bedrock:GetFoundationModel", arn)
-    lifecycle = {"status": "ACTIVE"}
-    return {"modelDetails": {"modelArn": arn, "modelId": model, "modelLifecycle": lifecycle}}
+    """Describe a local model of the table by its id for inference or for customization."""
+    id_: str = values["modelIdentifier"].rsplit("/", 1)[-1]
+    service.authorise(caller, "bedrock:GetFoundationModel", foundation_model(id_))
+    model = next((m for m in families.MODELS.values() if id_ in (m.id, m.training_id)), None)
+    if model is None or not is_local(model.id):
+        raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
+    details = {
+        "modelArn": foundation_model(id_),
+        "modelId": id_,
+        "modelName": "local student" if model.training_id else "local teacher",
+        "providerName": "this machine",
+        "inputModalities": ["TEXT", "IMAGE"],
+        "outputModalities": ["TEXT"],
+        "responseStreamingSupported": False,
+        "customizationsSupported": ["FINE_TUNING"] if id_ == model.training_id else [],
+        "inferenceTypesSupported": ["ON_DEMAND"],
+        "modelLifecycle": {"status": "ACTIVE"},
+    }
+    if id_ in service.faults.legacy_models:
+        details["modelLifecycle"] = {
+            "status": "LEGACY",
+            "legacyTime": _LEGACY_SINCE,
+            "endOfLifeTime": _END_OF_LIFE,
+        }
+    return {"modelDetails": details}
 
 
 def get_custom_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
@@ -27,22 +55,26 @@ def get_custom_model(service: Service, values: dict[str, Any], caller: str | Non
 
 
 def list_custom_models(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """List tuned models."""
+    """List tuned models, the newest first."""
     service.authorise(caller, "bedrock:ListCustomModels", "*")
-    names = ("modelArn", "modelName", "creationTime", "baseModelArn", "customizationType", "modelStatus")
-    found = listed(service.custom_models, values, "modelName", "modelStatus")
-    rows = [{n: one[n] for n in names} | {"baseModelName": one["_student"]} for one in found]
-    return {"modelSummaries": rows}
+    with service.lock:
+        found, more = page(service.custom_models.values(), _MEMBERS, values)
+    rows = [
+        {name: model[name] for name in _SUMMARY} | {"baseModelName": model["_student"].partition(":")[0]}
+        for model in found
+    ]
+    return {"modelSummaries": rows, **more}
 
 
 def delete_custom_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Delete a model that is not deployed."""
     with service.lock:
         model = service.find(service.custom_models, values["modelIdentifier"], "modelName")
-        service.authorise(caller, "bedrock:DeleteCustomModel", model["modelArn"])
-        if any(one["modelArn"] == model["modelArn"] for one in service.deployments.values()):
-            raise BedrockError("ConflictException", "The model is deployed.")
-        del service.custom_models[model["modelArn"]]
+        arn = model["modelArn"]
+        service.authorise(caller, "bedrock:DeleteCustomModel", arn)
+        if any(arn in (one["modelArn"], one["_next_model"]) for one in service.deployments.values()):
+            raise BedrockError("ConflictException", "The model is deployed; delete its deployment first.")
+        del service.custom_models[arn], service.tags[arn], service.heads[arn]
     return {}
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 import botocore.session
+from botocore.utils import parse_to_aware_datetime
 from botocore.validate import ParamValidator
 
 _STATUS = {
@@ -28,6 +30,13 @@ _STATUS = {
 }
 
 
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    "boolean": lambda text: text == "true",
+    "integer": int,
+    "timestamp": parse_to_aware_datetime,
+}
+
+
 class BedrockError(Exception):
     """An error as Bedrock answers it."""
 
@@ -40,6 +49,10 @@ class ConnectionDropped(Exception):
     """The caller gets no answer at all."""
 
 
+class NotBedrock(AssertionError):
+    """The endpoint itself breaks the service model; a defect of this endpoint, never of its caller."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One operation of the service model."""
@@ -49,6 +62,9 @@ class Route:
     pattern: re.Pattern[str]
     status: int
     shape: Any
+    answer: Any
+    errors: frozenset[str]
+    """Codes of the errors that the operation may answer with."""
 
 
 @cache
@@ -69,6 +85,8 @@ def routes() -> list[Route]:
                     re.compile(f"^{pattern}$"),
                     operation.http.get("responseCode", 200),
                     operation.input_shape,
+                    operation.output_shape,
+                    frozenset(shape.name for shape in operation.error_shapes),
                 )
             )
     return sorted(found, key=lambda route: -len(route.pattern.pattern))
@@ -91,17 +109,31 @@ def parameters(route: Route, in_path: dict[str, str], query: dict[str, str], bod
         if shape.serialization.get("location") == "uri" and wire in in_path:
             values[name] = in_path[wire]
         elif shape.serialization.get("location") == "querystring" and wire in query:
-            values[name] = int(query[wire]) if shape.type_name == "integer" else query[wire]
+            values[name] = _FROM_TEXT.get(shape.type_name, str)(query[wire])
     checked = _decoded(route.shape, values)
-    report = ParamValidator().validate(_without_times(checked), route.shape)
-    if report.has_errors():
-        raise BedrockError("ValidationException", report.generate_report())
-    _check_patterns(route.shape, checked, "")
+    _check(route.shape, checked)
     return checked
 
 
-def _without_times(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if not name.startswith("creationTime")}
+def check_answer(route: Route, answer: dict[str, Any]) -> None:
+    """Check what an operation answers as strictly as what it is asked; raises ``NotBedrock``."""
+    try:
+        _check(route.answer, answer)
+    except BedrockError as error:
+        raise NotBedrock(f"{route.name} answers what Bedrock would not: {error}") from None
+
+
+def check_error(route: Route, error: BedrockError) -> None:
+    """Check that an operation may fail so; raises ``NotBedrock``."""
+    if error.code not in route.errors | {"AccessDeniedException", "UnknownOperationException"}:
+        raise NotBedrock(f"{route.name} fails as Bedrock would not: {error.code}: {error}")
+
+
+def _check(shape: Any, values: dict[str, Any]) -> None:
+    report = ParamValidator().validate(values, shape)
+    if report.has_errors():
+        raise BedrockError("ValidationException", report.generate_report())
+    _check_patterns(shape, values, "")
 
 
 def _decoded(shape: Any, value: Any) -> Any:

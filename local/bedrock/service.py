@@ -27,6 +27,7 @@ ARN_PREFIX = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
 
 Entry = dict[str, Any]
 """A job, model or deployment; members that begin with ``_`` are not shown to callers."""
+Tag = dict[str, str]
 
 
 @dataclass
@@ -41,13 +42,24 @@ class Service:
     jobs: dict[str, Entry] = field(default_factory=dict)
     custom_models: dict[str, Entry] = field(default_factory=dict)
     deployments: dict[str, Entry] = field(default_factory=dict)
-    tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    tags: dict[str, list[Tag]] = field(default_factory=dict)
     quotas: Quotas = field(default_factory=Quotas)
     calls: list[tuple[str, str]] = field(default_factory=list)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     heads: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _loaded: dict[str, Any] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Stop what still runs, and be as new."""
+        with self.lock:
+            for job in self.jobs.values():
+                job["_stop"].set()
+            for forgotten in (self.jobs, self.custom_models, self.deployments, self.tags, self.heads):
+                forgotten.clear()
+            self.quotas = Quotas()
+            self.calls.clear()
+            self.asked.clear()
 
     def student(self, model: str) -> Any:
         """Return a local student, loaded once."""
@@ -109,13 +121,14 @@ def opened(body: bytes) -> Image.Image:
     return image
 
 
-def listed(among: dict[str, Entry], values: dict[str, Any], name: str, status: str) -> list[Entry]:
-    """Return the entries that a List operation's filters leave."""
-    return [
-        found
-        for found in list(among.values())
-        if values.get("nameContains", "") in found[name] and values.get("statusEquals", found[status]) == found[status]
-    ]
+def foundation_model(id: str) -> str:
+    """Return the ARN of a foundation model."""
+    return f"arn:aws:bedrock:{REGION}::foundation-model/{id}"
+
+
+def is_local(model: str) -> bool:
+    """Tell whether a model of the table is one of this machine: the others are never answered for."""
+    return model.startswith("local.")
 
 
 def public(found: Entry) -> Entry:
@@ -123,6 +136,6 @@ def public(found: Entry) -> Entry:
     return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
-def now() -> str:
-    """Return the time as Bedrock writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(time: datetime | None = None) -> str:
+    """Return the time, or another one, as Bedrock writes it."""
+    return (time or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

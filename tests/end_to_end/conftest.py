@@ -12,7 +12,6 @@ import pytest
 
 from cli.destroy import empty
 from local.bedrock import Faults
-from local.bedrock.quotas import Quotas
 from local.cloud.deploy import deploy
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
@@ -111,8 +110,8 @@ class Pipeline:
         return running, models, [one["modelDeploymentName"] for one in service.deployments.values()]
 
     def asked(self, model: str) -> int:
-        """Return how often a model was asked."""
-        return sum(found == model for _, found in self.machine.bedrock.service.calls)
+        """Return how often a model was asked about an image."""
+        return self.machine.bedrock.service.calls.count(("Converse", model))
 
 
 @pytest.fixture(scope="session")
@@ -151,9 +150,4 @@ def _empty(machine: Machine) -> None:
             states.stop_execution(executionArn=execution)
     for bucket in (machine.photos_bucket, machine.data_bucket):
         empty(machine.cloud.client("s3"), bucket)
-    service = machine.bedrock.service
-    for forgotten in (service.jobs, service.custom_models, service.deployments, service.tags, service.heads):
-        forgotten.clear()
-    service.quotas = Quotas()
-    service.calls.clear()
-    service.asked.clear()
+    machine.bedrock.service.forget()

@@ -86,7 +86,7 @@ def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -
 
         assert (ended.status, ended.error) == ("FAILED", "OverBudget")
         assert "raise max_usd" in (ended.cause or "")
-        assert not running.machine.bedrock.service.calls
+        assert running.asked(PIXELS["teacher"]) == 0
 
 
 def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -> None:
@@ -134,6 +134,18 @@ def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> Non
 
         assert (failed.status, failed.error) == ("FAILED", "JobFailed")
         assert "no size was trained" in (failed.cause or "")
+
+
+def test_size_whose_job_never_starts_is_stopped_if_asked_and_the_others_are_trained(pipeline: Start) -> None:
+    with pipeline(stuck_jobs="-n8-") as running:
+        running.upload(PHOTOS)
+        ended = running.run(train_sizes=[8, 14], stop_stuck_jobs=True, keep="none")
+        models = {model["size"]: model for model in running.report()["models"]}
+
+        assert ended.status == "SUCCEEDED"
+        assert (models[8]["status"], models[14]["status"]) == ("Failed", "Active")
+        assert "had not started after 25 h" in models[8]["reason"]
+        assert running.left_at_bedrock == ([], [], [])
 
 
 def test_stopped_run_and_deleted_stack_leave_nothing_that_bills(pipeline: Start, assembly: Path) -> None:

@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from PIL import Image
 
-from lambdas.write_dataset.examples import record
-from local import vision
-from local.bedrock import Endpoint, Faults, bedrock_endpoint
-from tests.support.stores import MemoryS3, any_run
-
-TEACHER, STUDENT = "local.teacher-pixels-v1:0", "local.student-pixels-v1:0"
-ROLE = "arn:aws:iam::000000000000:role/bedrock"
-
-
-def jpeg(colour: tuple[int, int, int]) -> bytes:
-    output = io.BytesIO()
-    Image.new("RGB", (64, 48), colour).save(output, "JPEG")
-    return output.getvalue()
+from local.bedrock import Endpoint
+from tests.support.local_bedrock import TEACHER, client, code, ended, serving, train, trainable_bucket
+from tests.support.stores import MemoryS3
 
 
 @pytest.fixture
 def s3() -> MemoryS3:
-    store = MemoryS3()
-    for number in range(10):
-        store.objects[f"images/900/{number}.jpg"] = jpeg((number * 25, 255 - number * 25, 90))
-    lines = [json.dumps(record(any_run(), "data", str(n), f"word {n % 3}, common, photo")) for n in range(10)]
-    store.objects["train.jsonl"] = "\n".join(lines).encode() + b"\n"
-    return store
+    return trainable_bucket()
 
 
 @pytest.fixture
 def endpoint(s3: MemoryS3, tmp_path: Path) -> Iterator[Endpoint]:
-    with bedrock_endpoint(s3=lambda: s3, work_dir=tmp_path, models=vision, faults=Faults(job_seconds=0)) as found:
+    with serving(s3, tmp_path) as found:
         yield found
-
-
-def client(endpoint: Endpoint, service: str) -> Any:
-    make: Any = boto3.client
-    return make(service, endpoint_url=endpoint.url)
 
 
 def ask(endpoint: Endpoint, model: str = TEACHER, **changes: Any) -> dict[str, Any]:
@@ -57,10 +32,6 @@ def ask(endpoint: Endpoint, model: str = TEACHER, **changes: Any) -> dict[str, A
     return client(endpoint, "bedrock-runtime").converse(modelId=model, messages=messages)
 
 
-def code(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return error.value.response["Error"]["Code"]  # type: ignore[typeddict-item]
-
-
 def test_teacher_answers_about_an_image_by_bytes_or_by_location(endpoint: Endpoint, s3: MemoryS3) -> None:
     by_location = ask(endpoint)
     by_bytes = ask(endpoint, source={"bytes": s3.objects["images/900/1.jpg"]})
@@ -68,6 +39,16 @@ def test_teacher_answers_about_an_image_by_bytes_or_by_location(endpoint: Endpoi
     assert by_location["output"] == by_bytes["output"]
     assert by_location["stopReason"] == "end_turn"
     assert by_location["usage"]["inputTokens"] > 900
+
+
+def test_question_without_an_image_is_answered_by_any_model_that_is_there(endpoint: Endpoint) -> None:
+    runtime = client(endpoint, "bedrock-runtime")
+    question = [{"role": "user", "content": [{"text": "Are you there?"}]}]
+
+    assert runtime.converse(modelId=TEACHER, messages=question)["usage"]["inputTokens"] == 3
+    with pytest.raises(ClientError) as error:
+        runtime.converse(modelId="amazon.nova-pro-v1:0", messages=question)
+    assert code(error) == "ResourceNotFoundException"
 
 
 @pytest.mark.parametrize(
@@ -86,29 +67,6 @@ def test_wrong_question_is_refused_as_bedrock_refuses(
     with pytest.raises(ClientError) as error:
         ask(endpoint, **changes)
     assert code(error) == expected
-
-
-def train(endpoint: Endpoint, name: str = "run-n10-a1", **changes: Any) -> Any:
-    request = {
-        "jobName": name,
-        "customModelName": name,
-        "roleArn": ROLE,
-        "clientRequestToken": name,
-        "baseModelIdentifier": f"{STUDENT}:300k",
-        "trainingDataConfig": {"s3Uri": "s3://data/train.jsonl"},
-        "outputDataConfig": {"s3Uri": "s3://data/out/"},
-        "hyperParameters": {"epochCount": "1"},
-    } | changes
-    return client(endpoint, "bedrock").create_model_customization_job(**request)["jobArn"]
-
-
-def ended(endpoint: Endpoint, job: str) -> Any:
-    for _ in range(200):
-        found = client(endpoint, "bedrock").get_model_customization_job(jobIdentifier=job)
-        if found["status"] != "InProgress":
-            return found
-        time.sleep(0.05)
-    raise AssertionError("the job does not end")
 
 
 def test_job_trains_deploys_answers_and_is_taken_down(endpoint: Endpoint, s3: MemoryS3) -> None:
@@ -161,7 +119,7 @@ def test_caller_without_the_right_is_refused(s3: MemoryS3, tmp_path: Path) -> No
         def allowed(self, principal: str, action: str, resource: str) -> bool:
             return False
 
-    with bedrock_endpoint(s3=lambda: s3, work_dir=tmp_path, models=vision, identity=NoRights()) as endpoint:
+    with serving(s3, tmp_path, NoRights()) as endpoint:
         with pytest.raises(ClientError, match="bedrock:InvokeModel") as error:
             ask(endpoint)
         assert code(error) == "AccessDeniedException"

@@ -1,0 +1,57 @@
+"""Filters, order and pages of the List operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.utils import parse_to_aware_datetime
+
+from local.bedrock.protocol import BedrockError
+from local.bedrock.service import Entry
+
+_PAGE = 10
+"""Entries of a page when the caller names no number: few, so that callers must go on."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """Where an entry keeps what List operations filter and sort by."""
+
+    arn: str
+    name: str
+    created: str
+    status: str
+    filters: tuple[tuple[str, str], ...] = ()
+    """Further parameters that must equal a member, as (parameter, member)."""
+
+
+def page(entries: Iterable[Entry], members: Members, values: dict[str, Any]) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries of one page, and ``{"nextToken"}`` where more follow; raises ``BedrockError``."""
+    newest_first = values.get("sortOrder", "Descending") == "Descending"
+    found = sorted(
+        (entry for entry in entries if _wanted(entry, members, values)),
+        key=lambda entry: (entry[members.created], entry[members.arn]),
+        reverse=newest_first,
+    )
+    start = 0
+    if "nextToken" in values:
+        arns = [entry[members.arn] for entry in found]
+        if values["nextToken"] not in arns:
+            raise BedrockError("ValidationException", "The nextToken is not valid.")
+        start = arns.index(values["nextToken"])
+    end = start + values.get("maxResults", _PAGE)
+    more = {"nextToken": found[end][members.arn]} if end < len(found) else {}
+    return found[start:end], more
+
+
+def _wanted(entry: Entry, members: Members, values: dict[str, Any]) -> bool:
+    created = parse_to_aware_datetime(entry[members.created])
+    equal = (*members.filters, ("statusEquals", members.status), ("modelStatus", members.status))
+    return (
+        values.get("nameContains", "") in entry[members.name]
+        and all(values.get(parameter, entry.get(member)) == entry.get(member) for parameter, member in equal)
+        and all(created < values[name] for name in ("createdBefore", "creationTimeBefore") if name in values)
+        and all(created > values[name] for name in ("createdAfter", "creationTimeAfter") if name in values)
+    )
