@@ -79,8 +79,10 @@ class PipelineStack(cdk.Stack):
             "Prepare": self._step(
                 "Prepare",
                 access.read(photos, "*distill.json"),
-                access.read(data, _REQUEST),
+                everywhere,
+                access.read(data, _REQUEST, "runs/*/report/report.json"),
                 access.write(data, _REQUEST),
+                access.bedrock(self, ["GetCustomModelDeployment"], "custom-model-deployment"),
                 environment={"STAGE_DEFAULTS": self._stage_defaults()},
             ),
             "AwaitUpload": self._step("AwaitUpload", access.list_keys(photos), timeout=2),
@@ -158,6 +160,25 @@ class PipelineStack(cdk.Stack):
                 *access.ask(self, [*config.teachers, *config.students], config.profiles),
                 access.ask_deployments(self),
                 timeout=15,
+            ),
+            "ListImages": self._step(
+                "ListImages",
+                everywhere,
+                access.read(data, _REQUEST, "calibration/*", "work/*/resize/*"),
+                access.write(
+                    data, "runs/*/inventory.jsonl", "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"
+                ),
+                memory=1024,
+                timeout=5,
+            ),
+            "WriteKeywords": self._step(
+                "WriteKeywords",
+                everywhere,
+                access.read(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/report/estimate.json"),
+                access.read(data, "work/*/ledger/*", "work/*/predict/*"),
+                access.write(data, "runs/*/keywords.*", "runs/*/ledger.json", "runs/*/report/report.json"),
+                memory=1024,
+                timeout=5,
             ),
             "Evaluate": self._step(
                 "Evaluate",

@@ -62,6 +62,13 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
     }
 
 
+def estimate_applying(run: Run, images: Sequence[Size], calibration: Calibration | None) -> dict[str, Any]:
+    """Return what a tuned model's answers about images will cost, and how that meets the budget."""
+    student = tokens_of(run, run.student, calibration)
+    usd = total(_answers("PredictImages", run.student, images, student, exactly(1)))
+    return {"usd": round(usd.expected, 6), "range": usd.as_json(), **_verdict(run, usd)}
+
+
 def dataset_tokens(images: Sequence[Size], student: Tokens, teacher: Tokens) -> Amount:
     """Return the tokens of the records of these images, each written once: question, image and answer."""
     once = student.questions(images) + teacher.answer.times(len(images))
@@ -131,7 +138,7 @@ def _verdict(run: Run, usd: Amount) -> dict[str, Any]:
     within = usd.expected <= limit
     text = f"about ${usd.expected:,.4f} (${usd.low:,.2f} to ${usd.high:,.2f})"
     if not within:
-        text += f", over max_usd ${limit:,.2f}; raise max_usd, or train on fewer images, and start again"
+        text += f", over max_usd ${limit:,.2f}; raise max_usd, or take fewer images, and start again"
     elif usd.high > limit:
         text += f", within max_usd ${limit:,.2f}; nothing more is asked where going on could pass it"
     else:

@@ -15,8 +15,9 @@ SUBJECT_LIMIT = 100
 def about_run(run: str, data: Objects) -> tuple[str, str]:
     """Return subject and text for a run that completed."""
     report = data.read_json(layout.report(run, "report.json"))
-    where = f"s3://{data.bucket}/{layout.report(run, 'report.html')}"
-    text = f"{report['verdict']}\n\nReport: {where}\nSet aside: {report['set_aside']}\n"
+    files = report.get("files") or [layout.report(run, "report.html")]
+    where = ", ".join(f"s3://{data.bucket}/{key}" for key in files)
+    text = f"{report['verdict']}\n\nWritten: {where}\nSet aside: {report['set_aside']}\n"
     text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n"
     return _subject(f"Vision Distillation {run}: {report['status']}"), text
 

@@ -24,10 +24,11 @@ def predict_batch(
     shift: Shift,
 ) -> list[AnswerLine]:
     """Ask about each image and write the batch's part; sizes that failed to train are left out."""
+    step = "PredictImages" if run.applies else "PredictTestImages"
     lines = [
         line
         for answerer in answerers(run, models)
-        for line in ask_all(run, "PredictTestImages", answerer, images, data, client, shift)
+        for line in ask_all(run, step, answerer, images, data, client, shift)
     ]
     data.write_lines(
         layout.part(run.run, "predict", layout.batch_id(images)),
@@ -37,9 +38,11 @@ def predict_batch(
 
 
 def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
-    """Return base, the tuned models, and the teacher at the ceiling's temperature."""
+    """Return base, the tuned models, and the teacher at the ceiling's temperature; or the one model that is applied."""
     # Students are asked exactly as the teacher was, the temperature included.
     student = partial(_student, run)
+    if run.applies and run.applies.deployment:
+        return [student("tuned", run.applies.deployment)]
     tuned = [
         student(f"n{model.size}", model.deployment) for model in models if model.status == "Active" and model.deployment
     ]

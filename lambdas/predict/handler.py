@@ -15,10 +15,10 @@ from lambdas.shared.telemetry import logger, metrics, tell_answers
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{BatchInput: {run, at_once, models}, Items: [{image}]}``; return ``{ok, refused}``."""
+    """Take ``{BatchInput: {run, at_once, models?}, Items: [{image}]}``; return ``{ok, refused}``."""
     batch = event["BatchInput"]
     run = claimed_run(batch["run"])
-    models = [TrainedModel.model_validate(model) for model in batch["models"]]
+    models = [TrainedModel.model_validate(model) for model in batch.get("models", [])]
     images = [item["image"] for item in event["Items"]]
     lines = predict_batch(run, models, images, data(), bedrock_runtime(), shift(batch["at_once"], context))
     tell_answers(run.run, lines, "ImagesPredicted", "Predictions")

@@ -6,8 +6,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambdas.prepare.applying import with_tuned_model
 from lambdas.prepare.request import Defaults, claim, resolve
-from lambdas.shared.environment import data, photos, setting
+from lambdas.shared.environment import bedrock, data, photos, setting
 from lambdas.shared.telemetry import logger
 
 
@@ -16,12 +17,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{input, execution}``; return every field that the state machine reads."""
     defaults = Defaults.model_validate_json(setting("STAGE_DEFAULTS"))
     run = resolve(event["input"], event["execution"], photos(), defaults)
+    if run.request.apply:
+        run = with_tuned_model(run, data(), bedrock())
     claimed_by = claim(run, data())
     logger.info("run prepared", run=run.run, claimed_by=claimed_by)
     return {
         "run": run.run,
         "collection": run.collection,
         "claimed_by": claimed_by,
+        "apply": run.request.apply,
         "until": run.request.until or "Notify",
         "concurrency": run.concurrency.model_dump(),
         "images_per_batch": run.images_per_batch,

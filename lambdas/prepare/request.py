@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lambdas.prepare.applying import check_beside_apply
 from lambdas.prepare.quotas import resolve_quotas
 from lambdas.shared import families, layout
 from lambdas.shared.answer_formats import FORMATS
@@ -60,6 +61,8 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
         fields, source = dict(start), "the execution's input"
         collection, identity = _collection(fields.pop("collection", None)), execution
     request = parse(Request, fields, source)
+    if request.apply:
+        check_beside_apply(request)
     teacher = _allowed(request.teacher, defaults.teachers, "teacher")
     student = _allowed(request.student, defaults.students, "student")
     _check_student(student, request, defaults.region)

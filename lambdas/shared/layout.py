@@ -127,6 +127,11 @@ def report(run: str, name: str) -> str:
     return f"runs/{run}/report/{name}"
 
 
+def keywords(run: str, kind: str) -> str:
+    """Key of what a tuned model said about a collection: ``csv`` or ``jsonl``."""
+    return f"runs/{run}/keywords.{kind}"
+
+
 def ledger(run: str) -> str:
     """Key of the summed ledger."""
     return f"runs/{run}/ledger.json"

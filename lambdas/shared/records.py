@@ -85,6 +85,7 @@ class Request(Record):
     keep_days: int | None = Field(default=None, ge=1, le=3650)
     gate_margin: float = Field(default=0.0, ge=0, le=1)
     exclude_flags: list[Flag] = []
+    apply: str | None = Field(default=None, min_length=1)
 
 
 class Labeler(Record):
@@ -124,6 +125,8 @@ class Run(Record):
     concurrency: Concurrency = Concurrency(resize=1, label=1, predict=1)
     images_per_batch: int = 100
     request: Request
+    applies: TrainedModel | None = None
+    """Whose model answers, where the request is to apply one instead of training."""
 
     @property
     def ceiling_sample(self) -> int:

@@ -26,12 +26,9 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
 
     Raises ``EmptyCollection``, ``TooManySetAside``, ``TooFewImages`` or ``BadRequest``.
     """
-    lines = sorted(
-        (InventoryLine.model_validate(line) for line in data.read_parts(layout.parts(run.run, "resize"))),
-        key=lambda line: line.photo,
-    )
-    _check_refusals(run, lines)
-    images = _wanted(run, _distinct(lines))
+    lines = read_inventory(run, data)
+    check_refusals(run, lines)
+    images = _wanted(run, distinct(lines))
     check_enough(run, len(images))
     neighbours = Neighbours({image: line.perceptual_hash for image, line in images.items()})
     set_of = _place(run, data, images, neighbours)
@@ -82,7 +79,14 @@ def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     return sizes
 
 
-def _check_refusals(run: Run, lines: list[InventoryLine]) -> None:
+def read_inventory(run: Run, data: Objects) -> list[InventoryLine]:
+    """Read the parts of ResizePhotos, in the order of the photos' names."""
+    lines = map(InventoryLine.model_validate, data.read_parts(layout.parts(run.run, "resize")))
+    return sorted(lines, key=lambda line: line.photo)
+
+
+def check_refusals(run: Run, lines: list[InventoryLine]) -> None:
+    """Raise ``EmptyCollection``, or ``TooManySetAside`` for more refused photos than are tolerated."""
     photos = [line for line in lines if line.status != "ignored"]
     if not photos:
         raise EmptyCollection(f"{run.collection!r} holds no photo; upload some and start again")
@@ -90,7 +94,7 @@ def _check_refusals(run: Run, lines: list[InventoryLine]) -> None:
     check_set_aside(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'")
 
 
-def _distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
+def distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
     """Return the first photo of each image; two photos with the same bytes are one image."""
     images: dict[str, InventoryLine] = {}
     for line in lines:

@@ -31,6 +31,7 @@ class Ended:
     error: str | None
     cause: str | None
     states: list[str]
+    output: dict[str, Any]
 
 
 class Pipeline:
@@ -61,7 +62,8 @@ class Pipeline:
         self.until(lambda: status(self.machine.cloud, execution)["status"] != "RUNNING")
         found = status(self.machine.cloud, execution)
         states = states_entered(self.machine.cloud, execution)
-        return Ended(execution, found["status"], found.get("error"), found.get("cause"), states)
+        output = json.loads(found.get("output") or "{}")
+        return Ended(execution, found["status"], found.get("error"), found.get("cause"), states, output)
 
     def run(self, collection: str = "holiday/", **request: Any) -> Ended:
         """Put distill.json and wait for the execution to end."""

@@ -14,9 +14,23 @@ from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
 Start = Callable[..., AbstractContextManager[Pipeline]]
 ALL_STATES = [
     *("Prepare", "ClaimedByAnother", "AwaitUpload", "UploadSettled", "WaitForUpload", "AwaitUpload"),
-    *("UploadSettled", "ResizePhotos", "Split", "Estimate", "WithinBudget", "LabelImages", "AfterLabels"),
+    *(
+        "UploadSettled",
+        "ResizePhotos",
+        "TuneOrApply",
+        "Split",
+        "Estimate",
+        "WithinBudget",
+        "LabelImages",
+        "AfterLabels",
+    ),
     *("WriteDataset", "ValidateDataset", "AfterValidation", "TrainModels", "AnyModelTrained"),
     *("PredictTestImages", "Evaluate", "CleanUp", "Notify"),
+]
+
+APPLY_STATES = [
+    *ALL_STATES[:9],
+    *("ListImages", "ApplyWithinBudget", "PredictImages", "WriteKeywords", "Notify"),
 ]
 
 
@@ -44,11 +58,20 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(pipe
         teacher_calls = running.asked(PIXELS["teacher"])
         assert teacher_calls == len(running.machine.keys("labels/"))
 
-        again = running.run(train_sizes=[8, 14])
+        again = running.run(train_sizes=[8, 14], keep="all")
 
         assert again.status == "SUCCEEDED"
         assert running.asked(PIXELS["teacher"]) == teacher_calls
         assert running.report()["jaccard"] == report["jaccard"]
+
+        running.upload(dict(list(PHOTOS.items())[:4]) | {f"a/{broken.name}": broken}, "new/")
+        applied = running.wait(running.start_from_console(collection="new/", apply=running.report()["run"]))
+        table = running.machine.read(applied.output["applied"]["keywords"]).decode()
+
+        assert (applied.status, applied.states) == ("SUCCEEDED", APPLY_STATES)
+        assert applied.output["applied"]["verdict"].endswith("wrote keywords for 4 of 5 photos.")
+        assert f'a/{broken.name},set aside,,"not an image' in table
+        assert running.asked(PIXELS["teacher"]) == teacher_calls
 
 
 def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:

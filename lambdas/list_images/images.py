@@ -1,0 +1,50 @@
+"""List the images of a collection that a tuned model is to answer about, and say what that will cost."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from lambdas.estimate.cost import estimate_applying
+from lambdas.shared import layout
+from lambdas.shared.calibration import find
+from lambdas.shared.errors import TooFewImages
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import InventoryLine, Run, SplitLine
+from lambdas.split.sets import check_refusals, distinct, read_inventory
+
+
+def list_images(run: Run, data: Objects) -> dict[str, Any]:
+    """Write inventory and list of images; return counts, the list's key, the price and how it meets the budget.
+
+    Raises ``EmptyCollection``, ``TooManySetAside`` or ``TooFewImages``.
+    """
+    inventory = read_inventory(run, data)
+    check_refusals(run, inventory)
+    images = distinct(inventory)
+    if not images:
+        raise TooFewImages(f"no photo in {run.collection!r} can be used; replace them and start again")
+    lines = [_line(image, photo) for image, photo in images.items()]
+    marked = [_marked(line, images) for line in inventory]
+    data.write_lines(layout.inventory(run.run), [line.model_dump(exclude_defaults=True) for line in marked])
+    data.write_lines(layout.split(run.run, "images"), [line.model_dump() for line in lines])
+    priced = estimate_applying(run, [(line.width, line.height) for line in lines], find(run.student, data))
+    data.write_json(layout.report(run.run, "estimate.json"), priced)
+    return {
+        "photos": sum(line.status != "ignored" for line in inventory),
+        "refused": sum(line.status == "refused" for line in inventory),
+        "images": len(images),
+        "batches_at_once": min(run.concurrency.predict, ceil(len(images) / run.images_per_batch)),
+        "images_key": layout.split(run.run, "images"),
+        **{name: priced[name] for name in ("usd", "within_budget", "verdict")},
+    }
+
+
+def _line(image: str, photo: InventoryLine) -> SplitLine:
+    return SplitLine(image=image, group=image, photo=photo.photo, width=photo.width or 0, height=photo.height or 0)
+
+
+def _marked(line: InventoryLine, images: dict[str, InventoryLine]) -> InventoryLine:
+    if line.image is None or images[line.image].photo == line.photo:
+        return line
+    return line.model_copy(update={"status": "duplicate", "reason": "same image as another photo"})
