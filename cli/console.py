@@ -30,6 +30,11 @@ def warn(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def on_a_terminal() -> bool:
+    """Tell whether standard output is a terminal, on which lines may be rewritten."""
+    return sys.stdout.isatty()
+
+
 def print_json(value: Any) -> None:
     """Print a value for other programs."""
     say(json.dumps(value, indent=1, ensure_ascii=False))

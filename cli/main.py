@@ -45,6 +45,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+RequestFile = Annotated[Path | None, typer.Option(help="distill.json with the fields of a request.")]
 Region = Annotated[str, typer.Option(help="Region of the stage.")]
 Stage = Annotated[str, typer.Option(help="Stage of cdk.json that was deployed.")]
 
@@ -52,6 +54,77 @@ Stage = Annotated[str, typer.Option(help="Stage of cdk.json that was deployed.")
 @app.callback()
 def distill(debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False) -> None:
     """Teach a small vision-language model on Amazon Bedrock to answer like a large one."""
+
+
+@app.command()
+def doctor(as_json: Json = False, stage: Stage = "dev", region: Region = "us-east-1") -> None:
+    """Say what a stage still needs: credentials, Region, models, quotas, bootstrap, versions."""
+    from cli.doctor import examine
+    from cli.stage import Stage as DeployedStage
+
+    if not examine(DeployedStage(stage, region), as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def estimate(
+    what: Annotated[str, typer.Argument(help="A folder here, a collection, or photos to come: 900x4000x3000.")],
+    request: RequestFile = None,
+    measured: Annotated[bool, typer.Option(help="Use what the stage's runs measured, for a folder too.")] = False,
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Say what a run would cost, before anything is paid; a folder needs no AWS."""
+    from cli.estimate import estimate_photos
+    from cli.stage import Stage as DeployedStage
+
+    estimate_photos(what, request, DeployedStage(stage, region), measured, as_json)
+
+
+@app.command()
+def upload(
+    folder: Annotated[Path, typer.Argument(help="Folder of photos, any nesting.")],
+    collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Upload photos; what is there already is skipped, and an interrupted upload goes on."""
+    from cli.stage import Stage as DeployedStage
+    from cli.upload import upload_photos
+
+    upload_photos(folder, collection, DeployedStage(stage, region), as_json)
+
+
+@app.command()
+def start(
+    collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
+    request: RequestFile = None,
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Start a run over a collection and print its name."""
+    from cli.stage import Stage as DeployedStage
+    from cli.start import start_run
+
+    start_run(collection, request, DeployedStage(stage, region), as_json)
+
+
+@app.command()
+def watch(
+    run: Annotated[str, typer.Argument(help="Name of the run, as start tells it.")],
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Show how far a run is until it ends; Ctrl-C leaves the run alone."""
+    from cli.stage import Stage as DeployedStage
+    from cli.watch import watch_run
+
+    if not watch_run(run, DeployedStage(stage, region), as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

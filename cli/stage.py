@@ -10,11 +10,14 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cli.console import Unreachable
 from lambdas.shared.bedrock_errors import code_and_message
 from lambdas.shared.objects import Objects
+
+_MANY_AT_ONCE = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Stage:
 
     def client(self, service: str) -> Any:
         """Return a client of an AWS service."""
-        return self.session.client(service)  # pyright: ignore[reportCallIssue, reportArgumentType] - any service
+        return self.session.client(service, config=_MANY_AT_ONCE)  # pyright: ignore[reportCallIssue, reportArgumentType] - any service
 
     @cached_property
     def photos(self) -> Objects:

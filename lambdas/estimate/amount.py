@@ -65,3 +65,8 @@ class Line:
 def total(lines: list[Line]) -> Amount:
     """Return the sum of lines in US dollars."""
     return sum((line.usd for line in lines), exactly(0.0))
+
+
+def dollars(value: float) -> str:
+    """Return US dollars for people: cents, and below a dollar what is left of them."""
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from lambdas.estimate.amount import Amount, Line, exactly, total
+from lambdas.estimate.amount import Amount, Line, dollars, exactly, total
 from lambdas.estimate.services import month, services
 from lambdas.estimate.tokens import Tokens, tokens_of
 from lambdas.estimate.workload import Size, Workload
 from lambdas.shared import families, prices
 from lambdas.shared.calibration import Calibration
-from lambdas.shared.records import Run
+from lambdas.shared.records import Run, ServiceTier
 from lambdas.shared.statistics import minimum_detectable_difference
 from lambdas.shared.training import copies, hyperparameters
 
@@ -35,8 +35,14 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
     """
     teacher = tokens_of(run, run.teacher.model, calibrations.get(run.teacher.model))
     student = tokens_of(run, run.student, calibrations.get(run.student))
-    models = [*_labelling(run, work, teacher), *_training(run, work, student, teacher), *_asking(run, work, student)]
-    models = [line for line in [*models, *_sampling(run, work, teacher)] if line.step in _steps(run)]
+    tier = run.request.service_tier
+    every = [
+        *_labelling(run, work, teacher, tier),
+        *_training(run, work, student, teacher),
+        *_asking(run, work, student),
+        *_sampling(run, work, teacher, tier),
+    ]
+    models = [line for line in every if line.step in _steps(run)]
     lines = [*models, *services(work, _calls(run, work))]
     usd = total(lines)
     kept = month(run, work)
@@ -81,7 +87,7 @@ def _steps(run: Run) -> set[str]:
     return set(("LabelImages", "TrainModels", "PredictTestImages")[: paying.get(run.request.until or "", 3)])
 
 
-def _labelling(run: Run, work: Workload, teacher: Tokens, tier: str = "") -> list[Line]:
+def _labelling(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[Line]:
     return _answers("LabelImages", run.teacher.model, work.to_label, teacher, _ASKED, tier)
 
 
@@ -103,16 +109,18 @@ def _asking(run: Run, work: Workload, student: Tokens) -> list[Line]:
     return _answers("PredictTestImages", run.student, work.test, student, exactly(1 + len(work.sizes)))
 
 
-def _sampling(run: Run, work: Workload, teacher: Tokens) -> list[Line]:
-    return _answers("PredictTestImages", run.ceiling.model, work.to_sample, teacher, _ASKED)
+def _sampling(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[Line]:
+    return _answers("PredictTestImages", run.ceiling.model, work.to_sample, teacher, _ASKED, tier)
 
 
-def _answers(step: str, id: str, images: Sequence[Size], tokens: Tokens, times: Amount, tier: str = "") -> list[Line]:
-    model = families.model(id)
+def _answers(
+    step: str, id: str, images: Sequence[Size], tokens: Tokens, times: Amount, tier: ServiceTier = "default"
+) -> list[Line]:
+    model, suffix = families.model(id), "" if tier == "default" else f"-{tier}"
     asked, answered = tokens.questions(images).each(times), tokens.answer.times(len(images)).each(times)
     return [
-        Line(step, f"{model.label}, input", asked, model.price(f"input{tier}")),
-        Line(step, f"{model.label}, output", answered, model.price(f"output{tier}")),
+        Line(step, f"{model.label}, input", asked, model.price(f"input{suffix}")),
+        Line(step, f"{model.label}, output", answered, model.price(f"output{suffix}")),
     ]
 
 
@@ -136,7 +144,7 @@ def _by_step(lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
 def _verdict(run: Run, usd: Amount) -> dict[str, Any]:
     limit = run.request.max_usd
     within = usd.expected <= limit
-    text = f"about ${usd.expected:,.4f} (${usd.low:,.2f} to ${usd.high:,.2f})"
+    text = f"about {dollars(usd.expected)} ({dollars(usd.low)} to {dollars(usd.high)})"
     if not within:
         text += f", over max_usd ${limit:,.2f}; raise max_usd, or take fewer images, and start again"
     elif usd.high > limit:
@@ -169,14 +177,16 @@ def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd:
     return {name: ceil(value / saved) for name, value in usd.__dict__.items()}
 
 
-def _flex(run: Run, work: Workload, teacher: Tokens, lines: list[Line]) -> dict[str, Any] | None:
-    """Return what labelling would cost on the slower flex tier; None where the teacher has none."""
-    model = families.model(run.teacher.model)
-    if "LabelImages" not in _steps(run) or not (model.priced("input-flex") and model.priced("output-flex")):
+def _flex(run: Run, work: Workload, teacher: Tokens, lines: list[Line]) -> dict[str, float] | None:
+    """Return what all would cost on the slower flex tier; None where the teacher has none, or is asked on it."""
+    if run.request.service_tier == "flex" or not families.model(run.teacher.model).priced("input-flex"):
         return None
-    labels = total([line for line in lines if line.step == "LabelImages"])
-    flex = total(_labelling(run, work, teacher, "-flex"))
-    return {"LabelImages": flex.as_json(), "usd": round(total(lines).expected - labels.expected + flex.expected, 6)}
+
+    def asked(tier: ServiceTier) -> float:
+        both = [*_labelling(run, work, teacher, tier), *_sampling(run, work, teacher, tier)]
+        return total([line for line in both if line.step in _steps(run)]).expected
+
+    return {"usd": round(total(lines).expected - asked("default") + asked("flex"), 6)}
 
 
 def _provisioned(run: Run, work: Workload) -> dict[str, Any] | None:

@@ -6,8 +6,11 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import BinaryIO
 
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
@@ -78,20 +81,34 @@ def resize(photo: bytes, side: int) -> ResizedImage:
         raise PhotoRefused("the file is empty")
     if len(photo) > MAXIMUM_BYTES:
         raise PhotoRefused(f"{len(photo):,} bytes, more than {MAXIMUM_BYTES:,}; save it smaller")
+    with _refusing():
+        image = _image(photo, side)
+    output = io.BytesIO()
+    image.save(output, "JPEG", quality=JPEG_QUALITY)
+    return ResizedImage(output.getvalue(), image.width, image.height, looks(image))
+
+
+def size_after(photo: BinaryIO, side: int) -> tuple[int, int]:
+    """Return the size of the image that a photo becomes, from its header alone; raises ``PhotoRefused``."""
+    with _refusing(), Image.open(photo, formats=_OPENED_AS) as opened:
+        _check_memory(opened)
+        return _target(opened, side)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn whatever a file that is no usable photo makes Pillow raise into ``PhotoRefused``."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of sizes, which are checked below before anything is decoded, and of odd metadata.
+            # Pillow warns of sizes, which are checked before anything is decoded, and of odd metadata.
             warnings.simplefilter("ignore")
-            image = _image(photo, side)
+            yield
     except UnidentifiedImageError:
         raise PhotoRefused(f"not an image that can be read ({', '.join(MAXIMUM_PIXELS)})") from None
     except Image.DecompressionBombError:
         raise PhotoRefused(f"more than {max(MAXIMUM_PIXELS.values()):,} pixels; save it smaller") from None
     except _DAMAGE as error:
         raise PhotoRefused(f"damaged: {error or type(error).__name__}; save it anew") from None
-    output = io.BytesIO()
-    image.save(output, "JPEG", quality=JPEG_QUALITY)
-    return ResizedImage(output.getvalue(), image.width, image.height, looks(image))
 
 
 def _image(photo: bytes, side: int) -> Image.Image:

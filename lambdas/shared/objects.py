@@ -37,6 +37,10 @@ class Objects:
         """Return an object's bytes; raises ``ObjectMissing``."""
         return self._body(key).read()
 
+    def read_first(self, key: str, count: int) -> bytes:
+        """Return the first bytes of an object that is not empty, at most ``count`` of them."""
+        return self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
+
     def find(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is no such object."""
         try:

@@ -1,0 +1,50 @@
+"""What a user asks for: ``distill.json`` read from a file, and checked as Prepare will check it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cli.console import Refused
+from lambdas.prepare.request import Defaults, resolve
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import Run
+
+_CONTEXT = Path(__file__).parents[1] / "cdk.json"
+_NO_ACCOUNT = "000000000000"
+
+
+def read_request(path: Path | None) -> dict[str, Any]:
+    """Return the fields of a request; none without a file. Raises ``Refused``."""
+    if path is None:
+        return {}
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Refused(f"--request {path}: {error}; give a file with a JSON object, {{}} is enough") from None
+    if not isinstance(fields, dict):
+        raise Refused(f"--request {path} must hold a JSON object; {{}} is enough")
+    return fields
+
+
+def resolved(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:
+    """Make every choice of a request as a stage of cdk.json makes it, without AWS.
+
+    Raises ``BadRequest`` for what Prepare would refuse, and ``Refused`` for a stage that is not in cdk.json.
+    """
+    stages = json.loads(_CONTEXT.read_text("utf-8"))["context"]["stages"]
+    if stage not in stages:
+        raise Refused(f"stage {stage!r} is not in cdk.json; known: {', '.join(stages)}")
+    allowed = {name: stages[stage][name] for name in Defaults.model_fields if name in stages[stage]}
+    defaults = Defaults(**{**allowed, "account": _NO_ACCOUNT, "region": region})
+    # A request with its collection beside it is read from nowhere.
+    return resolve({**fields, "collection": collection}, "estimate", Objects(None, ""), defaults)  # type: ignore[arg-type]
+
+
+def checked_collection(text: str) -> str:
+    """Return a collection's prefix, with the slash that it ends in; raises ``Refused``."""
+    collection = text.rstrip("/") + "/"
+    if collection == "/" or text.startswith("/") or "//" in text:
+        raise Refused(f"{text!r} is no collection; name a prefix in the Photos bucket, such as holiday/")
+    return collection

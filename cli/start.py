@@ -1,0 +1,30 @@
+"""``distill start COLLECTION``: put ``distill.json`` into a collection, which starts a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cli.console import Refused, print_json, say
+from cli.requests import checked_collection, read_request, resolved
+from cli.stage import Stage
+from lambdas.shared import layout
+from lambdas.shared.photos import is_sidecar
+
+
+def start_run(collection: str, request: Path | None, stage: Stage, as_json: bool) -> str:
+    """Check a request as Prepare will, put it, and return the name of the run; raises ``Refused``, ``BadRequest``."""
+    prefix = checked_collection(collection)
+    fields = read_request(request)
+    resolved(prefix, fields, stage.name, stage.region)
+    photos = stage.photos
+    if all(is_sidecar(key) for key in photos.keys(prefix)):
+        raise Refused(f"s3://{photos.bucket}/{prefix} holds no photo; upload some: distill upload FOLDER {prefix}")
+    key = f"{prefix}{layout.REQUEST_FILE}"
+    put = photos.client.put_object(Bucket=photos.bucket, Key=key, Body=json.dumps(fields, indent=1).encode())
+    run = layout.run_name(prefix, put.get("VersionId") or put["ETag"].strip('"'))
+    if as_json:
+        print_json({"run": run, "request": f"s3://{photos.bucket}/{key}"})
+    else:
+        say(f"{run}\nwatch it: distill watch {run} --stage {stage.name}")
+    return run

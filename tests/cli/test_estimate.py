@@ -1,0 +1,74 @@
+"""What ``distill estimate`` reads and says, without AWS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.estimate import in_folder
+from cli.main import app
+from lambdas.resize.resizer import PhotoRefused, resize
+
+PHOTOS = Path(__file__).parents[2] / "samples/photos"
+
+
+def estimated(*arguments: object) -> Any:
+    result = CliRunner().invoke(app, ["estimate", *map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("side", [900, 200])
+def test_size_from_the_header_is_that_of_the_image_which_resize_makes(side: int, tmp_path: Path) -> None:
+    for path in sorted(PHOTOS.glob("*.jpg"))[:8]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for photo in in_folder(tmp_path, side):
+        image = resize((tmp_path / photo.photo).read_bytes(), side)
+        # A photo that lies on its side is turned by Resize; the tokens are the same.
+        assert sorted(photo.size or ()) == sorted((image.width, image.height))
+
+
+def test_file_that_is_no_photo_is_named_with_the_reason_that_resize_would_give(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    (tmp_path / "b.xmp").write_bytes(b"beside a photo")
+    (found,) = in_folder(tmp_path, 900)
+    with pytest.raises(PhotoRefused) as refusal:
+        resize(b"no image", 900)
+
+    assert (found.photo, found.size, found.reason) == ("a.jpg", None, str(refusal.value))
+
+
+def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    found = estimated(PHOTOS)
+
+    assert (found["images"], found["test"], found["sizes"]) == (45, 11, [34])
+    assert [item["photo"] for item in found["unreadable"]] == ["LICENCES.md"]
+    assert any("predicted from the number of photos" in source for source in found["range_from"])
+
+
+def test_photos_to_come_are_estimated_by_count_and_size(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"max_usd": 1}', "utf-8")
+    found = estimated("1000x4000x3000", "--request", request)
+
+    assert found["images"] == 1000
+    assert not found["within_budget"]
+    assert found["by_step"] == estimated("1000x900x675")["by_step"]
+
+
+def test_text_says_all_that_a_person_decides_by() -> None:
+    result = CliRunner().invoke(app, ["estimate", "400x900x600"])
+
+    assert result.exit_code == 0
+    for words in ("expected", "in all", "kept, a month", "within max_usd $25.00", "* depends on a price", "8 of 10"):
+        assert words in result.stdout
+    for words in ("paid for itself after", "service_tier flex", "provisioned throughput", "bounds come from"):
+        assert words in result.stdout
+    table = result.stdout.split("Where the bounds")[0].splitlines()[3:-9]
+    assert max(map(len, table)) <= 80
+    assert "\x1b" not in result.stdout

@@ -1,0 +1,131 @@
+"""The operator's commands, one after another, against the deployed pipeline."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import watch
+from cli.main import app
+from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+
+Start = Callable[..., AbstractContextManager[Pipeline]]
+OWN_PROMPT = {"system": "You index photographs.", "user": "Write 15 to 25 keywords, separated by commas."}
+
+
+def distill(*arguments: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [*map(str, arguments), "--stage", "local"])
+    assert result.exit_code == code, result.output
+    assert "\x1b" not in result.output
+    return result
+
+
+def printed(*arguments: object) -> Any:
+    return json.loads(distill(*arguments, "--json").stdout)
+
+
+def request_file(folder: Path, **fields: Any) -> Path:
+    path = folder / "request.json"
+    path.write_text(json.dumps(PIXELS | fields), "utf-8")
+    return path
+
+
+def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.2)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, path in PHOTOS.items():
+        shutil.copy(path, folder / name)
+    with pipeline():
+        # Ready, as far as this endpoint can tell.
+        found = {finding["what"]: finding for finding in json.loads(distill("doctor", "--json", code=1).stdout)}
+        assert found["stack Distill-local-Pipeline"]["state"] == "good"
+        assert found["CDK bootstrap"]["state"] == "bad"
+        assert "cdk bootstrap" in found["CDK bootstrap"]["remedy"]
+
+        # Upload: once, then only what changed.
+        first = printed("upload", folder, "holiday")
+        assert (first["uploaded"], first["there_already"], first["failed"]) == (24, 0, [])
+        changed = folder / next(iter(PHOTOS))
+        changed.write_bytes(changed.read_bytes() + b"\0")
+        again = printed("upload", folder, "holiday")
+        assert (again["uploaded"], again["there_already"]) == (1, 23)
+        assert "0 uploaded" in distill("upload", folder, "holiday/").stdout
+
+        # The estimate of a folder is that of its collection.
+        request = request_file(tmp_path, train_sizes=[8])
+        before = printed("estimate", "holiday/", "--request", request)
+        assert before["by_step"] == printed("estimate", folder, "--request", request)["by_step"]
+
+        # Start and watch.
+        run = printed("start", "holiday/", "--request", request)["run"]
+        lines = distill("watch", run, "--json").stdout.splitlines()
+        seen = [json.loads(line) for line in lines]
+        states = {state["name"]: state for state in seen[-1]["states"]}
+        assert seen[-1]["status"] == "SUCCEEDED"
+        assert states["LabelImages"]["done"] == states["LabelImages"]["total"] > 8
+        assert states["TrainModels"]["training_tokens"] > 0
+        assert states["TrainModels"]["inside"]["SizeTrained"] == 1
+        assert len(seen) > 2
+
+        # The report holds estimate and ledger beside each other; what was measured counts from now on.
+        distill("report", run, "--no-open", "--out", tmp_path / "report")
+        report = json.loads((tmp_path / "report/report.json").read_text("utf-8"))
+        assert report["usd"] == pytest.approx(seen[-1]["usd"])
+        spent = {row["step"]: row["spent"] for row in report["money"]["by_step"]}
+        assert all(spent[step] > 0 for step in ("LabelImages", "TrainModels", "PredictTestImages"))
+        assert spent["Lambda"] is None
+        after = printed("estimate", "holiday/", "--request", request)
+        assert f"answers of {run}" in after["range_from"][0]
+
+
+def test_budget_stops_labelling_and_a_higher_one_goes_on(
+    pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.2)
+    asked = {"prompt": OWN_PROMPT, "until": "LabelImages"}
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        usd = printed("estimate", "holiday/", "--request", request_file(tmp_path, **asked))["usd"]
+        tight = request_file(tmp_path, **asked, max_usd=round(usd + 0.001, 4))
+        run = printed("start", "holiday/", "--request", tight)["run"]
+        stopped = distill("watch", run, code=1)
+        assert "OverBudget" in stopped.stdout
+        assert "raise max_usd in distill.json" in stopped.stdout
+        kept = len(running.machine.keys("labels/"))
+        assert running.asked(PIXELS["teacher"]) == kept < 24
+
+        run = printed("start", "holiday/", "--request", request_file(tmp_path, **asked))["run"]
+        distill("watch", run)
+        assert running.asked(PIXELS["teacher"]) == len(running.machine.keys("labels/")) >= 24
+
+
+def test_what_cannot_be_done_is_one_line_with_a_remedy(
+    pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "CLAIM_SECONDS", 0.1)
+    with pipeline():
+        (tmp_path / "bad.json").write_text('{"teachr": 1}', "utf-8")
+        refusals = [
+            (("watch", "nothing-1"), "no run 'nothing-1'"),
+            (("start", "empty/"), "distill upload FOLDER empty/"),
+            (("start", "empty/", "--request", tmp_path / "bad.json"), "unknown field 'teachr'"),
+            (("start", "empty/", "--request", tmp_path / "none.json"), "give a file with a JSON object"),
+            (("upload", tmp_path / "nothing", "a/"), "is not a folder"),
+            (("upload", tmp_path, "/"), "is no collection"),
+            (("estimate", "empty/"), "no photo in s3://"),
+        ]
+        for arguments, words in refusals:
+            result = distill(*arguments, code=2)
+            assert words in result.stderr
+            assert len(result.stderr.splitlines()) == 1
+        gone = CliRunner().invoke(app, ["estimate", "holiday/", "--stage", "dev"])
+        assert gone.exit_code == 3
+        assert "deploy the stage, or name another with --stage" in gone.stderr
