@@ -16,6 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cli.progress import Observer
+from cli.watch import follow
+from lambdas.prepare.request import run_of
+from lambdas.shared.objects import Objects
 from lambdas.shared.photos import is_sidecar
 from local import vision
 from local.cloud.history import states_entered, status
@@ -109,73 +113,22 @@ def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
             "tolerance": TOLERANCE,
         }
         machine.request(COLLECTION, request)
-        execution = _watch(machine, len(photos))
+        execution = _watch(machine)
         summary = _summary(machine, execution, pair, out)
     summary["seconds"] = round(time.monotonic() - start, 1)
     (out / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), "utf-8")
     return _finish(summary, out)
 
 
-def _watch(machine: Machine, photos: int) -> str:
-    """Show the states as they are entered, with counts that move; return the execution when ended."""
+def _watch(machine: Machine) -> str:
+    """Show the run as ``distill watch`` does until it ends; return its execution."""
     while not (executions := machine.executions()):
         time.sleep(POLL_SECONDS)
-    execution, shown = executions[-1], 0
-    progress = _Progress(machine, photos)
-    while True:
-        ended = status(machine.cloud, execution)["status"] != "RUNNING"
-        states = states_entered(machine.cloud, execution)
-        for state in states[shown:]:
-            progress.enter(state)
-        shown = len(states)
-        progress.count()
-        if ended:
-            progress.end()
-            return execution
-        time.sleep(POLL_SECONDS)
-
-
-class _Progress:
-    """One line per state; on a terminal the line of a Map is rewritten as its count moves."""
-
-    def __init__(self, machine: Machine, photos: int) -> None:
-        self._machine, self._photos, self._state, self._since = machine, photos, "", 0.0
-        self._text = ""
-
-    def enter(self, state: str) -> None:
-        """Close the line of the state before and begin one."""
-        self.end()
-        self._state, self._since, self._text = state, time.monotonic(), ""
-
-    def count(self) -> None:
-        """Show how many objects the state has made so far."""
-        text = f"  {self._state:<20}{self._made()}"
-        if text != self._text and sys.stdout.isatty():
-            sys.stdout.write(f"\r{text}")
-            sys.stdout.flush()
-        self._text = text
-
-    def end(self) -> None:
-        """Finish the line of the current state."""
-        if self._state:
-            text = f"  {self._state:<20}{self._made():<12}{time.monotonic() - self._since:6.1f} s"
-            _say(f"\r{text}" if sys.stdout.isatty() else text)
-            self._state = ""
-
-    def _made(self) -> str:
-        prefixes = {
-            "ResizePhotos": "images/",
-            "LabelImages": "labels/",
-            "PredictTestImages": "work/",
-        }
-        if self._state not in prefixes:
-            return ""
-        keys = self._machine.keys(prefixes[self._state])
-        if self._state == "PredictTestImages":
-            return f"{sum('/answers/' in key for key in keys)} answers"
-        if self._state == "LabelImages":
-            return f"{len(keys)}/{self._machine.to_label()}"
-        return f"{len(keys)}/{self._photos}"
+    execution = executions[-1]
+    data = Objects(machine.cloud.client("s3"), machine.data_bucket)
+    run = run_of(json.loads(status(machine.cloud, execution)["input"]), execution) or ""
+    follow(Observer(run, execution, machine.cloud.client("stepfunctions"), data).look, POLL_SECONDS)
+    return execution
 
 
 def _summary(machine: Machine, execution: str, pair: vision.ModelPair, out: Path) -> dict[str, Any]:

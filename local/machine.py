@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import mimetypes
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.upload import send
+from lambdas.shared.objects import Objects
 from local import vision
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
 from local.cloud.deploy import deploy
 from local.cloud.embedded import EmbeddedAws, embedded_aws
 from local.cloud.identity import CallerIdentity
-
-UPLOADS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,10 @@ class Machine:
 
     def upload(self, photos: dict[str, Path], collection: str) -> None:
         """Upload files under their names into a collection."""
-        s3 = self.cloud.client("s3")
-
-        def put(name: str) -> None:
-            kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-            body = photos[name].read_bytes()
-            s3.put_object(Bucket=self.photos_bucket, Key=collection + name, Body=body, ContentType=kind)
-
-        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-            list(pool.map(put, photos))
+        bucket = Objects(self.cloud.client("s3"), self.photos_bucket)
+        for sent in send({collection + name: path for name, path in photos.items()}, bucket):
+            if sent.problem:
+                raise OSError(f"{sent.key}: {sent.problem}")
 
     def request(self, collection: str, request: dict[str, Any]) -> None:
         """Put ``distill.json`` into a collection, whose event starts the state machine."""
@@ -72,11 +65,6 @@ class Machine:
             self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.data_bucket, Prefix=prefix)
         )
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
-
-    def to_label(self) -> int:
-        """Return how many images the newest run wants labelled."""
-        found = [key for key in self.keys("runs/") if key.endswith("/splits/to-label.jsonl")]
-        return len(self.read(found[-1]).splitlines()) if found else 0
 
     def read(self, key: str) -> bytes:
         """Return an object of the Data bucket."""

@@ -1,22 +1,11 @@
-"""Poll an execution: how it stands, which states it entered, how far its Distributed Maps are."""
+"""Poll an execution: how it stands, and which states it entered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from local.cloud.embedded import EmbeddedAws
-
-
-@dataclass(frozen=True)
-class MapProgress:
-    """How many items of a Distributed Map are through, and how many of those failed."""
-
-    name: str
-    done: int
-    failed: int
-    total: int
 
 
 def status(cloud: EmbeddedAws, execution_arn: str) -> dict[str, Any]:
@@ -36,18 +25,6 @@ def states_entered(cloud: EmbeddedAws, execution_arn: str, *, nested: bool = Fal
         elif event.get("stateExitedEventDetails", {}).get("name") == inside:
             inside = None
     return names
-
-
-def map_progress(cloud: EmbeddedAws, execution_arn: str) -> list[MapProgress]:
-    """Return how far each Distributed Map is, in the order they began; a Map is named by its Label."""
-    states = cloud.client("stepfunctions")
-    found = []
-    for run in states.list_map_runs(executionArn=execution_arn)["mapRuns"]:
-        counts = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
-        name = run["mapRunArn"].split(":")[-2].split("/")[-1]
-        done = counts["succeeded"] + counts["failed"] + counts["aborted"]
-        found.append(MapProgress(name, done, counts["failed"], counts["total"]))
-    return found
 
 
 def _events(cloud: EmbeddedAws, execution_arn: str) -> Iterator[dict[str, Any]]:

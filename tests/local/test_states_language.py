@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from cli.progress import map_counts
 from local.cloud.embedded import EmbeddedAws, embedded_aws
-from local.cloud.history import map_progress, states_entered
+from local.cloud.history import states_entered
 
 FUNCTION = """
 import json, os, time
@@ -406,7 +407,7 @@ class TestDistributedMap:
         arn = stage.start(machine({"Each": state}), {"items": list(range(6))})
         seen = set()
         while stage.cloud.client("stepfunctions").describe_execution(executionArn=arn)["status"] == "RUNNING":
-            seen |= {progress.done for progress in map_progress(stage.cloud, arn)}
+            seen |= {done for done, *_ in map_counts(stage.cloud.client("stepfunctions"), arn).values()}
             time.sleep(0.05)
         assert len(seen) >= 3
 
@@ -459,7 +460,7 @@ class TestEndings:
         work = stage.task({"do": "sleep", "seconds": 0.3}, ResultPath=None)
         each = distributed_map(machine({"Work": work}), ItemsPath="$.items", MaxConcurrency=2)
         arn = stage.start(machine({"Each": each}), {"items": list(range(20))})
-        wait_for(lambda: any(progress.done for progress in map_progress(stage.cloud, arn)))
+        wait_for(lambda: any(done for done, *_ in map_counts(stage.cloud.client("stepfunctions"), arn).values()))
 
         states.stop_execution(executionArn=arn)
 
