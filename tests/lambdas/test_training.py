@@ -9,7 +9,7 @@ from lambdas.shared import families, layout
 from lambdas.shared.errors import BadRequest, TooFewImages
 from lambdas.shared.objects import Objects
 from lambdas.shared.training import hyperparameters, records
-from lambdas.validate_dataset.checks import reject_invalid
+from lambdas.validate_dataset.checks import problems, reject_invalid
 from lambdas.write_dataset.examples import write
 from tests.support.stores import any_run, bucket
 
@@ -59,7 +59,7 @@ def test_few_records_are_written_as_often_as_asked_and_bedrock_takes_them() -> N
     assert (written["sizes"], written["records"], len(lines)) == ([12], 36, 36)
     assert lines[:12] == lines[12:24] == lines[24:]
     assert len(set(lines)) == 12
-    reject_invalid(TRAIN, lines, [], families.NOVA_1, "data")
+    reject_invalid(TRAIN, problems(lines, families.NOVA_1, "data"))
 
 
 def test_copies_are_paid_for_and_many_records_are_never_copied() -> None:
