@@ -25,12 +25,12 @@ class StageConfig(BaseModel):
     students: list[str] = Field(min_length=1)
     profiles: dict[str, str] = {}
     concurrency: dict[str, int]
-    old_deployment_days: int = Field(default=90, ge=1)
     """The most batches of each Map at once: resize, label, predict."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
     """Of LabelImages and PredictTestImages."""
-    quotas: dict[str, dict[str, float]] = {}
+    quotas: dict[str, families.Quota] = {}
     """By model: requests_per_minute and tokens_per_minute, where the account's differ from the models table's."""
+    old_deployment_days: int = Field(default=90, ge=1)
     notify: str | None = None
 
     @classmethod
@@ -54,6 +54,15 @@ class StageConfig(BaseModel):
                     f"stage {self.stage!r}: Bedrock tunes {student!r} in {where}, not in "
                     f"{self.region!r}; change 'region' or 'students' in cdk.json"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _quotas_are_of_models_that_are_asked(self) -> Self:
+        if unknown := set(self.quotas) - {*self.teachers, *self.students}:
+            raise ValueError(
+                f"stage {self.stage!r}: 'quotas' names {', '.join(sorted(unknown))}, which is neither among its "
+                "'teachers' nor its 'students' in cdk.json"
+            )
         return self
 
     @model_validator(mode="after")

@@ -267,7 +267,7 @@ class PipelineStack(cdk.Stack):
                 "concurrency": self._config.concurrency,
                 "images_per_batch": self._config.images_per_batch,
                 "profiles": self._config.profiles,
-                "quotas": self._config.quotas,
+                "quotas": {model: quota.model_dump(exclude_none=True) for model, quota in self._config.quotas.items()},
                 "region": self.region,
                 "students": self._config.students,
                 "teachers": self._config.teachers,

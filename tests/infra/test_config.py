@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -46,3 +48,16 @@ def test_synth_refuses_a_profile_that_cannot_be_asked_from_the_region() -> None:
 def test_synth_refuses_an_application_profile_that_is_not_one_of_a_teacher_here(profiles: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="'profiles' maps a teacher of the stage"):
         StageConfig.model_validate(NOVA | {"profiles": profiles})
+
+
+@pytest.mark.parametrize(
+    ("quotas", "message"),
+    [
+        ({"amazon.nova-premier-v1:0": {"requests_per_minute": 25}}, "neither among its 'teachers' nor its 'students'"),
+        ({"amazon.nova-pro-v1:0": {"requests": 25}}, "Extra inputs are not permitted"),
+        ({"amazon.nova-pro-v1:0": {"requests_per_minute": 0}}, "greater than 0"),
+    ],
+)
+def test_synth_refuses_quotas_that_would_not_be_heeded(quotas: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate(NOVA | {"quotas": quotas})

@@ -9,7 +9,7 @@ import pytest
 from lambdas.prepare.request import Concurrency, Defaults, claim, resolve, run_of
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.layout import model_name, run_name
-from lambdas.shared.records import Limits, Run
+from lambdas.shared.records import Limits, Quota, Run
 from tests.support.stores import bucket
 
 DEFAULTS = Defaults(
@@ -147,3 +147,29 @@ def test_empty_distill_json_is_enough() -> None:
     assert run.request.max_usd == 25
     assert "keywords" in run.prompt.user
     assert json.loads(run.model_dump_json())["side"] == 900
+
+
+PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
+
+
+def test_quotas_are_documented_ones_changed_by_the_stage_and_lowered_by_the_request() -> None:
+    stage = DEFAULTS.model_copy(update={"quotas": {PRO: Quota(requests_per_minute=500)}})
+    start = {"collection": "holiday/", "quotas": {PRO: {"tokens_per_minute": 100_000}}}
+    run = resolve(start, "arn:e1", bucket(), stage)
+
+    assert run.quota(PRO) == Quota(requests_per_minute=500, tokens_per_minute=100_000)
+    assert run.quota(LITE) == Quota(requests_per_minute=2_000, tokens_per_minute=4_000_000)
+
+
+@pytest.mark.parametrize(
+    ("quotas", "message"),
+    [
+        ({PRO: {"requests_per_minute": 251}}, "is 250 in this stage .* change 'quotas' of the stage in cdk.json"),
+        ({"local.teacher-pixels-v1:0": {"requests_per_minute": 1}}, f"this run asks {PRO}, {LITE}, not"),
+        ({PRO: {"requests_per_minute": 0}}, "greater than 0"),
+        ({PRO: {"requests": 5}}, "unknown field"),
+    ],
+)
+def test_quota_that_would_not_be_heeded_is_refused(quotas: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        from_console(quotas=quotas)

@@ -40,9 +40,8 @@ class MemoryS3:
 
     def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
         found = [
-            {"Key": key, "ETag": f'"{hash(body)}"', "Size": len(body)}
-            for key, body in sorted(self.objects.items())
-            if key.startswith(Prefix)
+            {"Key": key, "ETag": f'"{hash(self.objects[key])}"', "Size": len(self.objects[key])}
+            for key in sorted(key for key in list(self.objects) if key.startswith(Prefix))
         ]
         return [{"Contents": found}] if found else [{}]
 
