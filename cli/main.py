@@ -174,6 +174,53 @@ def validate(
 
 
 @app.command()
+def apply(
+    collection: Annotated[str, typer.Argument(help="Collection in the Photos bucket, such as holiday/.")],
+    run: Annotated[str, typer.Option(help="Run whose tuned model answers.")],
+    max_usd: Annotated[float | None, typer.Option(help="Most that it may cost; else the request's default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables; else build/keywords/<run>.")] = None,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Have a tuned model write keywords.csv and keywords.jsonl for a collection."""
+    from cli.apply import apply_model
+    from cli.stage import Stage as DeployedStage
+
+    if not apply_model(collection, run, max_usd, out, DeployedStage(stage, region)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def runs(
+    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare; without any all are listed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """List a stage's runs, or compare some of them: code, dataset, settings, scores, cost."""
+    from cli.runs import list_runs
+    from cli.stage import Stage as DeployedStage
+
+    list_runs(DeployedStage(stage, region), names or [], as_json=as_json)
+
+
+@app.command()
+def clean(
+    run: Annotated[str | None, typer.Option(help="All of this run, kept or not; else what no run keeps.")] = None,
+    objects: Annotated[bool, typer.Option("--objects", help="The run's objects too; labels and images stay.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is marked; without it nothing is removed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """List jobs, deployments and models of a stage and their cost; remove them with --yes."""
+    from cli.clean import clean_stage
+    from cli.stage import Stage as DeployedStage
+
+    clean_stage(DeployedStage(stage, region), run, objects=objects, really=yes, as_json=as_json)
+
+
+@app.command()
 def destroy(stage: Stage = "dev", region: Region = "us-east-1") -> None:
     """Take a stage down, tuned models first; ask before the buckets."""
     from cli.destroy import destroy_stage

@@ -6,7 +6,9 @@ CloudFormation knows neither jobs nor tuned models, so a custom resource of the 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import boto3
@@ -16,30 +18,24 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.shared.environment import bedrock, data, setting
 from lambdas.shared.telemetry import logger, metrics
-from lambdas.sweep.sweeper import Sweeper
+from lambdas.sweep.sweeper import Sweeper, goes_on
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take the event of a schedule, or a request of CloudFormation; return what was stopped, deleted and kept."""
-    return _for_cloudformation(event) if "ResponseURL" in event else _sweep(_goes_on)
+    if "ResponseURL" in event:
+        return _for_cloudformation(event)
+    return _sweep(partial(goes_on, boto3.client("stepfunctions")))
 
 
-def _sweep(goes_on: Any) -> dict[str, Any]:
-    result = Sweeper(setting("STAGE"), data(), bedrock(), goes_on, datetime.now(UTC)).sweep()
+def _sweep(still_goes_on: Callable[[str], bool]) -> dict[str, Any]:
+    result = Sweeper(setting("STAGE"), data(), bedrock(), still_goes_on, datetime.now(UTC)).sweep()
     metrics.add_metric("OldestDeploymentDays", MetricUnit.Count, result["oldest_deployment_days"])
     metrics.add_metric("LeftoversRemoved", MetricUnit.Count, len(result["stopped"]) + len(result["deleted"]))
     metrics.flush_metrics()
     logger.info("swept", **result)
     return result
-
-
-def _goes_on(execution: str) -> bool:
-    client = boto3.client("stepfunctions")
-    try:
-        return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
-    except client.exceptions.ExecutionDoesNotExist:
-        return False  # Forgotten by Step Functions 90 days after its end.
 
 
 def _for_cloudformation(event: dict[str, Any]) -> dict[str, Any]:

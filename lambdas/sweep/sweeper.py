@@ -20,6 +20,7 @@ from lambdas.shared.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,11 @@ class Sweeper:
             logger.warning("run left alone: its request cannot be read", run=name, error=str(error))
             return None
         return None if self.goes_on(run.execution) else kept(run, self.data, self.now)
+
+
+def goes_on(client: SFNClient, execution: str) -> bool:
+    """Tell whether an execution still runs."""
+    try:
+        return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
+    except client.exceptions.ExecutionDoesNotExist:
+        return False  # Forgotten by Step Functions 90 days after its end.

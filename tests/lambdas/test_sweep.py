@@ -19,14 +19,13 @@ from lambdas.shared.objects import Objects
 from lambdas.sweep import handler
 from lambdas.sweep.sweeper import Sweeper
 from local.bedrock import Endpoint, bedrock_endpoint
-from tests.support.stores import MemoryS3, any_run, bucket
+from tests.support.held import ARN, decided, hold
+from tests.support.stores import MemoryS3, bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-ARN = "arn:aws:bedrock:us-east-1:000000000000"
 CONTEXT: Any = SimpleNamespace(
     function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn:aws:lambda:f", aws_request_id="r"
 )
-BASE = "local.student-pixels-v1:0:300k"
 
 
 @pytest.fixture
@@ -39,47 +38,6 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
 def client(endpoint: Endpoint) -> Any:
     make: Any = boto3.client
     return make("bedrock", endpoint_url=endpoint.url)
-
-
-def hold(endpoint: Endpoint, run: str, number: int = 1, stage: str = "dev", *, job: str = "Completed") -> str:
-    """Have the endpoint hold a job, its model and its deployment, as a run leaves them; return their name."""
-    service, name, id_ = endpoint.service, f"{run}-n{number}-a1", f"{number:012x}"
-    base = f"arn:aws:bedrock:us-east-1::foundation-model/{BASE}"
-    then = "2026-11-01T00:00:00.000Z"
-    arns = [f"{ARN}:model-customization-job/{BASE}/{id_}", f"{ARN}:custom-model/{BASE}/{id_}"]
-    arns.append(f"{ARN}:custom-model-deployment/{id_}")
-    named = {"jobName": name, "modelName": name, "modelDeploymentName": name, "baseModelArn": base}
-    service.jobs[arns[0]] = {
-        **named,
-        **{"jobArn": arns[0], "status": job, "creationTime": then, "lastModifiedTime": then},
-        **{"outputModelName": name, "roleArn": "arn:aws:iam::000000000000:role/b"},
-        **{"trainingDataConfig": {}, "outputDataConfig": {"s3Uri": "s3://data/o/"}},
-        "validationDataConfig": {"validators": []},
-    }
-    if job == "Completed":
-        service.custom_models[arns[1]] = {
-            **named,
-            **{"modelArn": arns[1], "creationTime": then, "modelStatus": "Active"},
-            **{"customizationType": "FINE_TUNING", "_student": "local.student-pixels-v1:0"},
-        }
-        service.deployments[arns[2]] = {
-            **named,
-            **{"customModelDeploymentArn": arns[2], "modelArn": arns[1], "createdAt": then, "status": "Active"},
-        }
-    tags = {"vision-distillation:run": run, "vision-distillation:stage": stage}
-    for arn in arns:
-        service.tags[arn] = [{"key": key, "value": value} for key, value in tags.items()]
-    return name
-
-
-def decided(run: str, promoted: str | None, **request: Any) -> dict[str, bytes]:
-    """Return request and report of a run that has ended."""
-    record = any_run(**request).model_copy(update={"run": run, "created": "2026-11-01T00:00:00+00:00"})
-    report = {"models": [{"name": promoted}], "gate": {"promoted": promoted}}
-    return {
-        layout.request(run): record.model_dump_json().encode(),
-        layout.report(run, "report.json"): json.dumps(report).encode(),
-    }
 
 
 def sweep(client: Any, data: Objects, **changes: Any) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class MemoryS3:
                 raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
             self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
 
+    def delete_objects(self, *, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        for doomed in Delete["Objects"]:
+            self.objects.pop(doomed["Key"], None)
+        return {}
+
     def get_paginator(self, _: str) -> MemoryS3:
         return self
 

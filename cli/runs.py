@@ -1,0 +1,94 @@
+"""``distill runs``: list a stage's runs, or compare some of them line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cli.console import Refused, columns, print_json, say
+from cli.stage import Stage
+from lambdas.shared import layout
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import Run
+
+_LISTED = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
+
+
+def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
+    """List all runs, the newest first, or compare those that are named; raises ``Refused`` for an unknown one."""
+    if names:
+        _compare([_described(stage.data, name) for name in names], as_json=as_json)
+        return
+    keys = (key for key in stage.data.keys("runs/") if key.endswith("/request.json") and key.count("/") == 2)
+    found = [_described(stage.data, key.split("/")[1]) for key in keys]
+    found.sort(key=lambda run: run["created"], reverse=True)
+    if as_json:
+        print_json(found)
+    elif not found:
+        say(f"Stage {stage.name} has no run yet.")
+    else:
+        say(columns([list(_LISTED), *([_text(run.get(name)) for name in _LISTED] for run in found)]))
+
+
+def _compare(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(runs)
+        return
+    names = list(dict.fromkeys(name for run in runs for name in run))
+    rows = [[name, *(_text(run.get(name)) for run in runs)] for name in names]
+    say(columns([["≠" if len(set(row[1:])) > 1 else "", *row] for row in rows]))
+
+
+def _described(data: Objects, name: str) -> dict[str, Any]:
+    """Return a run as a flat record: what was asked, what it was made of, what came of it."""
+    body = data.find(layout.request(name))
+    if body is None:
+        raise Refused(f"no run {name!r} in s3://{data.bucket}/runs/; distill runs lists them")
+    run = Run.model_validate_json(body)
+    report, lineage, failure = (
+        _json(data, key) for key in (layout.report(name, "report.json"), layout.manifest(name), layout.failure(name))
+    )
+    return {
+        "run": name,
+        "created": run.created,
+        "collection": run.collection,
+        "status": report.get("status") or ("failed" if failure else "goes on, or was stopped"),
+        "applied": run.request.apply,
+        "photos": report.get("photos"),
+        "teacher": run.teacher.model,
+        "student": run.student,
+        **_scores(report),
+        "usd": report.get("usd"),
+        "code": lineage.get("code"),
+        "prompt_sha256": lineage.get("prompt_sha256"),
+        "labeler": run.teacher.id,
+        **{f"hyperparameters.{key}": value for key, value in lineage.get("hyperparameters", {}).items()},
+        **{f"sha256 of {key.rsplit('/', 1)[-1]}": h for key, h in lineage.get("datasets_sha256", {}).items()},
+        "keep": run.request.keep,
+        "keep_days": run.request.keep_days,
+        "deployments": [model["deployment"] for model in report.get("models", []) if model.get("deployment")],
+        "failure": failure.get("cause"),
+    }
+
+
+def _scores(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the mean Jaccard index of base, best model and ceiling, and what the gate said."""
+    means, gate = report.get("jaccard") or {}, report.get("gate") or {}
+    best = str(gate.get("best", "")).removeprefix("n")
+    found = {"base": means.get("base"), "tuned": means.get("tuned", {}).get(best), "ceiling": means.get("ceiling")}
+    scores = {name: score["mean"] if score else None for name, score in found.items()}
+    return {**scores, "best": gate.get("best"), "promoted": gate.get("promoted")}
+
+
+def _json(data: Objects, key: str) -> dict[str, Any]:
+    body = data.find(key)
+    return json.loads(body) if body else {}
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

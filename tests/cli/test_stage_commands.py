@@ -1,0 +1,130 @@
+"""clean and runs, against the local Bedrock endpoint and a Data bucket in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from cli.apply import fetch
+from cli.clean import clean_stage
+from cli.console import Refused
+from cli.runs import list_runs
+from lambdas.shared import layout
+from lambdas.shared.objects import ObjectMissing, Objects
+from local.bedrock import Endpoint, bedrock_endpoint
+from tests.support.held import decided, hold
+from tests.support.stores import MemoryS3, bucket
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
+        yield found
+
+
+class Executions:
+    """Step Functions that knows one status of all executions."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class ExecutionDoesNotExist(Exception):
+            """Raised for an execution that is long over."""
+
+    def __init__(self, status: str = "SUCCEEDED") -> None:
+        self._status = status
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        return {"status": self._status}
+
+
+def stage(endpoint: Endpoint, data: Objects, status: str = "SUCCEEDED") -> Any:
+    make: Any = boto3.client
+    clients = {"bedrock": make("bedrock", endpoint_url=endpoint.url), "stepfunctions": Executions(status)}
+    return SimpleNamespace(name="dev", region="us-east-1", data=data, client=clients.__getitem__)
+
+
+def clean(found: Any, run: str | None = None, *, objects: bool = False, really: bool = False) -> None:
+    clean_stage(found, run, objects=objects, really=really, as_json=False)
+
+
+def test_clean_removes_nothing_until_it_is_told_to_and_then_only_leftovers(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, dropped = hold(endpoint, "kept", 1), hold(endpoint, "dropped", 2)
+    hold(endpoint, "theirs", 3, stage="prod")
+    found = stage(endpoint, bucket(**decided("kept", kept), **decided("dropped", None)))
+    clean(found)
+    told = capsys.readouterr().out
+
+    assert len(endpoint.service.custom_models) == 3
+    assert "1.95" in told
+    assert f"Nothing was removed. With --yes: deployment {dropped}, model {dropped}." in told
+    assert "theirs" not in told
+
+    clean(found, really=True)
+
+    assert {one["modelName"] for one in endpoint.service.custom_models.values()} == {kept, "theirs-n3-a1"}
+
+
+def test_all_of_one_run_goes_with_its_objects_when_asked_by_name(endpoint: Endpoint) -> None:
+    name = hold(endpoint, "kept")
+    data = bucket(**decided("kept", name), **{"labels/l/a/0.json": b"{}", "work/kept/x": b"", "runs/kept-2/y": b""})
+    with pytest.raises(Refused, match="needs --run"):
+        clean(stage(endpoint, data), objects=True, really=True)
+    clean(stage(endpoint, data), "kept", objects=True, really=True)
+
+    assert not endpoint.service.custom_models
+    assert not endpoint.service.deployments
+    assert list(data.keys("")) == ["labels/l/a/0.json", "runs/kept-2/y"]
+
+
+def test_run_that_goes_on_or_is_unknown_is_refused(endpoint: Endpoint) -> None:
+    data = bucket(**decided("busy", None))
+    with pytest.raises(Refused, match="goes on"):
+        clean(stage(endpoint, data, "RUNNING"), "busy", really=True)
+    with pytest.raises(Refused, match="no run 'absent'"):
+        clean(stage(endpoint, data), "absent")
+
+
+def test_model_that_another_runs_deployment_serves_is_not_taken_from_under_it(endpoint: Endpoint) -> None:
+    name = hold(endpoint, "old")
+    ((arn, _),) = endpoint.service.deployments.items()
+    endpoint.service.tags[arn][0] = {"key": "vision-distillation:run", "value": "new"}
+    with pytest.raises(Refused, match=f"deployment {name} of run 'new' serves"):
+        clean(stage(endpoint, bucket(**decided("old", name))), "old", really=True)
+
+
+def test_runs_are_listed_and_compared_with_what_differs_marked(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bucket(**decided("first", "first-n1-a1"), **decided("second", None, keep="all"))
+    data.write_json(layout.manifest("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
+    data.write_json(layout.manifest("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}})
+    found = stage(endpoint, data)
+    list_runs(found, [], as_json=True)
+
+    assert {run["run"]: run["promoted"] for run in json.loads(capsys.readouterr().out)} == {
+        "first": "first-n1-a1",
+        "second": None,
+    }
+
+    list_runs(found, ["first", "second"], as_json=False)
+    lines = {line.split()[1 if line[0] == "≠" else 0]: line[0] for line in capsys.readouterr().out.splitlines()}
+
+    assert (lines["keep"], lines["sha256"], lines["code"]) == ("≠", "≠", " ")
+    with pytest.raises(Refused, match="no run 'third'"):
+        list_runs(found, ["third"], as_json=False)
+
+
+def test_tables_of_an_applied_model_are_fetched_whole_or_not_at_all(tmp_path: Path) -> None:
+    whole = bucket(**{"runs/r/keywords.csv": b"c", "runs/r/keywords.jsonl": b"j"})
+
+    assert [path.read_bytes() for path in fetch(whole, "r", tmp_path / "whole")] == [b"c", b"j"]
+    with pytest.raises(ObjectMissing):
+        fetch(bucket(**{"runs/r/keywords.csv": b"c"}), "r", tmp_path / "half")
+    assert not (tmp_path / "half").exists()
