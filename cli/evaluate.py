@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.console import Refused, say
+from cli.console import Refused, print_json, say
 from lambdas.evaluate.evaluation import Evaluation, Evidence, evaluate
 from lambdas.evaluate.page import Page, Picture, render
 from lambdas.evaluate.report import PICTURES, scores_table
@@ -32,12 +32,20 @@ class BadAnswers(Refused):
 
 
 def evaluate_files(
-    teacher: Path, student: Path, base: Path | None, ceiling: Path | None, images: Path | None, out: Path
+    teacher: Path,
+    student: Path,
+    base: Path | None,
+    ceiling: Path | None,
+    images: Path | None,
+    out: Path,
+    as_json: bool,
 ) -> None:
-    """Write the report and name it; raises ``BadAnswers``."""
+    """Write the report and name it, or print its figures; raises ``BadAnswers``."""
     report = compare_files(teacher, student, base, ceiling, images, out)
-    say(report["verdict"])
-    say(f"{out / 'report.html'}")
+    if as_json:
+        print_json(report)
+    else:
+        say(f"{report['verdict']}\n{out / 'report.html'}")
 
 
 def compare_files(

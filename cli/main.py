@@ -135,11 +135,12 @@ def evaluate(
     ceiling: Annotated[Path | None, typer.Option(help="The teacher's second answers.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder with the images, named as in the answers.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    as_json: Json = False,
 ) -> None:
     """Give the report of a run for any two files of answers, without AWS."""
     from cli.evaluate import evaluate_files
 
-    evaluate_files(teacher, student, base, ceiling, images, out)
+    evaluate_files(teacher, student, base, ceiling, images, out, as_json)
 
 
 @app.command()
@@ -147,6 +148,7 @@ def report(
     run: Annotated[str, typer.Argument(help="Name of the run, as the notification tells it.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the files; else build/reports/RUN.")] = None,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
@@ -154,7 +156,7 @@ def report(
     from cli.report import fetch_report
     from cli.stage import Stage as DeployedStage
 
-    fetch_report(DeployedStage(stage, region), run, out, show)
+    fetch_report(DeployedStage(stage, region), run, out, show, as_json)
 
 
 @app.command()

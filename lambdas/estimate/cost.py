@@ -43,7 +43,7 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
         *_sampling(run, work, teacher, tier),
     ]
     models = [line for line in every if line.step in _steps(run)]
-    lines = [*models, *services(work, _calls(run, work))]
+    lines = [*models, *services(run, work, _calls(run, work))]
     usd = total(lines)
     kept = month(run, work)
     return {

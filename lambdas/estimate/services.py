@@ -6,6 +6,7 @@ Seconds and requests are taken from runs on one machine and from the state machi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 from lambdas.estimate.amount import Amount, Line, exactly
 from lambdas.estimate.workload import Workload
@@ -13,8 +14,8 @@ from lambdas.shared import families
 from lambdas.shared.prices import price
 from lambdas.shared.records import Run
 
-BATCH = 20
-"""Items of one function call, as in the state machine."""
+_PHOTOS_A_BATCH = 20
+"""Of ResizePhotos, as in the state machine; answers are batched by ``images_per_batch``."""
 _RESIZE_SECONDS, _RESIZE_GB = Amount(0.05, 0.2, 1.0), 1.769
 _ANSWER_SECONDS, _ANSWER_GB = Amount(0.3, 1.0, 3.0), 0.5
 """Of an answer's own share: four are awaited at once."""
@@ -27,10 +28,10 @@ _KEPT_BYTES_A_PIXEL = 0.2
 _GB = 1_000_000_000
 
 
-def services(work: Workload, calls: Mapping[str, int]) -> list[Line]:
+def services(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
     """Return the lines of Lambda, Step Functions and S3 for so many answers by step."""
     answers = sum(calls.values())
-    batches = sum(-(-count // BATCH) for count in (work.photos, *calls.values()))
+    batches = ceil(work.photos / _PHOTOS_A_BATCH) + sum(ceil(count / run.images_per_batch) for count in calls.values())
     polls = _JOB_HOURS.times(_POLLS_AN_HOUR * len(work.sizes) if "PredictTestImages" in calls else 0)
     compute = _RESIZE_SECONDS.times(work.photos * _RESIZE_GB) + _ANSWER_SECONDS.times(answers * _ANSWER_GB)
     transitions = _STEPS + _BATCH_TRANSITIONS.times(batches) + polls.times(_POLL_TRANSITIONS)

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from cli.estimate import in_folder
-from cli.main import app
 from lambdas.resize.resizer import PhotoRefused, resize
+from tests.support.command import distill
 
 PHOTOS = Path(__file__).parents[2] / "samples/photos"
 
 
 def estimated(*arguments: object) -> Any:
-    result = CliRunner().invoke(app, ["estimate", *map(str, arguments), "--json"])
+    result = distill("estimate", *map(str, arguments), "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -62,7 +61,7 @@ def test_photos_to_come_are_estimated_by_count_and_size(tmp_path: Path) -> None:
 
 
 def test_text_says_all_that_a_person_decides_by() -> None:
-    result = CliRunner().invoke(app, ["estimate", "400x900x600"])
+    result = distill("estimate", "400x900x600")
 
     assert result.exit_code == 0
     for words in ("expected", "in all", "kept, a month", "within max_usd $25.00", "* depends on a price", "8 of 10"):

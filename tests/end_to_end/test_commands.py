@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from cli import watch
-from cli.main import app
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+from tests.support import command
 
 Start = Callable[..., AbstractContextManager[Pipeline]]
 OWN_PROMPT = {"system": "You index photographs.", "user": "Write 15 to 25 keywords, separated by commas."}
 
 
 def distill(*arguments: object, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [*map(str, arguments), "--stage", "local"])
+    result = command.distill(*map(str, arguments), "--stage", "local")
     assert result.exit_code == code, result.output
     assert "\x1b" not in result.output
     return result
@@ -76,8 +75,8 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert len(seen) > 2
 
         # The report holds estimate and ledger beside each other; what was measured counts from now on.
-        distill("report", run, "--no-open", "--out", tmp_path / "report")
-        report = json.loads((tmp_path / "report/report.json").read_text("utf-8"))
+        report = printed("report", run, "--out", tmp_path / "report")
+        assert (tmp_path / "report/report.html").exists()
         assert report["usd"] == pytest.approx(seen[-1]["usd"])
         spent = {row["step"]: row["spent"] for row in report["money"]["by_step"]}
         assert all(spent[step] > 0 for step in ("LabelImages", "TrainModels", "PredictTestImages"))
@@ -126,6 +125,6 @@ def test_what_cannot_be_done_is_one_line_with_a_remedy(
             result = distill(*arguments, code=2)
             assert words in result.stderr
             assert len(result.stderr.splitlines()) == 1
-        gone = CliRunner().invoke(app, ["estimate", "holiday/", "--stage", "dev"])
+        gone = command.distill("estimate", "holiday/", "--stage", "dev")
         assert gone.exit_code == 3
         assert "deploy the stage, or name another with --stage" in gone.stderr

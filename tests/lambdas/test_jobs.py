@@ -12,7 +12,7 @@ from lambdas.clean_up.leftovers import clean_up
 from lambdas.customize import job as customize
 from lambdas.deploy import deployment as deploy
 from lambdas.shared import layout
-from lambdas.shared.errors import DeploymentFailed, JobFailed, QuotaReached, StillStopping
+from lambdas.shared.errors import DeploymentFailed, JobFailed, OverBudget, QuotaReached, StillStopping
 from lambdas.shared.objects import Objects
 from tests.support.stores import any_run, bucket
 
@@ -212,3 +212,13 @@ def test_model_that_stays_deployed_is_an_error_and_no_false_success(client: Any,
         bedrock.add_client_error("delete_custom_model", "ConflictException")
     with pytest.raises(StillStopping):
         clean_up(any_run(), bucket(), client, NOW, pause=lambda _: None)
+
+
+def test_job_that_the_budget_does_not_hold_is_not_created(client: Any, bedrock: Stubber) -> None:
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    objects = data()
+    labels = [{"image": "a" * 64, "answerer": "teacher", "status": "ok", "text": "a, b, c"}]
+    objects.write_lines(layout.part("holiday-1", "label", "1"), labels)
+
+    with pytest.raises(OverBudget, match="may cost up to"):
+        customize.create_or_describe(any_run(max_usd=0.001), 12, objects, client, ROLE)
