@@ -97,8 +97,10 @@ class PipelineStack(cdk.Stack):
             "Split": self._step(
                 "Split",
                 everywhere,
+                access.list_keys(photos),
+                access.read(photos, "*labels.csv", "*labels.jsonl"),
                 access.read(data, _REQUEST, "sets/*", "work/*/resize/*"),
-                access.write(data, "runs/*/inventory.jsonl", "runs/*/splits/*", "sets/*"),
+                access.write(data, "runs/*/inventory.jsonl", "runs/*/own-labels.jsonl", "runs/*/splits/*", "sets/*"),
                 memory=1024,
                 timeout=5,
             ),
@@ -120,7 +122,7 @@ class PipelineStack(cdk.Stack):
             "WriteDataset": self._step(
                 "WriteDataset",
                 everywhere,
-                access.read(data, _REQUEST, "runs/*/splits/*", "work/*/label/*"),
+                access.read(data, _REQUEST, "runs/*/own-labels.jsonl", "runs/*/splits/*", "work/*/label/*"),
                 access.write(data, "runs/*/dataset/*"),
                 memory=1024,
                 timeout=5,

@@ -7,19 +7,20 @@ from typing import Any
 
 from lambdas.shared.errors import EmptyCollection
 from lambdas.shared.objects import Objects
-from lambdas.shared.photos import is_sidecar
+from lambdas.shared.photos import OWN_LABELS, is_sidecar
 
 
 def take(photos: Objects, collection: str, previous: str) -> dict[str, Any]:
-    """Return the number of photos, a digest of the listing, and whether it equals the previous one.
+    """Return the number of photos, a digest of them and of own labels, and whether it equals the previous one.
 
     Raises ``EmptyCollection`` when two listings agree that there is nothing.
     """
     digest, count = hashlib.sha256(), 0
     for item in photos.listing(collection):
-        if not is_sidecar(item["Key"]):
+        photo = not is_sidecar(item["Key"])
+        if photo or item["Key"].removeprefix(collection) in OWN_LABELS:
             digest.update(f"{item['Key']}\0{item['ETag']}\n".encode())
-            count += 1
+        count += photo
     settled = digest.hexdigest() == previous
     if settled and count == 0:
         raise EmptyCollection(

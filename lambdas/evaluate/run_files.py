@@ -12,7 +12,7 @@ from typing import Any
 
 from lambdas.evaluate.evaluation import Evidence
 from lambdas.shared import layout, ledger
-from lambdas.shared.labels import read_labels
+from lambdas.shared.labels import read_labels, read_own_labels
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import AnswerLine, InventoryLine, Run, TrainedModel
 
@@ -56,7 +56,8 @@ class RunFiles:
 
     def photo_of(self) -> dict[str, str]:
         """Return by image the name that its photo has in the collection."""
-        return {line["image"]: line["photo"].removeprefix(self.run.collection) for line in self.split("to-label")}
+        lines = (line for name in ("train", "validation", "test") for line in self.split(name))
+        return {line["image"]: line["photo"].removeprefix(self.run.collection) for line in lines}
 
     def facts(self) -> dict[str, Any]:
         """Return what report.json says of photos, labels, models, money and training."""
@@ -85,6 +86,8 @@ class RunFiles:
             "validation": in_sets["validation"],
             "test": in_sets["test"],
             "samples_per_image": run.request.samples_per_image,
+            "labels_by": dict(Counter(line.answerer for line in labels if line.status == "ok")),
+            "own_test_labels": sum(line.answerer == "owner" for line in self._labelled(self.split("test")).values()),
             "disagreements": self._disagreements(photo_of),
             "labelled": sum(line.status == "ok" for line in labels),
             "split": _json(data.find(layout.split_facts(run.run))),
@@ -125,12 +128,8 @@ class RunFiles:
         return {image: teacher[image] for image in images if image in teacher and teacher[image].status == "ok"}
 
     def _gold(self) -> dict[str, AnswerLine]:
-        body = self.data.find(layout.gold(self.run.run)) or b""
-        lines = (json.loads(line) for line in body.splitlines())
-        return {
-            line["image"]: AnswerLine(image=line["image"], answerer="gold", status="ok", text=line["text"])
-            for line in lines
-        }
+        """Return the owner's labels where a run is measured against them, and was not trained on them."""
+        return read_own_labels(self.run, self.data) if self.run.request.own_labels == "gold" else {}
 
     def _losses(self, size: int, column: str) -> list[dict[str, float]]:
         """Read a job's losses by column name; none where Bedrock wrote no file with that column."""

@@ -91,15 +91,16 @@ def fault(run: Run, answer: Answer) -> str | None:
     """Return why an answer does not count in a run, or None when it does."""
     if answer.stop_reason != "end_turn":
         return f"the answer ended with {answer.stop_reason}, not end_turn"
-    return text_fault(run, answer.text)
+    found = text_fault(run, answer.text)
+    return f"the answer {found}" if found else None
 
 
 def text_fault(run: Run, text: str) -> str | None:
-    """Return why a text, whoever wrote it, is no label for a run, or None when it is one."""
+    """Return why a text, whoever wrote it, is no label for a run, as ``is no list``; or None when it is one."""
     if found := reserved_words(text):
-        return f"the answer holds {', '.join(found)}, which Bedrock reserves"
+        return f"holds {', '.join(found)}, which Bedrock reserves"
     if found := refusal(text):
-        return f"the answer is a refusal: {found!r}"
+        return f"is a refusal: {found!r}"
     return FORMATS[run.answer_format].fault(text, run.limits)
 
 

@@ -1,4 +1,4 @@
-"""The label of each image of a run: the teacher's answer, or what several of its answers agree on."""
+"""The label of each image of a run: the owner's own, the teacher's answer, or what several of its answers agree on."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ from collections.abc import Sequence
 from lambdas.shared import layout
 from lambdas.shared.answer_formats import FORMATS
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import AnswerLine, Run
+from lambdas.shared.records import AnswerLine, OwnLabel, Run
 
 
 def read_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
-    """Return a line for each image that was to be labelled, refused ones included."""
+    """Return a line for each image with a label, or refused one; answerer ``owner`` where the label is the owner's."""
     samples: dict[str, list[AnswerLine]] = defaultdict(list)
     for record in data.read_parts(layout.parts(run.run, "label")):
         line = AnswerLine.model_validate(record)
         samples[line.image].append(line)
-    return {image: label(run, lines) for image, lines in samples.items()}
+    own = {} if run.request.own_labels == "gold" else read_own_labels(run, data)
+    return {image: label(run, lines) for image, lines in samples.items()} | own
+
+
+def read_own_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
+    """Return the owner's labels by image; none where the collection has none."""
+    body = data.find(layout.own_labels(run.run)) or b""
+    labels = [OwnLabel.model_validate_json(line) for line in body.splitlines()]
+    return {
+        one.image: AnswerLine(image=one.image, answerer="owner", status="ok", format=run.answer_format, text=one.text)
+        for one in labels
+    }
 
 
 def label(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:

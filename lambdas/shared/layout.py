@@ -102,9 +102,9 @@ def split_facts(run: str) -> str:
     return f"runs/{run}/splits/facts.json"
 
 
-def gold(run: str) -> str:
-    """Key of the owner's own labels, where a run is measured against them too."""
-    return f"runs/{run}/gold.jsonl"
+def own_labels(run: str) -> str:
+    """Key of the owner's own labels, where the collection has some."""
+    return f"runs/{run}/own-labels.jsonl"
 
 
 def manifest(run: str) -> str:

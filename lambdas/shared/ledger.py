@@ -49,30 +49,36 @@ def committed_usd(data: Objects, run: str) -> tuple[float, float]:
 def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: ServiceTier = "default") -> float:
     """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
     priced = families.model(model)
-    suffix = "" if tier == "default" else f"-{tier}"
+    suffix = _suffix(tier)
     return priced.price(f"input{suffix}").of(input_tokens) + priced.price(f"output{suffix}").of(output_tokens)
 
 
 def summary(data: Objects, run: str) -> dict[str, Any]:
-    """Sum the parts by step and model: ``{"usd": ..., "entries": [{step, model, calls, ..., confirmed}]}``.
+    """Sum the parts by step, model and tier: ``{"usd": ..., "entries": [{step, model, tier, calls, ..., confirmed}]}``.
 
     An entry is ``confirmed`` when an official copy has its prices.
     """
-    entries: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    entries: dict[tuple[str, str, ServiceTier], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for key in data.keys(layout.ledger_parts(run)):
         if not key.endswith(".json"):
             continue
         part = LedgerPart.model_validate_json(data.read(key))
-        entry = entries[part.step, part.model]
+        entry = entries[part.step, part.model, part.tier]
         for field in ("calls", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             entry[field] += getattr(part, field)
     rows = [
-        {"step": step, "model": model, **values, "confirmed": _confirmed(model, values)}
-        for (step, model), values in sorted(entries.items())
+        {"step": step, "model": model, "tier": tier, **values, "confirmed": _confirmed(model, tier, values)}
+        for (step, model, tier), values in sorted(entries.items())
     ]
     return {"usd": sum(row["usd"] for row in rows), "entries": rows}
 
 
-def _confirmed(model: str, entry: Mapping[str, float]) -> bool:
-    uses = ("training",) if entry["training_tokens"] else ("input", "output")
+def _confirmed(model: str, tier: ServiceTier, entry: Mapping[str, float]) -> bool:
+    suffix = _suffix(tier)
+    uses = ("training",) if entry["training_tokens"] else (f"input{suffix}", f"output{suffix}")
     return all(families.model(model).price(use).confirmed for use in uses)
+
+
+def _suffix(tier: ServiceTier) -> str:
+    """Return how the uses of a tier end in prices.toml."""
+    return "" if tier == "default" else f"-{tier}"

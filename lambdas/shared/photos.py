@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+OWN_LABELS = ("labels.csv", "labels.jsonl")
+"""Names that the owner's own labels may have, beside ``distill.json``."""
 # What operating systems and photo programs leave beside photos; passed over without a word.
-_SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", "labels.csv", "labels.jsonl"}
+_SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", *OWN_LABELS}
 _SIDECAR_SUFFIXES = {".aae", ".json", ".thm", ".xml", ".xmp"}
 
 

@@ -11,6 +11,7 @@ from lambdas.shared.errors import BadRequest
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
 Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
+OwnLabels = Literal["train", "gold"]
 ServiceTier = Literal["default", "flex"]
 SetName = Literal["train", "validation", "test"]
 
@@ -67,6 +68,7 @@ class Request(Record):
     keywords_max: int | None = Field(default=None, ge=1, le=100)
     service_tier: ServiceTier = "default"
     accept_teacher_terms: bool = False
+    own_labels: OwnLabels | None = None
     samples_per_image: int = Field(default=1, ge=1, le=9)
     max_tokens: int = Field(default=400, ge=16, le=5000)
     temperature: float = Field(default=0.0, ge=0, le=1)
@@ -152,6 +154,15 @@ class InventoryLine(Record):
     group: str | None = None
     reason: str | None = None
     set: SetName | None = None
+    labelled_by: Literal["teacher", "owner"] | None = None
+
+
+class OwnLabel(Record):
+    """The owner's label of an image, laid out as an answer is."""
+
+    image: str
+    photo: str
+    text: str
 
 
 class SplitLine(Record):

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.shared.environment import claimed_run, data
+from lambdas.shared.environment import claimed_run, data, photos
 from lambdas.shared.telemetry import logger
 from lambdas.split.sets import split
 
@@ -15,6 +15,6 @@ from lambdas.split.sets import split
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run}``; return counts, sizes and the keys of the sets."""
     run = claimed_run(event["run"])
-    result = split(run, data())
+    result = split(run, data(), photos())
     logger.info("collection split", run=run.run, **result)
     return result

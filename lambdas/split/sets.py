@@ -13,6 +13,7 @@ from lambdas.shared.pace import batches_at_once
 from lambdas.shared.records import InventoryLine, Run, SetName, SplitLine
 from lambdas.shared.tolerance import check_set_aside
 from lambdas.shared.training import records
+from lambdas.split import own_labels
 from lambdas.split.groups import Neighbours, groups
 from lambdas.split.placement import Shares, fraction, place
 
@@ -21,13 +22,14 @@ VALIDATION_FROM = 200
 VALIDATION_SHARE = 0.1
 
 
-def split(run: Run, data: Objects) -> dict[str, Any]:
-    """Write inventory, sets and facts; return counts, sizes and the key of the images to label.
+def split(run: Run, data: Objects, photos: Objects) -> dict[str, Any]:
+    """Write inventory, sets, own labels and facts; return counts, sizes and the key of the images to label.
 
     Raises ``EmptyCollection``, ``TooManySetAside``, ``TooFewImages`` or ``BadRequest``.
     """
     lines = read_inventory(run, data)
     check_refusals(run, lines)
+    labels = own_labels.read(run, photos, lines)
     images = _wanted(run, distinct(lines))
     check_enough(run, len(images))
     neighbours = Neighbours({image: line.perceptual_hash for image, line in images.items()})
@@ -35,13 +37,19 @@ def split(run: Run, data: Objects) -> dict[str, Any]:
     group_of = groups(set_of, neighbours)
     sets = _in_order(images, set_of, group_of)
     sizes = training_sizes(run, len(sets["train"]), len(sets["validation"]))
-    to_label = [*sets["train"][: max(sizes)], *sets["validation"], *sets["test"]]
-    inventory = [_entry(run, line, images, set_of, group_of) for line in lines]
+    own = [label for label in labels if label.image in set_of]
+    labelled = {label.image for label in own if run.request.own_labels != "gold"}
+    wanted = [*sets["train"][: max(sizes)], *sets["validation"], *sets["test"]]
+    to_label = [line for line in wanted if line.image not in labelled]
+    by = dict.fromkeys((line.image for line in to_label), "teacher") | dict.fromkeys(labelled, "owner")
+    inventory = [_labelled(_entry(run, line, images, set_of, group_of), by) for line in lines]
     counts = _counts(inventory, sets)
     data.write_lines(layout.inventory(run.run), [line.model_dump(exclude_defaults=True) for line in inventory])
     for name, members in {**sets, "to-label": to_label}.items():
         data.write_lines(layout.split(run.run, name), [line.model_dump() for line in members])
-    data.write_json(layout.split_facts(run.run), counts | _facts(inventory, group_of, counts))
+    if own:
+        data.write_lines(layout.own_labels(run.run), [label.model_dump() for label in own])
+    data.write_json(layout.split_facts(run.run), counts | _facts(inventory, group_of, counts, len(own)))
     return counts | {
         "sizes": sizes,
         "to_label": len(to_label),
@@ -166,6 +174,10 @@ def _entry(
     return line.model_copy(update=update)
 
 
+def _labelled(line: InventoryLine, by: Mapping[str, str]) -> InventoryLine:
+    return line.model_copy(update={"labelled_by": by.get(line.image or "")}) if line.set else line
+
+
 def _counts(inventory: list[InventoryLine], sets: Mapping[SetName, list[SplitLine]]) -> dict[str, int]:
     return {
         "photos": sum(line.status != "ignored" for line in inventory),
@@ -175,7 +187,9 @@ def _counts(inventory: list[InventoryLine], sets: Mapping[SetName, list[SplitLin
     }
 
 
-def _facts(inventory: list[InventoryLine], group_of: Mapping[str, str], counts: Mapping[str, int]) -> dict[str, Any]:
+def _facts(
+    inventory: list[InventoryLine], group_of: Mapping[str, str], counts: Mapping[str, int], owned: int
+) -> dict[str, Any]:
     flags = Counter(flag for line in inventory if line.status != "duplicate" for flag in line.flags)
     photos_of_group = Counter(line.group for line in inventory if line.group)
     names = set(group_of.values())
@@ -186,6 +200,7 @@ def _facts(inventory: list[InventoryLine], group_of: Mapping[str, str], counts: 
         "groups": len(names),
         "leaked_by_random_split": round(_leaked(photos_of_group.values(), counts["test"] / counts["images"]), 1),
         "flags": dict(sorted(flags.items())),
+        "own_labels": owned,
     }
 
 

@@ -102,6 +102,35 @@ def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> Non
         assert not running.machine.bedrock.service.jobs
 
 
+def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipeline: Start, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    keywords = ", ".join(f"thing {number}" for number in range(15))
+    labelled = ["photo,label", *(f'{name},"{keywords}"' for name in PHOTOS)]
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        table.write_text("\n".join([*labelled[:21], "nothing.jpg,cat"]), "utf-8")
+        running.upload({"labels.csv": table})
+        refused = running.run(until="LabelImages")
+        assert (refused.status, refused.error) == ("FAILED", "BadRequest")
+        assert "labels.csv: line 22 names 'nothing.jpg', which is no photo" in (refused.cause or "")
+
+        table.write_text("\n".join(labelled[:21]), "utf-8")
+        running.upload({"labels.csv": table})
+        mixed = running.run(until="LabelImages", samples_per_image=2, temperature=0.5, service_tier="flex")
+        assert mixed.status == "SUCCEEDED"
+        assert running.report()["labels_by"] == {"owner": 20, "teacher": 4}
+        assert running.asked(PIXELS["teacher"]) == 8
+        assert len(running.report()["disagreements"]) > 0
+
+        table.write_text("\n".join(labelled), "utf-8")
+        running.upload({"labels.csv": table})
+        owned = running.run(until="ValidateDataset")
+        assert owned.status == "SUCCEEDED"
+        assert "LabelImages" not in owned.states
+        assert running.report()["labels_by"] == {"owner": 24}
+        assert running.asked(PIXELS["teacher"]) == 8
+
+
 def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)

@@ -154,6 +154,19 @@ def test_flex_and_provisioned_throughput_are_told_where_they_have_a_price() -> N
     assert estimated(flexless)["flex"] is None
 
 
+def test_teacher_on_the_flex_tier_is_estimated_at_its_price_and_students_are_not() -> None:
+    def usd(result: dict[str, Any], step: str, what: str) -> float:
+        lines = [line for line in result["lines"] if (line["step"], line["what"]) == (step, what)]
+        return sum(line["usd"]["expected"] for line in lines)
+
+    standard, flex = estimated(any_run()), estimated(any_run(service_tier="flex"))
+
+    for step in ("LabelImages", "PredictTestImages"):
+        assert usd(flex, step, "Nova Pro, input") == pytest.approx(usd(standard, step, "Nova Pro, input") / 2)
+    assert usd(flex, "PredictTestImages", "Nova Lite, input") == usd(standard, "PredictTestImages", "Nova Lite, input")
+    assert flex["flex"] is None
+
+
 def test_break_even_is_where_asking_the_teacher_would_have_cost_as_much() -> None:
     found = estimated(any_run())
     teacher = found["by_step"]["LabelImages"]["expected"] / 1.05 / 100

@@ -63,6 +63,7 @@ OTHER_VALUES: dict[str, Any] = {
     "samples_per_image": 1,
     "service_tier": "flex",
     "accept_teacher_terms": False,
+    "own_labels": "gold",
     "max_tokens": 300,
     "temperature": 0.2,
     "ceiling_temperature": 0.3,

@@ -15,8 +15,13 @@ from lambdas.shared.errors import EmptyCollection, TooFewImages, TooManySetAside
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run
 from lambdas.split.groups import NEAR, NearHashes
-from lambdas.split.sets import split
+from lambdas.split.sets import split as split_collection
 from tests.support.stores import any_run, bucket
+
+
+def split(run: Run, data: Objects) -> dict[str, Any]:
+    """Split a collection without labels of its own."""
+    return split_collection(run, data, bucket())
 
 
 def resized(
@@ -169,7 +174,7 @@ def test_facts_tell_of_duplicates_groups_and_flags() -> None:
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
         **{name: result[name] for name in ("train", "validation", "test")},
-        **{"excluded": 0, "flags": {"blurred": 1, "dark": 2}},
+        **{"excluded": 0, "own_labels": 0, "flags": {"blurred": 1, "dark": 2}},
         "leaked_by_random_split": facts["leaked_by_random_split"],
     }
     share = result["test"] / 40

@@ -22,7 +22,7 @@ class AnswerFormat:
     written: Callable[[str], list[str]]
     """The distinct items as they were written."""
     fault: Callable[[str, Limits], str | None]
-    """Why a text is not in this format, or None."""
+    """Why a text is not in this format, as ``is no list``, or None."""
     consensus: Callable[[Sequence[str], int, Limits], str]
     """One text of several: what at least so many of them say; empty where that is nothing."""
 

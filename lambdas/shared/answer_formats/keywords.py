@@ -39,12 +39,12 @@ def keywords(text: str) -> list[str]:
 
 
 def fault(text: str, limits: Limits) -> str | None:
-    """Return why a text is no list of as many keywords as were asked for, or None when it is one."""
+    """Return why a text is no list of as many keywords as were asked for, as ``is no list``; or None when it is one."""
     found = keywords(text)
     if not found or any(len(keyword.split()) > LONGEST for keyword in found):
-        return f"the answer is no list of keywords: {text[:80]!r}"
+        return f"is no list of keywords: {text[:80]!r}"
     if not limits.minimum <= len(found) <= limits.maximum:
-        return f"the answer has {len(found)} distinct keywords, not {limits.minimum} to {limits.maximum}"
+        return f"has {len(found)} distinct keywords, not {limits.minimum} to {limits.maximum}"
     return None
 
 
