@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import say
+from cli.requests import checked_collection
 from cli.stage import Stage
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
@@ -20,7 +21,7 @@ def apply_model(
     collection: str, run: str, max_usd: float | None, out: Path | None, stage: Stage, pause: float = POLL_SECONDS
 ) -> bool:
     """Start the run that applies a model, wait for it, and fetch its tables; return whether it succeeded."""
-    prefix = f"{collection.strip('/')}/"
+    prefix = checked_collection(collection)
     request: dict[str, Any] = {"collection": prefix, "apply": run}
     if max_usd is not None:
         request["max_usd"] = max_usd

@@ -101,6 +101,7 @@ def upload(
 def start(
     collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
     request: RequestFile = None,
+    from_manifest: Annotated[str | None, typer.Option(help="Repeat a run: its name, or its manifest.json.")] = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
@@ -109,7 +110,7 @@ def start(
     from cli.stage import Stage as DeployedStage
     from cli.start import start_run
 
-    start_run(collection, request, DeployedStage(stage, region), as_json)
+    start_run(collection, request, from_manifest, DeployedStage(stage, region), as_json)
 
 
 @app.command()

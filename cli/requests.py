@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cli.console import Refused
+from lambdas.evaluate.manifest import request_again
 from lambdas.prepare.request import Defaults, resolve
+from lambdas.shared import layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run
 
@@ -26,6 +29,21 @@ def read_request(path: Path | None) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise Refused(f"--request {path} must hold a JSON object; {{}} is enough")
     return fields
+
+
+def request_from_manifest(manifest: str, data: Callable[[], Objects]) -> dict[str, Any]:
+    """Return the request that repeats a run, given as its manifest.json or by its name; raises ``BadRequest``."""
+    path = Path(manifest)
+    if path.is_file():
+        body, source = path.read_bytes(), str(path)
+    else:
+        body, source = data().find(layout.manifest(manifest)), f"the manifest of run {manifest!r}"
+    if body is None:
+        raise Refused(f"{manifest!r} is neither a file nor a run that has ended; distill runs lists them")
+    try:
+        return request_again(json.loads(body), source)
+    except ValueError as error:
+        raise Refused(f"{source} is not JSON: {error}") from None
 
 
 def resolved(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:

@@ -6,16 +6,20 @@ import json
 from pathlib import Path
 
 from cli.console import Refused, print_json, say
-from cli.requests import checked_collection, read_request, resolved
+from cli.requests import checked_collection, read_request, request_from_manifest, resolved
 from cli.stage import Stage
 from lambdas.shared import layout
 from lambdas.shared.photos import is_sidecar
 
 
-def start_run(collection: str, request: Path | None, stage: Stage, as_json: bool) -> str:
-    """Check a request as Prepare will, put it, and return the name of the run; raises ``Refused``, ``BadRequest``."""
+def start_run(collection: str, request: Path | None, manifest: str | None, stage: Stage, as_json: bool) -> str:
+    """Check a request as Prepare will, put it, and return the name of the run; raises ``Refused``, ``BadRequest``.
+
+    With ``manifest`` an earlier run is repeated; fields of ``request`` take the place of its own.
+    """
     prefix = checked_collection(collection)
-    fields = read_request(request)
+    repeated = request_from_manifest(manifest, lambda: stage.data) if manifest else {}
+    fields = repeated | read_request(request)
     resolved(prefix, fields, stage.name, stage.region)
     photos = stage.photos
     if all(is_sidecar(key) for key in photos.keys(prefix)):

@@ -11,6 +11,7 @@ from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
 from lambdas.shared.prices import Price
 from lambdas.shared.records import Request, Run, parse
+from lambdas.shared.training import hyperparameters
 
 _SAID_OF_A_MODEL = ("size", "status", "name", "job", "arn", "deployment")
 
@@ -28,7 +29,7 @@ def manifest(run: Run, report: dict[str, Any], data: Objects, code: str) -> dict
         "prompt_sha256": _sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
         "labelers": {"teacher": run.teacher.id, "ceiling": run.ceiling.id},
         "datasets_sha256": {key: _sha256(data.read(key)) for key in data.keys(layout.datasets(run.run))},
-        "hyperparameters": student.family.resolve_hyperparameters(run.request.hyperparameters),
+        "hyperparameters": {str(model["size"]): hyperparameters(run, model["size"]) for model in report["models"]},
         "model_ids": ids,
         "models": [{name: model[name] for name in _SAID_OF_A_MODEL} for model in report["models"]],
         "jaccard": report["jaccard"],
@@ -51,10 +52,20 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
         "teacher": run.teacher.model,
         "student": run.student,
         "prompt": run.prompt,
-        "hyperparameters": {name: float(value) for name, value in manifest["hyperparameters"].items()},
+        "keywords_min": run.limits.minimum,
+        "keywords_max": run.limits.maximum,
+        "hyperparameters": run.request.hyperparameters | _common(manifest["hyperparameters"]),
     }
     repeated = Request.model_validate(run.request.model_dump() | chosen)
     return repeated.model_dump(mode="json", exclude_none=True)
+
+
+def _common(by_size: dict[str, dict[str, str]]) -> dict[str, float]:
+    """Return the hyperparameters that all sizes shared; the others follow from the size by rule."""
+    each = list(by_size.values())
+    return (
+        {name: float(value) for name, value in each[0].items() if all(e[name] == value for e in each)} if each else {}
+    )
 
 
 def _prices(run: Run) -> list[Price]:

@@ -14,6 +14,7 @@ import pytest
 from cli.apply import fetch
 from cli.clean import clean_stage
 from cli.console import Refused
+from cli.requests import request_from_manifest
 from cli.runs import list_runs
 from lambdas.shared import layout
 from lambdas.shared.objects import ObjectMissing, Objects
@@ -128,3 +129,16 @@ def test_tables_of_an_applied_model_are_fetched_whole_or_not_at_all(tmp_path: Pa
     with pytest.raises(ObjectMissing):
         fetch(bucket(**{"runs/r/keywords.csv": b"c"}), "r", tmp_path / "half")
     assert not (tmp_path / "half").exists()
+
+
+def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) -> None:
+    manifest = {"run": json.loads(decided("r", None)["runs/r/request.json"]), "hyperparameters": {}}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest))
+    data = bucket(**{layout.manifest("r"): json.dumps(manifest).encode()})
+    by_name = request_from_manifest("r", lambda: data)
+
+    assert by_name == request_from_manifest(str(path), bucket)
+    assert by_name["teacher"] == "amazon.nova-pro-v1:0"
+    with pytest.raises(Refused, match="neither a file nor a run"):
+        request_from_manifest("absent", lambda: data)

@@ -34,10 +34,12 @@ def test_manifest_says_from_what_and_by_what_each_model_was_made() -> None:
 
 
 def test_run_is_repeated_with_what_the_stage_had_chosen_for_it() -> None:
+    assert lineage()["hyperparameters"]["12"]["epochCount"] == "2"
     again = Request.model_validate(request_again(lineage(train_sizes=[12], max_usd=3), "manifest.json"))
 
     assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
     assert again.prompt == any_run().prompt
+    assert (again.keywords_min, again.keywords_max) == (any_run().limits.minimum, any_run().limits.maximum)
     assert again.hyperparameters["epochCount"] == 2
     assert (again.train_sizes, again.max_usd) == ([12], 3)
 
