@@ -58,6 +58,19 @@ def bedrock(stack: cdk.Stack, actions: Sequence[str], *kinds: str) -> iam.Policy
     )
 
 
+def encrypt(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
+    """Let encrypt tuned models with the customer's key, through Bedrock only; nothing where there is no key.
+
+    "Encryption of custom models", Amazon Bedrock user guide.
+    """
+    return _key(stack, key, "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+
+
+def decrypt(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
+    """Let ask tuned models that are encrypted with the customer's key."""
+    return _key(stack, key, "kms:Decrypt")
+
+
 def list_bedrock(*actions: str) -> iam.PolicyStatement:
     """Let list; Bedrock's List actions know no resources."""
     return iam.PolicyStatement(actions=[f"bedrock:{action}" for action in actions], resources=["*"])
@@ -82,13 +95,26 @@ def executions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=list(actions), resources=[arn])
 
 
+def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
+    """Let see whether the stage's students may still be tuned."""
+    return iam.PolicyStatement(
+        actions=["bedrock:GetFoundationModel"],
+        resources=[foundation_model(stack, training_id) for training_id in _training_ids(students)],
+    )
+
+
+def read_quotas() -> iam.PolicyStatement:
+    """Let read quotas; these actions know no resources."""
+    actions = ["servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota"]
+    return iam.PolicyStatement(actions=actions, resources=["*"])
+
+
 def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
     """Let create jobs that tune the stage's students."""
-    training_ids = [families.model(student).training_id or student for student in students]
     return iam.PolicyStatement(
         actions=["bedrock:CreateModelCustomizationJob"],
         resources=[
-            *(foundation_model(stack, training_id) for training_id in training_ids),
+            *(foundation_model(stack, training_id) for training_id in _training_ids(students)),
             *(
                 stack.format_arn(service="bedrock", resource=kind, resource_name="*")
                 for kind in ("custom-model", "model-customization-job")
@@ -126,6 +152,17 @@ def _through_profile(stack: cdk.Stack, model: str, application: str | None) -> l
 def _invoke(resources: list[str], equals: Mapping[str, str] | None = None) -> iam.PolicyStatement:
     conditions = {"StringEquals": dict(equals)} if equals else None
     return iam.PolicyStatement(actions=["bedrock:InvokeModel"], resources=resources, conditions=conditions)
+
+
+def _training_ids(students: Sequence[str]) -> list[str]:
+    return [families.model(student).training_id or student for student in students]
+
+
+def _key(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:
+    if key is None:
+        return []
+    through = {"StringEquals": {"kms:ViaService": f"bedrock.{stack.region}.amazonaws.com"}}
+    return [iam.PolicyStatement(actions=list(actions), resources=[key], conditions=through)]
 
 
 def _objects(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:

@@ -31,6 +31,10 @@ class StageConfig(BaseModel):
     quotas: dict[str, families.Quota] = {}
     """By model: requests_per_minute and tokens_per_minute, where the account's differ from the models table's."""
     old_deployment_days: int = Field(default=90, ge=1)
+    stuck_job_hours: float = Field(default=24, gt=0)
+    """How long a job's training may take to start before it counts as stuck."""
+    custom_model_kms_key_id: str | None = None
+    """ARN of the customer's key that tuned models are encrypted with; AWS's own by default."""
     notify: str | None = None
 
     @classmethod
@@ -74,4 +78,14 @@ class StageConfig(BaseModel):
                     f"stage {self.stage!r}: 'profiles' maps a teacher of the stage to the ARN of an application "
                     f"inference profile in {self.region} (got {teacher!r}: {arn!r})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _key_is_of_this_region(self) -> Self:
+        pattern = rf"arn:aws[a-z-]*:kms:{self.region}:\d{{12}}:key/[A-Za-z0-9-]+"
+        if self.custom_model_kms_key_id is not None and not re.fullmatch(pattern, self.custom_model_kms_key_id):
+            raise ValueError(
+                f"stage {self.stage!r}: 'custom_model_kms_key_id' must be the ARN of a key (not of an alias) in "
+                f"{self.region} (got {self.custom_model_kms_key_id!r})"
+            )
         return self

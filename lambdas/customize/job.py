@@ -6,11 +6,15 @@ repeated call never pays twice.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.customize import stuck
 from lambdas.customize.bill import bill
+from lambdas.customize.causes import cause, is_internal
 from lambdas.shared import families, layout, ledger
 from lambdas.shared.bedrock_errors import translated
 from lambdas.shared.budget import Reservation
@@ -25,26 +29,42 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 2
 """A job that failed by an internal error of Bedrock gets one more attempt."""
-_INTERNAL = "internal error"
 
 
-def create_or_describe(run: Run, size: int, data: Objects, bedrock: BedrockClient, role: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Settings:
+    """What the stage says about jobs."""
+
+    role: str
+    """ARN of the role that Bedrock assumes in a job."""
+    key: str | None
+    """ARN of the customer's key for tuned models; None for AWS's own."""
+    patience: timedelta
+    """How long training may take to start before the job counts as stuck."""
+
+
+def create_or_describe(
+    run: Run, size: int, data: Objects, bedrock: BedrockClient, settings: Settings, now: datetime
+) -> dict[str, Any]:
     """Return ``{status, name, job, model}`` of the size's job, creating it on the first call.
 
-    ``status`` is InProgress or Completed; ``job`` and ``model`` are ARNs. Raises ``JobFailed`` with Bedrock's
-    message, and ``Throttled``, ``QuotaReached``, ``AccessRefused`` or ``OverBudget`` when it cannot be created.
+    ``status`` is InProgress or Completed; ``job`` and ``model`` are ARNs. Raises ``JobFailed`` with the cause and
+    what to do about it, and ``Throttled``, ``QuotaReached``, ``AccessRefused`` or ``OverBudget`` when it cannot be
+    created.
     """
     for attempt in range(1, ATTEMPTS + 1):
         name = layout.model_name(run.run, size, attempt)
-        job = _find(bedrock, name) or _create(run, size, name, data, bedrock, role)
-        message = job.get("failureMessage") or f"the job ended as {job['status']}"
+        job = _find(bedrock, name) or _create(run, size, name, data, bedrock, settings)
         if job["status"] in ("Completed", "Failed"):
             # The job's own name: looking at a finished job twice writes the same object twice.
             ledger.record(data, run.run, bill(run, size, data, trained=job["status"] == "Completed"), name)
-        if job["status"] == "Failed" and _INTERNAL in message.lower() and attempt < ATTEMPTS:
+        if is_internal(job) and attempt < ATTEMPTS:
             continue
         if job["status"] in ("Failed", "Stopping", "Stopped"):
-            raise JobFailed(f"job {name}: {message}")
+            raise JobFailed(f"job {name}: {cause(job)}")
+        if job["status"] == "InProgress" and (reason := stuck.look(run, job, settings.patience, now, bedrock)):
+            ledger.record(data, run.run, bill(run, size, data, trained=False), name)
+            raise JobFailed(f"job {name}: {reason}")
         return {
             "status": job["status"],
             "name": name,
@@ -63,11 +83,13 @@ def _find(bedrock: BedrockClient, name: str) -> Any | None:
         raise translated(error, f"job {name}") from error
 
 
-def _create(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, role: str) -> dict[str, Any]:
+def _create(
+    run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings
+) -> dict[str, Any]:
     student = families.model(run.student)
     Reservation(run, "TrainModels", bill(run, size, data).usd, data, name).hold()
     validation = layout.dataset(run.run, "validation")
-    optional: dict[str, Any] = {}
+    optional: dict[str, Any] = {"customModelKmsKeyId": settings.key} if settings.key else {}
     if any(True for _ in data.keys(validation)):
         uri = f"s3://{data.bucket}/{validation}"
         optional["validationDataConfig"] = {"validators": [{"s3Uri": uri}]}
@@ -75,7 +97,7 @@ def _create(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClien
         bedrock.create_model_customization_job(
             jobName=name,
             customModelName=name,
-            roleArn=role,
+            roleArn=settings.role,
             clientRequestToken=name,
             baseModelIdentifier=student.training_id or student.id,
             customizationType="FINE_TUNING",

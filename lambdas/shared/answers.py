@@ -73,7 +73,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
     except (ConnectionError, HTTPClientError, ResponseParserError) as error:
         raise Unavailable(f"no answer from Bedrock about {model}: {error}") from error
     except ClientError as error:
-        raise _translated(error, model) from error
+        raise failure(error, model) from error
     return Answer(
         model=model,
         image=question.image,
@@ -121,7 +121,8 @@ def _text(response: Any) -> str:
     return "".join(block.get("text", "") for block in blocks).strip()
 
 
-def _translated(error: ClientError, model: str) -> DistillationError:
+def failure(error: ClientError, model: str) -> DistillationError:
+    """Return the failure that an error of Converse means: what heals, what is wrong with all, or with this image."""
     code, message = code_and_message(error)
     if kind := _HEALS.get(code) or _healing_status(error):
         return kind(f"{model}: {code}: {message}")

@@ -20,6 +20,7 @@ from lambdas.shared.records import Run
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_service_quotas import ServiceQuotasClient
 
 _ANSWER_SECONDS = 120
 """A slow answer is awaited for longer than Bedrock itself does."""
@@ -31,6 +32,7 @@ _PATIENT = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=
 _ONCE = Config(
     max_pool_connections=MOST_OVERLAPPING_CALLS, retries={"total_max_attempts": 1}, read_timeout=_ANSWER_SECONDS
 )
+_BRIEF = Config(connect_timeout=3, read_timeout=5, retries={"max_attempts": 1, "mode": "standard"})
 _OVERLAPPING = Config(max_pool_connections=MOST_OVERLAPPING_CALLS)
 
 
@@ -64,6 +66,12 @@ def bedrock() -> BedrockClient:
 def bedrock_runtime() -> BedrockRuntimeClient:
     """Client that asks models."""
     return boto3.client("bedrock-runtime", config=_ONCE)
+
+
+@cache
+def service_quotas() -> ServiceQuotasClient:
+    """Client for the account's quotas, which are nice to know and not waited for."""
+    return boto3.client("service-quotas", config=_BRIEF)
 
 
 def claimed_run(run: str) -> Run:

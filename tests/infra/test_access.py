@@ -64,3 +64,20 @@ def test_application_profile_is_asked_instead_of_what_it_was_made_from() -> None
     assert models["Resource"] == foundation(PRO, "us-east-1")
     assert models["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": APPLICATION}}
     assert [len(statements([f"us.{PRO}"], {f"us.{PRO}": APPLICATION})[1]["Resource"])] == [3]
+
+
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def test_key_of_the_customer_is_used_through_bedrock_only_and_by_none_without_one() -> None:
+    stack = cdk.Stack(env=cdk.Environment(region="us-east-1"))
+    (encrypt,), (decrypt,) = access.encrypt(stack, KEY), access.decrypt(stack, KEY)
+
+    assert encrypt.to_statement_json() == {
+        "Action": ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
+        "Condition": {"StringEquals": {"kms:ViaService": "bedrock.us-east-1.amazonaws.com"}},
+        "Effect": "Allow",
+        "Resource": KEY,
+    }
+    assert decrypt.actions == ["kms:Decrypt"]
+    assert access.encrypt(stack, None) == access.decrypt(stack, None) == []

@@ -61,3 +61,16 @@ def test_synth_refuses_an_application_profile_that_is_not_one_of_a_teacher_here(
 def test_synth_refuses_quotas_that_would_not_be_heeded(quotas: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         StageConfig.model_validate(NOVA | {"quotas": quotas})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws:kms:us-east-1:111122223333:alias/models",
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+    ],
+)
+def test_synth_refuses_a_key_that_no_grant_could_name(key: str) -> None:
+    with pytest.raises(ValidationError, match="'custom_model_kms_key_id' must be the ARN of a key"):
+        StageConfig.model_validate(NOVA | {"custom_model_kms_key_id": key})

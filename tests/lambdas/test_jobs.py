@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -11,9 +12,10 @@ from botocore.stub import ANY, Stubber
 from lambdas.clean_up.leftovers import clean_up
 from lambdas.customize import job as customize
 from lambdas.deploy import deployment as deploy
-from lambdas.shared import layout
+from lambdas.shared import layout, ledger
 from lambdas.shared.errors import DeploymentFailed, JobFailed, OverBudget, QuotaReached, StillStopping
 from lambdas.shared.objects import Objects
+from lambdas.shared.telemetry import metrics
 from tests.support.stores import any_run, bucket
 
 ROLE = "arn:aws:iam::000000000000:role/bedrock"
@@ -22,6 +24,8 @@ MODEL = f"{ARN}:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
 JOB = f"{ARN}:model-customization-job/amazon.nova-lite-v1:0:300k/abcdefghijkl"
 DEPLOYMENT = f"{ARN}:custom-model-deployment/abcdefghijkl"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+LATER = NOW + timedelta(hours=30)
+SETTINGS = customize.Settings(role=ROLE, key=None, patience=timedelta(hours=24))
 
 
 @pytest.fixture
@@ -59,8 +63,8 @@ def described(status: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def look(client: Any, objects: Objects | None = None) -> dict[str, Any]:
-    return customize.create_or_describe(any_run(), 12, objects or data(), client, ROLE)
+def look(client: Any, objects: Objects | None = None, **request: Any) -> dict[str, Any]:
+    return customize.create_or_describe(any_run(**request), 12, objects or data(), client, SETTINGS, LATER)
 
 
 def test_first_call_creates_the_job_and_the_next_only_looks(client: Any, bedrock: Stubber) -> None:
@@ -95,15 +99,96 @@ def test_finished_job_is_on_the_ledger_once(client: Any, bedrock: Stubber) -> No
     assert len(list(objects.keys(layout.ledger_parts("holiday-1")))) == 1
 
 
-def test_internal_error_gets_one_more_attempt_and_another_failure_none(client: Any, bedrock: Stubber) -> None:
-    message = "Encountered an internal error when processing the request."
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Encountered an internal error when processing the request.",
+        "Encountered an unexpected error when processing the request, please try again",
+    ],
+)
+def test_internal_error_gets_one_more_attempt_and_another_failure_none(
+    client: Any, bedrock: Stubber, message: str
+) -> None:
     bedrock.add_response("get_model_customization_job", described("Failed", failureMessage=message))
     bedrock.add_response("get_model_customization_job", described("Failed", failureMessage=message))
-    with pytest.raises(JobFailed, match="internal error"):
+    with pytest.raises(JobFailed, match=r"inside Bedrock, met twice; .* put distill.json again later"):
         look(client)
     bedrock.add_response("get_model_customization_job", described("Failed", failureMessage="bad data"))
     with pytest.raises(JobFailed, match="bad data"):
         look(client)
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("Could not validate GetObject permissions to access Amazon S3 bucket: b at key k", "deploy the stack again"),
+        ("Amazon S3 perms missing (PutObject): b/k", "runs/\\*/training/"),
+        ("Unable to parse Amazon S3 file: f.jsonl. Data files must conform to JSONL format.", "distill validate"),
+        ("Input size exceeded in file f.jsonl for record starting with...", "shorten the prompt or lower max_tokens"),
+        ("Something new", "Something new$"),
+    ],
+)
+def test_failed_job_says_what_to_do_about_it(client: Any, bedrock: Stubber, message: str, remedy: str) -> None:
+    bedrock.add_response("get_model_customization_job", described("Failed", failureMessage=message))
+    with pytest.raises(JobFailed, match=remedy) as error:
+        look(client)
+    assert message.rstrip(".") in str(error.value)
+
+
+def waiting(training: str = "NotStarted") -> dict[str, Any]:
+    details = {"validationDetails": {"status": "Completed"}, "trainingDetails": {"status": training}}
+    return described("InProgress", statusDetails=details)
+
+
+def jobs_stuck() -> list[float]:
+    """Take what was counted since the last call."""
+    found = metrics.metric_set.pop("JobsStuck", {"Value": []})
+    return list(found["Value"])  # type: ignore[arg-type, call-overload]
+
+
+def test_job_that_does_not_start_is_told_and_goes_on(client: Any, bedrock: Stubber) -> None:
+    jobs_stuck()
+    bedrock.add_response("get_model_customization_job", waiting())
+    bedrock.add_response("get_model_customization_job", waiting("InProgress"))
+
+    assert look(client)["status"] == look(client)["status"] == "InProgress"
+    assert jobs_stuck() == [1, 0]
+
+
+def test_job_that_waits_no_longer_than_the_stage_says_is_left_alone(client: Any, bedrock: Stubber) -> None:
+    jobs_stuck()
+    bedrock.add_response("get_model_customization_job", waiting())
+    patient = replace(SETTINGS, patience=timedelta(hours=31))
+    run = any_run(stop_stuck_jobs=True)
+
+    assert customize.create_or_describe(run, 12, data(), client, patient, LATER)["status"] == "InProgress"
+    assert jobs_stuck() == [0]
+
+
+def test_stuck_job_is_stopped_if_the_request_says_so_and_is_not_billed(client: Any, bedrock: Stubber) -> None:
+    objects = data()
+    bedrock.add_response("get_model_customization_job", waiting())
+    bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB})
+    with pytest.raises(JobFailed, match="had not started after 30 h, and stop_stuck_jobs asks to stop"):
+        look(client, objects, stop_stuck_jobs=True)
+    assert ledger.total_usd(objects, "holiday-1") == 0
+    bedrock.add_response("get_model_customization_job", waiting())
+    bedrock.add_client_error("stop_model_customization_job", "ConflictException")
+
+    assert look(client, objects, stop_stuck_jobs=True)["status"] == "InProgress"
+
+
+def test_tuned_model_is_encrypted_with_the_key_of_the_stage(client: Any, bedrock: Stubber) -> None:
+    key = "arn:aws:kms:us-east-1:000000000000:key/1"
+    asked: dict[str, Any] = {}
+    client.meta.events.register(
+        "provide-client-params.bedrock.CreateModelCustomizationJob", lambda params, **_: asked.update(params)
+    )
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    bedrock.add_response("create_model_customization_job", {"jobArn": JOB})
+    customize.create_or_describe(any_run(), 12, data(), client, replace(SETTINGS, key=key), LATER)
+
+    assert asked["customModelKmsKeyId"] == key
 
 
 def test_quota_is_named_so_that_the_machine_waits(client: Any, bedrock: Stubber) -> None:
@@ -221,4 +306,4 @@ def test_job_that_the_budget_does_not_hold_is_not_created(client: Any, bedrock: 
     objects.write_lines(layout.part("holiday-1", "label", "1"), labels)
 
     with pytest.raises(OverBudget, match="may cost up to"):
-        customize.create_or_describe(any_run(max_usd=0.001), 12, objects, client, ROLE)
+        customize.create_or_describe(any_run(max_usd=0.001), 12, objects, client, SETTINGS, LATER)

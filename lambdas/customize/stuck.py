@@ -1,0 +1,54 @@
+"""A job whose training does not start: seen for days in 2026, with no failure and no message."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import ClientError
+
+from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.records import Run
+from lambdas.shared.telemetry import logger, metrics
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock import BedrockClient
+
+
+def look(run: Run, job: Any, patience: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
+    """Tell of a job that has waited for longer than ``patience``; return why it was stopped, if the request asks for
+    that."""
+    waited = _waited(job, now)
+    stuck = waited is not None and waited > patience
+    metrics.add_metric("JobsStuck", MetricUnit.Count, int(stuck))
+    if waited is None or not stuck:
+        return None
+    hours = waited / timedelta(hours=1)
+    logger.warning("job stuck", run=run.run, job=job["jobName"], hours=round(hours, 1), phases=_phases(job))
+    if run.request.stop_stuck_jobs and _stop(job, bedrock):
+        return (
+            f"its training had not started after {hours:.0f} h, and stop_stuck_jobs asks to stop such a job; "
+            "put distill.json again later, no label is paid for twice"
+        )
+    return None
+
+
+def _waited(job: Any, now: datetime) -> timedelta | None:
+    """Return how long a job has waited for its training to start; None once it has, or where Bedrock does not say."""
+    return now - job["creationTime"] if _phases(job).get("trainingDetails") == "NotStarted" else None
+
+
+def _phases(job: Any) -> dict[str, str]:
+    return {phase: details["status"] for phase, details in job.get("statusDetails", {}).items() if "status" in details}
+
+
+def _stop(job: Any, bedrock: BedrockClient) -> bool:
+    """Return whether the job was stopped; False when it ended between the look and now."""
+    try:
+        bedrock.stop_model_customization_job(jobIdentifier=job["jobArn"])
+    except bedrock.exceptions.ConflictException:
+        return False
+    except ClientError as error:
+        raise translated(error, f"job {job['jobName']}") from error
+    return True
