@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from local.bedrock import ConverseFaults
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
 
 Start = Callable[..., AbstractContextManager[Pipeline]]
@@ -160,16 +159,6 @@ def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -
         ended = running.run("few/")
         assert (ended.status, ended.error) == ("FAILED", "TooFewImages")
         assert "10 usable images" in (ended.cause or "")
-
-
-def test_throttled_teacher_heals_by_retry_and_no_image_is_lost(pipeline: Start) -> None:
-    with pipeline(converse=ConverseFaults(shares={"ThrottlingException": 0.2})) as running:
-        running.upload(PHOTOS)
-        ended = running.run(until="LabelImages")
-
-        assert ended.status == "SUCCEEDED"
-        assert running.report()["labelled"] == len(running.machine.keys("labels/"))
-        assert running.report()["labels_set_aside"] == []
 
 
 def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> None:

@@ -1,0 +1,80 @@
+"""Labelling on the embedded AWS: stopped, begun again, twice at once, beset by faults, and mostly refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from lambdas.shared import ledger
+from lambdas.shared.objects import Objects
+from local.bedrock import ConverseFaults, Faults
+from local.bedrock.faults import RESET, SLOW
+from local.synthesis import ROOT
+from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+
+Start = Callable[..., AbstractContextManager[Pipeline]]
+TEACHER = PIXELS["teacher"]
+ALL_PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))}
+
+
+def answers(running: Pipeline) -> list[int]:
+    """How often the teacher was paid for each image."""
+    asked = running.machine.bedrock.service.asked
+    return [times for (model, _), times in asked.items() if model == TEACHER]
+
+
+def calls_in_ledgers(running: Pipeline) -> int:
+    """How many calls all runs together wrote down as paid."""
+    data = Objects(running.machine.cloud.client("s3"), running.machine.data_bucket)
+    runs = {key.split("/")[1] for key in running.machine.keys("runs/")}
+    return int(sum(entry["calls"] for run in runs for entry in ledger.summary(data, run)["entries"]))
+
+
+def test_run_stopped_in_the_middle_of_the_map_and_two_begun_at_once_pay_for_each_label_once(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(ALL_PHOTOS)
+        stopped = running.start(until="LabelImages", quotas={TEACHER: {"requests_per_minute": 600}})
+        running.until(lambda: len(running.machine.keys("labels/")) >= 5)
+        running.machine.cloud.client("stepfunctions").stop_execution(executionArn=stopped)
+        assert len(answers(running)) < len(ALL_PHOTOS)
+        both = [running.start(until="LabelImages") for _ in range(2)]
+
+        assert [running.wait(execution).status for execution in both] == ["SUCCEEDED", "SUCCEEDED"]
+        assert running.wait(stopped).status == "ABORTED"
+        assert len(running.machine.keys("labels/")) == len(ALL_PHOTOS)
+        assert answers(running) == [1] * len(ALL_PHOTOS)
+        running.until(lambda: calls_in_ledgers(running) == len(ALL_PHOTOS))
+
+
+def test_faults_of_all_kinds_are_absorbed_and_no_image_is_lost_or_paid_for_twice(pipeline: Start) -> None:
+    kinds = [
+        *("ThrottlingException", "ServiceUnavailableException", "InternalServerException"),
+        *("ModelTimeoutException", SLOW, RESET),
+    ]
+    with pipeline(converse=ConverseFaults(shares=dict.fromkeys(kinds, 0.07), slow_seconds=0.5)) as running:
+        running.upload(PHOTOS)
+        ended = running.run(until="LabelImages")
+
+        assert ended.status == "SUCCEEDED"
+        assert running.asked(TEACHER) > len(PHOTOS)
+        assert answers(running) == [1] * len(PHOTOS)
+        assert calls_in_ledgers(running) == running.report()["labelled"] == len(PHOTOS)
+        assert running.report()["labels_set_aside"] == []
+
+
+def test_two_thirds_refused_fail_the_run_with_the_reasons_and_what_was_labelled_is_not_asked_again(
+    pipeline: Start,
+) -> None:
+    with pipeline(converse=ConverseFaults(shares={"ValidationException": 0.67})) as running:
+        running.upload(PHOTOS)
+        ended = running.run()
+        labelled = len(answers(running))
+
+        assert (ended.status, ended.error) == ("FAILED", "TooManySetAside")
+        assert f"{len(PHOTOS) - labelled} of {len(PHOTOS)} labels were refused" in (ended.cause or "")
+        assert "This local endpoint was told to fail here" in (ended.cause or "")
+        assert "no label is paid for twice" in (ended.cause or "")
+        assert 0 < labelled <= len(PHOTOS) / 2
+        running.machine.bedrock.service.faults = Faults()
+        assert running.run(until="LabelImages").status == "SUCCEEDED"
+        assert answers(running) == [1] * len(PHOTOS)
