@@ -16,7 +16,7 @@ from lambdas.shared.records import Run
 
 POLL_SECONDS = 2.0
 CLAIM_SECONDS = 60.0
-_NESTED = {"Customize": "job looked at", "SizeTrained": "trained", "SizeFailed": "failed"}
+_NESTED = {"SizeTrained": "trained", "SizeFailed": "failed"}
 
 
 def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
@@ -105,7 +105,7 @@ def _tree(progress: Progress) -> Any:
 
 
 def _total(progress: Progress) -> str:
-    estimate = f" of {progress.estimate}" if progress.estimate else ""
+    estimate = f" of {progress.estimate.partition(' (')[0]}" if progress.estimate else ""
     return f"{_duration((progress.now - progress.began).total_seconds())}  ${progress.usd:,.4f}{estimate}"
 
 
@@ -127,7 +127,7 @@ def _details(state: State, progress: Progress) -> str:
 
 
 def _inside(state: State) -> str:
-    """Tell what happens inside a Map that has no counts: how many sizes were begun, trained, failed."""
+    """Tell what came of the sizes inside TrainModels, a Map that has no counts."""
     told = [f"{state.inside[name]} {words}" for name, words in _NESTED.items() if name in state.inside]
     return " · ".join(told) if state.total is None else ""
 

@@ -130,8 +130,9 @@ def test_tree_fits_the_terminal_and_tells_all(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert "120/6000 (2 failed) · 1,234,567 tokens in, 23,456 out · $1.2345 · 1 min 00 s" in text
     assert "49 min 00 s left" in text
-    assert "3 job looked at · 1 trained · 1 failed" in text
+    assert "1 trained · 1 failed" in text
     assert "Evaluate" not in text
+    assert lines[0].endswith("$1.2345 of about $4.1589")
 
 
 def test_piped_it_is_a_line_for_each_state_that_ended_and_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
