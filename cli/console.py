@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +26,16 @@ def say(text: str) -> None:
     """Print a line."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def say_wrapped(text: str) -> None:
+    """Print a paragraph; on a terminal without breaking words at its edge."""
+    if not on_a_terminal():
+        say(text)
+        return
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    width = shutil.get_terminal_size().columns
+    say(textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
 def warn(text: str) -> None:

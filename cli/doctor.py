@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.console import Refused, print_json, say
+from cli.console import Refused, print_json, say_wrapped
 from cli.stage import Stage, stack_outputs
 from lambdas.shared import families
 from lambdas.shared.bedrock_errors import code_and_message
@@ -50,9 +50,9 @@ def examine(stage: Stage, as_json: bool) -> bool:
         print_json([asdict(finding) for finding in found])
     else:
         for finding in found:
-            say(f"{_MARKS[finding.state]} {finding.what:<28} {finding.detail}")
+            say_wrapped(f"{_MARKS[finding.state]} {finding.what:<28} {finding.detail}")
             if finding.state != "good" and finding.remedy:
-                say(f"     {finding.remedy}")
+                say_wrapped(f"     {finding.remedy}")
     return not any(finding.state == "bad" for finding in found)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.console import Refused, print_json, say
+from cli.console import Refused, print_json, say, say_wrapped
 from cli.requests import checked_collection, read_request, resolved
 from cli.stage import Stage
 from lambdas.estimate.amount import dollars
@@ -68,7 +68,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         print_json(found)
     else:
         for line in _lines(what, run, found):
-            say(line)
+            say_wrapped(line)
 
 
 def _estimate_applying(run: Run, sizes: list[Size], stage: Stage, as_json: bool) -> None:

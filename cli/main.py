@@ -17,6 +17,14 @@ from cli.console import Refused, warn
 EPILOG = """Exit codes: 0 done; 1 done, and the answer is no (invalid, failed, not ready); 2 cannot be done as asked;
 3 AWS, the stage or something in it cannot be reached; 130 interrupted."""
 
+_REMEDIES = {
+    "EndpointConnectionError": "; is the network there, and AWS_ENDPOINT_URL right or unset?",
+    "NoCredentialsError": "; set them up with aws configure, or aws sso login",
+    "ProfileNotFound": "; name another with AWS_PROFILE",
+    "TokenRetrievalError": "; sign in again: aws sso login",
+}
+"""By the name of what boto3 raises, whose messages tell none."""
+
 
 class Commands(TyperGroup):
     """Turns what a command raises on purpose into one line and an exit code; ``--debug`` shows where it came from."""
@@ -29,7 +37,7 @@ class Commands(TyperGroup):
             code = _exit_code(error)
             if code is None or ctx.params.get("debug"):
                 raise
-            warn(f"distill {ctx.invoked_subcommand}: {error}")
+            warn(f"distill {ctx.invoked_subcommand}: {error}{_REMEDIES.get(type(error).__name__, '')}")
             raise typer.Exit(code) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
@@ -58,7 +66,10 @@ def distill(debug: Annotated[bool, typer.Option(help="Show where an error came f
 
 @app.command()
 def doctor(as_json: Json = False, stage: Stage = "dev", region: Region = "us-east-1") -> None:
-    """Say what a stage still needs: credentials, Region, models, quotas, bootstrap, versions."""
+    """Say what a stage still needs, and what to do.
+
+    Credentials, Region, models, quotas, bootstrap and versions are looked at.
+    """
     from cli.doctor import examine
     from cli.stage import Stage as DeployedStage
 
@@ -75,7 +86,10 @@ def estimate(
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Say what a run would cost, before anything is paid; a folder needs no AWS."""
+    """Say what a run would cost, before it is paid.
+
+    A folder, or photos to come, need no AWS.
+    """
     from cli.estimate import estimate_photos
     from cli.stage import Stage as DeployedStage
 
@@ -90,7 +104,10 @@ def upload(
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Upload photos; what is there already is skipped, and an interrupted upload goes on."""
+    """Upload photos, but those that are there already.
+
+    Interrupted, the same command goes on.
+    """
     from cli.stage import Stage as DeployedStage
     from cli.upload import upload_photos
 
@@ -120,7 +137,10 @@ def watch(
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Show how far a run is until it ends; Ctrl-C leaves the run alone."""
+    """Show how far a run is until it ends.
+
+    Ctrl-C leaves the run alone.
+    """
     from cli.stage import Stage as DeployedStage
     from cli.watch import watch_run
 
@@ -138,7 +158,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     as_json: Json = False,
 ) -> None:
-    """Give the report of a run for any two files of answers, without AWS."""
+    """Report on any two files of answers, without AWS."""
     from cli.evaluate import evaluate_files
 
     evaluate_files(teacher, student, base, ceiling, images, out, as_json)
@@ -169,7 +189,10 @@ def validate(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     images: Annotated[bool, typer.Option("--images", help="Open each image in S3 too.")] = False,
 ) -> None:
-    """Tell what Bedrock would refuse in a dataset, and what harms learning; as aws-samples' script does, and more."""
+    """Tell what Bedrock would refuse in a dataset.
+
+    And what harms learning: as aws-samples' script does, and more.
+    """
     from cli.validate import validate_dataset
 
     if not validate_dataset(dataset, model, validation, as_json=as_json, strict=strict, images=images):
@@ -185,7 +208,10 @@ def apply(
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Have a tuned model write keywords.csv and keywords.jsonl for a collection."""
+    """Have a tuned model answer about a collection.
+
+    It writes keywords.csv and keywords.jsonl.
+    """
     from cli.apply import apply_model
     from cli.stage import Stage as DeployedStage
 
@@ -200,7 +226,10 @@ def runs(
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """List a stage's runs, or compare some of them: code, dataset, settings, scores, cost."""
+    """List a stage's runs, or compare some of them.
+
+    By code, dataset, settings, scores and cost.
+    """
     from cli.runs import list_runs
     from cli.stage import Stage as DeployedStage
 
@@ -216,7 +245,10 @@ def clean(
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """List jobs, deployments and models of a stage and their cost; remove them with --yes."""
+    """List what a stage has at Bedrock; --yes removes it.
+
+    Jobs, deployments and models, with what they cost.
+    """
     from cli.clean import clean_stage
     from cli.stage import Stage as DeployedStage
 
@@ -225,7 +257,10 @@ def clean(
 
 @app.command()
 def destroy(stage: Stage = "dev", region: Region = "us-east-1") -> None:
-    """Take a stage down, tuned models first; ask before the buckets."""
+    """Take a stage down; ask before the buckets.
+
+    Tuned models go first.
+    """
     from cli.destroy import destroy_stage
     from cli.stage import Stage as DeployedStage
 
