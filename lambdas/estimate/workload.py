@@ -35,6 +35,7 @@ class Workload:
 def of_run(run: Run, sizes: list[int], data: Objects) -> Workload:
     """Count what Split left; what earlier runs have paid for already is counted out."""
     to_label, test, train = (images_of(data, run, name) for name in ("to-label", "test", "train"))
+    facts = data.read_json(layout.split_facts(run.run))
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
     return Workload(
@@ -44,8 +45,8 @@ def of_run(run: Run, sizes: list[int], data: Objects) -> Workload:
         train=_sizes(train),
         test=_sizes(test),
         sizes=sizes,
-        images=len(to_label),
-        photos=data.read_json(layout.split_facts(run.run))["photos"],
+        images=facts["images"],
+        photos=facts["photos"],
     )
 
 

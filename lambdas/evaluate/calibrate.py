@@ -11,7 +11,9 @@ from lambdas.shared.records import AnswerLine
 
 def calibrate(files: RunFiles) -> None:
     """Keep what this run measured of teacher and student; a model that answered nothing keeps what there was."""
-    sizes = {line["image"]: (line["width"], line["height"]) for line in files.split("to-label")}
+    # An image with a label of its owner's is asked about in the test only.
+    lines = [*files.split("to-label"), *files.split("test")]
+    sizes = {line["image"]: (line["width"], line["height"]) for line in lines}
     run = files.run
     for model, answerers in ((run.teacher.model, ["teacher"]), (run.student, _students(files))):
         billed = [

@@ -36,7 +36,7 @@ def split_data(labelled: int = 0) -> Objects:
     lines = [{"image": name, "photo": "p", "group": name, "width": 900, "height": 600} for name in names]
     for name, members in (("to-label", lines), ("train", lines[:12]), ("test", lines[12:])):
         data.write_lines(layout.split("holiday-1", name), members)
-    data.write_json(layout.split_facts("holiday-1"), {"photos": 21})
+    data.write_json(layout.split_facts("holiday-1"), {"photos": 21, "images": 20})
     for name in names[:labelled]:
         data.write(layout.label("labeler", name, 0), b"{}")
     return data
