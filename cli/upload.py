@@ -1,4 +1,4 @@
-"""``distill upload FOLDER COLLECTION``: bring photos into the Photos bucket; what is there already is not sent."""
+"""``distill upload FOLDER COLLECTION``: bring photos and own labels into the Photos bucket, but not what is there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cli.requests import checked_collection
 from cli.stage import Stage
 from lambdas.resize.resizer import MAXIMUM_BYTES
 from lambdas.shared.objects import Objects
-from lambdas.shared.photos import is_sidecar
+from lambdas.shared.photos import OWN_LABELS, is_sidecar
 
 AT_ONCE = 16
 _SHOWN = 3
@@ -41,7 +41,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) ->
     Interrupted or failed, the same command goes on where it stopped: an object is either whole or not there.
     """
     prefix = checked_collection(collection)
-    files = photos_in(folder)
+    files = photos_in(folder) | own_labels_in(folder)
     wanted = missing(files, prefix, stage.photos)
     started = time.monotonic()
     sent = list(_shown(send(wanted, stage.photos), wanted, quiet=as_json))
@@ -83,6 +83,11 @@ def photos_in(folder: Path) -> dict[str, Path]:
                 f"{path} has more than {MAXIMUM_BYTES:,} bytes, which no run takes; remove it or save it smaller"
             )
     return photos
+
+
+def own_labels_in(folder: Path) -> dict[str, Path]:
+    """Return the file of the owner's labels beside the photos, if there is one; the run checks what is in it."""
+    return {name: folder / name for name in OWN_LABELS if (folder / name).is_file()}
 
 
 def missing(files: Mapping[str, Path], prefix: str, photos: Objects) -> dict[str, Path]:

@@ -40,6 +40,7 @@ def doubling(report: dict[str, Any]) -> dict[str, Any] | None:
     largest = max(sizes)
     training = sum(entry["usd"] for entry in trained) / sum(sizes) * 2 * largest
     labels = (report.get("serving", {}).get("teacher", {}).get("usd_per_1000") or 0.0) / 1000 * largest
+    labels *= report["samples_per_image"]
     return {"size": curve["next_size"], "gain": curve["gain"], "usd": training + labels}
 
 

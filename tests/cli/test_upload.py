@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cli.console import Refused
-from cli.upload import missing, photos_in, send
+from cli.upload import missing, own_labels_in, photos_in, send
 from lambdas.shared.objects import Objects
 from tests.support.stores import MemoryS3
 
@@ -56,6 +56,14 @@ def test_file_that_cannot_be_sent_stops_no_other(folder: Path) -> None:
 
     assert [one.key for one in sent if one.problem] == ["a/bad"]
     assert set(missing(photos_in(folder), "a/", objects)) == {"a/bad"}
+
+
+def test_labels_of_ones_own_go_with_the_photos(folder: Path) -> None:
+    (folder / "labels.csv").write_text("photo,label", "utf-8")
+    (folder / "day 1/labels.csv").write_text("only beside distill.json is it read", "utf-8")
+
+    assert list(own_labels_in(folder)) == ["labels.csv"]
+    assert "labels.csv" not in photos_in(folder)
 
 
 def test_folder_without_photos_is_refused(tmp_path: Path) -> None:

@@ -120,6 +120,8 @@ def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipel
         assert running.report()["labels_by"] == {"owner": 20, "teacher": 4}
         assert running.asked(PIXELS["teacher"]) == 8
         assert len(running.report()["disagreements"]) > 0
+        (page,) = [key for key in running.machine.keys("runs/") if key.endswith("/report/report.html")]
+        assert b"Labels to look at" in running.machine.read(page)
 
         table.write_text("\n".join(labelled), "utf-8")
         running.upload({"labels.csv": table})
