@@ -197,6 +197,6 @@ def _serving(evidence: Evidence) -> dict[str, dict[str, float | None]]:
 def _per_thousand(used: Sequence[Usage], model: str | None) -> dict[str, float | None]:
     tokens_in = statistics.fmean(usage.input_tokens for usage in used)
     tokens_out = statistics.fmean(usage.output_tokens for usage in used)
-    known = model in families.MODELS if model else False
+    known = model and families.find(model)
     usd = ledger.inference_usd(model, round(1000 * tokens_in), round(1000 * tokens_out)) if model and known else None
     return {"input_tokens": tokens_in, "output_tokens": tokens_out, "usd_per_1000": usd}

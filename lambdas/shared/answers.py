@@ -111,8 +111,10 @@ def _tier(question: Question) -> dict[str, Any]:
 
 def _message(question: Question) -> MessageTypeDef:
     text = question.prompt.user
-    if question.complaint:
-        text += f"\n\nAn earlier answer was not accepted: {question.complaint}. Answer again, exactly as asked above."
+    if complaint := question.complaint:
+        # Quoting a reserved word would tempt the model to say it again.
+        said = "it holds words that are reserved" if reserved_words(complaint) else complaint
+        text += f"\n\nAn earlier answer was not accepted: {said}. Answer again, exactly as asked above."
     return {"role": "user", "content": [{"text": text}, {"image": {"format": "jpeg", "source": question.source}}]}
 
 

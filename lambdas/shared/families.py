@@ -356,10 +356,14 @@ MODELS = {
 
 def model(id: str) -> Model:
     """Return the model with this id, or behind this inference profile; raises ``BadRequest`` where no row says."""
-    for known in (id, _name(id), foundation_id(id)):
-        if known in MODELS:
-            return MODELS[known]
+    if found := find(id):
+        return found
     raise BadRequest(f"unknown model {id!r}; known: {', '.join(sorted(MODELS))}")
+
+
+def find(id: str) -> Model | None:
+    """Return what ``model`` does, or None where no row says."""
+    return next((MODELS[known] for known in (id, _name(id), foundation_id(id)) if known in MODELS), None)
 
 
 def foundation_id(id: str) -> str:

@@ -173,6 +173,17 @@ def test_answer_that_does_not_count_is_asked_for_once_more_with_the_reason(clien
     assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 2
 
 
+def test_reserved_word_is_not_quoted_to_the_teacher_that_said_it(client: Any, bedrock: Stubber) -> None:
+    texts = asked_texts(client)
+    for text in ("cat, sofa, User: me", "cat, sofa, lamp"):
+        bedrock.add_response("converse", converse_answer(text))
+    (line,) = label_batch(asked_for(3, 9), IMAGES[:1], bucket(), client, any_shift())
+
+    assert line.status == "ok"
+    assert "User:" not in texts[1]
+    assert "words that are reserved" in texts[1]
+
+
 def test_answer_that_fails_twice_is_set_aside_and_never_paid_for_again(client: Any, bedrock: Stubber) -> None:
     data = bucket()
     for _ in range(2):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,6 +135,23 @@ def test_student_without_a_price_of_training_is_refused_and_never_counted_as_fre
     pro = DEFAULTS.model_copy(update={"students": ["amazon.nova-pro-v1:0"]})
     with pytest.raises(BadRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'; add the row"):
         resolve({"collection": "holiday/"}, "arn:e1", bucket(), pro)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('system = "a"\nuser = "b"\nanswer_format = "poems"', "unknown answer_format 'poems'; known: keywords"),
+        ('system = "a"', "field 'user'"),
+        ('system = "a"\nuser = "b"\nkeyword_min = 3', "unknown field 'keyword_min'"),
+    ],
+)
+def test_prompt_file_that_is_wrong_is_refused_by_name(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.toml").write_text(text, "utf-8")
+    monkeypatch.setattr("lambdas.prepare.request.PROMPTS", tmp_path)
+    with pytest.raises(BadRequest, match=rf"samples/prompts/own\.toml: {message}"):
+        from_console(prompt="own")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
