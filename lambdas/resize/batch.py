@@ -40,13 +40,14 @@ def _line(run: Run, item: dict[str, Any], photos: Objects, data: Objects) -> Inv
         return InventoryLine(photo=key, status="refused", reason=str(refusal))
     sha256 = hashlib.sha256(image.jpeg).hexdigest()
     data.claim(layout.image(run.side, sha256), image.jpeg, "image/jpeg")
+    looks = image.looks()
     return InventoryLine(
         photo=key,
         status="ok",
         image=sha256,
-        width=image.width,
-        height=image.height,
+        width=image.pixels.width,
+        height=image.pixels.height,
         bytes=len(image.jpeg),
-        perceptual_hash=image.looks.perceptual_hash,
-        flags=image.looks.flags,
+        perceptual_hash=looks.perceptual_hash,
+        flags=looks.flags,
     )
