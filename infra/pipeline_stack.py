@@ -142,7 +142,8 @@ class PipelineStack(cdk.Stack):
             "Customize": self._step(
                 "Customize",
                 everywhere,
-                access.read(data, _REQUEST, "calibration/*", "runs/*/splits/*", "work/*/label/*"),
+                access.read(data, _REQUEST, "calibration/*", "runs/*/own-labels.jsonl"),
+                access.read(data, "runs/*/splits/*", "work/*/label/*"),
                 access.write(data, "work/*/ledger/*"),
                 access.customize(self, config.students),
                 access.bedrock(

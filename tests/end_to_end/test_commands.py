@@ -21,7 +21,7 @@ OWN_PROMPT = {"system": "You index photographs.", "user": "Write 15 to 25 keywor
 
 def distill(*arguments: object, code: int = 0) -> Any:
     result = command.distill(*map(str, arguments), "--stage", "local")
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, result.output[-2000:]
     assert "\x1b" not in result.output
     return result
 
