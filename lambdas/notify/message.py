@@ -10,6 +10,7 @@ from lambdas.shared.objects import Objects
 
 SUBJECT_LIMIT = 100
 """SNS takes no longer subject."""
+_SHOWN = 10
 
 
 def about_run(run: str, data: Objects) -> tuple[str, str]:
@@ -17,7 +18,7 @@ def about_run(run: str, data: Objects) -> tuple[str, str]:
     report = data.read_json(layout.report(run, "report.json"))
     files = report.get("files") or [layout.report(run, "report.html")]
     where = ", ".join(f"s3://{data.bucket}/{key}" for key in files)
-    text = f"{report['verdict']}\n\nWritten: {where}\nSet aside: {report['set_aside']}\n"
+    text = f"{report['verdict']}\n\nWritten: {where}\nSet aside: {report['set_aside']}\n{_reasons(report)}"
     text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n"
     return _subject(f"Vision Distillation {run}: {report['status']}"), text
 
@@ -32,6 +33,15 @@ def about_failure(run: str | None, detail: dict[str, Any], data: Objects) -> tup
         "What was labelled is kept: a new run asks for none of it again.\n"
     )
     return _subject(f"Vision Distillation {run or 'execution'}: {detail['status']}"), text
+
+
+def _reasons(report: dict[str, Any]) -> str:
+    """Say why the first photos were set aside, a line each; the report has all."""
+    items = [*report.get("rejected", []), *report.get("labels_set_aside", [])]
+    lines = [f"  {item['photo']}: {item['reason']}\n" for item in items[:_SHOWN]]
+    if len(items) > _SHOWN:
+        lines.append(f"  and {len(items) - _SHOWN} more, which the report lists\n")
+    return "".join(lines)
 
 
 def _subject(text: str) -> str:

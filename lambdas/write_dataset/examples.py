@@ -12,7 +12,7 @@ from lambdas.shared import families, layout
 from lambdas.shared.errors import TooFewImages
 from lambdas.shared.labels import read_labels
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Run
+from lambdas.shared.records import AnswerLine, Run
 from lambdas.shared.tolerance import check_set_aside
 from lambdas.shared.training import copies, records
 
@@ -26,7 +26,7 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     with fewer records than Bedrock takes.
     """
     labels = list(read_labels(run, data).values())
-    reasons = [f"{line.image[:12]}: {line.reason}" for line in labels if line.status == "refused"]
+    reasons = _refusals(run, [line for line in labels if line.status == "refused"], data)
     remedy = "Put distill.json again with a higher 'tolerance' to go on: no label is paid for twice"
     check_set_aside(run, "labels", len(labels), reasons, remedy)
     texts = {line.image: line.text for line in labels if line.status == "ok" and line.text}
@@ -68,6 +68,13 @@ def record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
             {"role": "assistant", "content": [{"text": text}]},
         ],
     }
+
+
+def _refusals(run: Run, refused: list[AnswerLine], data: Objects) -> list[str]:
+    """Say of which photo each label was refused, and why."""
+    lines = data.read_lines(layout.split(run.run, "to-label")) if refused else ()
+    photo_of = {line["image"]: line["photo"] for line in lines}
+    return [f"{photo_of[line.image]}: {line.reason}" for line in refused]
 
 
 def _labelled(data: Objects, run: Run, name: str, texts: dict[str, str]) -> list[str]:

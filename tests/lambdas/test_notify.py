@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+from lambdas.notify.message import about_failure, about_run
+from lambdas.shared import layout
+from lambdas.shared.objects import Objects
+from tests.support.stores import bucket
+
+RUN = "holiday-1"
+
+
+def reported(aside: int) -> Objects:
+    data = bucket()
+    report: dict[str, Any] = {
+        "verdict": "Better.",
+        "status": f"complete with {aside} set aside",
+        "set_aside": aside,
+        "rejected": [{"photo": "holiday/IMG (1).JPG", "reason": "not an image"}] if aside else [],
+        "labels_set_aside": [{"photo": f"holiday/{n}.jpg", "reason": "a refusal"} for n in range(1, aside)],
+        "usd": 1.5,
+        "estimate": {"verdict": "about $2"},
+    }
+    data.write_json(layout.report(RUN, "report.json"), report)
+    return data
+
+
+def test_photos_that_were_set_aside_are_named_with_their_reasons() -> None:
+    subject, text = about_run(RUN, reported(3))
+
+    assert subject == "Vision Distillation holiday-1: complete with 3 set aside"
+    assert "Set aside: 3\n  holiday/IMG (1).JPG: not an image\n  holiday/1.jpg: a refusal\n" in text
+    assert "more, which the report lists" not in text
+
+
+def test_only_the_first_of_many_are_named() -> None:
+    _, text = about_run(RUN, reported(25))
+
+    assert text.count("\n  holiday/") == 10
+    assert "  and 15 more, which the report lists\n" in text
+
+
+def test_run_without_anything_set_aside_says_so() -> None:
+    assert "Set aside: 0\nSpent" in about_run(RUN, reported(0))[1]
+
+
+def test_failure_tells_its_cause_and_that_labels_are_kept() -> None:
+    data = bucket()
+    cause = "WriteDataset: 16 of 24 labels were refused. First: holiday/1.jpg: a refusal"
+    data.write_json(layout.failure(RUN), {"state": "WriteDataset", "error": "TooManySetAside", "cause": cause})
+    subject, text = about_failure(RUN, {"executionArn": "arn:e", "status": "FAILED"}, data)
+
+    assert subject == "Vision Distillation holiday-1: FAILED"
+    assert text.startswith(cause)
+    assert "What was labelled is kept" in text
