@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.shared.errors import message_of
 from lambdas.shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -20,7 +20,15 @@ def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[s
     if error == "States.ExceedToleratedFailureThreshold":
         error, cause = _first_failed_batch(execution, client) or (error, cause)
     where = _failed_state(execution, client)
-    return {"state": where, "error": error, "cause": f"{where}: {_message(cause)}"}
+    return {"state": where, "error": error, "cause": f"{where}: {message_of(cause)}{_sizes(state)}"}
+
+
+def _sizes(state: dict[str, Any]) -> str:
+    """Say of each size why it was not trained, where that is what failed."""
+    trained = state.get("trained", {})
+    if trained.get("any", True):
+        return ""
+    return ": " + "; ".join(f"size {model['size']}: {message_of(model['reason'])}" for model in trained["models"])
 
 
 def _first_failed_batch(execution: str, client: SFNClient) -> tuple[str, str] | None:
@@ -37,15 +45,6 @@ def _first_failed_batch(execution: str, client: SFNClient) -> tuple[str, str] | 
     return None
 
 
-def _message(cause: str) -> str:
-    """Return the message inside a Lambda's error, or the cause itself when it is none."""
-    try:
-        parsed = json.loads(cause)
-    except ValueError:
-        return cause
-    return parsed.get("errorMessage", cause) if isinstance(parsed, dict) else cause
-
-
 def _failed_state(execution: str, client: SFNClient) -> str:
     """Return the state that was entered last before this one: the one that failed."""
     history = client.get_execution_history(
@@ -54,5 +53,5 @@ def _failed_state(execution: str, client: SFNClient) -> str:
     entered = [
         event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
     ]
-    quiet = {"RecordFailure", "OverBudget", "NothingTrained"}
+    quiet = {"RecordFailure", "OverBudget", "AnyModelTrained", "NothingTrained"}
     return next((name for name in entered if name not in quiet), "unknown state")

@@ -7,6 +7,8 @@ says what to change.
 
 from __future__ import annotations
 
+import json
+
 
 class DistillationError(Exception):
     """Base of every failure that a step raises on purpose."""
@@ -62,3 +64,12 @@ class DeploymentFailed(DistillationError):
 
 class StillStopping(DistillationError):
     """Bedrock has not finished stopping or deleting yet; asking again later will work."""
+
+
+def message_of(cause: str) -> str:
+    """Return the message inside a function's error as Step Functions hands it on, or the cause itself if it is none."""
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return cause
+    return parsed.get("errorMessage", cause) if isinstance(parsed, dict) else cause

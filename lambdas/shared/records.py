@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from lambdas.shared.errors import BadRequest
+from lambdas.shared.errors import BadRequest, message_of
 
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
@@ -224,7 +224,7 @@ class TrainedModel(Record):
     arn: str | None = None
     job: str | None = None
     deployment: str | None = None
-    reason: str | None = None
+    reason: Annotated[str, BeforeValidator(message_of)] | None = None
 
 
 class LedgerPart(Record):
