@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas.shared import layout
+from lambdas.shared import layout, ledger
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import LedgerPart
 
@@ -35,6 +35,8 @@ class State:
     input_tokens: int = 0
     output_tokens: int = 0
     training_tokens: int = 0
+    confirmed: bool = True
+    """Whether an official copy has all prices behind ``usd``."""
 
     def seconds(self, now: datetime) -> float:
         """How long it has been at work."""
@@ -153,6 +155,7 @@ class Observer:
                 state.input_tokens += part.input_tokens
                 state.output_tokens += part.output_tokens
                 state.training_tokens += part.training_tokens
+                state.confirmed &= ledger.confirmed(part.model, part.tier, part.training_tokens > 0)
 
     def _estimated(self, states: dict[str, State]) -> str | None:
         estimated = states.get("Estimate")

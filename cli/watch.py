@@ -106,7 +106,8 @@ def _tree(progress: Progress) -> Any:
 
 def _total(progress: Progress) -> str:
     estimate = f" of {progress.estimate.partition(' (')[0]}" if progress.estimate else ""
-    return f"{_duration((progress.now - progress.began).total_seconds())}  ${progress.usd:,.4f}{estimate}"
+    mark = "" if all(state.confirmed for state in progress.states) else " *"
+    return f"{_duration((progress.now - progress.began).total_seconds())}  ${progress.usd:,.4f}{mark}{estimate}"
 
 
 def _details(state: State, progress: Progress) -> str:
@@ -118,7 +119,7 @@ def _details(state: State, progress: Progress) -> str:
     if state.training_tokens:
         found.append(f"{state.training_tokens:,} tokens trained on")
     if state.usd:
-        found.append(f"${state.usd:,.4f}")
+        found.append(f"${state.usd:,.4f}{'' if state.confirmed else ' *'}")
     found.append(_duration(state.seconds(progress.now)))
     left = state.seconds_left(progress.now)
     if left and not progress.ended:
@@ -140,5 +141,7 @@ def _duration(seconds: float) -> str:
 
 
 def _say_ending(progress: Progress) -> None:
+    if not all(state.confirmed for state in progress.states):
+        say("* depends on a price that no official copy confirmed")
     if progress.failed:
         say(f"{progress.status}: {progress.error or ''}: {progress.cause or 'no cause was given'}")

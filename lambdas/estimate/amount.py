@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ class Line:
         }
 
 
-def total(lines: list[Line]) -> Amount:
+def total(lines: Iterable[Line]) -> Amount:
     """Return the sum of lines in US dollars."""
     return sum((line.usd for line in lines), exactly(0.0))
 

@@ -58,7 +58,7 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
         "sizes": work.sizes,
         "labels_to_ask": len(work.to_label),
         "labels_kept": work.labels_kept,
-        **_verdict(run, usd),
+        **_verdict(run, lines),
         "range_from": _sources(work, [teacher, student]),
         "warnings": prices.warnings((line.price for line in [*lines, *kept]), today),
         "detectable": minimum_detectable_difference(len(work.test)),
@@ -71,8 +71,8 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
 def estimate_applying(run: Run, images: Sequence[Size], calibration: Calibration | None) -> dict[str, Any]:
     """Return what a tuned model's answers about images will cost, and how that meets the budget."""
     student = tokens_of(run, run.student, calibration)
-    usd = total(_answers("PredictImages", run.student, images, student, exactly(1)))
-    return {"usd": round(usd.expected, 6), "range": usd.as_json(), **_verdict(run, usd)}
+    lines = _answers("PredictImages", run.student, images, student, exactly(1))
+    return {"usd": round(total(lines).expected, 6), "range": total(lines).as_json(), **_verdict(run, lines)}
 
 
 def dataset_tokens(images: Sequence[Size], student: Tokens, teacher: Tokens) -> Amount:
@@ -141,10 +141,11 @@ def _by_step(lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _verdict(run: Run, usd: Amount) -> dict[str, Any]:
-    limit = run.request.max_usd
+def _verdict(run: Run, lines: Sequence[Line]) -> dict[str, Any]:
+    usd, limit = total(lines), run.request.max_usd
     within = usd.expected <= limit
-    text = f"about {dollars(usd.expected)} ({dollars(usd.low)} to {dollars(usd.high)})"
+    doubt = "" if all(line.price.confirmed for line in lines) else "; not all prices are confirmed"
+    text = f"about {dollars(usd.expected)} ({dollars(usd.low)} to {dollars(usd.high)}{doubt})"
     if not within:
         text += f", over max_usd ${limit:,.2f}; raise max_usd, or take fewer images, and start again"
     elif usd.high > limit:

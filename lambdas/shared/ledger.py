@@ -7,7 +7,6 @@ One LIST of the parts gives the running total without reading any; Evaluate sums
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -67,15 +66,22 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
         for field in ("calls", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             entry[field] += getattr(part, field)
     rows = [
-        {"step": step, "model": model, "tier": tier, **values, "confirmed": _confirmed(model, tier, values)}
+        {
+            "step": step,
+            "model": model,
+            "tier": tier,
+            **values,
+            "confirmed": confirmed(model, tier, values["training_tokens"] > 0),
+        }
         for (step, model, tier), values in sorted(entries.items())
     ]
     return {"usd": sum(row["usd"] for row in rows), "entries": rows}
 
 
-def _confirmed(model: str, tier: ServiceTier, entry: Mapping[str, float]) -> bool:
+def confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
+    """Tell whether an official copy has the prices of a model's training, or of its answers."""
     suffix = _suffix(tier)
-    uses = ("training",) if entry["training_tokens"] else (f"input{suffix}", f"output{suffix}")
+    uses = ("training",) if training else (f"input{suffix}", f"output{suffix}")
     return all(families.model(model).price(use).confirmed for use in uses)
 
 

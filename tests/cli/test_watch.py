@@ -77,7 +77,15 @@ def begun() -> States:
 
 
 def paid(usd: float) -> LedgerPart:
-    return LedgerPart(step="LabelImages", model="m", calls=1, reused=0, input_tokens=1000, output_tokens=100, usd=usd)
+    return LedgerPart(
+        step="LabelImages",
+        model="amazon.nova-pro-v1:0",
+        calls=1,
+        reused=0,
+        input_tokens=1000,
+        output_tokens=100,
+        usd=usd,
+    )
 
 
 def test_states_times_counts_and_dollars_are_told_as_they_come() -> None:
@@ -110,12 +118,11 @@ def shown(progress: Progress, width: int) -> list[str]:
 
 
 def progress(status: str = "RUNNING") -> Progress:
+    sizes = {"Customize": 3, "SizeTrained": 1, "SizeFailed": 1}
     states = [
         State("Prepare", at(0), at(2)),
         State("LabelImages", at(3), None, 120, 6_000, 2, {}, 1.2345, 1_234_567, 23_456),
-        State(
-            "TrainModels", at(3), None, inside={"Customize": 3, "SizeTrained": 1, "SizeFailed": 1}, training_tokens=9
-        ),
+        State("TrainModels", at(3), inside=sizes, training_tokens=9, usd=1.0, confirmed=False),
         State("Evaluate"),
     ]
     verdict = "about $4.1589 ($2.92 to $5.52), within max_usd $25.00"
@@ -130,9 +137,10 @@ def test_tree_fits_the_terminal_and_tells_all(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert "120/6000 (2 failed) · 1,234,567 tokens in, 23,456 out · $1.2345 · 1 min 00 s" in text
     assert "49 min 00 s left" in text
+    assert "$1.0000 *" in text
     assert "1 trained · 1 failed" in text
     assert "Evaluate" not in text
-    assert lines[0].endswith("$1.2345 of about $4.1589")
+    assert lines[0].endswith("$2.2345 * of about $4.1589")
 
 
 def test_piped_it_is_a_line_for_each_state_that_ended_and_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
