@@ -71,3 +71,21 @@ def test_text_says_all_that_a_person_decides_by() -> None:
     table = result.stdout.split("Where the bounds")[0].splitlines()[3:-9]
     assert max(map(len, table)) <= 80
     assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("photos", "request_text"),
+    [
+        ("1112x900x600", '{"train_sizes": [300, 900], "test_share": 0.1, "hyperparameters": {"epochCount": 5}}'),
+        ("20000x4000x3000", '{"max_usd": 150}'),
+    ],
+)
+def test_worked_examples_are_what_their_commands_say(photos: str, request_text: str, tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text(request_text, "utf-8")
+    told = (PHOTOS.parents[1] / "docs/costs.md").read_text("utf-8")
+    bounds = estimated(photos, "--request", request)["range"]
+
+    assert f"echo '{request_text}' > request.json\ndistill estimate {photos} --request request.json" in told
+    in_all = " | ".join(f"**${bounds[name]:,.2f}**" for name in ("expected", "low", "high"))
+    assert f"| **in all** | {in_all} |" in told
