@@ -120,7 +120,9 @@ def _message(question: Question) -> MessageTypeDef:
 
 def _text(response: Any) -> str:
     blocks = response["output"]["message"]["content"]
-    return "".join(block.get("text", "") for block in blocks).strip()
+    text = "".join(block.get("text", "") for block in blocks).strip()
+    # Half a character, where an answer was cut off, could not be kept.
+    return text.encode(errors="replace").decode()
 
 
 def failure(error: ClientError, model: str) -> DistillationError:

@@ -6,6 +6,7 @@ import csv
 import difflib
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from lambdas.shared.records import InventoryLine, Limits, OwnLabel, Run
 
 MAXIMUM_BYTES = 32 * 1024 * 1024
 _CHARACTERS_PER_TOKEN = 4
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _COLUMNS = ("photo", "label")
 _SHOWN = 10
 
@@ -100,7 +102,7 @@ def _csv_rows(text: str) -> Iterator[_Row]:
 
 
 def _json_rows(text: str) -> Iterator[_Row]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield _json_row(number, line)
 
@@ -108,10 +110,12 @@ def _json_rows(text: str) -> Iterator[_Row]:
 def _json_row(number: int, line: str) -> _Row:
     try:
         record: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return _Row(number, problem=f"is not JSON: {error}")
     if not isinstance(record, dict) or not all(isinstance(record.get(column), str) for column in _COLUMNS):
         return _Row(number, problem='must be like {"photo": "cat.jpg", "label": "cat, sofa"}')
+    if _HALF_A_CHARACTER.search(record["photo"] + record["label"]):
+        return _Row(number, problem="holds half a character, from \\ud800 to \\udfff; write the whole one")
     return _Row(number, record["photo"], record["label"])
 
 
@@ -130,7 +134,9 @@ def _check(run: Run, rows: list[_Row], known: Mapping[str, InventoryLine]) -> tu
             if twin.text != label.text:
                 problem = f"labels {photo!r} otherwise than {twin.photo!r}, which is the same image; make them one"
         if problem:
-            problems.append(f"line {row.line} {problem}")
+            # Looking for a name like it takes long among many.
+            hint = _hint(photo, known) if photo and photo not in known and len(problems) < _SHOWN else ""
+            problems.append(f"line {row.line} {problem}{hint}")
     return problems, found
 
 
@@ -140,9 +146,7 @@ def _problem(
     if not photo:
         return "names no photo; write its name as it is in the collection"
     if photo not in known:
-        near = difflib.get_close_matches(photo, known, 1)
-        hint = f"; is it {near[0]!r}?" if near else "; write its name as it is below the collection's folder"
-        return f"names {photo!r}, which is no photo of {run.collection!r}{hint}"
+        return f"names {photo!r}, which is no photo of {run.collection!r}"
     if photo in first:
         return f"is a second label of {photo!r}, after line {first[photo]}; keep one"
     if not row.label.strip():
@@ -150,14 +154,22 @@ def _problem(
     most = run.request.max_tokens * _CHARACTERS_PER_TOKEN
     if len(row.label) > most:
         return f"has a label of {len(row.label)} characters, more than the {most} that max_tokens lets the student say"
-    if fault := text_fault(_judged(run), row.label):
-        return f"has a label that {fault}; change it (or keywords_min and keywords_max, or put own_labels: gold)"
+    return _fault(run, row.label)
+
+
+def _fault(run: Run, label: str) -> str | None:
+    """Judge a label as the teacher's answers are; what is only measured against may be of any length."""
+    unlimited = run.model_copy(update={"limits": Limits()})
+    if fault := text_fault(unlimited, label):
+        return f"has a label that {fault}; change it"
+    if run.request.own_labels != "gold" and (fault := text_fault(run, label)):
+        return f"has a label that {fault}; change it, or keywords_min and keywords_max, or put own_labels: gold"
     return None
 
 
-def _judged(run: Run) -> Run:
-    """What is only measured against need not be as long as what is trained on."""
-    return run.model_copy(update={"limits": Limits()}) if run.request.own_labels == "gold" else run
+def _hint(photo: str, known: Mapping[str, InventoryLine]) -> str:
+    near = difflib.get_close_matches(photo, known, 1)
+    return f"; is it {near[0]!r}?" if near else "; write its name as it is below the collection's folder"
 
 
 def _laid_out(run: Run, label: str) -> str:

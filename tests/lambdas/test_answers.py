@@ -173,6 +173,12 @@ def test_answer_that_does_not_count_is_asked_for_once_more_with_the_reason(clien
     assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 2
 
 
+def test_answer_cut_off_within_a_character_is_kept_all_the_same(client: Any, bedrock: Stubber) -> None:
+    bedrock.add_response("converse", converse_answer("cat, sofa, \ud83d"))
+
+    assert label_batch(any_run(), IMAGES[:1], bucket(), client, any_shift())[0].text == "cat, sofa, ?"
+
+
 def test_reserved_word_is_not_quoted_to_the_teacher_that_said_it(client: Any, bedrock: Stubber) -> None:
     texts = asked_texts(client)
     for text in ("cat, sofa, User: me", "cat, sofa, lamp"):

@@ -100,9 +100,19 @@ def test_file_of_labels_that_is_wrong_is_refused_by_line_with_the_remedy(body: s
         split_with(body)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"photo": "01.jpg"}', '{"photo": 1, "label": "cat"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"photo": "01.jpg"}',
+        '{"photo": 1, "label": "cat"}',
+        r'{"photo": "a", "label": "\ud83d"}',
+    ],
+)
 def test_line_of_json_that_is_no_label_is_refused_by_number(line: str) -> None:
-    with pytest.raises(BadRequest, match=r"labels\.jsonl: line 2 (is not JSON|must be like)"):
+    with pytest.raises(BadRequest, match=r"labels\.jsonl: line 2 (is not JSON|must be like|holds half a character)"):
         split_with('{"photo": "01.jpg", "label": "cat, sofa, lamp"}\n' + line, "labels.jsonl")
 
 
