@@ -40,8 +40,8 @@ class Measured:
     reason: str | None = None
 
 
-def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, as_json: bool) -> None:
-    """Print the estimate; raises ``Refused`` where there is nothing to estimate.
+def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, as_json: bool) -> bool:
+    """Print the estimate; return whether it is within ``max_usd``. Raises ``Refused`` for nothing to estimate.
 
     ``what``: a folder, read here without AWS; a collection; or photos that do not exist yet, such as 900x4000x3000.
     """
@@ -58,8 +58,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         where = "the folder" if local else f"s3://{stage.photos.bucket}/"
         raise Refused(f"{what}: no photo in {where}; name a folder, or a collection of stage {stage.name!r}")
     if run.request.apply:
-        _estimate_applying(run, sizes, stage, as_json)
-        return
+        return _estimate_applying(run, sizes, stage, as_json)
     known = _calibrations(run, stage.data) if measured or not local else {}
     work = predicted(run, sizes, sum(photo.bytes for photo in photos))
     found = estimate(run, work, known, datetime.now(UTC).date())
@@ -69,9 +68,10 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     else:
         for line in _lines(what, run, found):
             say_wrapped(line)
+    return found["within_budget"]
 
 
-def _estimate_applying(run: Run, sizes: list[Size], stage: Stage, as_json: bool) -> None:
+def _estimate_applying(run: Run, sizes: list[Size], stage: Stage, as_json: bool) -> bool:
     """Print what a tuned model's answers will cost; the run that it comes from tells prompt and student."""
     tuned = with_tuned_model(run, stage.data, stage.client("bedrock"))
     found = estimate_applying(tuned, sizes, calibration.find(tuned.student, stage.data))
@@ -79,6 +79,7 @@ def _estimate_applying(run: Run, sizes: list[Size], stage: Stage, as_json: bool)
         print_json(found)
     else:
         say(f"{len(sizes)} photos, asked of the model of {run.request.apply}: {found['verdict']}.")
+    return found["within_budget"]
 
 
 def _invent(count: int, width: int, height: int, side: int) -> Iterator[Measured]:

@@ -14,8 +14,8 @@ from typer.core import TyperGroup
 
 from cli.console import Refused, warn
 
-EPILOG = """Exit codes: 0 done; 1 done, and the answer is no (invalid, failed, not ready); 2 cannot be done as asked;
-3 AWS, the stage or something in it cannot be reached; 130 interrupted."""
+EPILOG = """Exit codes: 0 done; 1 done, and the answer is no (invalid, failed, over budget, not ready); 2 cannot be
+done as asked; 3 AWS, the stage or something in it cannot be reached; 130 interrupted."""
 
 _REMEDIES = {
     "EndpointConnectionError": "; is the network there, and AWS_ENDPOINT_URL right or unset?",
@@ -93,7 +93,8 @@ def estimate(
     from cli.estimate import estimate_photos
     from cli.stage import Stage as DeployedStage
 
-    estimate_photos(what, request, DeployedStage(stage, region), measured, as_json)
+    if not estimate_photos(what, request, DeployedStage(stage, region), measured, as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

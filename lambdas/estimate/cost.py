@@ -161,7 +161,8 @@ def _sources(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
     found.append(f"training: from {_BILLED_RECORD} tokens a record and epoch, as one published bill had it")
     found.append("Lambda, Step Functions and S3: seconds and requests a photo, not measured on AWS")
     if work.predicted:
-        found.append("split: predicted from the number of photos; duplicates, which cost nothing, are not known before")
+        found.append("split: predicted from the number of photos")
+        found.append("not known before: duplicates, labels of earlier runs, and your own, all of which cost nothing")
     return found
 
 

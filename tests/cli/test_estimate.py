@@ -15,9 +15,9 @@ from tests.support.command import distill
 PHOTOS = Path(__file__).parents[2] / "samples/photos"
 
 
-def estimated(*arguments: object) -> Any:
+def estimated(*arguments: object, code: int = 0) -> Any:
     result = distill("estimate", *map(str, arguments), "--json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return json.loads(result.stdout)
 
 
@@ -53,7 +53,7 @@ def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_photos_to_come_are_estimated_by_count_and_size(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"max_usd": 1}', "utf-8")
-    found = estimated("1000x4000x3000", "--request", request)
+    found = estimated("1000x4000x3000", "--request", request, code=1)
 
     assert found["images"] == 1000
     assert not found["within_budget"]
