@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PHOTOS ?= samples/photos
 TRAIN_SIZES ?=
+FAULTS ?= 0
+RPM ?=
 STAGE ?= dev
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 BIN := .venv/bin
@@ -26,8 +28,8 @@ node_modules/.ready: package.json package-lock.json .venv/.ready
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-demo: .venv/.ready ## Run the main job on this machine (PHOTOS=dir, TRAIN_SIZES=12,30)
-	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)"
+demo: .venv/.ready ## Run the main job on this machine (PHOTOS=dir, TRAIN_SIZES=12,30, FAULTS=0.2, RPM=60)
+	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" $(if $(RPM),--rpm "$(RPM)")
 
 test: setup check ## Lint, types, state machine, templates, and all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal

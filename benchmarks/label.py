@@ -57,7 +57,7 @@ def paced(images: int, requests: int) -> dict[str, Any]:
     bedrock, data = SimulatedBedrock(time, quota), bucket()
     run = any_run(max_usd=1e6)
     run = run.model_copy(update={"quotas": {run.teacher.model: quota}})
-    at_once = batches_at_once(run, images, MOST_BATCHES)
+    at_once = batches_at_once(run, run.teacher.model, images, MOST_BATCHES)
     labelled: list[int] = []
 
     def batch(names: list[str]) -> None:

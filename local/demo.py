@@ -21,7 +21,10 @@ from cli.watch import follow
 from lambdas.prepare.request import run_of
 from lambdas.shared.objects import Objects
 from lambdas.shared.photos import is_sidecar
+from lambdas.shared.records import Quota
 from local import vision
+from local.bedrock import ConverseFaults, Faults
+from local.bedrock.faults import evenly
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
 from local.synthesis import ROOT, synthesise
@@ -49,7 +52,7 @@ def main() -> int:
         _say(f"demo: {refusal}")
         return 2
     try:
-        return _run(photos, sizes, arguments.out)
+        return _run(photos, sizes, arguments)
     except KeyboardInterrupt:
         _say("\ndemo: interrupted; everything that was started is stopped")
         return 130
@@ -81,6 +84,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--photos", type=Path, default=ROOT / "samples" / "photos")
     parser.add_argument("--train-sizes", type=_sizes, default=None, metavar="12,30")
+    parser.add_argument("--faults", type=_share, default=0.0, help="share of questions that fail at first")
+    parser.add_argument("--rpm", type=int, default=None, help="the teacher's quota, requests per minute")
     parser.add_argument("--out", type=Path, default=BUILD / "demo")
     return parser.parse_args()
 
@@ -93,8 +98,14 @@ def _sizes(text: str) -> list[int] | None:
     return sizes or None
 
 
-def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
-    start = time.monotonic()
+def _share(text: str) -> float:
+    if not 0 <= (share := float(text)) < 1:
+        raise argparse.ArgumentTypeError(f"FAULTS must be a share from 0 to below 1, like 0.2 (got {text!r})")
+    return share
+
+
+def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespace) -> int:
+    start, out = time.monotonic(), arguments.out
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     pair = vision.available_pair(BUILD / "models")
@@ -103,7 +114,9 @@ def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
     _say("synthesise the app")
     synthesise("local", BUILD / "cdk.out")[0].synth()
     _say("start the embedded AWS and the local Bedrock endpoint, deploy")
-    with one_machine(BUILD / "cdk.out", BUILD / "work", BUILD / "models") as machine:
+    quotas = {pair.teacher_id: Quota(requests_per_minute=arguments.rpm)} if arguments.rpm else {}
+    faults = Faults(converse=ConverseFaults(shares=evenly(arguments.faults), quotas=quotas))
+    with one_machine(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as machine:
         _say(f"upload {len(photos)} photos and distill.json")
         machine.upload(photos, COLLECTION)
         request = {
@@ -111,6 +124,7 @@ def _run(photos: dict[str, Path], sizes: list[int], out: Path) -> int:
             "student": pair.student_id,
             "train_sizes": sizes,
             "tolerance": TOLERANCE,
+            "quotas": {model: quota.model_dump(exclude_none=True) for model, quota in quotas.items()},
         }
         machine.request(COLLECTION, request)
         execution = _watch(machine)

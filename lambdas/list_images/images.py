@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 from lambdas.estimate.cost import estimate_applying
@@ -10,6 +9,7 @@ from lambdas.shared import layout
 from lambdas.shared.calibration import find
 from lambdas.shared.errors import TooFewImages
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import batches_at_once
 from lambdas.shared.records import InventoryLine, Run, SplitLine
 from lambdas.split.sets import check_refusals, distinct, read_inventory
 
@@ -34,7 +34,7 @@ def list_images(run: Run, data: Objects) -> dict[str, Any]:
         "photos": sum(line.status != "ignored" for line in inventory),
         "refused": sum(line.status == "refused" for line in inventory),
         "images": len(images),
-        "batches_at_once": min(run.concurrency.predict, ceil(len(images) / run.images_per_batch)),
+        "batches_at_once": batches_at_once(run, run.student, len(images), run.concurrency.predict),
         "images_key": layout.split(run.run, "images"),
         **{name: priced[name] for name in ("usd", "within_budget", "verdict")},
     }

@@ -56,13 +56,13 @@ def tokens_per_call(run: Run, model: str, labeler: Labeler) -> int:
     return image + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
 
 
-def batches_at_once(run: Run, images: int, most: int) -> int:
-    """Return how many batches of so many images share the teacher's quota, ``most`` at most.
+def batches_at_once(run: Run, model: str, images: int, most: int) -> int:
+    """Return how many batches of so many images share a model's quota, ``most`` at most.
 
     Enough that a batch takes minutes, since its start and its last answer leave the quota unused; few enough that it
     ends well before its function. Among those, the number whose last round is the fullest.
     """
-    quota, tokens = run.quota(run.teacher.model), tokens_per_call(run, run.teacher.model, run.teacher)
+    quota, tokens = run.quota(model), tokens_per_call(run, model, run.teacher)
     per_minute = min(quota.requests_per_minute or inf, (quota.tokens_per_minute or inf) / tokens)
     batches = ceil(images / run.images_per_batch)
     best = min(most, per_minute * _BATCH_SECONDS / 60 / run.images_per_batch)

@@ -56,8 +56,8 @@ def split(run: Run, data: Objects, photos: Objects) -> dict[str, Any]:
         "to_label_key": layout.split(run.run, "to-label"),
         "test_key": layout.split(run.run, "test"),
         "batches_at_once": {
-            "label": batches_at_once(run, len(to_label), run.concurrency.label),
-            "predict": batches_at_once(run, len(sets["test"]), run.concurrency.predict),
+            "label": batches_at_once(run, run.teacher.model, len(to_label), run.concurrency.label),
+            "predict": batches_at_once(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
         },
     }
 

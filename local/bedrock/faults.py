@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from lambdas.shared.records import Quota
 
 SLOW, RESET = "slow", "reset"
+KINDS = (
+    *("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelTimeoutException"),
+    *("ModelNotReadyException", SLOW, RESET),
+)
+"""What happens to calls and heals."""
 NOT_JSONL = "Unable to parse Amazon S3 file: train.jsonl. Data files must conform to JSONL format."
 
 
@@ -54,6 +59,11 @@ class Faults:
     """Customization ids that are LEGACY and take no new jobs."""
     job_seconds: float = 0.2
     """How long a job takes at least."""
+
+
+def evenly(share: float) -> dict[str, float]:
+    """Return shares by kind that are a share of calls together."""
+    return dict.fromkeys(KINDS, share / len(KINDS))
 
 
 def chosen(pattern: str | None, name: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from lambdas.shared import ledger
 from lambdas.shared.objects import Objects
 from local.bedrock import ConverseFaults, Faults
-from local.bedrock.faults import RESET, SLOW
+from local.bedrock.faults import evenly
 from local.synthesis import ROOT
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
 
@@ -47,11 +47,7 @@ def test_run_stopped_in_the_middle_of_the_map_and_two_begun_at_once_pay_for_each
 
 
 def test_faults_of_all_kinds_are_absorbed_and_no_image_is_lost_or_paid_for_twice(pipeline: Start) -> None:
-    kinds = [
-        *("ThrottlingException", "ServiceUnavailableException", "InternalServerException"),
-        *("ModelTimeoutException", SLOW, RESET),
-    ]
-    with pipeline(converse=ConverseFaults(shares=dict.fromkeys(kinds, 0.07), slow_seconds=0.5)) as running:
+    with pipeline(converse=ConverseFaults(shares=evenly(0.4), slow_seconds=0.5)) as running:
         running.upload(PHOTOS)
         ended = running.run(until="LabelImages")
 

@@ -14,7 +14,7 @@ from lambdas.shared.errors import AccessRefused, BatchUnfinished, Throttled
 from lambdas.shared.objects import Objects
 from lambdas.shared.pace import Pace, batches_at_once
 from lambdas.shared.records import AnswerLine, Quota, Run
-from local.bedrock.faults import RESET, SLOW, ConverseFaults
+from local.bedrock.faults import KINDS, SLOW, ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.stores import any_run, any_shift, bucket
 from tests.support.virtual_time import VirtualTime
@@ -48,13 +48,7 @@ def paid_calls(data: Objects, *runs: str) -> int:
     return int(sum(entry["calls"] for run in runs for entry in ledger.summary(data, run)["entries"]))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("ThrottlingException", "ServiceUnavailableException", "InternalServerException"),
-        *("ModelTimeoutException", "ModelNotReadyException", SLOW, RESET),
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_fault_at_a_fifth_of_calls_is_absorbed(kind: str) -> None:
     time, data = VirtualTime(), bucket()
     faults = ConverseFaults(shares={kind: 0.2}, slow_seconds=60)
@@ -72,7 +66,7 @@ def test_each_kind_of_fault_at_a_fifth_of_calls_is_absorbed(kind: str) -> None:
 def test_quota_is_used_up_and_hardly_ever_passed(quota: Quota, most_throttled: float) -> None:
     time, data, names = VirtualTime(), bucket(), images(1000)
     run, bedrock = run_within(quota), SimulatedBedrock(time, quota)
-    at_once = batches_at_once(run, len(names), 30)
+    at_once = batches_at_once(run, run.teacher.model, len(names), 30)
     batches = [names[first : first + 100] for first in range(0, len(names), 100)]
     began = time.now()
     ended = time.clock.pool(at_once).map(
@@ -212,7 +206,9 @@ def replace_reused(line: AnswerLine) -> AnswerLine:
 def test_as_many_batches_at_once_as_use_up_the_quota_in_batches_of_minutes(
     quota: Quota, count: int, expected: int
 ) -> None:
-    assert batches_at_once(run_within(quota), count, 30) == expected
+    run = run_within(quota)
+
+    assert batches_at_once(run, run.teacher.model, count, 30) == expected
 
 
 @pytest.mark.parametrize(("batches", "seconds"), [(1, 2.4), (10, 24)])

@@ -17,18 +17,12 @@ from lambdas.shared.objects import Objects
 from lambdas.shared.pace import Clock
 from lambdas.shared.records import Quota
 from local.bedrock import ConverseFaults, Endpoint
-from local.bedrock.faults import RESET, SLOW
+from local.bedrock.faults import KINDS, SLOW
 from tests.support.local_bedrock import STUDENT, TEACHER, code, serving, trainable_bucket
 from tests.support.stores import any_run, any_shift
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("ThrottlingException", "ServiceUnavailableException", "InternalServerException"),
-        *("ModelTimeoutException", "ModelNotReadyException", "ModelErrorException", SLOW, RESET),
-    ],
-)
+@pytest.mark.parametrize("kind", [*KINDS, "ModelErrorException"])
 def test_functions_own_client_survives_each_kind_of_fault_and_pays_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -64,7 +64,7 @@ def test_whole_state_with_everything_at_its_largest_and_an_error_beside_it() -> 
     assert size(state) < LIMIT
 
 
-@pytest.mark.parametrize("name", ["ResizePhotos", "LabelImages", "PredictTestImages"])
+@pytest.mark.parametrize("name", [name for name, state in STATES.items() if "ItemBatcher" in state])
 def test_output_of_a_map_is_counts_and_fits_with_the_smallest_batches(name: str) -> None:
     state = STATES[name]
     (task,) = state["ItemProcessor"]["States"].values()
