@@ -14,7 +14,7 @@ def resolve_quotas(models: Iterable[str], stage: Mapping[str, Quota], asked: Map
 
     Raises ``BadRequest`` for a request that says more than its stage, or speaks of another model.
     """
-    found = {model: families.model(model).quota.as_quota().changed(stage.get(model)) for model in models}
+    found = {model: families.default_quota(model).changed(stage.get(model)) for model in models}
     for model, quota in asked.items():
         if model not in found:
             raise BadRequest(f"quotas: this run asks {', '.join(found)}, not {model!r}")

@@ -125,6 +125,8 @@ class Model:
     """Code of the Service Quota on training and validation records of a job."""
     quota: DefaultQuota = UNKNOWN_QUOTA
     """Of on-demand calls in us-east-1; a tuned model's deployments have as much, of their own."""
+    profile_quota: DefaultQuota | None = None
+    """Of calls through a cross-Region profile, where that is another."""
 
     def price(self, use: str) -> Price:
         """Return what a use costs: input, output, training or storage; raises ``BadRequest`` where no row says."""
@@ -252,7 +254,9 @@ what holds in an account.
 _GENERAL_REFERENCE = "AWS General Reference, Amazon Bedrock endpoints and quotas"
 _PRO_QUOTA = DefaultQuota(250, 1_000_000, _GENERAL_REFERENCE, "2026-10-14")
 _LITE_QUOTA = DefaultQuota(2_000, 4_000_000, _GENERAL_REFERENCE, "2026-10-14")
-# Through a cross-Region profile, the only way to it; the tokens were not read.
+# Through cross-Region profiles; the tokens were not read.
+_PRO_PROFILE_QUOTA = DefaultQuota(500, 2_000_000, _GENERAL_REFERENCE, "2026-10-14", confirmed=False)
+_LITE_PROFILE_QUOTA = DefaultQuota(4_000, 8_000_000, _GENERAL_REFERENCE, "2026-10-14", confirmed=False)
 _LITE_2_QUOTA = DefaultQuota(2_000, 8_000_000, _GENERAL_REFERENCE, "2026-10-14", confirmed=False)
 # More than one machine can answer.
 _LOCAL_QUOTA = DefaultQuota(6_000, 100_000_000, "chosen", "2026-11-25")
@@ -269,6 +273,7 @@ MODELS = {
             successor=_LITE_2,
             records_per_warmup_step=320,
             quota=_PRO_QUOTA,
+            profile_quota=_PRO_PROFILE_QUOTA,
         ),
         Model(
             _LITE,
@@ -279,6 +284,7 @@ MODELS = {
             records_per_warmup_step=160,
             records_quota="L-031F46A7",
             quota=_LITE_QUOTA,
+            profile_quota=_LITE_PROFILE_QUOTA,
         ),
         Model(
             _LITE_2,
@@ -364,6 +370,12 @@ def model(id: str) -> Model:
 def find(id: str) -> Model | None:
     """Return what ``model`` does, or None where no row says."""
     return next((MODELS[known] for known in (id, _name(id), foundation_id(id)) if known in MODELS), None)
+
+
+def default_quota(id: str) -> Quota:
+    """Return what may be asked in a minute of the model with this id, or behind this profile, as documented."""
+    known = model(id)
+    return ((profile_prefix(id) and known.profile_quota) or known.quota).as_quota()
 
 
 def foundation_id(id: str) -> str:

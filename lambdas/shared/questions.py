@@ -173,7 +173,10 @@ def _take_turn(asking: _Asking, key: str) -> bool:
     mine = _turn(asking, now + _TURN_SECONDS)
     if asking.data.claim(layout.turn(key), mine):
         return True
-    taken = json.loads(asking.data.read(layout.turn(key)))
+    body = asking.data.find(layout.turn(key))
+    if body is None:
+        return False  # Being written by another this moment.
+    taken = json.loads(body)
     if taken["run"] != asking.run.run and taken["until"] > now:
         return False
     asking.data.write(layout.turn(key), mine)

@@ -16,7 +16,7 @@ from lambdas.shared.pace import Pace, batches_at_once
 from lambdas.shared.records import AnswerLine, Quota, Run
 from local.bedrock.faults import KINDS, SLOW, ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
-from tests.support.stores import any_run, any_shift, bucket
+from tests.support.stores import MemoryS3, any_run, any_shift, bucket
 from tests.support.virtual_time import VirtualTime
 
 PRO = Quota(requests_per_minute=250, tokens_per_minute=1_000_000)
@@ -189,6 +189,29 @@ def test_turn_of_a_run_that_died_is_taken_over() -> None:
 
 def replace_reused(line: AnswerLine) -> AnswerLine:
     return line.model_copy(update={"reused": True})
+
+
+class Contended(MemoryS3):
+    """A bucket in which another writer is at each turn, the first time that it is claimed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def put_object(self, *, Key: str, **rest: Any) -> None:  # noqa: N803 - boto3's names
+        if Key.startswith("work/turns/") and Key not in self.seen:
+            self.seen.add(Key)
+            raise ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+        super().put_object(Key=Key, **rest)
+
+
+def test_turn_that_is_being_written_by_another_is_looked_at_again() -> None:
+    time, data = VirtualTime(), Objects(Contended(), "data")  # type: ignore[arg-type] - in memory
+    bedrock = SimulatedBedrock(time)
+    lines, functions = labelled(time, run_within(PRO), images(20), data, bedrock)
+
+    assert (functions, [line.status for line in lines]) == (1, ["ok"] * 20)
+    assert set(bedrock.answered.values()) == {1}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from lambdas.prepare.request import Concurrency, Defaults, claim, resolve, run_of
 from lambdas.shared.errors import BadRequest
+from lambdas.shared.families import default_quota
 from lambdas.shared.layout import model_name, run_name
 from lambdas.shared.records import Limits, Quota, Run
 from tests.support.stores import bucket
@@ -178,6 +179,12 @@ def test_quotas_are_documented_ones_changed_by_the_stage_and_lowered_by_the_requ
 
     assert run.quota(PRO) == Quota(requests_per_minute=500, tokens_per_minute=100_000)
     assert run.quota(LITE) == Quota(requests_per_minute=2_000, tokens_per_minute=4_000_000)
+
+
+def test_profile_has_the_quota_of_its_own_that_is_documented() -> None:
+    asked = {id: default_quota(id).requests_per_minute for id in (PRO, f"us.{PRO}", "us.amazon.nova-2-lite-v1:0")}
+
+    assert list(asked.values()) == [250, 500, 2_000]
 
 
 @pytest.mark.parametrize(
