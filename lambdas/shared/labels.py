@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lambdas.shared import layout
 from lambdas.shared.answer_formats import FORMATS
@@ -16,12 +16,20 @@ from lambdas.shared.records import AnswerLine, OwnLabel, Run
 
 def read_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
     """Return a line for each image with a label, or refused one; answerer ``owner`` where the label is the owner's."""
-    samples: dict[str, list[AnswerLine]] = defaultdict(list)
-    for record in data.read_parts(layout.parts(run.run, "label")):
-        line = AnswerLine.model_validate(record)
-        samples[line.image].append(line)
+    return {line.image: line for line in each_label(run, data)}
+
+
+def each_label(run: Run, data: Objects) -> Iterator[AnswerLine]:
+    """Yield what ``read_labels`` returns; one part of LabelImages is held, which has all samples of its images."""
     own = {} if run.request.own_labels == "gold" else read_own_labels(run, data)
-    return {image: label(run, lines) for image, lines in samples.items()} | own
+    for key in data.keys(layout.parts(run.run, "label")):
+        samples: dict[str, list[AnswerLine]] = defaultdict(list)
+        for record in data.read_lines(key):
+            line = AnswerLine.model_validate(record)
+            samples[line.image].append(line)
+        for image, lines in samples.items():
+            yield own.pop(image, None) or label(run, lines)
+    yield from own.values()
 
 
 def read_own_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:

@@ -6,15 +6,18 @@ Format: "Preparing data for fine-tuning understanding models", Amazon Nova user 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 from lambdas.shared import families, layout
 from lambdas.shared.errors import TooFewImages
-from lambdas.shared.labels import read_labels
+from lambdas.shared.labels import each_label
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import AnswerLine, Run
 from lambdas.shared.tolerance import check_set_aside
 from lambdas.shared.training import copies, records
+
+_SPOOLED_BYTES = 1 << 20
 
 
 def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
@@ -25,23 +28,16 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     Raises ``TooManySetAside`` over the request's tolerance and ``TooFewImages`` when a size is left
     with fewer records than Bedrock takes.
     """
-    labels = list(read_labels(run, data).values())
-    reasons = _refusals(run, [line for line in labels if line.status == "refused"], data)
-    remedy = "Put distill.json again with a higher 'tolerance' to go on: no label is paid for twice"
-    check_set_aside(run, "labels", len(labels), reasons, remedy)
-    texts = {line.image: line.text for line in labels if line.status == "ok" and line.text}
-    train = _labelled(data, run, "train", texts)
-    minimum = families.model(run.student).family.minimum_records
-    if records(run.request, len(train)) < minimum:
-        raise TooFewImages(
-            f"{len(train)} training images have a label; {run.student!r} takes no fewer than {minimum} records"
-        )
-    written = sorted({min(size, len(train)) for size in sizes})
-    for size in written:
-        _write(run, data, f"train-{size}", train[:size] * copies(run.request, size), texts)
-    validation = _labelled(data, run, "validation", texts)
-    if validation:
-        _write(run, data, "validation", validation, texts)
+    with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+        texts = _Texts(file)
+        reasons = _read(run, data, texts)
+        train = _labelled(data, run, "train", texts)
+        validation = _labelled(data, run, "validation", texts)
+        written = _sizes(run, sizes, len(train))
+        for size in written:
+            _write(run, data, f"train-{size}", train[:size] * copies(run.request, size), texts)
+        if validation:
+            _write(run, data, "validation", validation, texts)
     return {
         "sizes": written,
         "records": records(run.request, max(written)),
@@ -70,6 +66,41 @@ def record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
     }
 
 
+class _Texts:
+    """The labels' texts by image, in a file: in memory is only where each of them lies."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._spans: dict[str, tuple[int, int]] = {}
+
+    def add(self, image: str, text: str) -> None:
+        self._spans[image] = (self._file.tell(), self._file.write(text.encode()))
+
+    def __contains__(self, image: str) -> bool:
+        return image in self._spans
+
+    def __getitem__(self, image: str) -> str:
+        start, length = self._spans[image]
+        self._file.seek(start)
+        return self._file.read(length).decode()
+
+
+def _read(run: Run, data: Objects, texts: _Texts) -> list[str]:
+    """Keep the text of every label that counts; return the reasons of those that do not."""
+    labels = 0
+    refused: list[AnswerLine] = []
+    for line in each_label(run, data):
+        labels += 1
+        if line.status == "refused":
+            refused.append(line)
+        elif line.text:
+            texts.add(line.image, line.text)
+    reasons = _refusals(run, refused, data)
+    remedy = "Put distill.json again with a higher 'tolerance' to go on: no label is paid for twice"
+    check_set_aside(run, "labels", labels, reasons, remedy)
+    return reasons
+
+
 def _refusals(run: Run, refused: list[AnswerLine], data: Objects) -> list[str]:
     """Say of which photo each label was refused, and why."""
     lines = data.read_lines(layout.split(run.run, "to-label")) if refused else ()
@@ -77,13 +108,19 @@ def _refusals(run: Run, refused: list[AnswerLine], data: Objects) -> list[str]:
     return [f"{photo_of[line.image]}: {line.reason}" for line in refused]
 
 
-def _labelled(data: Objects, run: Run, name: str, texts: dict[str, str]) -> list[str]:
-    images = [line["image"] for line in data.read_lines(layout.split(run.run, name))]
-    return [image for image in images if image in texts]
+def _labelled(data: Objects, run: Run, name: str, texts: _Texts) -> list[str]:
+    return [line["image"] for line in data.read_lines(layout.split(run.run, name)) if line["image"] in texts]
 
 
-def _write(run: Run, data: Objects, name: str, images: Iterable[str], texts: dict[str, str]) -> None:
-    data.write_lines(
-        layout.dataset(run.run, name),
-        (record(run, data.bucket, image, texts[image]) for image in images),
-    )
+def _sizes(run: Run, sizes: list[int], available: int) -> list[int]:
+    minimum = families.model(run.student).family.minimum_records
+    if records(run.request, available) < minimum:
+        raise TooFewImages(
+            f"{available} training images have a label; {run.student!r} takes no fewer than {minimum} records"
+        )
+    return sorted({min(size, available) for size in sizes})
+
+
+def _write(run: Run, data: Objects, name: str, images: Iterable[str], texts: _Texts) -> None:
+    lines = (record(run, data.bucket, image, texts[image]) for image in images)
+    data.write_lines(layout.dataset(run.run, name), lines)
