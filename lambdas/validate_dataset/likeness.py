@@ -30,8 +30,8 @@ class Likeness:
             return None
         uri, _, answer = text[len(self.head) : len(text) - len(self.tail)].partition(self.middle)
         new_uri, new_answer = _string(uri), _string(answer)
-        if new_uri is None or new_answer is None:
-            return None
+        if new_uri is None or not new_answer:
+            return None  # An empty answer is one more thing to judge.
         return self._seen(new_uri, new_answer)
 
     def _seen(self, uri: str, answer: str) -> Seen:

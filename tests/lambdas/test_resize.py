@@ -3,12 +3,15 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from lambdas.resize.batch import resize_batch
-from lambdas.resize.resizer import PhotoRefused, resize
+from lambdas.resize.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
 from lambdas.shared import layout
 from tests.support.stores import any_run, bucket
 
@@ -114,3 +117,25 @@ def test_batch_writes_a_line_for_every_photo_and_never_fails_for_one() -> None:
     assert [lines[name]["status"] for name in names] == ["ok", "refused", "ignored"]
     (key,) = data.keys("images/")
     assert key == layout.image(900, lines["holiday/IMG (1) é+%.JPG"]["image"])
+
+
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "MPO"]
+
+
+def test_formats_that_are_fuzzed_are_those_that_are_opened() -> None:
+    assert set(FORMATS) == MAXIMUM_PIXELS.keys()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@given(st.data())
+def test_damaged_file_is_an_image_or_a_clear_refusal(kind: str, data: st.DataObject) -> None:
+    whole = bytearray(PHOTO_OF[kind])
+    for _ in range(data.draw(st.integers(0, 8))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    body = bytes(whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole)
+
+    with suppress(PhotoRefused):
+        assert max(resize(body, 64).pixels.size) <= 64
+
+
+PHOTO_OF = {kind: photo((90, 70), kind) for kind in FORMATS} | {"JPEG": photo((90, 70), progressive=True)}
