@@ -23,6 +23,10 @@ from infra.constructs.step_function import StepFunction
 
 NAMESPACE = "VisionDistillation"
 """Of the steps' own metrics: lambdas/shared/telemetry.py."""
+_LABELS = {
+    "Labels": ("ImagesLabelled", "LabelsReused", "LabelsRefused", "CallsThrottled", "CallsFailed"),
+    "Tokens of labels": ("InputTokens", "OutputTokens"),
+}
 _FIVE_MINUTES, _DAY = cdk.Duration.minutes(5), cdk.Duration.days(1)
 
 
@@ -86,6 +90,9 @@ class Monitoring(Construct):
             dimensions_map=dimensions, metric_name=name, namespace=NAMESPACE, period=period, statistic="Maximum"
         )
 
+    def _sums(self, service: str, names: Sequence[str]) -> list[cloudwatch.Metric]:
+        return [self._of_a_step(service, name, _FIVE_MINUTES).with_(statistic="Sum") for name in names]
+
     def _dashboard(
         self, machine: sfn.StateMachine, functions: Mapping[str, StepFunction], states: Sequence[cloudwatch.IMetric]
     ) -> None:
@@ -94,10 +101,11 @@ class Monitoring(Construct):
             *(machine.metric_failed(statistic="Sum"), machine.metric_timed_out(statistic="Sum")),
             machine.metric_aborted(statistic="Sum"),
         ]
-        photos = [self._of_a_step("resize", name, _FIVE_MINUTES) for name in ("PhotosResized", "PhotosRefused")]
+        photos = self._sums("resize", ("PhotosResized", "PhotosRefused"))
         errors = [function.metric_errors(label=name) for name, function in functions.items()]
         dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=cdk.Duration.days(7))
-        dashboard.add_widgets(_graph("Runs", runs), _graph("Photos", [_sum(metric) for metric in photos]))
+        dashboard.add_widgets(_graph("Runs", runs), _graph("Photos", photos))
+        dashboard.add_widgets(*(_graph(title, self._sums("label", names)) for title, names in _LABELS.items()))
         dashboard.add_widgets(_graph("Errors of steps", errors), _graph("Teachers and students", self._bedrock()))
         dashboard.add_widgets(*(_single(metric) for metric in states))
 
@@ -129,7 +137,3 @@ def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.Grap
 
 def _single(metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
     return cloudwatch.SingleValueWidget(metrics=[metric], width=8)
-
-
-def _sum(metric: cloudwatch.Metric) -> cloudwatch.Metric:
-    return metric.with_(statistic="Sum")
