@@ -17,8 +17,8 @@ from lambdas.shared.records import Run
 _PHOTOS_A_BATCH = 20
 """Of ResizePhotos, as in the state machine; answers are batched by ``images_per_batch``."""
 _RESIZE_SECONDS, _RESIZE_GB = Amount(0.05, 0.2, 1.0), 1.769
-_ANSWER_SECONDS, _ANSWER_GB = Amount(0.3, 1.0, 3.0), 0.5
-"""Of an answer's own share: four are awaited at once."""
+_ANSWER_SECONDS, _ANSWER_GB = Amount(0.3, 2.4, 5.0), 0.5
+"""Of an answer's own share: a batch of 100 spreads its questions over minutes, to keep to the quota."""
 _STEPS_GB_SECONDS = Amount(20, 60, 300)
 """All steps that are called once."""
 _STEPS, _BATCH_TRANSITIONS = Amount(25, 30, 60), Amount(2, 2, 4)
@@ -39,8 +39,9 @@ def services(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
         Line("Lambda", "compute", compute + _STEPS_GB_SECONDS, price("lambda", "compute")),
         Line("Lambda", "requests", exactly(batches) + _STEPS + polls, price("lambda", "requests")),
         Line("Step Functions", "transitions", transitions, price("states", "transitions")),
-        # An image, an answer; a batch writes its part, its reservation and its ledger part, and lists twice.
-        Line("S3", "writes", exactly(work.photos + answers + 5 * batches), price("s3", "writes")),
+        # An image, an answer and the turn to ask for it; a batch writes its part, its reservation and its ledger
+        # part, and lists twice.
+        Line("S3", "writes", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "writes")),
         Line("S3", "reads", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "reads")),
     ]
 
