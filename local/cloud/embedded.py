@@ -139,6 +139,8 @@ def _load(*, enforce_roles: bool, wait_scale: float) -> Any:
     """Import and mend ministack, without its change to this process's logging."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # It asks for a package that only the signatures of KMS need.
+    logging.getLogger("kms").setLevel(logging.ERROR)
     app: Any = importlib.import_module("ministack.app")
     root.handlers[:] = handlers
     root.setLevel(level)
