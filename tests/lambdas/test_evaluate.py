@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
 
 from lambdas.evaluate import intervals
 from lambdas.evaluate.evaluation import Evidence, evaluate
+from lambdas.evaluate.page import Page, render
 from lambdas.evaluate.readings import Reading, folded_plural, read
 from lambdas.evaluate.scores import METRICS, agreement, best_matching, compare, control, floor, jaccard, soft_jaccard
 from lambdas.shared.answer_formats.keywords import keywords, written
@@ -162,6 +165,20 @@ def test_model_that_sees_passes_the_gate_with_its_share_of_the_gap() -> None:
     assert found["jaccard"]["tuned"]["8"]["mean"] == pytest.approx(0.75)
     assert found["headlines"]["gap_closed"]["mean"] == pytest.approx(0.75)
     assert 0 < found["headlines"]["seen"]["mean"] < 1
+
+
+def test_agreeing_with_the_teacher_is_not_being_right_and_both_are_told() -> None:
+    gold = {f"i{place}": line(f"cat, thing {place}", image=f"i{place}") for place in range(10)}
+    measured = evidence("cat, sofa, thing {}")
+    found = evaluate(replace(measured, gold=gold))
+
+    assert found.figures["gold"]["images"] == 10
+    right = {name: value["mean"] for name, value in found.figures["gold"]["jaccard"].items()}
+    assert right == pytest.approx({"teacher": 0.5, "base": 0, "n8": 2 / 3, "ceiling": 0.5})
+    assert evaluate(measured).figures["gold"] is None
+    report = {**found.figures, "verdict": "", "doubling": None, "status": "complete"}
+    page = Page(title="t", subtitle="s", teacher="t", student="s", report=report, evaluation=found)
+    assert "Against the owner's own labels (10 images)" in render(page, [])
 
 
 def test_model_that_learnt_by_heart_is_not_promoted_and_the_reason_is_told() -> None:
