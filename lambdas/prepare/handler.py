@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.prepare.applying import with_tuned_model
 from lambdas.prepare.request import Defaults, claim, resolve
+from lambdas.prepare.specimen import check_specimen
 from lambdas.shared.environment import bedrock, data, photos, setting
 from lambdas.shared.telemetry import logger
 
@@ -19,6 +20,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = resolve(event["input"], event["execution"], photos(), defaults)
     if run.request.apply:
         run = with_tuned_model(run, data(), bedrock())
+    else:
+        check_specimen(run, data().bucket)
     claimed_by = claim(run, data())
     logger.info("run prepared", run=run.run, claimed_by=claimed_by)
     return {

@@ -21,11 +21,11 @@ MAXIMUM_PIXELS = {
     "JPEG": 100_000_000,
     "MPO": 100_000_000,
     "PNG": 45_000_000,
-    "WEBP": 25_000_000,
+    "WEBP": 14_000_000,
     "GIF": 45_000_000,
     "TIFF": 25_000_000,
-    "BMP": 40_000_000,
-    "AVIF": 25_000_000,
+    "BMP": 34_000_000,
+    "AVIF": 24_000_000,
 }
 """By format, as many as are decoded within 300 MB. Also the list of formats: a decoder that is not named here never
 sees a byte of the photo."""

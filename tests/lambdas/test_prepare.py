@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas.prepare.request import Concurrency, Defaults, claim, resolve, run_of
+from lambdas.prepare.specimen import check_specimen
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.families import default_quota
 from lambdas.shared.layout import model_name, run_name
@@ -199,3 +200,16 @@ def test_profile_has_the_quota_of_its_own_that_is_documented() -> None:
 def test_quota_that_would_not_be_heeded_is_refused(quotas: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRequest, match=message):
         from_console(quotas=quotas)
+
+
+def test_specimen_of_the_dataset_is_judged_before_anything_is_paid() -> None:
+    run = from_console()
+    check_specimen(run, "distill-data")
+
+    with pytest.raises(BadRequest, match=r"every training record.*uri: must be a bucket and a key .*Data_Bucket"):
+        check_specimen(run, "Data_Bucket")
+    with pytest.raises(BadRequest, match="bucketOwner: must be an account number of 12 digits"):
+        check_specimen(run.model_copy(update={"account": "me"}), "distill-data")
+    long = run.prompt.model_copy(update={"system": "word " * 30_000})
+    with pytest.raises(BadRequest, match="more than 32,000 tokens"):
+        check_specimen(run.model_copy(update={"prompt": long}), "distill-data")
