@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cli.console import Refused
 from cli.progress import Observer
+from cli.upload import own_labels_in, photos_in
 from cli.watch import follow
 from lambdas.prepare.request import run_of
 from lambdas.shared.objects import Objects
-from lambdas.shared.photos import is_sidecar
 from lambdas.shared.records import Quota
 from local import vision
 from local.bedrock import ConverseFaults, Faults
@@ -37,10 +38,6 @@ POLL_SECONDS = 0.5
 TOLERANCE = 0.5
 
 
-class DemoRefused(Exception):
-    """The demo cannot run with what it was given; the message says what to change."""
-
-
 def main() -> int:
     """Run the demo; returns the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -48,8 +45,8 @@ def main() -> int:
     try:
         photos = find_photos(arguments.photos)
         sizes = arguments.train_sizes or default_sizes(len(photos))
-    except DemoRefused as refusal:
-        _say(f"demo: {refusal}")
+    except Refused as refusal:
+        _say(f"demo: PHOTOS: {refusal}")
         return 2
     try:
         return _run(photos, sizes, arguments)
@@ -59,20 +56,14 @@ def main() -> int:
 
 
 def find_photos(folder: Path) -> dict[str, Path]:
-    """Return the files of a folder, any nesting, by their names below it; raises ``DemoRefused``."""
-    if not folder.is_dir():
-        raise DemoRefused(f"PHOTOS={folder} is not a folder")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    photos = {path.relative_to(folder).as_posix(): path for path in files}
-    usable = {name: path for name, path in photos.items() if not is_sidecar(name)}
-    # The licences of the sample photos lie beside them.
-    usable = {name: path for name, path in usable.items() if path.suffix.lower() != ".md"}
-    if len(usable) < MINIMUM_PHOTOS:
-        raise DemoRefused(
-            f"{folder} holds {len(usable)} photos; at least {MINIMUM_PHOTOS} are needed to train and "
+    """Return the photos of a folder, any nesting, by their names below it; raises ``Refused``."""
+    photos = photos_in(folder)
+    if len(photos) < MINIMUM_PHOTOS:
+        raise Refused(
+            f"{folder} holds {len(photos)} photos; at least {MINIMUM_PHOTOS} are needed to train and "
             "to test. Name a folder with more: make demo PHOTOS=dir"
         )
-    return usable
+    return photos
 
 
 def default_sizes(photos: int) -> list[int]:
@@ -118,7 +109,7 @@ def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespac
     faults = Faults(converse=ConverseFaults(shares=evenly(arguments.faults), quotas=quotas))
     with one_machine(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as machine:
         _say(f"upload {len(photos)} photos and distill.json")
-        machine.upload(photos, COLLECTION)
+        machine.upload(photos | own_labels_in(arguments.photos), COLLECTION)
         request = {
             "teacher": pair.teacher_id,
             "student": pair.student_id,

@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 
 OWN_LABELS = ("labels.csv", "labels.jsonl")
 """Names that the owner's own labels may have, beside ``distill.json``."""
-# What operating systems and photo programs leave beside photos; passed over without a word.
+# What operating systems, photo programs and careful owners leave beside photos; passed over without a word.
 _SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", *OWN_LABELS}
-_SIDECAR_SUFFIXES = {".aae", ".json", ".thm", ".xml", ".xmp"}
+_SIDECAR_SUFFIXES = {".aae", ".json", ".md", ".thm", ".xml", ".xmp"}
 
 
 def is_sidecar(key: str) -> bool:
