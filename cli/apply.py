@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
-from cli.console import say
+from cli import watch
+from cli.console import say, warn
+from cli.progress import Observer
 from cli.requests import checked_collection
 from cli.stage import Stage
+from cli.watch import follow
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
 
-POLL_SECONDS = 5.0
 KINDS = ("csv", "jsonl")
 
 
 def apply_model(
-    collection: str, run: str, max_usd: float | None, out: Path | None, stage: Stage, pause: float = POLL_SECONDS
+    collection: str, run: str, max_usd: float | None, out: Path | None, stage: Stage, as_json: bool
 ) -> bool:
-    """Start the run that applies a model, wait for it, and fetch its tables; return whether it succeeded."""
+    """Start the run that applies a model, show it, and fetch its tables; return whether it succeeded."""
     prefix = checked_collection(collection)
     request: dict[str, Any] = {"collection": prefix, "apply": run}
     if max_usd is not None:
@@ -28,16 +29,16 @@ def apply_model(
     states = stage.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=stage.state_machine, input=json.dumps(request))["executionArn"]
     applying = layout.run_name(prefix, execution)
-    say(f"{applying} has started; it goes on if you leave")
-    while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-        time.sleep(pause)
-    if ended["status"] != "SUCCEEDED":
-        say(f"{ended['status']}: {ended.get('cause') or 'no cause was given'}")
+    warn(f"{applying} has started; it goes on if you leave: distill watch {applying} --stage {stage.name}")
+    if follow(Observer(applying, execution, states, stage.data).look, watch.POLL_SECONDS, as_json=as_json).failed:
         return False
-    folder = out or Path("build/keywords") / applying
-    say(json.loads(ended["output"])["applied"]["verdict"])
-    for path in fetch(stage.data, applying, folder):
-        say(f"{path}")
+    ended = states.describe_execution(executionArn=execution)
+    paths = fetch(stage.data, applying, out or Path("build/keywords") / applying)
+    verdict = json.loads(ended["output"])["applied"]["verdict"]
+    if as_json:
+        say(json.dumps({"run": applying, "verdict": verdict, "files": [str(path) for path in paths]}))
+    else:
+        say("\n".join([verdict, *map(str, paths)]))
     return True
 
 

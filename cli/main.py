@@ -206,6 +206,7 @@ def apply(
     run: Annotated[str, typer.Option(help="Run whose tuned model answers.")],
     max_usd: Annotated[float | None, typer.Option(help="Most that it may cost; else the request's default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; else build/keywords/<run>.")] = None,
+    as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
@@ -216,7 +217,7 @@ def apply(
     from cli.apply import apply_model
     from cli.stage import Stage as DeployedStage
 
-    if not apply_model(collection, run, max_usd, out, DeployedStage(stage, region)):
+    if not apply_model(collection, run, max_usd, out, DeployedStage(stage, region), as_json):
         raise typer.Exit(1)
 
 

@@ -42,7 +42,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
     folder.mkdir()
     for name, path in PHOTOS.items():
         shutil.copy(path, folder / name)
-    with pipeline():
+    with pipeline() as running:
         # Ready, as far as this endpoint can tell.
         found = {finding["what"]: finding for finding in json.loads(distill("doctor", "--json", code=1).stdout)}
         assert found["stack Distill-local-Pipeline"]["state"] == "good"
@@ -59,7 +59,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert "0 uploaded" in distill("upload", folder, "holiday/").stdout
 
         # The estimate of a folder is that of its collection.
-        request = request_file(tmp_path, train_sizes=[8])
+        request = request_file(tmp_path, train_sizes=[8], keep="all")
         before = printed("estimate", "holiday/", "--request", request)
         assert before["by_step"] == printed("estimate", folder, "--request", request)["by_step"]
 
@@ -83,6 +83,17 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert spent["Lambda"] is None
         after = printed("estimate", "holiday/", "--request", request)
         assert f"answers of {run}" in after["range_from"][0]
+
+        # The tuned model answers about a collection, and goes when told to.
+        assert [one["run"] for one in printed("runs")] == [run]
+        tables = tmp_path / "keywords"
+        applied = distill("apply", "holiday/", "--run", run, "--out", tables, "--json").stdout.splitlines()
+        assert json.loads(applied[-1])["files"] == [str(tables / f"keywords.{kind}") for kind in ("csv", "jsonl")]
+        assert json.loads(applied[-2])["usd"] > 0
+        assert len((tables / "keywords.jsonl").read_text("utf-8").splitlines()) == 24
+        assert running.left_at_bedrock[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
+        distill("clean", "--run", run, "--yes")
+        assert running.left_at_bedrock == ([], [], [])
 
 
 def test_budget_stops_labelling_and_a_higher_one_goes_on(
