@@ -167,7 +167,12 @@ def _sources(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
 
 
 def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd: Amount) -> dict[str, int] | None:
-    """Return after how many images the run has paid for itself against asking the teacher; None if it never does."""
+    """Return after how many images the run has paid for itself against asking the teacher.
+
+    None if it never does, or nothing is trained.
+    """
+    if "TrainModels" not in _steps(run):
+        return None
     images = work.test
     each = {
         id: total(_answers("", id, images, tokens, exactly(1))).times(1 / len(images))
@@ -194,7 +199,7 @@ def _flex(run: Run, work: Workload, teacher: Tokens, lines: list[Line]) -> dict[
 def _provisioned(run: Run, work: Workload) -> dict[str, Any] | None:
     """Return what the tuned models would have cost on provisioned throughput; None where its price is not known."""
     model = families.model(run.student)
-    if not model.priced("provisioned"):
+    if "TrainModels" not in _steps(run) or not model.priced("provisioned"):
         return None
     row = model.price("provisioned")
     hours = _PROVISIONED_HOURS.times(len(work.sizes))

@@ -82,7 +82,9 @@ def test_labels_and_samples_that_are_kept_cost_nothing() -> None:
 
 
 def test_run_that_ends_early_is_not_charged_for_what_it_does_not_do() -> None:
-    assert "TrainModels" not in estimated(any_run(until="LabelImages"))["by_step"]
+    labels = estimated(any_run(until="LabelImages"))
+    assert "TrainModels" not in labels["by_step"]
+    assert labels["break_even_images"] is labels["provisioned"] is None
     assert estimated(any_run(until="Estimate"))["usd"] < 0.05
 
 
