@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from cli import watch
 from cli.console import say, warn
@@ -19,13 +18,15 @@ KINDS = ("csv", "jsonl")
 
 
 def apply_model(
-    collection: str, run: str, max_usd: float | None, out: Path | None, stage: Stage, as_json: bool
+    collection: str, run: str, limits: dict[str, float | None], out: Path | None, stage: Stage, as_json: bool
 ) -> bool:
-    """Start the run that applies a model, show it, and fetch its tables; return whether it succeeded."""
+    """Start the run that applies a model, show it, and fetch its tables; return whether it succeeded.
+
+    ``limits``: ``max_usd`` and ``tolerance``, None for a request's default.
+    """
     prefix = checked_collection(collection)
-    request: dict[str, Any] = {"collection": prefix, "apply": run}
-    if max_usd is not None:
-        request["max_usd"] = max_usd
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    request = {"collection": prefix, "apply": run, **given}
     states = stage.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=stage.state_machine, input=json.dumps(request))["executionArn"]
     applying = layout.run_name(prefix, execution)

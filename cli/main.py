@@ -205,6 +205,7 @@ def apply(
     collection: Annotated[str, typer.Argument(help="Collection in the Photos bucket, such as holiday/.")],
     run: Annotated[str, typer.Option(help="Run whose tuned model answers.")],
     max_usd: Annotated[float | None, typer.Option(help="Most that it may cost; else the request's default.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Share of photos that may be set aside.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; else build/keywords/<run>.")] = None,
     as_json: Json = False,
     stage: Stage = "dev",
@@ -217,7 +218,8 @@ def apply(
     from cli.apply import apply_model
     from cli.stage import Stage as DeployedStage
 
-    if not apply_model(collection, run, max_usd, out, DeployedStage(stage, region), as_json):
+    limits = {"max_usd": max_usd, "tolerance": tolerance}
+    if not apply_model(collection, run, limits, out, DeployedStage(stage, region), as_json):
         raise typer.Exit(1)
 
 
