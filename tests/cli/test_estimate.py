@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,14 @@ def test_file_that_is_no_photo_is_named_with_the_reason_that_resize_would_give(t
     assert (found.photo, found.size, found.reason) == ("a.jpg", None, str(refusal.value))
 
 
-def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    found = estimated(PHOTOS)
+    shutil.copytree(PHOTOS, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "notes.jpg").write_text("no image", "utf-8")
+    found = estimated(tmp_path)
 
     assert (found["images"], found["test"], found["sizes"]) == (45, 11, [34])
-    assert [item["photo"] for item in found["unreadable"]] == ["LICENCES.md"]
+    assert [item["photo"] for item in found["unreadable"]] == ["notes.jpg"]
     assert any("predicted from the number of photos" in source for source in found["range_from"])
 
 
