@@ -7,21 +7,27 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.prepare.applying import with_tuned_model
-from lambdas.prepare.request import Defaults, claim, resolve
+from lambdas.prepare.readiness import Account, check
+from lambdas.prepare.request import Defaults, claim, claimed, resolve
 from lambdas.prepare.specimen import check_specimen
-from lambdas.shared.environment import bedrock, data, photos, setting
+from lambdas.shared.environment import bedrock, bedrock_runtime, data, photos, service_quotas, setting
 from lambdas.shared.telemetry import logger
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{input, execution}``; return every field that the state machine reads."""
+    """Take ``{input, execution}``; return every field that the state machine reads.
+
+    The run is claimed last, so that what is refused before, or tried again, leaves nothing behind but its ledger.
+    """
     defaults = Defaults.model_validate_json(setting("STAGE_DEFAULTS"))
     run = resolve(event["input"], event["execution"], photos(), defaults)
     if run.request.apply:
         run = with_tuned_model(run, data(), bedrock())
     else:
         check_specimen(run, data().bucket)
+        if not claimed(run, data()):
+            check(run, data(), Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas()))
     claimed_by = claim(run, data())
     logger.info("run prepared", run=run.run, claimed_by=claimed_by)
     return {

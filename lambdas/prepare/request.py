@@ -100,6 +100,11 @@ def run_of(start: dict[str, Any], execution: str) -> str | None:
     return layout.run_name(collection, execution) if isinstance(collection, str) else None
 
 
+def claimed(run: Run, data: Objects) -> bool:
+    """Tell whether an execution has claimed the run: then what has to be checked before was."""
+    return data.find(layout.request(run.run)) is not None
+
+
 def claim(run: Run, data: Objects) -> str | None:
     """Claim the run for its execution; return the other execution that has it already, or None."""
     key = layout.request(run.run)

@@ -163,6 +163,17 @@ def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -
         assert "10 usable images" in (ended.cause or "")
 
 
+def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipeline: Start) -> None:
+    with pipeline(legacy_models=("local.student-pixels-v1:0:300k",)) as running:
+        ended = running.run()
+
+        assert (ended.status, ended.error, ended.states[0]) == ("FAILED", "BadRequest", "Prepare")
+        assert "LEGACY" in (ended.cause or "")
+        assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
+        assert running.machine.bedrock.service.calls == []
+        assert running.machine.keys("runs/") == [key for key in running.machine.keys("runs/") if "failure" in key]
+
+
 def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> None:
     with pipeline(failing_jobs="-n8-") as running:
         running.upload(PHOTOS)

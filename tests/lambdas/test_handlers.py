@@ -45,14 +45,14 @@ def photo(number: int) -> bytes:
 class Steps:
     """Calls handlers with buckets in memory."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, photos: Objects, bedrock: Any) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, photos: Objects, **clients: Any) -> None:
         self.data = bucket()
-        self._patch, self._photos, self._bedrock = monkeypatch, photos, bedrock
+        self._patch, self._photos, self._clients = monkeypatch, photos, clients
 
     def call(self, step: str, event: dict[str, Any]) -> dict[str, Any]:
         module = importlib.import_module(f"lambdas.{step}.handler")
         environment = importlib.import_module("lambdas.shared.environment")
-        parts = {"data": self.data, "photos": self._photos, "bedrock_runtime": self._bedrock}
+        parts = {"data": self.data, "photos": self._photos, **self._clients}
         for name, value in parts.items():
             for owner in (module, environment):
                 if hasattr(owner, name):
@@ -64,12 +64,23 @@ def selected(state: str) -> set[str]:
     return {name.removesuffix(".$") for name in DEFINITION["States"][state]["ResultSelector"]}
 
 
+def ready(bedrock: Stubber, quotas: Stubber, times: int) -> None:
+    """Let a check before the claim find all well, so many times."""
+    model = {"modelArn": "arn:aws:bedrock:us-east-1::foundation-model/x.y", "modelId": "x.y"}
+    for _ in range(times):
+        bedrock.add_response("get_foundation_model", {"modelDetails": model})
+        bedrock.add_response("list_custom_models", {})
+        for _ in range(3):
+            quotas.add_client_error("get_service_quota", "AccessDeniedException")
+
+
 def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE_DEFAULTS", json.dumps(STAGE))
     photos = bucket(**{f"holiday/{number}.jpg": photo(number) for number in range(30)})
-    client = boto3.client("bedrock-runtime")
-    with Stubber(client) as stubber:
-        for _ in range(30):
+    client, bedrock, quotas = (boto3.client(name) for name in ("bedrock-runtime", "bedrock", "service-quotas"))
+    with Stubber(client) as stubber, Stubber(bedrock) as jobs, Stubber(quotas) as limits:
+        ready(jobs, limits, times=2)
+        for _ in range(32):
             answer = {
                 "output": {"message": {"role": "assistant", "content": [{"text": KEYWORDS}]}},
                 "stopReason": "end_turn",
@@ -77,11 +88,11 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
                 "metrics": {"latencyMs": 1},
             }
             stubber.add_response("converse", answer)
-        steps = Steps(monkeypatch, photos, client)
+        steps = Steps(monkeypatch, photos, bedrock_runtime=client, bedrock=bedrock, service_quotas=quotas)
         start = {"input": {"collection": "holiday/"}, "execution": "arn:e"}
 
         state = steps.call("prepare", start)
-        assert steps.call("prepare", start) == state
+        assert steps.call("prepare", start) == state  # A claimed run is not checked again.
         assert steps.call("prepare", start | {"execution": "arn:other"})["claimed_by"] is None
         listing = steps.call("await_upload", {"collection": "holiday/", "previous": ""})
         assert set(listing) == selected("AwaitUpload")
