@@ -261,6 +261,7 @@ _LITE_2_QUOTA = DefaultQuota(2_000, 8_000_000, _GENERAL_REFERENCE, "2026-10-14",
 # More than one machine can answer.
 _LOCAL_QUOTA = DefaultQuota(6_000, 100_000_000, "chosen", "2026-11-25")
 _PRO, _LITE, _LITE_2 = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", "us.amazon.nova-2-lite-v1:0"
+_LITE_2_GLOBAL = "global.amazon.nova-2-lite-v1:0"
 
 MODELS = {
     model.id: model
@@ -292,6 +293,15 @@ MODELS = {
             training_id="amazon.nova-2-lite-v1:0:256k",
             label="Nova 2 Lite",
             # No advice of its own was found; that for Nova Lite v1 stands in.
+            records_per_warmup_step=160,
+            records_quota="L-82EE9228",
+            quota=_LITE_2_QUOTA,
+        ),
+        Model(
+            _LITE_2_GLOBAL,
+            NOVA_2,
+            training_id="amazon.nova-2-lite-v1:0:256k",
+            label="Nova 2 Lite",
             records_per_warmup_step=160,
             records_quota="L-82EE9228",
             quota=_LITE_2_QUOTA,
