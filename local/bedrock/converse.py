@@ -27,8 +27,9 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
     with service.lock:
         service.calls.append(("Converse" if blocks else WITHOUT_IMAGE, model))
-        number = len(service.calls)
-    fault = service.faults.converse.of_call(number)
+        number = sum(kind == "Converse" for kind, _ in service.calls)
+    # Faults are of questions about images; the quota is of all.
+    fault = service.faults.converse.of_call(number) if blocks else None
     if fault == RESET:
         raise ConnectionDropped
     if fault and fault != SLOW:
