@@ -11,6 +11,10 @@ from lambdas.shared.objects import Objects
 SUBJECT_LIMIT = 100
 """SNS takes no longer subject."""
 _SHOWN = 10
+_MUCH_THROTTLED = 0.1
+_WHY_THROTTLED = (
+    "Another run asked at the same time, or the account has a lower quota than its stage says: see 'quotas' in cdk.json"
+)
 
 
 def about_run(run: str, data: Objects) -> tuple[str, str]:
@@ -19,7 +23,7 @@ def about_run(run: str, data: Objects) -> tuple[str, str]:
     files = report.get("files") or [layout.report(run, "report.html")]
     where = ", ".join(f"s3://{data.bucket}/{key}" for key in files)
     text = f"{report['verdict']}\n\nWritten: {where}\nSet aside: {report['set_aside']}\n{_reasons(report)}"
-    text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n"
+    text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n{_throttling(report)}"
     return _subject(f"Vision Distillation {run}: {report['status']}"), text
 
 
@@ -42,6 +46,19 @@ def _reasons(report: dict[str, Any]) -> str:
     if len(items) > _SHOWN:
         lines.append(f"  and {len(items) - _SHOWN} more, which the report lists\n")
     return "".join(lines)
+
+
+def _throttling(report: dict[str, Any]) -> str:
+    """Say of which models more calls than a tenth were throttled, and what to do about it."""
+    lines = ""
+    for entry in report.get("ledger", {}).get("entries", []):
+        throttled = int(entry.get("throttled", 0))
+        calls = int(entry["calls"]) + throttled
+        if throttled > _MUCH_THROTTLED * calls:
+            lines += (
+                f"Throttled: {throttled} of {calls} calls to {entry['model']} in {entry['step']}. {_WHY_THROTTLED}\n"
+            )
+    return lines
 
 
 def _subject(text: str) -> str:

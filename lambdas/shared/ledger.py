@@ -63,7 +63,7 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
             continue
         part = LedgerPart.model_validate_json(data.read(key))
         entry = entries[part.step, part.model, part.tier]
-        for field in ("calls", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
+        for field in ("calls", "throttled", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             entry[field] += getattr(part, field)
     rows = [
         {

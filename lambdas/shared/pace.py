@@ -19,6 +19,7 @@ from lambdas.shared.telemetry import Tally
 MOST_OVERLAPPING_CALLS = 32
 """Threads of one function; the clients keep as many connections."""
 _BATCH_SECONDS = 360
+"""What a batch is to take, more or less."""
 _AWAITED_SECONDS = 15
 """So long may answers take without holding up the pace."""
 _ATTEMPTS_PER_IMAGE = 6
@@ -26,6 +27,7 @@ _ATTEMPTS_PER_IMAGE = 6
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _SLOWEST = 16.0
+"""How many times slower than its quota a pace may become."""
 
 
 class OutOfTime(DistillationError):

@@ -107,7 +107,7 @@ def _ask_once(
         kind = BatchUnfinished if asking.paid else Throttled
         raise kind(f"{len(lines)} of {len(images)} images have an answer from {answerer.model}: {error}") from error
     finally:
-        asking.budget.settle(_part(step, answerer, asking.paid, sum(line.reused for line in lines.values())))
+        asking.budget.settle(_part(step, asking, sum(line.reused for line in lines.values())))
         count_calls(asking.paid, caller.tally)
     return [lines[image] for image in images]
 
@@ -221,7 +221,8 @@ def _line(run: Run, answerer: Answerer, answer: Answer, *, reused: bool) -> Answ
     )
 
 
-def _part(step: str, answerer: Answerer, paid: list[Answer], reused: int) -> LedgerPart:
+def _part(step: str, asking: _Asking, reused: int) -> LedgerPart:
+    answerer, paid = asking.answerer, asking.paid
     input_tokens = sum(answer.usage.input_tokens for answer in paid)
     output_tokens = sum(answer.usage.output_tokens for answer in paid)
     return LedgerPart(
@@ -229,6 +230,7 @@ def _part(step: str, answerer: Answerer, paid: list[Answer], reused: int) -> Led
         model=answerer.billed_as,
         tier=answerer.tier,
         calls=len(paid),
+        throttled=asking.caller.tally.throttled,
         reused=reused,
         input_tokens=input_tokens,
         output_tokens=output_tokens,

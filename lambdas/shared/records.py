@@ -228,12 +228,13 @@ class TrainedModel(Record):
 
 
 class LedgerPart(Record):
-    """What one batch paid for."""
+    """What one batch paid for; ``throttled``: calls that were turned away and cost nothing."""
 
     step: str
     model: str
     tier: ServiceTier = "default"
     calls: int
+    throttled: int = 0
     reused: int
     input_tokens: int
     output_tokens: int

@@ -44,6 +44,21 @@ def test_run_without_anything_set_aside_says_so() -> None:
     assert "Set aside: 0\nSpent" in about_run(RUN, reported(0))[1]
 
 
+def test_throttling_is_told_with_what_to_change_once_it_is_more_than_a_tenth() -> None:
+    data = reported(0)
+    report = data.read_json(layout.report(RUN, "report.json"))
+    entries = [
+        {"step": "LabelImages", "model": "teacher", "calls": 100, "throttled": 12},
+        {"step": "PredictTestImages", "model": "student", "calls": 100, "throttled": 11},
+    ]
+    data.write_json(layout.report(RUN, "report.json"), report | {"ledger": {"entries": entries}})
+    text = about_run(RUN, data)[1]
+
+    assert "Throttled: 12 of 112 calls to teacher in LabelImages" in text
+    assert "see 'quotas' in cdk.json" in text
+    assert "student" not in text
+
+
 def test_failure_tells_its_cause_and_that_labels_are_kept() -> None:
     data = bucket()
     cause = "WriteDataset: 16 of 24 labels were refused. First: holiday/1.jpg: a refusal"

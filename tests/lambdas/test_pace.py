@@ -97,6 +97,7 @@ def test_unknown_lower_quota_slows_the_pace_and_loses_nothing() -> None:
 
     assert [line.status for line in lines] == ["ok"] * 100
     assert set(bedrock.answered.values()) == {1}
+    assert ledger.summary(data, "holiday-1")["entries"][0]["throttled"] == bedrock.throttled > 0
 
 
 def test_batch_hands_over_before_its_function_ends_and_loses_nothing() -> None:

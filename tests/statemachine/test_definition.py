@@ -79,6 +79,16 @@ def test_maps_run_children_that_may_last_and_tolerate_no_batch() -> None:
             assert state["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] == "STANDARD"
 
 
+def test_batch_whose_function_ran_out_of_time_is_tried_again_until_it_is_done() -> None:
+    asking = {"${LabelFunctionArn}", "${PredictFunctionArn}"}
+    for name, state in STATES.items():
+        if state.get("Parameters", {}).get("FunctionName") in asking:
+            attempts = {error: one["MaxAttempts"] for one in state["Retry"] for error in one["ErrorEquals"]}
+            assert attempts["BatchUnfinished"] >= 1000, name
+            # As long as a batch of another run may take, or one of ours where Lambda runs few functions at once.
+            assert min(attempts["Throttled"], attempts["Lambda.TooManyRequestsException"]) >= 30, name
+
+
 def test_every_function_of_the_machine_has_a_folder_of_its_name() -> None:
     names = {
         state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
