@@ -246,7 +246,8 @@ def _train(service: Service, job: Entry, images: list[Image.Image], answers: lis
     import numpy as np
 
     student = service.student(job["_student"])
-    features = {id(image): student.features(image) for image in images}
+    # A record that is written more than once names the same image, which is looked at once.
+    features = {key: student.features(image) for key, image in {id(image): image for image in images}.items()}
     epochs = int(job["hyperParameters"].get("epochCount", 2))
     return student.train(np.stack([features[id(image)] for image in images]), answers, epochs, 0)
 
