@@ -98,11 +98,16 @@ def missing(files: Mapping[str, Path], prefix: str, photos: Objects) -> dict[str
         key, path = entry
         size, tag = there.get(key, (-1, ""))
         # Size first: most of what differs is told without reading the file. An ETag is the MD5 of what one PUT wrote.
-        return size != path.stat().st_size or tag != hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        return size != path.stat().st_size or tag != _md5(path)
 
     entries = [(prefix + name, path) for name, path in files.items()]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return {key: path for (key, path), send in zip(entries, pool.map(differs, entries), strict=True) if send}
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def send(files: Mapping[str, Path], photos: Objects) -> Iterator[Sent]:
@@ -119,12 +124,13 @@ def send(files: Mapping[str, Path], photos: Objects) -> Iterator[Sent]:
 
 
 def _put(key: str, path: Path, photos: Objects) -> Sent:
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     try:
-        body = path.read_bytes()
-        photos.write(key, body, mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+        with path.open("rb") as file:
+            photos.write(key, file, kind)
     except (OSError, Boto3Error, BotoCoreError, ClientError) as error:
         return Sent(key, 0, str(error))
-    return Sent(key, len(body))
+    return Sent(key, path.stat().st_size)
 
 
 def _shown(sent: Iterator[Sent], files: Mapping[str, Path], quiet: bool) -> Iterator[Sent]:

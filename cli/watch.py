@@ -33,6 +33,8 @@ def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
 def execution_of(run: str, data: Objects, patience: float) -> str:
     """Return the execution that has a run, waiting for one that was just started to claim it; raises ``Refused``."""
     deadline = time.monotonic() + patience
+    if data.find(layout.request(run)) is None:
+        warn(f"waiting for {run} to begin")
     while (body := data.find(layout.request(run))) is None:
         if time.monotonic() > deadline:
             raise Refused(f"no run {run!r} in s3://{data.bucket}/runs/; distill runs lists them")

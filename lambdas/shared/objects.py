@@ -72,7 +72,7 @@ class Objects:
         for key in self.keys(prefix):
             yield from self.read_lines(key)
 
-    def write(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+    def write(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> None:
         """Write an object, replacing what was there."""
         self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
