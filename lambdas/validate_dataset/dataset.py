@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lambdas.shared.families import Family
 from lambdas.validate_dataset import labels
-from lambdas.validate_dataset.likeness import Likeness, likeness
+from lambdas.validate_dataset.likeness import Likenesses
 from lambdas.validate_dataset.record import check_record
 from lambdas.validate_dataset.rules import File, Problem
 from lambdas.validate_dataset.seen import Seen, Source
@@ -46,7 +46,7 @@ class Dataset:
         self.records = {"train": 0, "validation": 0}
         self._family = family
         self._bucket = bucket
-        self._like: Likeness | None = None
+        self._likenesses = Likenesses()
         self._answers: dict[int, tuple[int, Place]] = {}
         """By the hash of a question, that of its first answer, and where that is."""
         self._first_of_kind: dict[str, Place] = {}
@@ -90,7 +90,7 @@ class Dataset:
         """Check one line by itself."""
         try:
             text = line.decode().strip(_WHITESPACE)
-            return (self._like and self._like.read(text)) or self._parse(text)
+            return self._likenesses.read(text) or self._parse(text)
         except UnicodeDecodeError as error:
             return self._unread("encoding", f"not UTF-8 (byte {error.start + 1})")
         except RecursionError:
@@ -107,7 +107,7 @@ class Dataset:
         if end < len(text):
             return self._unread("json_syntax", f"holds more than one JSON value (the first has {end:,} characters)")
         seen = check_record(record, self._family)
-        self._like = likeness(text, seen) or self._like
+        self._likenesses.learn(text, seen)
         return seen
 
     def _unread(self, rule: str, fact: str) -> Seen:
@@ -117,7 +117,7 @@ class Dataset:
 
     def _compare(self, seen: Seen, place: Place) -> None:
         """Compare a record with those before it."""
-        for source in seen.sources:
+        for source in seen.sources.values():
             if source.bucket != self._bucket:
                 self._check_bucket(source, seen)
         for kind in seen.media or ("text",):

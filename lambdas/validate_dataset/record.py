@@ -12,7 +12,7 @@ from typing import Any
 
 from lambdas.shared.families import Family
 from lambdas.shared.reserved_words import reserved_words
-from lambdas.validate_dataset.seen import Seen, Source, short
+from lambdas.validate_dataset.seen import Place, Seen, Source, short
 from lambdas.validate_dataset.tools import check_tool_config, check_tool_result, check_tool_use
 
 SCHEMA_VERSION = "bedrock-conversation-2024"
@@ -48,28 +48,23 @@ def check_record(record: Any, family: Family) -> Seen:
     return seen
 
 
-def check_text(text: Any, seen: Seen) -> None:
-    """Check a text, and keep it."""
-    if not isinstance(text, str):
-        seen.find("text_type", f"must be text (got {short(text)})", "text")
-        return
-    seen.content.append(text)
+def judge_text(text: str, seen: Seen) -> None:
+    """Check a text that was read at the present place."""
     if found := reserved_words(text):
         seen.find("reserved_word", f"contains {', '.join(found)}, which Bedrock reserves", "text")
     if seen.role != "assistant" and (not text or text.isspace()):
         seen.find("blank_text", "is blank", "text")
 
 
-def check_uri(uri: str, format: str, seen: Seen) -> None:
-    """Check the URI of a medium, and keep it."""
-    seen.content.append(uri)
+def judge_uri(uri: str, index: int, format: str, seen: Seen) -> None:
+    """Check the URI of a medium that was read at the present place; ``index`` is its position in the content."""
     parts = _URI.fullmatch(uri)
     if parts is None:
         rule, fact = _uri_fault(uri)
         seen.find(rule, fact, "source", "s3Location", "uri")
         return
     bucket, key = parts.groups()
-    seen.sources.append(Source(seen.place, format, bucket, len(seen.content) - 1))
+    seen.sources[index] = Source(seen.place, format, bucket)
     extension = key.rpartition(".")[2].lower()
     if _FORMAT_OF.get(extension, format) != format:
         seen.find("extension", f"says {format!r} but the key ends in .{extension}", "format")
@@ -80,6 +75,14 @@ def check_length(seen: Seen) -> None:
     tokens = seen.family.record_tokens
     if sum(map(len, seen.content)) > _CHARACTERS_PER_TOKEN * tokens:
         seen.find("record_tokens", f"more than {tokens:,} tokens, at {_CHARACTERS_PER_TOKEN} characters each")
+
+
+def role_at(place: Place) -> str:
+    """Return whose text stands at a place: ``system``, ``user`` or ``assistant``."""
+    match place:
+        case ("messages", int(number), *_):
+            return _ROLES[number % 2]
+    return "system"
 
 
 def _check_schema_version(version: Any, seen: Seen) -> None:
@@ -98,7 +101,7 @@ def _check_system(system: Any, seen: Seen) -> None:
         for index, block in enumerate(system):
             seen.place = ("system", index)
             if isinstance(block, dict) and len(block) == 1 and "text" in block:
-                check_text(block["text"], seen)
+                _check_text(block["text"], seen)
             else:
                 seen.find("system", f"must be {{text}} (got {short(block)})")
 
@@ -108,7 +111,6 @@ def _check_messages(messages: Any, seen: Seen) -> None:
     if not isinstance(messages, list) or len(messages) < 2:
         seen.find("messages", f"must be a list of at least two messages (got {short(messages)})")
         return
-    seen.turns = len(messages)
     for number, message in enumerate(messages):
         seen.question_length = len(seen.content)
         seen.place = ("messages", number)
@@ -157,6 +159,15 @@ def _kind(block: Any) -> str | None:
     return kinds[0] if len(kinds) == 1 and kinds[0] in _CHECKS else None
 
 
+def _check_text(text: Any, seen: Seen) -> None:
+    if not isinstance(text, str):
+        seen.find("text_type", f"must be text (got {short(text)})", "text")
+        return
+    seen.content.append(text)
+    seen.places.append(seen.place)
+    judge_text(text, seen)
+
+
 def _check_reasoning(reasoning: Any, seen: Seen) -> None:
     if seen.role == "user":
         seen.find("reasoning", "a user message holds no reasoning")
@@ -164,7 +175,7 @@ def _check_reasoning(reasoning: Any, seen: Seen) -> None:
         seen.find("reasoning", f"{seen.family.name} is not tuned on reasoning")
     match reasoning:
         case {"reasoningText": {"text": str(text)}} if text:
-            check_text(text, seen)
+            _check_text(text, seen)
         case _:
             seen.find("reasoning", f"must be {{reasoningText: {{text}}}} (got {short(reasoning)})")
 
@@ -187,7 +198,9 @@ def _check_media(kind: str, media: Any, seen: Seen) -> None:
         seen.find("media_format", fact, kind, "format")
     seen.place = (*seen.place, kind)
     _check_owner(location.get("bucketOwner"), seen)
-    check_uri(location["uri"], format, seen)
+    seen.content.append(location["uri"])
+    seen.places.append(seen.place)
+    judge_uri(location["uri"], len(seen.content) - 1, format, seen)
 
 
 def _location(media: Any) -> dict[str, Any] | None:
@@ -225,7 +238,7 @@ def _check_media_together(seen: Seen) -> None:
 
 
 _CHECKS = {
-    "text": check_text,
+    "text": _check_text,
     **{kind: partial(_check_media, kind) for kind in MEDIA},
     "reasoningContent": _check_reasoning,
     "toolUse": check_tool_use,

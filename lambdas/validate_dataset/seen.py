@@ -19,8 +19,6 @@ class Source(NamedTuple):
     place: Place
     format: str
     bucket: str
-    at: int
-    """Position of its URI in the content."""
 
 
 @dataclass(slots=True)
@@ -39,14 +37,14 @@ class Seen:
     """Rules of fields that may be left out and were."""
     content: list[str] = field(default_factory=list)
     """All texts and URIs in their order."""
+    places: list[Place] = field(default_factory=list)
+    """Where each of them was read."""
     question_length: int = 0
     """How many of them come before the last message, which is the answer."""
     media: list[str] = field(default_factory=list)
     """``image``, ``video`` or ``document``, one entry for each."""
-    sources: list[Source] = field(default_factory=list)
-    """Of each of them whose URI is one."""
-    turns: int = 0
-    """How many messages there are."""
+    sources: dict[int, Source] = field(default_factory=dict)
+    """Of each of them whose URI is one, by the position of that in the content."""
     tools: frozenset[str] | None = None
     """Names that toolConfig gives; None without a toolConfig."""
     tool_uses: dict[str, bool] = field(default_factory=dict)

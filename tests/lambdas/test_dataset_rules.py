@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lambdas.shared.families import DATASET_MODELS, NOVA_1, NOVA_2, NOVA_MICRO, Family
 from lambdas.shared.reserved_words import reserved_words
-from lambdas.validate_dataset import dataset
 from lambdas.validate_dataset.checks import errors, problems
+from lambdas.validate_dataset.likeness import Likenesses
 from lambdas.validate_dataset.rules import RULES
 
 EXTENSIONS = {"jpeg": ("jpg", "jpeg", "JPG"), "png": ("png",), "gif": ("gif",), "webp": ("webp",), "mp4": ("mp4",)}
@@ -278,14 +278,17 @@ def test_lines_like_one_before_are_judged_as_if_each_were_parsed(data: st.DataOb
     written = [one]
     for _ in range(4):
         other = copy.deepcopy(data.draw(st.sampled_from(written)))
-        other["messages"][-1]["content"][-1]["text"] = data.draw(texts | st.sampled_from(["", "[EOS]", "x", '"\\']))
+        odd = texts | st.sampled_from(["", " ", "[EOS]", "x", '"\\', '"}, {"'])
+        other["messages"][-1]["content"][-1]["text"] = data.draw(odd)
+        if data.draw(st.booleans()):
+            text_of(other)["text"] = data.draw(odd)
         image(other)["source"]["s3Location"]["uri"] = data.draw(
             st.sampled_from(["s3://data/a.jpg", "s3://data/b.png", "s3://else/a.jpg", 's3://data/"', "x"])
         )
         written.append(other)
     body = lines(written, data.draw(st.booleans()))
     read = list(problems(body, NOVA_1, "data"))
-    with patch.object(dataset, "likeness", lambda *_: None):
+    with patch.object(Likenesses, "learn", lambda *_: None):
         parsed = list(problems(body, NOVA_1, "data"))
 
     assert read == parsed
