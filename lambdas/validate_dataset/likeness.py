@@ -33,22 +33,25 @@ class Slot(NamedTuple):
 class Likeness:
     """What lines have in common: the text around the strings in which they differ."""
 
-    pieces: tuple[str, ...]
+    head: str
+    separators: tuple[str, ...]
+    tail: str
     """Text before the first of those strings, between each two, and after the last."""
     slots: tuple[Slot, ...]
-    """Those strings, as they follow each other in the text."""
+    """Those strings, as they follow each other in the content."""
+    order: tuple[int, ...]
+    """Of each slot, its place among the strings of the text."""
     first: Seen
     """What was seen in the first of the lines, which breaks no rule."""
 
     def read(self, text: str) -> Seen | None:
         """Return what ``check_record`` would see in a line; None if the line is not like the first one."""
-        head, *separators, tail = self.pieces
-        if not (text.startswith(head) and text.endswith(tail)):
+        if not (text.startswith(self.head) and text.endswith(self.tail)):
             return None
-        rest = text[len(head) : len(text) - len(tail)]
+        rest = text[len(self.head) : len(text) - len(self.tail)]
         values: list[str] = []
         # A separator holds quotation marks, which inside a string are escaped: its first occurrence is the right one.
-        for separator in separators:
+        for separator in self.separators:
             literal, _, rest = rest.partition(separator)
             values.append(_string(literal))
         values.append(_string(rest))
@@ -58,13 +61,13 @@ class Likeness:
         first = self.first
         seen = Seen(first.family, missing=first.missing, media=first.media, question_length=first.question_length)
         seen.content = first.content.copy()
-        for slot, value in sorted(zip(self.slots, values, strict=True)):
-            seen.content[slot.position] = value
-            seen.place, seen.role = slot.place, slot.role
-            if slot.format is None:
+        for (position, place, role, format), index in zip(self.slots, self.order, strict=True):
+            value = seen.content[position] = values[index]
+            seen.place, seen.role = place, role
+            if format is None:
                 judge_text(value, seen)
             else:
-                judge_uri(value, slot.position, slot.format, seen)
+                judge_uri(value, position, format, seen)
         seen.place = first.place
         check_length(seen)
         return seen
@@ -122,9 +125,12 @@ def _cut(text: str, seen: Seen, varying: set[int]) -> Likeness | None:
             return None
         start = text.index(found[0])
         spans.append((start, start + len(found[0]), index))
-    starts, ends, indices = zip(*sorted(spans), strict=True)
-    pieces = tuple(text[end:start] for end, start in zip((0, *ends), (*starts, len(text)), strict=True))
-    return Likeness(pieces, tuple(_slot(index, seen) for index in indices), seen)
+    starts, ends, positions = zip(*sorted(spans), strict=True)
+    separators = tuple(text[end:start] for end, start in zip(ends[:-1], starts[1:], strict=True))
+    in_content = sorted(positions)
+    slots = tuple(_slot(position, seen) for position in in_content)
+    order = tuple(positions.index(position) for position in in_content)
+    return Likeness(text[: starts[0]], separators, text[ends[-1] :], slots, order, seen)
 
 
 def _slot(index: int, seen: Seen) -> Slot:
@@ -137,10 +143,12 @@ def _is_sound(like: Likeness) -> bool:
     values = {
         one.position: f"s3://bucket/{one.position}" if one.format else f"varied {one.position}" for one in like.slots
     }
-    literals = [json.dumps(values[one.position]) for one in like.slots]
-    varied = "".join(piece + literal for piece, literal in zip(like.pieces, (*literals, ""), strict=True))
+    literals = {index: json.dumps(values[one.position]) for one, index in zip(like.slots, like.order, strict=True)}
+    varied = like.head + literals[0]
+    for index, separator in enumerate(like.separators, start=1):
+        varied += separator + literals[index]
     expected = [values.get(index, content) for index, content in enumerate(like.first.content)]
-    return check_record(json.loads(varied), like.first.family).content == expected
+    return check_record(json.loads(varied + like.tail), like.first.family).content == expected
 
 
 def _string(literal: str) -> str:
