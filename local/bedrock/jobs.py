@@ -6,6 +6,7 @@ import copy
 import json
 import threading
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,6 +36,23 @@ _PHASES = ("validationDetails", "dataProcessingDetails", "trainingDetails")
 _MEMBERS = Members(arn="jobArn", name="jobName", created="creationTime", status="status")
 _SUMMARY = ("jobArn", "baseModelArn", "jobName", "status", "creationTime", "lastModifiedTime", "customizationType")
 _KEY_USES = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+
+
+@dataclass(frozen=True)
+class _Example:
+    """One record of a dataset."""
+
+    uri: str
+    image: Image.Image
+    answer: list[str]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What training gives; the loss on the validation file is None without one."""
+
+    head: Any
+    validation_loss: float | None
 
 
 class _Stopped(Exception):
@@ -162,14 +180,14 @@ def _job(service: Service, base: str, student: families.Model, values: dict[str,
 
 def _run(service: Service, job: Entry) -> None:
     try:
-        images, answers = _read_dataset(service, job)
+        examples, validation = _read_dataset(service, job)
         if chosen(service.faults.stuck_jobs, job["jobName"]):
             job["_stop"].wait()
         _enter(service, job, "trainingDetails")
-        head = _train(service, job, images, answers)
+        trained = _train(service, job, examples, validation)
         job["_stop"].wait(service.faults.job_seconds)
         _enter(service, job, None)
-        _complete(service, job, head)
+        _complete(service, job, trained)
     except _Stopped:
         _end(service, job, "Stopped")
     except Exception as error:  # noqa: BLE001 - as at Bedrock, any failure ends up in the job
@@ -197,7 +215,8 @@ def _end(service: Service, job: Entry, status: str, **more: Any) -> None:
         job.update(status=status, endTime=now(), lastModifiedTime=now(), **more)
 
 
-def _read_dataset(service: Service, job: Entry) -> tuple[list[Image.Image], list[list[str]]]:
+def _read_dataset(service: Service, job: Entry) -> tuple[list[_Example], list[_Example]]:
+    """Return training and validation examples."""
     _enter(service, job, "validationDetails")
     if chosen(service.faults.failing_jobs, job["jobName"]):
         raise BedrockError("ValidationException", service.faults.failure_message)
@@ -212,16 +231,19 @@ def _read_dataset(service: Service, job: Entry) -> tuple[list[Image.Image], list
         raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {found}")
     _enter(service, job, "dataProcessingDetails")
     images: dict[str, Image.Image] = {}
-    read, answers = [], []
-    for record in map(json.loads, lines):
-        block = next(b["image"] for b in record["messages"][0]["content"] if "image" in b)
-        image = block["source"]["s3Location"]["uri"]
-        if image not in images:
-            images[image] = opened(_body(service, job, image))
-        read.append(images[image])
-        answers.append(keywords(record["messages"][1]["content"][0]["text"]))
+    read = [[_example(service, job, line, images) for line in file] for file in (lines, validation)]
     _enter(service, job, None)
-    return read, answers
+    return read[0], read[1]
+
+
+def _example(service: Service, job: Entry, line: bytes, images: dict[str, Image.Image]) -> _Example:
+    """Read a record; an image that several records name is read once."""
+    record = json.loads(line)
+    block = next(b["image"] for b in record["messages"][0]["content"] if "image" in b)
+    uri = block["source"]["s3Location"]["uri"]
+    if uri not in images:
+        images[uri] = opened(_body(service, job, uri))
+    return _Example(uri, images[uri], keywords(record["messages"][1]["content"][0]["text"]))
 
 
 def _lines(service: Service, job: Entry, uri: str) -> list[bytes]:
@@ -242,53 +264,63 @@ def _body(service: Service, job: Entry, uri: str) -> bytes:
         ) from None
 
 
-def _train(service: Service, job: Entry, images: list[Image.Image], answers: list[list[str]]) -> Any:
+def _train(service: Service, job: Entry, examples: list[_Example], validation: list[_Example]) -> _Trained:
     import numpy as np
 
     student = service.student(job["_student"])
-    # A record that is written more than once names the same image, which is looked at once.
-    features = {key: student.features(image) for key, image in {id(image): image for image in images}.items()}
+    seen = {example.uri: student.features(example.image) for example in {e.uri: e for e in examples}.values()}
     epochs = int(job["hyperParameters"].get("epochCount", 2))
-    return student.train(np.stack([features[id(image)] for image in images]), answers, epochs, 0)
+    head = student.train(np.stack([seen[e.uri] for e in examples]), [e.answer for e in examples], epochs, 0)
+    if not validation:
+        return _Trained(head, None)
+    others = np.stack([student.features(e.image) for e in validation])
+    return _Trained(head, head.loss(others, [e.answer for e in validation]))
 
 
-def _complete(service: Service, job: Entry, head: Any) -> None:
-    _write_metrics(service, job, head)
+def _complete(service: Service, job: Entry, trained: _Trained) -> None:
+    losses = trained.head.losses
+    _write_metrics(service, job, "training_artifacts/step_wise_training_metrics.csv", "training_loss", losses)
+    if trained.validation_loss is not None:
+        file = "validation_artifacts/post_fine_tuning_validation/validation_metrics.csv"
+        last = (losses[-1][0], losses[-1][1], trained.validation_loss)
+        _write_metrics(service, job, file, "validation_loss", [last])
+        job["validationMetrics"] = [{"validationLoss": trained.validation_loss}]
     with service.lock:
         if job["_stop"].is_set():
             raise _Stopped
+        job["trainingMetrics"] = {"trainingLoss": float(losses[-1][2])}
         model = _model(job)
         arn = model["modelArn"]
-        service.heads[arn] = head
+        service.heads[arn] = trained.head
         service.custom_models[arn] = model
         service.tags[arn] = job["_model_tags"]
-        job["trainingMetrics"] = model["trainingMetrics"] = {"trainingLoss": float(head.losses[-1][2])}
         job.update(status="Completed", outputModelArn=arn, endTime=now(), lastModifiedTime=now())
 
 
-def _write_metrics(service: Service, job: Entry, head: Any) -> None:
-    rows = "".join(f"{step},{epoch},{loss}\n" for step, epoch, loss in head.losses)
+def _write_metrics(service: Service, job: Entry, file: str, column: str, losses: list[tuple[int, int, float]]) -> None:
+    rows = "".join(f"{step},{epoch},{loss}\n" for step, epoch, loss in losses)
     uri = job["outputDataConfig"]["s3Uri"].rstrip("/")
-    folder = f"{uri}/model-customization-job-{job['_id']}/training_artifacts"
-    bucket, _, key = f"{folder}/step_wise_training_metrics.csv".removeprefix("s3://").partition("/")
+    folder = f"{uri}/model-customization-job-{job['_id']}"
+    bucket, _, key = f"{folder}/{file}".removeprefix("s3://").partition("/")
     try:
         service.authorise(job["roleArn"] if service.identity else None, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
     except BedrockError:
         raise BedrockError("ValidationException", f"Amazon S3 perms missing (PutObject): {bucket}/{key}") from None
-    body = f"step_number,epoch_number,training_loss\n{rows}".encode()
+    body = f"step_number,epoch_number,{column}\n{rows}".encode()
     service.s3().put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def _model(job: Entry) -> Entry:
     same = ("jobArn", "jobName", "baseModelArn", "customizationType", "hyperParameters")
     data = ("trainingDataConfig", "validationDataConfig", "outputDataConfig")
+    metrics = [name for name in ("trainingMetrics", "validationMetrics") if name in job]
     key = {"modelKmsKeyArn": job["outputModelKmsKeyArn"]} if "outputModelKmsKeyArn" in job else {}
     return {
         "modelArn": f"{ARN_PREFIX}:custom-model/{job['baseModelArn'].rsplit('/', 1)[-1]}/{job['_id']}",
         "modelName": job["outputModelName"],
         "modelStatus": "Active",
         "creationTime": now(),
-        **{name: job[name] for name in (*same, *data)},
+        **{name: job[name] for name in (*same, *data, *metrics)},
         **key,
         "_student": job["_student"],
     }

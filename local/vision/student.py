@@ -112,6 +112,12 @@ class Head:
         size = FEWEST + int(np.argmax(expected[FEWEST - 1 : MOST])) if len(order) > FEWEST else len(order)
         return [self.vocabulary[index] for index in order[:size]]
 
+    def loss(self, features: np.ndarray, answers: list[list[str]]) -> float:
+        """Return the mean squared error over other images, (n, 2548), of the keywords that it knows."""
+        said = [set(answer) for answer in answers]
+        target = np.array([[float(word in words) for word in self.vocabulary] for words in said])
+        return float(np.square(self.probabilities(features) - target).mean())
+
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Return (n, keywords): how likely the teacher gives each keyword."""
         fitted = self.prior + _kernel(features, self.examples) @ self.weights

@@ -1,7 +1,7 @@
 """Each student of the table, from photos to a report: its family's rules hold in dataset, job, serving and evaluation.
 
-The models are the pixels-only pair of this machine under each student's rules. Nova 2 takes no fewer than 200 records:
-there the photos are crops of the sample photos, and are named so.
+The models are the pixels-only pair of this machine under each student's rules. Nova 2 takes no fewer than 200 records,
+and fewer than 200 images have no validation file: there the photos are crops of the sample photos, and are named so.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lambdas.resize.batch import resize_batch
 from lambdas.shared import families, layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Concurrency, Run, TrainedModel
-from lambdas.split.sets import split
+from lambdas.split.sets import VALIDATION_FROM, split
 from lambdas.validate_dataset.checks import reject_invalid
 from lambdas.validate_dataset.dataset import Dataset
 from lambdas.write_dataset.examples import write
@@ -86,7 +86,7 @@ def in_bucket(photos: dict[str, bytes]) -> Objects:
 @pytest.mark.parametrize(
     ("student", "photos", "request_fields", "warmup"),
     [
-        ("local.student-pixels-v1:0", samples(), {}, "0"),
+        ("local.student-pixels-v1:0", crops_of_samples(), {"test_share": 0.05}, "1"),
         ("local.student-pixels-pro-v1:0", samples(), {"duplicate_records": 3}, "0"),
         ("local.student-pixels-2-v1:0", crops_of_samples(), {"test_share": 0.05}, "1"),
     ],
@@ -124,7 +124,8 @@ def test_student_goes_from_photos_to_a_report(
     assert family.minimum_records <= written["records"] <= family.maximum_records
     assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
     assert bool(job["validationDataConfig"]["validators"]) == bool(sets["validation"])
-    assert family.validation_file or not sets["validation"]
+    assert bool(sets["validation"]) == (family.validation_file and sets["images"] >= VALIDATION_FROM)
+    assert bool(report["validation_loss"][str(size)]) == bool(sets["validation"])
     assert report["jaccard"]["tuned"][str(size)]["mean"] > report["jaccard"]["base"]["mean"]
 
 
