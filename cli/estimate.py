@@ -21,6 +21,7 @@ from lambdas.prepare.applying import with_tuned_model
 from lambdas.resize.resizer import PhotoRefused, size_after
 from lambdas.shared import calibration
 from lambdas.shared.objects import Objects
+from lambdas.shared.pace import calls_per_minute
 from lambdas.shared.photos import is_sidecar
 from lambdas.shared.records import Run
 
@@ -141,6 +142,7 @@ def _lines(what: str, run: Run, found: dict[str, Any]) -> Iterable[str]:
     yield _row("kept, a month", monthly, True)
     yield ""
     yield f"{found['verdict']}."
+    yield _time(run, found["label_minutes"])
     yield from _comparisons(found)
     yield ""
     yield "Where the bounds come from:"
@@ -151,6 +153,12 @@ def _lines(what: str, run: Run, found: dict[str, Any]) -> Iterable[str]:
 def _row(name: str, usd: dict[str, float], confirmed: bool) -> str:
     figures = "".join(f"{dollars(usd[bound]):>10}" for bound in ("expected", "low", "high"))
     return f"  {name:<44.44}{figures}{'' if confirmed else ' *'}"
+
+
+def _time(run: Run, minutes: float) -> str:
+    text = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{max(1, round(minutes))} min"
+    asked = calls_per_minute(run, run.teacher.model)
+    return f"Labelling takes about {text}: the teacher may be asked {asked:,.0f} times a minute (quotas in cdk.json)."
 
 
 def _comparisons(found: dict[str, Any]) -> Iterator[str]:

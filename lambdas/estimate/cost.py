@@ -16,6 +16,7 @@ from lambdas.estimate.tokens import Tokens, tokens_of
 from lambdas.estimate.workload import Size, Workload
 from lambdas.shared import families, prices
 from lambdas.shared.calibration import Calibration
+from lambdas.shared.pace import calls_per_minute
 from lambdas.shared.records import Run, ServiceTier
 from lambdas.shared.statistics import minimum_detectable_difference
 from lambdas.shared.training import copies, hyperparameters
@@ -58,6 +59,7 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
         "sizes": work.sizes,
         "labels_to_ask": len(work.to_label),
         "labels_kept": work.labels_kept,
+        "label_minutes": round(len(work.to_label) / calls_per_minute(run, run.teacher.model), 1),
         **_verdict(run, lines),
         "range_from": _sources(work, [teacher, student]),
         "warnings": prices.warnings((line.price for line in [*lines, *kept]), today),

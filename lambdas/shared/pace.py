@@ -58,16 +58,20 @@ def tokens_per_call(run: Run, model: str, labeler: Labeler) -> int:
     return image + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
 
 
+def calls_per_minute(run: Run, model: str) -> float:
+    """Return how often a model may be asked in a minute, by requests and by tokens; infinity where nothing is known."""
+    quota, tokens = run.quota(model), tokens_per_call(run, model, run.teacher)
+    return min(quota.requests_per_minute or inf, (quota.tokens_per_minute or inf) / tokens)
+
+
 def batches_at_once(run: Run, model: str, images: int, most: int) -> int:
     """Return how many batches of so many images share a model's quota, ``most`` at most.
 
     Enough that a batch takes minutes, since its start and its last answer leave the quota unused; few enough that it
     ends well before its function. Among those, the number whose last round is the fullest.
     """
-    quota, tokens = run.quota(model), tokens_per_call(run, model, run.teacher)
-    per_minute = min(quota.requests_per_minute or inf, (quota.tokens_per_minute or inf) / tokens)
     batches = ceil(images / run.images_per_batch)
-    best = min(most, per_minute * _BATCH_SECONDS / 60 / run.images_per_batch)
+    best = min(most, calls_per_minute(run, model) * _BATCH_SECONDS / 60 / run.images_per_batch)
     low, high = (max(1, min(batches, most, ceil(best * share))) for share in (0.6, 1.4))
     return min(range(low, high + 1), key=lambda count: (ceil(batches / count) * count, abs(count - best)))
 

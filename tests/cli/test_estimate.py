@@ -69,6 +69,7 @@ def test_text_says_all_that_a_person_decides_by() -> None:
     assert result.exit_code == 0
     for words in ("expected", "in all", "kept, a month", "within max_usd $25.00", "* depends on a price", "8 of 10"):
         assert words in result.stdout
+    assert "Labelling takes about 2 min: the teacher may be asked 250 times a minute" in result.stdout
     for words in ("paid for itself after", "service_tier flex", "provisioned throughput", "bounds come from"):
         assert words in result.stdout
     table = result.stdout.split("Where the bounds")[0].splitlines()[3:-9]
