@@ -75,7 +75,8 @@ def findings(stage: Stage, settings: dict[str, Any]) -> Iterator[Finding]:
             f"stack {name}", lambda name=name: _stack(stage, name), f"npx cdk deploy --all -c stage={stage.name}"
         )
     for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
-        access = f"ask for access to it in the Bedrock console, {stage.region}, Model access"
+        access = f"ask for access to it in the Bedrock console, {stage.region}, Model access; "
+        access += "a legacy one is tuned no more: name another in cdk.json"
         yield _asked(f"model {model}", lambda model=model: _model(stage, model), access)
     for code, (what, least) in _QUOTAS.items():
         more = "ask for more: aws service-quotas request-service-quota-increase --service-code bedrock"
@@ -119,7 +120,8 @@ def _asked(what: str, ask: Callable[[], tuple[bool, str]], remedy: str) -> Findi
         return Finding(what, "bad", str(refusal), remedy)
     except ClientError as error:
         code, message = code_and_message(error)
-        state = "unknown" if code in _NOT_OURS else "bad"
+        # An error without a code of its own is an endpoint's that does not know the service.
+        state = "unknown" if code in _NOT_OURS or code.isdigit() else "bad"
         return Finding(what, state, f"{code}: {message}", remedy if state == "bad" else f"could not be asked; {remedy}")
     except BotoCoreError as error:
         return Finding(what, "bad" if what == "credentials" else "unknown", str(error), remedy)

@@ -48,6 +48,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert found["stack Distill-local-Pipeline"]["state"] == "good"
         assert found["CDK bootstrap"]["state"] == "bad"
         assert "cdk bootstrap" in found["CDK bootstrap"]["remedy"]
+        assert found["quota custom models in the account"]["state"] == "unknown"
 
         # Upload: once, then only what changed.
         first = printed("upload", folder, "holiday")
