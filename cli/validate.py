@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SUCCESS = "Validation successful, all samples passed"
 _NAME = re.compile(r"[A-Za-z0-9/_.-]+\.jsonl")
-_LONGEST_LINE = 16 * 1024 * 1024
+_LONGEST_LINE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)

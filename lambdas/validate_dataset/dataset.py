@@ -98,7 +98,8 @@ class Dataset:
         except ValueError as error:
             if line.startswith(BOM_UTF8):
                 return self._unread("encoding", "starts with a byte order mark")
-            return self._unread("json_syntax", f"not JSON: {error}")
+            place = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+            return self._unread("json_syntax", f"not JSON: {getattr(error, 'msg', error)}{place}")
 
     def _parse(self, text: str) -> Seen:
         if not text:
