@@ -28,7 +28,7 @@ _FIELD_OF_MISSING = {
 }
 
 
-class Place(NamedTuple):
+class Spot(NamedTuple):
     """A line of one of the files."""
 
     line: int
@@ -47,13 +47,13 @@ class Dataset:
         self._family = family
         self._bucket = bucket
         self._likenesses = Likenesses()
-        self._answers: dict[int, tuple[int, Place]] = {}
+        self._answers: dict[int, tuple[int, Spot]] = {}
         """By the hash of a question, that of its first answer, and where that is."""
-        self._first_of_kind: dict[str, Place] = {}
-        self._missing: dict[str, list[Place]] = defaultdict(list)
+        self._first_of_kind: dict[str, Spot] = {}
+        self._missing: dict[str, list[Spot]] = defaultdict(list)
         self._labels = 0
         self._lists = 0
-        self._prose: list[Place] = []
+        self._prose: list[Spot] = []
 
     def problems(self, train: Iterable[bytes], validation: Iterable[bytes] | None = None) -> Iterator[Problem]:
         """Yield errors and warnings in the order of the lines, then those of the dataset as a whole.
@@ -67,20 +67,20 @@ class Dataset:
                 yield Problem("validation_file", 0, "validation", f"{self._family.name} takes no validation file")
         yield from self._count_problems()
         if len(self._first_of_kind) > 1:
-            kinds = "; ".join(f"{kind} from {place}" for kind, place in sorted(self._first_of_kind.items()))
+            kinds = "; ".join(f"{kind} from {spot}" for kind, spot in sorted(self._first_of_kind.items()))
             yield Problem("modality", 0, "messages", f"kinds of content are mixed: {kinds}")
-        for rule, places in self._missing.items():
-            yield from self._missing_problems(rule, places)
+        for rule, spots in self._missing.items():
+            yield from self._missing_problems(rule, spots)
         if self._prose and self._lists >= _LISTS_SHARE * self._labels:
-            for place in self._prose:
+            for spot in self._prose:
                 fact = f"is prose, where {self._lists} of {self._labels} answers are lists"
-                yield Problem("prose_label", place.line, "messages", fact, place.file)
+                yield Problem("prose_label", spot.line, "messages", fact, spot.file)
 
     def _check(self, lines: Iterable[bytes], file: File) -> Iterator[Problem]:
         for number, line in enumerate(lines, start=1):
             seen = self._read(line)
             if seen.content:
-                self._compare(seen, Place(number, file))
+                self._compare(seen, Spot(number, file))
             self.records[file] += 1
             for rule, field, fact in seen.findings:
                 yield Problem(rule, number, field, fact, file)
@@ -116,18 +116,18 @@ class Dataset:
         seen.find(rule, fact)
         return seen
 
-    def _compare(self, seen: Seen, place: Place) -> None:
+    def _compare(self, seen: Seen, spot: Spot) -> None:
         """Compare a record with those before it."""
         for source in seen.sources.values():
             if source.bucket != self._bucket:
                 self._check_bucket(source, seen)
         for kind in seen.media or ("text",):
             if kind not in self._first_of_kind:
-                self._first_of_kind[kind] = place
+                self._first_of_kind[kind] = spot
         for rule in seen.missing:
-            self._missing[rule].append(place)
+            self._missing[rule].append(spot)
         if 0 < seen.question_length < len(seen.content):
-            self._check_label(seen, place)
+            self._check_label(seen, spot)
 
     def _check_bucket(self, source: Source, seen: Seen) -> None:
         if self._bucket is None:
@@ -136,7 +136,7 @@ class Dataset:
         fact = f"must be in the dataset's bucket {self._bucket!r} (got {source.bucket!r})"
         seen.find_at(source.place, "bucket", fact, "source", "s3Location", "uri")
 
-    def _check_label(self, seen: Seen, place: Place) -> None:
+    def _check_label(self, seen: Seen, spot: Spot) -> None:
         label = "\n".join(seen.content[seen.question_length :])
         form = labels.form(label)
         self._labels += 1
@@ -145,12 +145,12 @@ class Dataset:
         elif form == "list":
             self._lists += 1
         elif form == "prose":
-            self._prose.append(place)
+            self._prose.append(spot)
         question, answer = hash(tuple(seen.content[: seen.question_length])), hash(label)
-        first, first_place = self._answers.setdefault(question, (answer, place))
-        if first_place is not place:
+        first, first_spot = self._answers.setdefault(question, (answer, spot))
+        if first_spot is not spot:
             same = first == answer
-            fact = f"the same question{' and answer' if same else ', another answer'} as in {first_place}"
+            fact = f"the same question{' and answer' if same else ', another answer'} as in {first_spot}"
             seen.find("duplicate_record" if same else "contradicting_labels", fact)
 
     def _count_problems(self) -> Iterator[Problem]:
@@ -162,12 +162,12 @@ class Dataset:
             fact = f"{total} records with validation, {family.name} takes at most {family.maximum_records}"
             yield Problem("too_many_records", 0, "records", fact)
 
-    def _missing_problems(self, rule: str, places: list[Place]) -> Iterator[Problem]:
+    def _missing_problems(self, rule: str, spots: list[Spot]) -> Iterator[Problem]:
         total = sum(self.records.values())
         # A dataset without any system prompt is as good as one with.
-        if rule != "system_missing" or len(places) < total:
-            fact = f"missing in {len(places)} of {total} records, first here"
-            yield Problem(rule, places[0].line, _FIELD_OF_MISSING[rule], fact, places[0].file)
+        if rule != "system_missing" or len(spots) < total:
+            fact = f"missing in {len(spots)} of {total} records, first here"
+            yield Problem(rule, spots[0].line, _FIELD_OF_MISSING[rule], fact, spots[0].file)
 
 
 def _not_a_number(constant: str) -> Any:
