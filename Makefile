@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser check synth lock destroy clean
+.PHONY: help setup demo test test-browser verify-aws check synth lock destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test: setup check ## Lint, types, state machine, templates, and all tests
 test-browser: setup ## Open the report in a headless Chromium (CHROMIUM=path)
 	@test -n "$(CHROMIUM)" || { echo "no Chromium found; name one: make test-browser CHROMIUM=path" >&2; exit 2; }
 	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
+
+verify-aws: setup ## Check on AWS what cannot be checked here: hours, about $0.20, asks first (STAGE=dev)
+	@printf 'This runs stage %s over 24 photos on AWS: two training jobs, about $$0.20, at most $$1, one to several hours.\n' "$(STAGE)"
+	@printf 'Its models are deleted at the end. Type yes to go on: '; read answer; test "$$answer" = yes
+	VERIFY_AWS="$(STAGE)" $(BIN)/python -m pytest -q -rA tests/aws
 
 check: setup ## Lint, format, types, the state machine's schema, synth
 	$(BIN)/ruff check .

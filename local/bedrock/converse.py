@@ -59,6 +59,7 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
             "totalTokens": tokens_in + tokens_out,
         },
         "metrics": {"latencyMs": round((time.monotonic() - started) * 1000)},
+        **({"serviceTier": values["serviceTier"]} if "serviceTier" in values else {}),
     }
 
 

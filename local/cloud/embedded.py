@@ -22,7 +22,7 @@ from local.serving import HOST, NotStarted, bound_socket, serving
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
-_ADMIN_KEY = "test"  # ministack's name for a caller who may do everything
+ADMIN_KEY = "test"  # ministack's name for a caller who may do everything
 _FOREIGN = (
     *("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
     "PYTHONDONTWRITEBYTECODE",  # without bytecode a worker starts in 0.6 s instead of 0.25 s
@@ -36,7 +36,7 @@ class EmbeddedAws:
         self.url = url
         self._bedrock_url = bedrock_url
         self._session: Any = boto3.Session(
-            aws_access_key_id=_ADMIN_KEY, aws_secret_access_key=_ADMIN_KEY, region_name=REGION
+            aws_access_key_id=ADMIN_KEY, aws_secret_access_key=ADMIN_KEY, region_name=REGION
         )
         self._clients: dict[str, Any] = {}
 
@@ -85,7 +85,7 @@ def _port() -> int:
 
 def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
     return {
-        "AWS_ACCESS_KEY_ID": _ADMIN_KEY,
+        "AWS_ACCESS_KEY_ID": ADMIN_KEY,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -93,7 +93,7 @@ def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
         "AWS_ENDPOINT_URL_BEDROCK": bedrock_url,
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock_url,
         "AWS_REGION": REGION,
-        "AWS_SECRET_ACCESS_KEY": _ADMIN_KEY,
+        "AWS_SECRET_ACCESS_KEY": ADMIN_KEY,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "BIND_HOST": HOST,
         "DOCKER_HOST": f"unix://{temporary}/no-docker.sock",

@@ -11,10 +11,11 @@ import importlib
 import re
 from typing import Any
 
-from local.cloud.embedded import ACCOUNT, REGION
+from local.cloud.embedded import ACCOUNT, ADMIN_KEY, REGION
 
 _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 _BEDROCK = "bedrock.amazonaws.com"
+_ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:root"
 _ANY_JOB = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-customization-job/any"
 
 
@@ -26,11 +27,13 @@ class CallerIdentity:
     """The roles of the embedded AWS that runs in this process."""
 
     def principal(self, authorization_header: str) -> str | None:
-        """Return the ARN of the role that signed, or None if no role's credentials did.
+        """Return the ARN of the role that signed, or of the account for its administrator; None for anybody else.
 
         The signature itself is not checked: an access key is known to its worker only.
         """
         key = _ACCESS_KEY.search(authorization_header)
+        if key and key.group(1) == ADMIN_KEY:
+            return _ADMINISTRATOR
         session = key and _module("services.sts")._sessions.get(key.group(1))
         if not session:
             return None
@@ -39,6 +42,8 @@ class CallerIdentity:
 
     def allowed(self, principal: str, action: str, resource_arn: str) -> bool:
         """Tell whether a role may do something, by its policies, boundary and the resource's policy."""
+        if principal == _ADMINISTRATOR:
+            return True
         evaluator = _evaluator()
         name = _role_name(principal)
         limits = evaluator._permissions_boundary(_module("services.iam")._roles, name, ACCOUNT)

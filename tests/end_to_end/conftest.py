@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from cli.destroy import empty
+from cli.stage import Stage
+from lambdas.shared import layout
+from lambdas.shared.records import Run
 from local.bedrock import Faults
 from local.cloud.deploy import deploy
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
 from local.synthesis import ROOT, synthesise
+from tests.aws.observed import Observed
 
 PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
 PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
@@ -110,6 +114,14 @@ class Pipeline:
         running = [job["jobName"] for job in service.jobs.values() if job["status"] in ("InProgress", "Stopping")]
         models = [model["modelName"] for model in service.custom_models.values()]
         return running, models, [one["modelDeploymentName"] for one in service.deployments.values()]
+
+    def observed(self, ended: Ended) -> Observed:
+        """Return a run as the checks of assumptions about AWS see it; jobs send no events here, so they are made up."""
+        stage = Stage("local", "us-east-1")
+        execution = stage.client("stepfunctions").describe_execution(executionArn=ended.arn)
+        run = Run.model_validate_json(stage.data.read(layout.request(ended.output["run"])))
+        names = [model["model"] for model in ended.output["trained"]["models"]]
+        return Observed(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 
     def asked(self, model: str) -> int:
         """Return how often a model was asked about an image."""

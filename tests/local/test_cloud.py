@@ -461,7 +461,10 @@ def test_the_caller_is_known_by_its_role(account: Account) -> None:
     header = f"AWS4-HMAC-SHA256 Credential={account.invoke('granted', {})['key']}/20260101/us-east-1/s3"
     role = identity.principal(header)
     assert role == "arn:aws:iam::000000000000:role/granted"
-    assert identity.principal("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3") is None
+    assert identity.principal("AWS4-HMAC-SHA256 Credential=unknown/20260101/us-east-1/s3") is None
+    administrator = identity.principal("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3")
+    assert administrator
+    assert identity.allowed(administrator, "bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/m")
     assert identity.allowed(role, "s3:PutObject", f"arn:aws:s3:::{account.bucket}/key")
     assert not identity.allowed(role, "s3:GetObject", f"arn:aws:s3:::{account.bucket}/key")
     assert not identity.allowed(role, "bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/m")
