@@ -68,6 +68,7 @@ def _described(data: Objects, name: str) -> dict[str, Any]:
         "keep": run.request.keep,
         "keep_days": run.request.keep_days,
         "deployments": [model["deployment"] for model in report.get("models", []) if model.get("deployment")],
+        "took_over": _json(data, layout.deployment(name)).get("arn"),
         "failure": failure.get("cause"),
     }
 

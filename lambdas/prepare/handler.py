@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.prepare.applying import with_tuned_model
+from lambdas.prepare.applying import with_replaced_deployment, with_tuned_model
 from lambdas.prepare.readiness import Account, check
 from lambdas.prepare.request import Defaults, claim, claimed, resolve
 from lambdas.prepare.specimen import check_specimen
@@ -24,6 +24,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = resolve(event["input"], event["execution"], photos(), defaults)
     if run.request.apply:
         run = with_tuned_model(run, data(), bedrock())
+    if run.request.replace:
+        run = with_replaced_deployment(run, data(), bedrock())
     else:
         check_specimen(run, data().bucket)
         if not claimed(run, data()):

@@ -20,7 +20,14 @@ def kept(run: Run, data: Objects, now: datetime) -> set[tuple[Kind, str]]:
     names = {model["name"] for model in report.get("models", []) if model["name"]}
     promoted = report.get("gate", {}).get("promoted")
     stays = names if run.request.keep == "all" else {promoted} & names
-    return {(kind, name) for name in stays for kind in ("model", "deployment")}
+    taken = data.find(layout.deployment(run.run))
+    # The deployment that was taken over serves the promoted model, whose own is no longer needed.
+    deployed = (stays - {promoted}) | {json.loads(taken)["name"]} if taken else stays
+    kept_ones: list[tuple[Kind, str]] = [
+        *(("model", name) for name in stays),
+        *(("deployment", one) for one in deployed),
+    ]
+    return set(kept_ones)
 
 
 def is_over(run: Run, now: datetime) -> bool:

@@ -127,6 +127,11 @@ def report(run: str, name: str) -> str:
     return f"runs/{run}/report/{name}"
 
 
+def deployment(run: str) -> str:
+    """Key of the deployment that a run's promoted model has taken over."""
+    return f"runs/{run}/deployment.json"
+
+
 def keywords(run: str, kind: str) -> str:
     """Key of what a tuned model said about a collection: ``csv`` or ``jsonl``."""
     return f"runs/{run}/keywords.{kind}"

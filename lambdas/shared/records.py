@@ -88,6 +88,7 @@ class Request(Record):
     gate_margin: float = Field(default=0.0, ge=0, le=1)
     exclude_flags: list[Flag] = []
     apply: str | None = Field(default=None, min_length=1)
+    replace: str | None = Field(default=None, min_length=1)
 
 
 class Labeler(Record):
@@ -129,6 +130,8 @@ class Run(Record):
     request: Request
     applies: TrainedModel | None = None
     """Whose model answers, where the request is to apply one instead of training."""
+    replaces: str | None = None
+    """ARN of the deployment that a promoted model is to take over."""
 
     @property
     def ceiling_sample(self) -> int:

@@ -25,7 +25,7 @@ ALL_STATES = [
         "AfterLabels",
     ),
     *("WriteDataset", "ValidateDataset", "AfterValidation", "TrainModels", "AnyModelTrained"),
-    *("PredictTestImages", "Evaluate", "CleanUp", "Notify"),
+    *("PredictTestImages", "Evaluate", "Promote", "PromotionDone", "CleanUp", "Notify"),
 ]
 
 APPLY_STATES = [
@@ -101,7 +101,7 @@ def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> Non
         report = running.report()
 
         assert ended.status == "SUCCEEDED"
-        assert ended.states[-4:] == ["AfterLabels", "Evaluate", "CleanUp", "Notify"]
+        assert ended.states[-6:] == ["AfterLabels", "Evaluate", "Promote", "PromotionDone", "CleanUp", "Notify"]
         assert report["labelled"] == len(running.machine.keys("labels/")) > 0
         assert report["jaccard"] is None
         assert not running.machine.bedrock.service.jobs

@@ -1,0 +1,105 @@
+"""A promoted model takes over a deployment: against the local Bedrock endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from lambdas.clean_up.leftovers import clean_up
+from lambdas.prepare.applying import with_replaced_deployment, with_tuned_model
+from lambdas.promote.takeover import take_over
+from lambdas.shared import layout
+from lambdas.shared.errors import BadRequest, DeploymentFailed
+from lambdas.shared.objects import Objects
+from lambdas.shared.records import Prompt, Run
+from local.bedrock import Endpoint, bedrock_endpoint
+from tests.support.held import ARN, decided, hold
+from tests.support.stores import MemoryS3, any_run, bucket
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
+        yield found
+
+
+@pytest.fixture
+def client(endpoint: Endpoint) -> Any:
+    make: Any = boto3.client
+    return make("bedrock", endpoint_url=endpoint.url)
+
+
+def deployment(number: int) -> str:
+    return f"{ARN}:custom-model-deployment/{number:012x}"
+
+
+def held(endpoint: Endpoint, run: str, number: int) -> dict[str, bytes]:
+    """Have a run that promoted its model; return what it has left in the Data bucket."""
+    name = hold(endpoint, run, number)
+    left = decided(run, name)
+    (arn,) = [arn for arn, model in endpoint.service.custom_models.items() if model["modelName"] == name]
+    model = {"name": name, "size": 12, "arn": arn, "deployment": deployment(number)}
+    report = {"models": [model], "gate": {"promoted": name}, "verdict": "promoted."}
+    return left | {layout.report(run, "report.json"): json.dumps(report).encode()}
+
+
+def successor(data: Objects, client: Any, **request: Any) -> Run:
+    run = any_run(replace="old", **request).model_copy(update={"run": "new"})
+    return with_replaced_deployment(run, data, client)
+
+
+def test_callers_of_the_old_deployment_get_the_new_model_and_nothing_is_left_over(
+    endpoint: Endpoint, client: Any
+) -> None:
+    data = bucket(**held(endpoint, "old", 1), **held(endpoint, "new", 2))
+    run = successor(data, client)
+    data.write(layout.request("new"), run.model_dump_json().encode())
+    told = [take_over(run, data, client) for _ in range(4)]
+    result = clean_up(run, data, client, NOW)
+
+    assert [one["status"] for one in told] == ["Updating", "Updating", "Done", "Done"]
+    assert {one["deployment"] for one in told} == {deployment(1)}
+    assert list(endpoint.service.deployments) == [deployment(1)]
+    assert endpoint.service.deployments[deployment(1)]["modelArn"].endswith(f"{2:012x}")
+    assert result["deleted"] == ["deployment new-n2-a1"]
+    assert {"key": "vision-distillation:run", "value": "new"} in endpoint.service.tags[deployment(1)]
+    applied = with_tuned_model(any_run(apply="new"), data, client).applies
+    assert applied
+    assert applied.deployment == deployment(1)
+
+
+def test_model_that_was_not_promoted_takes_over_nothing(endpoint: Endpoint, client: Any) -> None:
+    data = bucket(**held(endpoint, "old", 1), **held(endpoint, "new", 2))
+    run = successor(data, client)
+    data.write_json(layout.report("new", "report.json"), {"models": [], "gate": {}})
+
+    assert take_over(run, data, client) == {"status": "Done", "deployment": None}
+    assert endpoint.service.deployments[deployment(1)]["modelArn"].endswith(f"{1:012x}")
+
+
+def test_update_that_failed_is_told_and_the_old_model_goes_on(endpoint: Endpoint, client: Any) -> None:
+    data = bucket(**held(endpoint, "old", 1), **held(endpoint, "new", 2))
+    run = successor(data, client)
+    (model,) = [arn for arn, found in endpoint.service.custom_models.items() if found["modelName"].startswith("new")]
+    endpoint.service.deployments[deployment(1)]["updateDetails"] = {"modelArn": model, "updateStatus": "UpdateFailed"}
+    with pytest.raises(DeploymentFailed, match="goes on with the model that it had"):
+        take_over(run, data, client)
+
+
+def test_replacing_what_its_callers_would_notice_is_refused(endpoint: Endpoint, client: Any) -> None:
+    data = bucket(**held(endpoint, "old", 1))
+    other = any_run(replace="old").model_copy(update={"prompt": Prompt(system="s", user="another")})
+    with pytest.raises(BadRequest, match="another student or prompt"):
+        with_replaced_deployment(other, data, client)
+    with pytest.raises(BadRequest, match="keep is none"):
+        successor(data, client, keep="none")
+    with pytest.raises(BadRequest, match="replace: no run 'old'"):
+        successor(bucket(), client)
