@@ -205,7 +205,7 @@ def test_alarms_watch_metrics_that_steps_tell(pipeline: Template) -> None:
     for alarm in ours:
         dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
         text = "".join(path.read_text() for path in (ROOT / "lambdas" / dimensions["service"]).glob("*.py"))
-        assert f'"{alarm["MetricName"]}"' in text or alarm["MetricName"] == "JobsStuck"
+        assert f'"{alarm["MetricName"]}"' in text
         assert dimensions["stage"] == "dev"
 
 
