@@ -85,6 +85,12 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         after = printed("estimate", "holiday/", "--request", request)
         assert f"answers of {run}" in after["range_from"][0]
 
+        # Its dataset and the images in it are what Bedrock takes.
+        (dataset,) = running.machine.keys(f"runs/{run}/dataset/")
+        uri = f"s3://{running.machine.data_bucket}/{dataset}"
+        checked = command.distill("validate", "-i", uri, "-m", "lite", "--images")
+        assert checked.stdout.splitlines()[-1] == "Validation successful, all samples passed"
+
         # The run is listed, and its tuned model answers about a collection.
         assert [one["run"] for one in printed("runs")] == [run]
         tables = tmp_path / "keywords"
