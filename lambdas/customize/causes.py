@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 _AGAIN = "nothing was billed for training that did not start: put distill.json again later, no label is paid for twice"
+_DATASET = "the dataset is not what Bedrock takes: run `distill validate` on the file, and report what it does not find"
 
 REMEDIES = {
     "could not validate getobject permissions": "the job's role cannot read that object: deploy the stack again, and "
     "look for a bucket or key policy that denies it",
     "s3 perms missing": "the job's role cannot write its metrics under runs/*/training/: deploy the stack again, and "
     "look for a bucket or key policy that denies it",
-    "unable to parse amazon s3 file": "the dataset is not what Bedrock takes: run `distill validate` on the file, and "
-    "report what it does not find",
-    "must conform to jsonl": "the dataset is not what Bedrock takes: run `distill validate` on the file, and report "
-    "what it does not find",
+    "unable to parse amazon s3 file": _DATASET,
+    "must conform to jsonl": _DATASET,
     "input size exceeded": "a record is longer than the model's context: shorten the prompt or lower max_tokens",
     "doesn't support validation set": "this student takes no validation file: deploy the newest version",
     "internal error": f"a failure inside Bedrock, met twice; {_AGAIN}",

@@ -48,6 +48,21 @@ def get_foundation_model(service: Service, values: dict[str, Any], caller: str |
     return {"modelDetails": details}
 
 
+def get_foundation_model_availability(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
+    """Tell that the account may use a local model of the table."""
+    id_: str = values["modelId"]
+    service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model(id_))
+    if not is_local(id_) or id_ not in families.MODELS:
+        raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
+    return {
+        "modelId": id_,
+        "agreementAvailability": {"status": "AVAILABLE"},
+        "authorizationStatus": "AUTHORIZED",
+        "entitlementAvailability": "AVAILABLE",
+        "regionAvailability": "AVAILABLE",
+    }
+
+
 def get_custom_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Describe a tuned model."""
     service.authorise_any(caller, "bedrock:GetCustomModel", "custom-model")
@@ -80,6 +95,7 @@ def delete_custom_model(service: Service, values: dict[str, Any], caller: str | 
 
 OPERATIONS: dict[str, Operation] = {
     "GetFoundationModel": get_foundation_model,
+    "GetFoundationModelAvailability": get_foundation_model_availability,
     "GetCustomModel": get_custom_model,
     "ListCustomModels": list_custom_models,
     "DeleteCustomModel": delete_custom_model,

@@ -177,6 +177,8 @@ def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipe
         assert "LEGACY" in (ended.cause or "")
         assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
         assert running.machine.bedrock.service.calls == []
+        # The operator asks as the administrator, whom no role's policy limits.
+        assert running.machine.cloud.client("bedrock").list_custom_models()["modelSummaries"] == []
         assert running.machine.keys("runs/") == [key for key in running.machine.keys("runs/") if "failure" in key]
 
 

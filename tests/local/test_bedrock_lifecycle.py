@@ -64,6 +64,7 @@ def test_legacy_model_is_described_as_such_and_takes_no_jobs(tmp_path: Path) -> 
         ]
 
         assert states == ["LEGACY", "ACTIVE", "ACTIVE"]
+        assert bedrock.get_foundation_model_availability(modelId=STUDENT)["authorizationStatus"] == "AUTHORIZED"
         with pytest.raises(ClientError, match="LEGACY"):
             train(endpoint)
         with pytest.raises(ClientError) as error:
