@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from lambdas.shared import layout
+from local.synthesis import ROOT
 from tests.aws.checks import CHECKS
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
 
@@ -28,13 +32,16 @@ ALL_STATES = [
     *("PredictTestImages", "Evaluate", "Promote", "PromotionDone", "CleanUp", "Notify"),
 ]
 
+README_DEPLOYMENT = "arn:aws:bedrock:us-east-1:ACCOUNT:custom-model-deployment/ID"
 APPLY_STATES = [
     *ALL_STATES[:9],
     *("ListImages", "ApplyWithinBudget", "PredictImages", "WriteKeywords", "Notify"),
 ]
 
 
-def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(pipeline: Start, tmp_path: Path) -> None:
+def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
+    pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = tmp_path / "IMG (1) é+%.JPG"
     broken.write_bytes(b"no image")
     hidden = tmp_path / ".DS_Store"
@@ -73,8 +80,16 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(pipe
         assert f'a/{broken.name},set aside,,"not an image' in table
         assert running.asked(PIXELS["teacher"]) == teacher_calls
 
-        # The checks of `make verify-aws` know how to look: here at what stands in for AWS.
         seen = running.observed(again)
+        image, _, _ = seen.image()
+        (tmp_path / "request.json").write_text(seen.run.model_dump_json())
+        (tmp_path / "photo.jpg").write_bytes(running.machine.read(layout.image(seen.run.side, image)))
+        monkeypatch.chdir(tmp_path)
+        snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+        exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment"]))
+        assert "," in capsys.readouterr().out
+
+        # The checks of `make verify-aws` know how to look: here at what stands in for AWS.
         for check in CHECKS.values():
             assert check(seen)
 
