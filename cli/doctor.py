@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import Refused, print_json, say_wrapped
 from cli.stage import Stage, stack_outputs
+from lambdas.prepare.account_quotas import CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 from lambdas.shared import families
 from lambdas.shared.bedrock_errors import code_and_message
 
@@ -24,10 +25,11 @@ _BOOTSTRAP_VERSION = 21
 _NODE = 22
 _PINNED = ("aws-cdk-lib", "boto3", "botocore", "pydantic")
 _QUOTAS = {
-    "L-CB5B847D": ("custom models in the account", 1),
-    "L-430C95DD": ("deployments being made at once", 1),
+    CUSTOM_MODELS: ("custom models in the account", 1),
+    DEPLOYMENTS_IN_PROGRESS: ("deployments being made at once", 1),
 }
 """By code: what it counts, and the least that a run needs."""
+_MARKS = {"good": "ok  ", "bad": "BAD ", "unknown": "?   "}
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,6 @@ def examine(stage: Stage, as_json: bool) -> bool:
             if finding.state != "good" and finding.remedy:
                 say_wrapped(f"     {finding.remedy}")
     return not any(finding.state == "bad" for finding in found)
-
-
-_MARKS = {"good": "ok  ", "bad": "BAD ", "unknown": "?   "}
 
 
 def findings(stage: Stage, settings: dict[str, Any]) -> Iterator[Finding]:
