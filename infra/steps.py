@@ -240,6 +240,8 @@ class Steps:
             ),
             "RecordFailure": self._step(
                 "RecordFailure",
+                self._list_data,
+                access.read(data, _REQUEST),
                 access.write(data, "runs/*/failure.json"),
                 access.executions(
                     stack, *("states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns")

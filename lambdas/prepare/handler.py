@@ -24,9 +24,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = resolve(event["input"], event["execution"], photos(), defaults)
     if run.request.apply:
         run = with_tuned_model(run, data(), bedrock())
-    if run.request.replace:
-        run = with_replaced_deployment(run, data(), bedrock())
     else:
+        if run.request.replace:
+            run = with_replaced_deployment(run, data(), bedrock())
         check_specimen(run, data().bucket)
         if not claimed(run, data()):
             check(run, data(), Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas()))

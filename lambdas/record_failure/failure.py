@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.prepare.request import run_of
+from lambdas.shared import layout
 from lambdas.shared.errors import message_of
+from lambdas.shared.objects import Objects
 from lambdas.shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -21,6 +25,18 @@ def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[s
         error, cause = _first_failed_batch(execution, client) or (error, cause)
     where = _failed_state(execution, client)
     return {"state": where, "error": error, "cause": f"{where}: {message_of(cause)}{_sizes(state)}"}
+
+
+def failed_run(state: dict[str, Any], execution: str, data: Objects) -> str | None:
+    """Name the run that failed, though Prepare refused it; None where it has no name or is another execution's."""
+    if "run" in state:
+        return state["run"]
+    try:
+        run = run_of(state, execution)
+    except (KeyError, TypeError):
+        return None  # What started this execution is neither an event nor a request.
+    claimed = data.find(layout.request(run)) if run else None
+    return run if claimed is None or json.loads(claimed)["execution"] == execution else None
 
 
 def _sizes(state: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.record_failure.failure import describe
+from lambdas.record_failure.failure import describe, failed_run
 from lambdas.shared import layout
 from lambdas.shared.environment import data
 from lambdas.shared.telemetry import logger
@@ -17,7 +17,7 @@ from lambdas.shared.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{state, execution}``, the machine's whole state; return ``{error, cause}``."""
     failure = describe(event["state"], event["execution"], boto3.client("stepfunctions"))
-    if run := event["state"].get("run"):
-        data().write_json(layout.failure(run), failure)
+    if run := failed_run(event["state"], event["execution"], data()):
+        data().write_json(layout.failure(run), {"run": run, "execution": event["execution"], **failure})
     logger.error("run failed", **failure)
     return {"error": failure["error"], "cause": failure["cause"]}

@@ -19,7 +19,7 @@ SetName = Literal["train", "validation", "test"]
 class Record(BaseModel):
     """Base of what travels: immutable, and nothing unknown in it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(allow_inf_nan=False, extra="forbid", frozen=True)
 
 
 class Prompt(Record):

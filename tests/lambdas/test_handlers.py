@@ -113,3 +113,22 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
         stopped = steps.call("evaluate", {"run": state["run"], "state": {}})
         assert set(stopped) == selected("Evaluate")
         assert b"<html" in steps.data.read(stopped["report"])
+
+
+def test_all_is_checked_before_a_model_takes_over_and_nothing_of_training_before_one_is_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGE_DEFAULTS", json.dumps(STAGE))
+    module = importlib.import_module("lambdas.prepare.handler")
+    checked: list[str | None] = []
+    monkeypatch.setattr(module, "check", lambda run, *_: checked.append(run.request.replace))
+    monkeypatch.setattr(module, "with_tuned_model", lambda run, *_: run)
+    monkeypatch.setattr(module, "with_replaced_deployment", lambda run, *_: run)
+    # Clients are made, and never asked.
+    bedrock, runtime, quotas = (boto3.client(name) for name in ("bedrock", "bedrock-runtime", "service-quotas"))
+    steps = Steps(monkeypatch, bucket(), bedrock=bedrock, bedrock_runtime=runtime, service_quotas=quotas)
+
+    steps.call("prepare", {"input": {"collection": "holiday/", "replace": "earlier"}, "execution": "arn:1"})
+    steps.call("prepare", {"input": {"collection": "holiday/", "apply": "earlier"}, "execution": "arn:2"})
+
+    assert checked == ["earlier"]

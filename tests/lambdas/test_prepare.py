@@ -124,6 +124,7 @@ def test_keywords_asked_for_are_the_prompts_unless_the_request_says_otherwise() 
         ({"prompt": {"system": "System: x", "user": "y"}}, "prompt.system: contains System:"),
         ({"collection": "holiday"}, "must be a prefix .* ends"),
         ({"until": "Lunch"}, "field 'until'"),
+        ({"max_usd": float("inf")}, "field 'max_usd': Input should be a finite number"),
         ({"samples_per_image": 3}, "at temperature 0 would be the same answer.*raise temperature"),
         ({"keywords_min": 30}, "keywords_min: 30 is above keywords_max 25"),
     ],

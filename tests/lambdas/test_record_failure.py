@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambdas.record_failure.failure import describe
+from lambdas.prepare.request import run_of
+from lambdas.record_failure.failure import describe, failed_run
+from lambdas.shared import layout
 from lambdas.shared.records import TrainedModel
+from tests.support.stores import bucket
 
 
 class History:
@@ -45,3 +48,15 @@ def test_run_without_a_model_says_of_each_size_why() -> None:
 
 def test_reason_of_a_size_that_failed_is_a_sentence() -> None:
     assert TrainedModel(size=8, status="Failed", reason=cause("bad data")).reason == "bad data"
+
+
+def test_run_that_prepare_refused_has_its_name_all_the_same() -> None:
+    start = {"collection": "holiday/", "teachr": "x", "error": {}}
+    name = run_of(start, "arn:1") or ""
+    key = layout.request(name)
+
+    assert failed_run(start, "arn:1", bucket()) == name
+    assert failed_run(start, "arn:1", bucket(**{key: b'{"execution": "arn:1"}'})) == name
+    assert failed_run(start, "arn:1", bucket(**{key: b'{"execution": "arn:2"}'})) is None
+    assert failed_run({"detail": 3}, "arn:1", bucket()) is None
+    assert failed_run({"run": "holiday-1"}, "arn:1", bucket()) == "holiday-1"
