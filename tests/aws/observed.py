@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lambdas.shared.records import Run
 from lambdas.shared.tags import RUN_TAG
 
 REQUEST = {"train_sizes": [12, 14], "hyperparameters": {"epochCount": 1}, "keep": "all", "max_usd": 1}
-"""20 photos, two jobs of an epoch: about $0.20 for labels, training and predictions."""
+"""24 photos, two jobs of an epoch: about $0.11 by `distill estimate`, and the checks' own calls."""
 _POLL_SECONDS = 60
 _EVENTS_WAIT_SECONDS = 20
 
@@ -56,49 +56,57 @@ class Observed:
 def observed_run(stage: Stage, photos: Sequence[Path]) -> Iterator[Observed]:
     """Run the pipeline over some photos in a collection of its own; take all down again whatever happens."""
     collection = f"verify-aws-{int(time.time())}/"
-    for photo in photos:
-        stage.photos.write(collection + photo.name, photo.read_bytes(), "image/jpeg")
     states = stage.client("stepfunctions")
-    with _job_events(stage) as events:
+    with _uploaded(stage, photos, collection), _job_events(stage) as events:
         start = json.dumps({"collection": collection, **REQUEST})
         execution = states.start_execution(stateMachineArn=stage.state_machine, input=start)["executionArn"]
         name = layout.run_name(collection, execution)
         try:
             while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
                 time.sleep(_POLL_SECONDS)
-            run = Run.model_validate_json(stage.data.read(layout.request(name)))
+            request = stage.data.find(layout.request(name))
+            assert request, f"Prepare refused the run: {ended.get('cause')}"
+            run = Run.model_validate_json(request)
             yield Observed(stage, run, ended, list(_received(stage, events)))
         finally:
-            _take_down(stage, name, execution, collection)
+            _take_down(stage, name, execution)
 
 
-def _take_down(stage: Stage, run: str, execution: str, collection: str) -> None:
+@contextmanager
+def _uploaded(stage: Stage, photos: Sequence[Path], collection: str) -> Iterator[None]:
+    try:
+        for photo in photos:
+            stage.photos.write(collection + photo.name, photo.read_bytes(), "image/jpeg")
+        yield
+    finally:
+        for key in list(stage.photos.keys(collection)):
+            stage.photos.client.delete_object(Bucket=stage.photos.bucket, Key=key)
+
+
+def _take_down(stage: Stage, run: str, execution: str) -> None:
     states = stage.client("stepfunctions")
     if states.describe_execution(executionArn=execution)["status"] == "RUNNING":
         states.stop_execution(executionArn=execution)
     bedrock, tag = stage.client("bedrock"), (RUN_TAG, run)
     stop(running_jobs(tag, run, bedrock), bedrock)
     remove(deployments_and_models(tag, run, bedrock), bedrock)
-    for key in list(stage.photos.keys(collection)):
-        stage.photos.client.delete_object(Bucket=stage.photos.bucket, Key=key)
 
 
 @contextmanager
 def _job_events(stage: Stage) -> Iterator[str]:
     """Catch Bedrock's events about jobs in a queue of its own; yield its URL."""
     events, queues, name = stage.client("events"), stage.client("sqs"), f"verify-aws-{int(time.time())}"
-    url = queues.create_queue(QueueName=name)["QueueUrl"]
-    arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {"source": ["aws.bedrock"], "detail-type": ["Model Customization Job State Change"]}
-    try:
+    with ExitStack() as made:
+        url = queues.create_queue(QueueName=name)["QueueUrl"]
+        made.callback(queues.delete_queue, QueueUrl=url)
+        arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
+        made.callback(events.delete_rule, Name=name)
         queues.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _let_send(arn, rule)})
         events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+        made.callback(events.remove_targets, Rule=name, Ids=["queue"])
         yield url
-    finally:
-        events.remove_targets(Rule=name, Ids=["queue"])
-        events.delete_rule(Name=name)
-        queues.delete_queue(QueueUrl=url)
 
 
 def _let_send(queue: str, rule: str) -> str:

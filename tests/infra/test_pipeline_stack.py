@@ -116,7 +116,7 @@ def test_only_the_models_of_the_stage_may_be_asked(pipeline: Template, step: str
         ("Resize", ["bedrock:*", "s3:Delete*", "s3:ListBucket"]),
         ("Label", ["bedrock:Create*", "s3:Delete*", "iam:*"]),
         ("CleanUp", ["s3:Put*", "s3:Delete*", "bedrock:Create*"]),
-        ("RecordFailure", ["s3:Get*", "bedrock:*"]),
+        ("RecordFailure", ["s3:Delete*", "bedrock:*"]),
     ],
 )
 def test_step_cannot_do_what_is_not_its_work(pipeline: Template, step: str, forbidden: list[str]) -> None:
