@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.pace import Shift
-from lambdas.shared.questions import Answerer, ask_all
+from lambdas.shared.questions import Answerer, Batch, ask_all
 from lambdas.shared.records import AnswerLine, Run
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ def label_batch(
     run: Run, images: list[str], data: Objects, client: BedrockRuntimeClient, shift: Shift
 ) -> list[AnswerLine]:
     """Ask the teacher about the images of a batch, as often as samples are asked for, and write the batch's part."""
+    batch = Batch(run, "LabelImages", data, client, shift)
     lines = [
         line
         for sample in range(run.request.samples_per_image)
-        for line in ask_all(run, "LabelImages", _teacher(run, sample), images, data, client, shift)
+        for line in ask_all(batch, _teacher(run, sample), images)
     ]
     data.write_lines(
         layout.part(run.run, "label", layout.batch_id(images)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.pace import Shift
-from lambdas.shared.questions import Answerer, ask_all
+from lambdas.shared.questions import Answerer, Batch, ask_all
 from lambdas.shared.records import AnswerLine, Run, TrainedModel
 
 if TYPE_CHECKING:
@@ -24,12 +24,8 @@ def predict_batch(
     shift: Shift,
 ) -> list[AnswerLine]:
     """Ask about each image and write the batch's part; sizes that failed to train are left out."""
-    step = "PredictImages" if run.applies else "PredictTestImages"
-    lines = [
-        line
-        for answerer in answerers(run, models)
-        for line in ask_all(run, step, answerer, images, data, client, shift)
-    ]
+    batch = Batch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, shift)
+    lines = [line for answerer in answerers(run, models) for line in ask_all(batch, answerer, images)]
     data.write_lines(
         layout.part(run.run, "predict", layout.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],

@@ -51,55 +51,48 @@ class Answerer:
 
 
 @dataclass(frozen=True)
-class _Asking:
-    """What is the same for all images of a batch; ``paid`` collects the answers that were paid for."""
+class Batch:
+    """What is the same for all that a batch asks, whoever is asked."""
 
     run: Run
-    answerer: Answerer
+    step: str
     data: Objects
     client: BedrockRuntimeClient
+    shift: Shift
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """One answerer asked by a batch; ``paid`` collects the answers that were paid for."""
+
+    batch: Batch
+    answerer: Answerer
     caller: Caller
     budget: Reservation
-    shift: Shift
     paid: list[Answer] = field(default_factory=list)
 
 
-def ask_all(
-    run: Run,
-    step: str,
-    answerer: Answerer,
-    images: list[str],
-    data: Objects,
-    client: BedrockRuntimeClient,
-    shift: Shift,
-) -> list[AnswerLine]:
+def ask_all(batch: Batch, answerer: Answerer, images: list[str]) -> list[AnswerLine]:
     """Return one line per image, in order; what was paid is in the ledger even when this raises.
 
     Where an answer does not count, who may be asked again is told why, once. Raises ``OverBudget`` before the ledger
     passes ``max_usd``. When the shift ends first, what is left is told by ``BatchUnfinished``, or by ``Throttled`` if
     nothing was answered.
     """
-    lines = _ask_once(run, step, answerer, images, data, client, shift)
+    lines = _ask_once(batch, answerer, images)
     complaints = {line.image: line.reason for line in lines if line.reason and line.text is not None}
     if answerer.again is None or not complaints:
         return lines
     second = replace(answerer, key=answerer.again, complaints=complaints)
-    better = {line.image: line for line in _ask_once(run, step, second, list(complaints), data, client, shift)}
+    better = {line.image: line for line in _ask_once(batch, second, list(complaints))}
     return [better.get(line.image, line) for line in lines]
 
 
-def _ask_once(
-    run: Run,
-    step: str,
-    answerer: Answerer,
-    images: list[str],
-    data: Objects,
-    client: BedrockRuntimeClient,
-    shift: Shift,
-) -> list[AnswerLine]:
-    most = most_usd(run, answerer.billed_as, answerer.labeler, len(images), answerer.tier)
-    caller = Caller(run.quota(answerer.billed_as), tokens_per_call(run, answerer.billed_as, answerer.labeler), shift)
-    asking = _Asking(run, answerer, data, client, caller, Reservation(run, step, most, data), shift)
+def _ask_once(batch: Batch, answerer: Answerer, images: list[str]) -> list[AnswerLine]:
+    run, model, labeler = batch.run, answerer.billed_as, answerer.labeler
+    caller = Caller(run.quota(model), tokens_per_call(run, model, labeler), batch.shift)
+    most = most_usd(run, model, labeler, len(images), answerer.tier)
+    asking = _Asking(batch, answerer, caller, Reservation(run, batch.step, most, batch.data))
     lines: dict[str, AnswerLine] = {}
     try:
         _ask_each(asking, images, lines)
@@ -107,7 +100,7 @@ def _ask_once(
         kind = BatchUnfinished if asking.paid else Throttled
         raise kind(f"{len(lines)} of {len(images)} images have an answer from {answerer.model}: {error}") from error
     finally:
-        asking.budget.settle(_part(step, asking, sum(line.reused for line in lines.values())))
+        asking.budget.settle(_part(asking, sum(line.reused for line in lines.values())))
         count_calls(asking.paid, caller.tally)
     return [lines[image] for image in images]
 
@@ -121,47 +114,63 @@ def _ask_each(asking: _Asking, images: list[str], lines: dict[str, AnswerLine]) 
 
     left = images
     while left:
-        with asking.shift.clock.pool(asking.caller.threads) as pool:
+        with asking.batch.shift.clock.pool(asking.caller.threads) as pool:
             list(pool.map(settle, left))
         left = [image for image in images if image not in lines]
         if left:
-            asking.caller.wait_until(asking.shift.clock.now() + _LOOK_AGAIN_SECONDS)
+            asking.caller.wait_until(asking.batch.shift.clock.now() + _LOOK_AGAIN_SECONDS)
 
 
 def _line_about(asking: _Asking, image: str) -> AnswerLine | None:
     """Return the line of one image; None while another run asks about it."""
     key = asking.answerer.key(image)
     if answer := _kept(asking, key):
-        return _line(asking.run, asking.answerer, answer, reused=True)
+        return _line(asking.batch.run, asking.answerer, answer, reused=True)
     asking.budget.hold()
     if not _take_turn(asking, key):
         return None
     name, sample = asking.answerer.name, asking.answerer.sample
     try:
-        return _line(asking.run, asking.answerer, _bought(asking, key, image), reused=False)
+        return _line(asking.batch.run, asking.answerer, _bought(asking, key, image), reused=False)
     except AnswerRefused as refusal:
         return AnswerLine(image=image, answerer=name, sample=sample, status="refused", reason=str(refusal))
 
 
 def _kept(asking: _Asking, key: str) -> Answer | None:
-    kept = asking.data.find(key)
+    kept = asking.batch.data.find(key)
     return None if kept is None else Answer.model_validate_json(kept)
 
 
 def _bought(asking: _Asking, key: str, image: str) -> Answer:
     """Ask, and keep the answer; where another batch was faster, its answer counts and ours is paid all the same."""
-    run, answerer = asking.run, asking.answerer
+    run, answerer = asking.batch.run, asking.answerer
     try:
-        source = _source(run, answerer, image, asking.data)
+        source = _source(run, answerer, image, asking.batch.data)
         question = Question(run.prompt, image, source, answerer.complaints.get(image), answerer.tier)
-        answer = asking.caller.call(lambda: ask(asking.client, answerer.model, answerer.labeler, question))
+        answer = asking.caller.call(_in_turn(asking, key, question))
     except Exception:
         _give_turn_back(asking, key)
         raise
     asking.paid.append(answer)
-    if asking.data.claim(key, answer.model_dump_json().encode()):
+    if asking.batch.data.claim(key, answer.model_dump_json().encode()):
         return answer
     return _kept(asking, key) or answer
+
+
+def _in_turn(asking: _Asking, key: str, question: Question) -> Callable[[], Answer]:
+    """Return the asking of a question, which renews the turn where waiting has used up half of it."""
+    batch, answerer = asking.batch, asking.answerer
+    renewed = batch.shift.clock.now()
+
+    def attempt() -> Answer:
+        nonlocal renewed
+        now = batch.shift.clock.now()
+        if now > renewed + _TURN_SECONDS / 2:
+            renewed = now
+            batch.data.write(layout.turn(key), _turn(asking, now + _TURN_SECONDS))
+        return ask(batch.client, answerer.model, answerer.labeler, question)
+
+    return attempt
 
 
 def _take_turn(asking: _Asking, key: str) -> bool:
@@ -169,26 +178,26 @@ def _take_turn(asking: _Asking, key: str) -> bool:
 
     A turn that was not used in time is anybody's; a batch tried again takes its own run's.
     """
-    now = asking.shift.clock.now()
+    now = asking.batch.shift.clock.now()
     mine = _turn(asking, now + _TURN_SECONDS)
-    if asking.data.claim(layout.turn(key), mine):
+    if asking.batch.data.claim(layout.turn(key), mine):
         return True
-    body = asking.data.find(layout.turn(key))
+    body = asking.batch.data.find(layout.turn(key))
     if body is None:
         return False  # Being written by another this moment.
     taken = json.loads(body)
-    if taken["run"] != asking.run.run and taken["until"] > now:
+    if taken["run"] != asking.batch.run.run and taken["until"] > now:
         return False
-    asking.data.write(layout.turn(key), mine)
-    return asking.data.find(key) is None
+    asking.batch.data.write(layout.turn(key), mine)
+    return asking.batch.data.find(key) is None
 
 
 def _give_turn_back(asking: _Asking, key: str) -> None:
-    asking.data.write(layout.turn(key), _turn(asking, 0))
+    asking.batch.data.write(layout.turn(key), _turn(asking, 0))
 
 
 def _turn(asking: _Asking, until: float) -> bytes:
-    return json.dumps({"run": asking.run.run, "until": until}).encode()
+    return json.dumps({"run": asking.batch.run.run, "until": until}).encode()
 
 
 def _source(run: Run, answerer: Answerer, image: str, data: Objects) -> ImageSourceTypeDef:
@@ -221,12 +230,12 @@ def _line(run: Run, answerer: Answerer, answer: Answer, *, reused: bool) -> Answ
     )
 
 
-def _part(step: str, asking: _Asking, reused: int) -> LedgerPart:
+def _part(asking: _Asking, reused: int) -> LedgerPart:
     answerer, paid = asking.answerer, asking.paid
     input_tokens = sum(answer.usage.input_tokens for answer in paid)
     output_tokens = sum(answer.usage.output_tokens for answer in paid)
     return LedgerPart(
-        step=step,
+        step=asking.batch.step,
         model=answerer.billed_as,
         tier=answerer.tier,
         calls=len(paid),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from cli.destroy import empty
@@ -144,8 +145,10 @@ def machine(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def pipeline(machine: Machine) -> Callable[..., AbstractContextManager[Pipeline]]:
+def pipeline(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[Pipeline]]:
     """Give the deployed pipeline, empty; keywords are what goes wrong at its Bedrock. It must be left as it was."""
+    # boto3's own session remembers the credentials of whoever used it first.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
     @contextmanager
     def started(**faults: Any) -> Iterator[Pipeline]:

@@ -173,6 +173,26 @@ def test_two_runs_at_once_pay_twice_for_no_more_than_calls_that_were_under_way_t
     assert {line.text for line in ended[0][0]} == {line.text for line in ended[1][0]}
 
 
+class Unwilling(SimulatedBedrock):
+    """Throttles all for its first ten minutes."""
+
+    def converse(self, **question: Any) -> dict[str, Any]:
+        if self.time.now() < 600:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Converse")
+        return super().converse(**question)
+
+
+def test_turn_is_kept_while_its_run_is_throttled() -> None:
+    time, data = VirtualTime(), bucket()
+    run, bedrock = run_within(PRO), Unwilling(time, PRO)
+    (image,) = images(1)
+    labelled(time, run, [image], data, bedrock)
+    turn = data.read_json(layout.turn(layout.label(run.teacher.id, image, 0)))
+
+    assert time.now() >= 600
+    assert turn["until"] > time.now()
+
+
 def test_turn_of_a_run_that_died_is_taken_over() -> None:
     time, data, names = VirtualTime(), bucket(), images(20)
     dead = run_within(PRO, "holiday-1")
