@@ -8,7 +8,7 @@ from pathlib import Path
 from cli import watch
 from cli.console import say, warn
 from cli.progress import Observer
-from cli.requests import checked_collection
+from cli.requests import checked_collection, resolved
 from cli.stage import Stage
 from cli.watch import follow
 from lambdas.shared import layout
@@ -22,11 +22,14 @@ def apply_model(
 ) -> bool:
     """Start the run that applies a model, show it, and fetch its tables; return whether it succeeded.
 
+    Raises ``BadRequest`` and ``Refused`` before anything starts.
     ``limits``: ``max_usd`` and ``tolerance``, None for a request's default.
     """
     prefix = checked_collection(collection)
     given = {name: limit for name, limit in limits.items() if limit is not None}
-    request = {"collection": prefix, "apply": run, **given}
+    fields = {"apply": run, **given}
+    resolved(prefix, fields, stage.name, stage.region)
+    request = {"collection": prefix, **fields}
     states = stage.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=stage.state_machine, input=json.dumps(request))["executionArn"]
     applying = layout.run_name(prefix, execution)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from cli.console import Refused, columns, print_json, say
-from cli.stage import Stage
+from cli.stage import Stage, unknown_run
 from lambdas.shared import families, layout
 from lambdas.shared.holdings import Holding, remove, stop
 from lambdas.shared.objects import Objects
@@ -49,7 +49,7 @@ def _of_run(run: str, held: Sequence[Holding], sweeper: Sweeper) -> list[Holding
     chosen = [one for one in held if one.run == run]
     body = sweeper.data.find(layout.request(run))
     if body is None and not chosen:
-        raise Refused(f"no run {run!r} in stage {sweeper.stage!r}; distill runs lists them")
+        raise unknown_run(run, sweeper.data)
     if body is not None and sweeper.goes_on(Run.model_validate_json(body).execution):
         raise Refused(f"run {run!r} goes on; stop its execution first, which cleans up by itself")
     models = {one.arn for one in chosen if one.kind == "model"}

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import Refused, print_json, say_wrapped
-from cli.stage import Stage, stack_outputs
+from cli.stage import ROOT, Stage, settings_of, stack_outputs
 from lambdas.prepare.account_quotas import CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 from lambdas.shared import families
 from lambdas.shared.bedrock_errors import code_and_message
 
-ROOT = Path(__file__).parents[1]
 _BOOTSTRAP_VERSION = 21
 _NODE = 22
 _PINNED = ("aws-cdk-lib", "boto3", "botocore", "pydantic")
@@ -44,10 +41,7 @@ class Finding:
 
 def examine(stage: Stage, as_json: bool) -> bool:
     """Print what was found; return whether nothing is bad. Raises ``Refused`` for a stage that is not in cdk.json."""
-    stages = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]["stages"]
-    if stage.name not in stages:
-        raise Refused(f"stage {stage.name!r} is not in cdk.json; known: {', '.join(stages)}")
-    found = list(findings(stage, stages[stage.name]))
+    found = list(findings(stage, settings_of(stage.name)))
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:

@@ -46,10 +46,11 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
 
     ``what``: a folder, read here without AWS; a collection; or photos that do not exist yet, such as 900x4000x3000.
     """
-    fields = read_request(request)
     folder, invented = Path(what).expanduser(), _INVENTED.fullmatch(what)
     local = bool(invented) or folder.is_dir()
-    run = resolved("photos/" if local else checked_collection(what), fields, stage.name, stage.region)
+    collection = None if local else checked_collection(what)
+    fields = read_request(request, collection)
+    run = resolved(collection or "photos/", fields, stage.name, stage.region)
     if invented:
         photos = list(_invent(*map(int, invented.groups()), side=run.side))
     else:

@@ -260,15 +260,19 @@ def clean(
 
 
 @app.command()
-def destroy(stage: Stage = "dev", region: Region = "us-east-1") -> None:
-    """Take a stage down; ask before the buckets.
+def destroy(
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; the buckets stay.")] = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Take a stage down; ask first, and before the buckets.
 
     Tuned models go first.
     """
     from cli.destroy import destroy_stage
     from cli.stage import Stage as DeployedStage
 
-    destroy_stage(DeployedStage(stage, region))
+    destroy_stage(DeployedStage(stage, region), sure=yes)
 
 
 def _exit_code(error: Exception) -> int | None:

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import Refused
+from cli.stage import settings_of
 from lambdas.evaluate.manifest import request_again
 from lambdas.prepare.request import Defaults, resolve
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run
 
-_CONTEXT = Path(__file__).parents[1] / "cdk.json"
 _NO_ACCOUNT = "000000000000"
 
 
-def read_request(path: Path | None) -> dict[str, Any]:
-    """Return the fields of a request; none without a file. Raises ``Refused``."""
+def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
+    """Return the fields of a request, none without a file; raises ``Refused``.
+
+    Its own ``collection`` is left out: it must be the one that was given, where one was.
+    """
     if path is None:
         return {}
     try:
@@ -28,6 +31,9 @@ def read_request(path: Path | None) -> dict[str, Any]:
         raise Refused(f"--request {path}: {error}; give a file with a JSON object, {{}} is enough") from None
     if not isinstance(fields, dict):
         raise Refused(f"--request {path} must hold a JSON object; {{}} is enough")
+    named = fields.pop("collection", None)
+    if collection and named not in (None, collection):
+        raise Refused(f"--request {path}: its collection is {named!r}, but {collection!r} was given; leave it out")
     return fields
 
 
@@ -51,10 +57,8 @@ def resolved(collection: str, fields: dict[str, Any], stage: str, region: str) -
 
     Raises ``BadRequest`` for what Prepare would refuse, and ``Refused`` for a stage that is not in cdk.json.
     """
-    stages = json.loads(_CONTEXT.read_text("utf-8"))["context"]["stages"]
-    if stage not in stages:
-        raise Refused(f"stage {stage!r} is not in cdk.json; known: {', '.join(stages)}")
-    allowed = {name: stages[stage][name] for name in Defaults.model_fields if name in stages[stage]}
+    settings = settings_of(stage)
+    allowed = {name: settings[name] for name in Defaults.model_fields if name in settings}
     defaults = Defaults(**{**allowed, "account": _NO_ACCOUNT, "region": region})
     # A request with its collection beside it is read from nowhere.
     return resolve({**fields, "collection": collection}, "estimate", Objects(None, ""), defaults)  # type: ignore[arg-type]

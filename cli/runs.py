@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cli.console import Refused, columns, print_json, say
-from cli.stage import Stage
+from cli.console import columns, print_json, say
+from cli.stage import Stage, unknown_run
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run
@@ -44,7 +44,7 @@ def _described(data: Objects, name: str) -> dict[str, Any]:
     """Return a run as a flat record: what was asked, what it was made of, what came of it."""
     body = data.find(layout.request(name))
     if body is None:
-        raise Refused(f"no run {name!r} in s3://{data.bucket}/runs/; distill runs lists them")
+        raise unknown_run(name, data)
     run = Run.model_validate_json(body)
     report, lineage, failure = (
         _json(data, key) for key in (layout.report(name, "report.json"), layout.manifest(name), layout.failure(name))

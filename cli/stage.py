@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli.console import Unreachable
+from cli.console import Refused, Unreachable
 from lambdas.shared.bedrock_errors import code_and_message
 from lambdas.shared.objects import Objects
 
+ROOT = Path(__file__).parents[1]
 _MANY_AT_ONCE = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
 
 
@@ -58,12 +61,33 @@ class Stage:
         return outputs[key]
 
 
+def settings_of(stage: str) -> dict[str, Any]:
+    """Return what cdk.json says of a stage; raises ``Refused`` for one that is not there."""
+    stages = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]["stages"]
+    if stage not in stages:
+        raise Refused(f"stage {stage!r} is not in cdk.json; known: {', '.join(stages)}")
+    return stages[stage]
+
+
+def unknown_run(run: str, data: Objects) -> Refused:
+    """Say that a stage has no such run, and where the names are."""
+    return Refused(f"no run {run!r} in s3://{data.bucket}/runs/; distill runs lists them")
+
+
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:
-    """Return the outputs of a stack; raises ``Unreachable`` when it is not there."""
+    """Return the outputs of a stack; raises ``Unreachable`` when it is not there, and ``ClientError``."""
     try:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
+        if not is_absent(error):
+            raise
         raise Unreachable(
             f"stack {stack}: {code_and_message(error)[1]}; deploy the stage, or name another with --stage"
         ) from None
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def is_absent(error: ClientError) -> bool:
+    """Tell whether CloudFormation refused because there is no such stack."""
+    code, message = code_and_message(error)
+    return code == "ValidationError" and "does not exist" in message

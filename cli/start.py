@@ -19,7 +19,7 @@ def start_run(collection: str, request: Path | None, manifest: str | None, stage
     """
     prefix = checked_collection(collection)
     repeated = request_from_manifest(manifest, lambda: stage.data) if manifest else {}
-    fields = repeated | read_request(request)
+    fields = repeated | read_request(request, prefix)
     resolved(prefix, fields, stage.name, stage.region)
     photos = stage.photos
     if all(is_sidecar(key) for key in photos.keys(prefix)):

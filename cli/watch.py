@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cli.console import Refused, on_a_terminal, say, warn
+from cli.console import on_a_terminal, say, warn
 from cli.progress import Observer, Progress, State
-from cli.stage import Stage
+from cli.stage import Stage, unknown_run
 from lambdas.shared import layout
 from lambdas.shared.objects import Objects
-from lambdas.shared.records import Run
 
 POLL_SECONDS = 2.0
 CLAIM_SECONDS = 60.0
@@ -31,15 +30,18 @@ def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
 
 
 def execution_of(run: str, data: Objects, patience: float) -> str:
-    """Return the execution that has a run, waiting for one that was just started to claim it; raises ``Refused``."""
+    """Return the execution that has a run, or to which Prepare refused it; raises ``Refused``.
+
+    One that was just started is waited for until it claims its run, or says why it does not.
+    """
     deadline = time.monotonic() + patience
-    if data.find(layout.request(run)) is None:
+    if _claim(run, data) is None:
         warn(f"waiting for {run} to begin")
-    while (body := data.find(layout.request(run))) is None:
+    while (body := _claim(run, data)) is None:
         if time.monotonic() > deadline:
-            raise Refused(f"no run {run!r} in s3://{data.bucket}/runs/; distill runs lists them")
+            raise unknown_run(run, data)
         time.sleep(min(1.0, patience / 10))
-    return Run.model_validate_json(body).execution
+    return json.loads(body)["execution"]
 
 
 def follow(look: Callable[[], Progress], pause: float, *, as_json: bool = False) -> Progress:
@@ -47,6 +49,11 @@ def follow(look: Callable[[], Progress], pause: float, *, as_json: bool = False)
     if as_json:
         return _as_lines(look, pause)
     return _as_tree(look, pause) if on_a_terminal() else _as_text(look, pause)
+
+
+def _claim(run: str, data: Objects) -> bytes | None:
+    """Return the claimed request of a run; of one that was refused, the record of why."""
+    return data.find(layout.request(run)) or data.find(layout.failure(run))
 
 
 def _as_tree(look: Callable[[], Progress], pause: float) -> Progress:

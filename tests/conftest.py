@@ -1,10 +1,18 @@
-"""Fake credentials everywhere but in ``make verify-aws``, and the app synthesised once."""
+"""Fake credentials everywhere but in ``make verify-aws``, and a local Bedrock endpoint without models."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import boto3
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from local.bedrock import Endpoint
 
 if "VERIFY_AWS" not in os.environ:
     os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
@@ -21,3 +29,20 @@ os.environ |= {
 # The same examples on every machine, and none judged by its time.
 settings.register_profile("suite", database=None, deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    """Run the endpoint over an empty bucket; nothing is trained or answered."""
+    from local.bedrock import bedrock_endpoint
+    from tests.support.stores import MemoryS3
+
+    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
+        yield found
+
+
+@pytest.fixture
+def client(endpoint: Endpoint) -> Any:
+    """Return a client of the endpoint."""
+    make: Any = boto3.client
+    return make("bedrock", endpoint_url=endpoint.url)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
+from cli import doctor
 from cli.doctor import Finding, findings
 
 SETTINGS = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]["stages"]["dev"]
@@ -57,8 +58,16 @@ SOUND = {
 }
 
 
+ABSENT = ClientError({"Error": {"Code": "ValidationError", "Message": "Stack with id S does not exist"}}, "Operation")
+
+
 def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "why"}}, "Operation")
+
+
+@pytest.fixture(autouse=True)
+def node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_node", lambda: "v22.1.0")
 
 
 def found(**answers: Any) -> dict[str, Finding]:
@@ -74,8 +83,9 @@ def test_stage_in_order_has_nothing_bad() -> None:
     ("answers", "what", "state", "remedy"),
     [
         ({"get_caller_identity": NoCredentialsError()}, "credentials", "bad", "aws configure"),
-        ({"describe_stacks": refused("ValidationError")}, "CDK bootstrap", "bad", "cdk bootstrap"),
-        ({"describe_stacks": refused("ValidationError")}, "stack Distill-dev-Pipeline", "bad", "cdk deploy"),
+        ({"describe_stacks": ABSENT}, "CDK bootstrap", "bad", "cdk bootstrap"),
+        ({"describe_stacks": ABSENT}, "stack Distill-dev-Pipeline", "bad", "cdk deploy"),
+        ({"describe_stacks": refused("AccessDenied")}, "stack Distill-dev-Pipeline", "unknown", "could not be asked"),
         (
             {"get_foundation_model_availability": MODEL | {"authorizationStatus": "NOT_AUTHORIZED"}},
             "model amazon.nova-lite-v1:0",
@@ -98,6 +108,13 @@ def test_what_is_wrong_comes_with_what_to_do(answers: dict[str, Any], what: str,
 
     assert finding.state == state
     assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize("version", [None, "v20.20.2"])
+def test_node_that_is_missing_or_old_is_bad(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    monkeypatch.setattr(doctor, "_node", lambda: version)
+
+    assert found()["Node.js for the CDK"].state == "bad"
 
 
 def test_without_credentials_nothing_else_is_asked() -> None:

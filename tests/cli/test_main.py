@@ -62,6 +62,20 @@ def test_unreachable_stage_is_one_line_and_exit_code_3(monkeypatch: pytest.Monke
     assert len(told.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken"])
+def test_what_aws_refuses_keeps_its_own_words_and_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    class Refusing:
+        def describe_stacks(self, StackName: str) -> None:  # noqa: N803 - boto3's name
+            raise ClientError({"Error": {"Code": code, "Message": f"not {StackName}"}}, "DescribeStacks")
+
+    monkeypatch.setattr(Stage, "client", lambda *_: Refusing())
+    told = distill("report", "holiday-1")
+
+    assert told.exit_code == 3
+    assert f"({code})" in told.stderr
+    assert "deploy" not in told.stderr
+
+
 def test_debug_shows_where_an_error_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stage, "client", lambda *_: Stacks())
 

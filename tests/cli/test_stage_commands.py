@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,22 +10,17 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.apply import fetch
+from cli.apply import apply_model, fetch
 from cli.clean import clean_stage
 from cli.console import Refused
-from cli.requests import request_from_manifest
+from cli.requests import read_request, request_from_manifest
 from cli.runs import list_runs
 from lambdas.shared import layout
+from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import ObjectMissing, Objects
-from local.bedrock import Endpoint, bedrock_endpoint
+from local.bedrock import Endpoint
 from tests.support.held import decided, hold
-from tests.support.stores import MemoryS3, bucket
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
-    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
-        yield found
+from tests.support.stores import bucket
 
 
 class Executions:
@@ -142,3 +136,19 @@ def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) ->
     assert by_name["teacher"] == "amazon.nova-pro-v1:0"
     with pytest.raises(Refused, match="neither a file nor a run"):
         request_from_manifest("absent", lambda: data)
+
+
+@pytest.mark.parametrize("limits", [{"tolerance": 7.0}, {"max_usd": -1.0}])
+def test_apply_refuses_what_prepare_would_before_anything_starts(limits: dict[str, Any], tmp_path: Path) -> None:
+    untouched: Any = SimpleNamespace(name="dev", region="us-east-1")  # has no client to start anything with
+    with pytest.raises(BadRequest, match=next(iter(limits))):
+        apply_model("holiday", "r", limits, tmp_path, untouched, as_json=False)
+
+
+def test_collection_in_the_request_file_must_be_the_one_that_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "distill.json"
+    path.write_text('{"collection": "holiday/", "until": "Split"}')
+
+    assert read_request(path, "holiday/") == read_request(path, None) == {"until": "Split"}
+    with pytest.raises(Refused, match="'holiday/', but 'work/' was given"):
+        read_request(path, "work/")

@@ -3,12 +3,14 @@ from __future__ import annotations
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cli import watch
+from cli.console import Refused
 from cli.progress import Observer, Progress, State
 from lambdas.shared import layout, ledger
 from lambdas.shared.records import LedgerPart
@@ -171,3 +173,32 @@ def test_interrupt_leaves_the_run_alone_and_says_so(
     with pytest.raises(KeyboardInterrupt):
         watch.watch_run("r", Stage(), as_json=False)  # type: ignore[arg-type] - only what is asked of it
     assert "the run goes on; to see it again: distill watch r --stage dev" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", [layout.request("r"), layout.failure("r")])
+def test_run_is_followed_whether_it_was_claimed_or_refused(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert watch.execution_of("r", bucket(**{key: b'{"run": "r", "execution": "arn"}'}), 60) == "arn"
+    assert capsys.readouterr().err == ""
+
+
+def test_run_that_nobody_claims_is_waited_for_and_then_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Refused, match="no run 'r' in s3://data/runs/; distill runs lists them"):
+        watch.execution_of("r", bucket(), 0.01)
+    assert "waiting for r to begin" in capsys.readouterr().err
+
+
+def test_run_that_prepare_refused_is_told_with_its_cause(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = begun()
+    ended = {"status": "FAILED", "startDate": START, "error": "BadRequest", "cause": "Prepare: unknown field 'teachr'"}
+    monkeypatch.setattr(states, "describe_execution", lambda **_: ended)
+    failure = {"run": "r", "execution": "arn", "state": "Prepare", "error": "BadRequest", "cause": ended["cause"]}
+    stage: Any = SimpleNamespace(
+        name="dev",
+        data=bucket(**{layout.failure("r"): json.dumps(failure).encode()}),
+        client=lambda _: states,
+    )
+
+    assert not watch.watch_run("r", stage, as_json=False)
+    assert "FAILED: BadRequest: Prepare: unknown field 'teachr'" in capsys.readouterr().out

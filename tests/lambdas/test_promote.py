@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from lambdas.clean_up.leftovers import clean_up
@@ -18,23 +15,11 @@ from lambdas.shared import layout
 from lambdas.shared.errors import BadRequest, DeploymentFailed
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Prompt, Run
-from local.bedrock import Endpoint, bedrock_endpoint
+from local.bedrock import Endpoint
 from tests.support.held import ARN, decided, hold
-from tests.support.stores import MemoryS3, any_run, bucket
+from tests.support.stores import any_run, bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
-    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
-        yield found
-
-
-@pytest.fixture
-def client(endpoint: Endpoint) -> Any:
-    make: Any = boto3.client
-    return make("bedrock", endpoint_url=endpoint.url)
 
 
 def deployment(number: int) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 import urllib3
 
@@ -18,26 +15,14 @@ from lambdas.shared.errors import StillStopping
 from lambdas.shared.objects import Objects
 from lambdas.sweep import handler
 from lambdas.sweep.sweeper import Sweeper
-from local.bedrock import Endpoint, bedrock_endpoint
+from local.bedrock import Endpoint
 from tests.support.held import ARN, decided, hold
-from tests.support.stores import MemoryS3, bucket
+from tests.support.stores import bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 CONTEXT: Any = SimpleNamespace(
     function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn:aws:lambda:f", aws_request_id="r"
 )
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
-    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
-        yield found
-
-
-@pytest.fixture
-def client(endpoint: Endpoint) -> Any:
-    make: Any = boto3.client
-    return make("bedrock", endpoint_url=endpoint.url)
 
 
 def sweep(client: Any, data: Objects, **changes: Any) -> dict[str, Any]:
