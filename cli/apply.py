@@ -9,10 +9,9 @@ from cli import watch
 from cli.console import say, warn
 from cli.progress import Observer
 from cli.requests import checked_collection, resolved
-from cli.stage import Stage
+from cli.stage import Stage, fetch
 from cli.watch import follow
 from lambdas.shared import layout
-from lambdas.shared.objects import Objects
 
 KINDS = ("csv", "jsonl")
 
@@ -37,19 +36,11 @@ def apply_model(
     if follow(Observer(applying, execution, states, stage.data).look, watch.POLL_SECONDS, as_json=as_json).failed:
         return False
     ended = states.describe_execution(executionArn=execution)
-    paths = fetch(stage.data, applying, out or Path("build/keywords") / applying)
+    tables = [layout.keywords(applying, kind) for kind in KINDS]
+    paths = fetch(stage.data, tables, out or Path("build/keywords") / applying)
     verdict = json.loads(ended["output"])["applied"]["verdict"]
     if as_json:
         say(json.dumps({"run": applying, "verdict": verdict, "files": [str(path) for path in paths]}))
     else:
         say("\n".join([verdict, *map(str, paths)]))
     return True
-
-
-def fetch(data: Objects, run: str, out: Path) -> list[Path]:
-    """Write the tables of a run into a folder; return their paths. Raises ``ObjectMissing``."""
-    bodies = {out / f"keywords.{kind}": data.read(layout.keywords(run, kind)) for kind in KINDS}
-    out.mkdir(parents=True, exist_ok=True)
-    for path, body in bodies.items():
-        path.write_bytes(body)
-    return list(bodies)

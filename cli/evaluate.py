@@ -57,6 +57,8 @@ def compare_files(
     """
     if images and not images.is_dir():
         raise BadAnswers(f"--images {images} is not a folder")
+    if out.exists() and not out.is_dir():
+        raise BadAnswers(f"--out {out} is a file; name a folder")
     labels, groups = _read(teacher)
     labels = {image: line for image, line in labels.items() if line.status == "ok"}
     if not labels:
@@ -144,4 +146,6 @@ def _record(line: str, place: str) -> dict[str, Any]:
         raise BadAnswers(f"{place}: no JSON: {error}") from None
     if not isinstance(record, dict) or not isinstance(record.get("image"), str) or not record["image"]:
         raise BadAnswers(f"{place}: a line must be like {_EXAMPLE}")
+    if not isinstance(record.get("group"), str | None):
+        raise BadAnswers(f"{place}: group: must be a text, the same for images that count as one")
     return record

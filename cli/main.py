@@ -283,7 +283,10 @@ def _exit_code(error: Exception) -> int | None:
     # Named, not imported: most commands never load these.
     if "lambdas.DistillationError" in kinds:
         return 2
-    return 3 if kinds & {"botocore.ClientError", "botocore.BotoCoreError"} else None
+    if kinds & {"botocore.ClientError", "botocore.BotoCoreError"}:
+        return 3
+    # A reader that has gone is no failure to tell of.
+    return 2 if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) else None
 
 
 def main() -> None:

@@ -1,37 +1,45 @@
-"""``distill report RUN``: fetch a run's report from its stage and open it."""
+"""``distill report RUN``: fetch a run's report from its stage and open it; of a model applied, its tables."""
 
 from __future__ import annotations
 
 import json
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 from cli.console import Unreachable, print_json, say
-from cli.stage import Stage
+from cli.stage import Stage, fetch, unknown_run
 from lambdas.shared import layout
-from lambdas.shared.objects import ObjectMissing, Objects
 
 FILES = ("report.json", "scores.csv", "report.html")
 
 
 def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: bool) -> None:
-    """Fetch a run's report, then name its page and open it if asked, or print its figures; raises ``Unreachable``."""
-    try:
-        page = fetch(stage.data, run, out or Path("build/reports") / run)
-    except ObjectMissing as missing:
-        raise Unreachable(f"{missing}; is {run!r} a run of stage {stage.name!r}, and has it ended?") from None
+    """Fetch a run's report, then name its page and open it if asked, or print its figures.
+
+    Raises ``Refused`` for a run that there is not, and ``Unreachable`` for one that has no report.
+    """
+    report = _report(stage, run)
+    # A run that applied a model has tables instead of a page.
+    keys = report.get("files") or [layout.report(run, name) for name in FILES]
+    paths = fetch(stage.data, keys, out or Path("build/reports") / run)
     if as_json:
-        print_json(json.loads(page.with_name("report.json").read_text("utf-8")))
+        print_json(report)
         return
-    say(f"{page}")
+    if "files" in report:
+        say("\n".join([report["verdict"], *map(str, paths)]))
+        return
+    say(f"{paths[-1]}")
     if show:
-        webbrowser.open(page.resolve().as_uri())
+        webbrowser.open(paths[-1].resolve().as_uri())
 
 
-def fetch(data: Objects, run: str, out: Path) -> Path:
-    """Write the files of a run's report into a folder; return its page. Raises ``ObjectMissing``."""
-    bodies = {name: data.read(layout.report(run, name)) for name in FILES}
-    out.mkdir(parents=True, exist_ok=True)
-    for name, body in bodies.items():
-        (out / name).write_bytes(body)
-    return out / "report.html"
+def _report(stage: Stage, run: str) -> dict[str, Any]:
+    body = stage.data.find(layout.report(run, "report.json"))
+    if body is not None:
+        return json.loads(body)
+    if all(stage.data.find(key) is None for key in (layout.request(run), layout.failure(run))):
+        raise unknown_run(run, stage.data)
+    raise Unreachable(
+        f"{run} has no report: it goes on, or ended without one; see distill watch {run} --stage {stage.name}"
+    )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +73,15 @@ def settings_of(stage: str) -> dict[str, Any]:
 def unknown_run(run: str, data: Objects) -> Refused:
     """Say that a stage has no such run, and where the names are."""
     return Refused(f"no run {run!r} in s3://{data.bucket}/runs/; distill runs lists them")
+
+
+def fetch(data: Objects, keys: Iterable[str], out: Path) -> list[Path]:
+    """Write objects into a folder, all or none; return their paths. Raises ``ObjectMissing``."""
+    bodies = {out / Path(key).name: data.read(key) for key in keys}
+    out.mkdir(parents=True, exist_ok=True)
+    for path, body in bodies.items():
+        path.write_bytes(body)
+    return list(bodies)
 
 
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:

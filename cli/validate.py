@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ def validate_dataset(
     if validation is not None:
         files["validation"] = Source(validation)
     dataset = Dataset(family, files["train"].bucket)
-    found = _problems(dataset, files, family, images)
+    opened: dict[File, Iterator[bytes]] = {file: _opened(source) for file, source in files.items()}
+    found = _problems(dataset, files, opened, family, images)
     counts = _print_json(found, dataset, strict) if as_json else _print_lines(found, files)
     valid = _is_valid(counts, strict)
     if not as_json:
@@ -93,11 +95,18 @@ def _family(model: str) -> Family:
     raise Refused(f"unknown model {model!r}; known: {', '.join(families.DATASET_MODELS)}, or a student's model id")
 
 
-def _problems(dataset: Dataset, files: dict[File, Source], family: Family, images: bool) -> Iterator[Problem]:
+def _opened(source: Source) -> Iterator[bytes]:
+    """Return the lines, the first one read: what cannot be read is refused before anything is printed."""
+    lines = source.lines()
+    return chain(list(islice(lines, 1)), lines)
+
+
+def _problems(
+    dataset: Dataset, files: dict[File, Source], lines: dict[File, Iterator[bytes]], family: Family, images: bool
+) -> Iterator[Problem]:
     for file, source in files.items():
         if not _NAME.fullmatch(source.name):
             yield Problem("file_name", 0, "file", f"the name {source.name!r} is refused", file)
-    lines = {file: source.lines() for file, source in files.items()}
     yield from dataset.problems(lines["train"], lines.get("validation"))
     if images:
         import boto3

@@ -42,6 +42,24 @@ def test_file_that_is_no_photo_is_named_with_the_reason_that_resize_would_give(t
     assert (found.photo, found.size, found.reason) == ("a.jpg", None, str(refusal.value))
 
 
+def test_photo_that_may_not_be_read_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    honest = Path.open
+
+    def denied(path: Path, *how: Any, **more: Any) -> Any:
+        if path.suffix == ".jpg":
+            raise PermissionError(13, "Permission denied", str(path))
+        return honest(path, *how, **more)
+
+    (tmp_path / "a.jpg").write_bytes(b"")
+    monkeypatch.setattr(Path, "open", denied)
+    told = distill("estimate", tmp_path)
+
+    assert told.exit_code == 2
+    assert told.stderr == f"distill estimate: [Errno 13] Permission denied: '{tmp_path / 'a.jpg'}'\n"
+
+
 def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     shutil.copytree(PHOTOS, tmp_path, dirs_exist_ok=True)

@@ -69,6 +69,7 @@ def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> N
         ("[1]", "a line must be like"),
         ('{"image": "a", "text": 3}', "student.jsonl:1: text"),
         ('{"image": "a"}\n{"image": "a"}', "student.jsonl:2: a second answer about a"),
+        ('{"image": "a", "group": ["x"]}', "student.jsonl:1: group: must be a text"),
         ('{"image": "z"}', "no image in common"),
     ],
 )
@@ -81,3 +82,14 @@ def test_file_that_cannot_be_read_is_named_with_line_and_remedy(tmp_path: Path, 
     assert told.exit_code == 2
     assert words in told.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_folder_for_the_report_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    arguments = write_answers(tmp_path, ["a", "b"])[:4]
+    (tmp_path / "out").write_text("mine", "utf-8")
+
+    told = distill("evaluate", *arguments, "--out", tmp_path / "out")
+
+    assert told.exit_code == 2
+    assert "is a file; name a folder" in told.stderr
+    assert (tmp_path / "out").read_text("utf-8") == "mine"

@@ -10,14 +10,14 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.apply import apply_model, fetch
+from cli.apply import apply_model
 from cli.clean import clean_stage
 from cli.console import Refused
 from cli.requests import read_request, request_from_manifest
 from cli.runs import list_runs
 from lambdas.shared import layout
 from lambdas.shared.errors import BadRequest
-from lambdas.shared.objects import ObjectMissing, Objects
+from lambdas.shared.objects import Objects
 from local.bedrock import Endpoint
 from tests.support.held import decided, hold
 from tests.support.stores import bucket
@@ -114,15 +114,6 @@ def test_runs_are_listed_and_compared_with_what_differs_marked(
     assert (lines["keep"], lines["sha256"], lines["code"]) == ("≠", "≠", " ")
     with pytest.raises(Refused, match="no run 'third'"):
         list_runs(found, ["third"], as_json=False)
-
-
-def test_tables_of_an_applied_model_are_fetched_whole_or_not_at_all(tmp_path: Path) -> None:
-    whole = bucket(**{"runs/r/keywords.csv": b"c", "runs/r/keywords.jsonl": b"j"})
-
-    assert [path.read_bytes() for path in fetch(whole, "r", tmp_path / "whole")] == [b"c", b"j"]
-    with pytest.raises(ObjectMissing):
-        fetch(bucket(**{"runs/r/keywords.csv": b"c"}), "r", tmp_path / "half")
-    assert not (tmp_path / "half").exists()
 
 
 def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) -> None:

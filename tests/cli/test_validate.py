@@ -103,11 +103,13 @@ def test_name_that_bedrock_refuses_is_an_error(tmp_path: Path) -> None:
 
 
 def test_file_or_model_that_is_none_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    missing = distill("validate", "-i", tmp_path / "none.jsonl", "-m", "lite")
+    missing = distill("validate", "-i", tmp_path / "none.jsonl", "-m", "lite", "--json")
     unknown = distill("validate", "-i", written(tmp_path / "d.jsonl"), "-m", "nova")
 
     assert (missing.exit_code, unknown.exit_code) == (2, 2)
     assert "No such file" in missing.stderr
+    # Not even the beginning of an object.
+    assert missing.stdout == ""
     assert "known: micro, micro-1.0, lite" in unknown.stderr
 
 
