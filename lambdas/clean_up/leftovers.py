@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from lambdas.shared.bedrock_errors import translating
 from lambdas.shared.holdings import deployments_and_models, remove, running_jobs, stop
 from lambdas.shared.keeping import kept
 from lambdas.shared.objects import Objects
@@ -27,6 +28,13 @@ def clean_up(
 
     Raises ``StillStopping`` when Bedrock takes longer than four minutes; trying again goes on.
     """
+    with translating(f"what run {run.run} left"):
+        return _clean_up(run, data, bedrock, now, pause)
+
+
+def _clean_up(
+    run: Run, data: Objects, bedrock: BedrockClient, now: datetime, pause: Callable[[float], None]
+) -> dict[str, list[str]]:
     tag = (RUN_TAG, run.run)
     stopped = stop(running_jobs(tag, run.run, bedrock), bedrock, pause)
     stays = kept(run, data, now)

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from lambdas.customize import stuck
 from lambdas.customize.bill import bill
 from lambdas.customize.causes import cause, is_internal
 from lambdas.shared import families, layout, ledger
-from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.bedrock_errors import FAILURES, translated
 from lambdas.shared.budget import Reservation
 from lambdas.shared.errors import JobFailed
 from lambdas.shared.objects import Objects
@@ -79,7 +77,7 @@ def _find(bedrock: BedrockClient, name: str) -> Any | None:
         return bedrock.get_model_customization_job(jobIdentifier=name)
     except bedrock.exceptions.ResourceNotFoundException:
         return None
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, f"job {name}") from error
 
 
@@ -108,6 +106,6 @@ def _create(
             customModelTags=tags(run.run),
             **optional,
         )
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, f"job {name}") from error
     return {"status": "InProgress"}

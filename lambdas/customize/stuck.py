@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import ClientError
 
-from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.bedrock_errors import FAILURES, translated
 from lambdas.shared.records import Run
 from lambdas.shared.telemetry import logger, metrics
 
@@ -49,6 +48,6 @@ def _stop(job: Any, bedrock: BedrockClient) -> bool:
         bedrock.stop_model_customization_job(jobIdentifier=job["jobArn"])
     except bedrock.exceptions.ConflictException:
         return False
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, f"job {job['jobName']}") from error
     return True

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.bedrock_errors import FAILURES, translated
 from lambdas.shared.errors import DeploymentFailed
 from lambdas.shared.records import Run
 from lambdas.shared.tags import tags
@@ -24,7 +22,7 @@ def create_or_describe(run: Run, name: str, model: str, bedrock: BedrockClient) 
         found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=name)
     except bedrock.exceptions.ResourceNotFoundException:
         return {"status": "Creating", "deployment": _create(run, name, model, bedrock)}
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, f"deployment {name}") from error
     if found["status"] == "Failed":
         reason = found.get("failureMessage") or "no reason given"
@@ -37,5 +35,5 @@ def _create(run: Run, name: str, model: str, bedrock: BedrockClient) -> str:
         return bedrock.create_custom_model_deployment(
             modelDeploymentName=name, modelArn=model, clientRequestToken=name, tags=tags(run.run)
         )["customModelDeploymentArn"]
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, f"deployment {name}") from error

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from lambdas.shared import layout
-from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.bedrock_errors import FAILURES, translated
 from lambdas.shared.errors import DeploymentFailed
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run
@@ -30,7 +28,7 @@ def take_over(run: Run, data: Objects, bedrock: BedrockClient) -> dict[str, Any]
         return {"status": "Done", "deployment": model["deployment"] if model else None}
     try:
         return _go_on(run, run.replaces, model["arn"], data, bedrock)
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, f"deployment {run.replaces}") from error
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, R
 from botocore.parsers import ResponseParserError
 
 from lambdas.shared.answer_formats import FORMATS
-from lambdas.shared.bedrock_errors import code_and_message
+from lambdas.shared.bedrock_errors import code_and_message, http_status
 from lambdas.shared.errors import AccessRefused, BadRequest, DistillationError, Throttled
 from lambdas.shared.records import Answer, Labeler, Prompt, Run, ServiceTier, Usage
 from lambdas.shared.refusals import refusal
@@ -139,7 +139,7 @@ def failure(error: ClientError, model: str) -> DistillationError:
 
 def _healing_status(error: ClientError) -> type[Throttled] | None:
     """Tell by the HTTP status what heals, for codes that no service model names: proxies answer with such."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = http_status(error)
     if status == 429:
         return Throttled
     return Unavailable if status >= 500 else None

@@ -26,8 +26,9 @@ _ANSWER_SECONDS = 120
 """A slow answer is awaited for longer than Bedrock itself does."""
 _CLOSING_SECONDS = 30
 """Enough to write down what a batch has."""
-# Retries belong to the state machine; boto3's own only bridge a lost packet.
-_PATIENT = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=_ANSWER_SECONDS)
+# Retries belong to the state machine; boto3's own only bridge a lost packet. Twice this stays under the 60 s of the
+# shortest function, which so has time to say what happened.
+_LOOKING = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 1, "mode": "standard"})
 # Here they belong to the pace, which has to know of each call.
 _ONCE = Config(
     max_pool_connections=MOST_OVERLAPPING_CALLS, retries={"total_max_attempts": 1}, read_timeout=_ANSWER_SECONDS
@@ -59,7 +60,7 @@ def data() -> Objects:
 @cache
 def bedrock() -> BedrockClient:
     """Client for jobs, models and deployments."""
-    return boto3.client("bedrock", config=_PATIENT)
+    return boto3.client("bedrock", config=_LOOKING)
 
 
 @cache

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import ClientError
-
-from lambdas.shared.bedrock_errors import translated
+from lambdas.shared.bedrock_errors import FAILURES, translated
 from lambdas.shared.errors import StillStopping
 from lambdas.shared.tags import RUN_TAG
 
@@ -129,7 +127,7 @@ def _stop(job: Holding, bedrock: BedrockClient) -> bool:
         bedrock.stop_model_customization_job(jobIdentifier=job.arn)
     except bedrock.exceptions.ConflictException:
         return False  # It ended between the listing and now.
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, str(job)) from error
     return True
 
@@ -139,7 +137,7 @@ def _ended(job: Holding, bedrock: BedrockClient) -> bool:
         found = bedrock.get_model_customization_job(jobIdentifier=job.arn)
     except bedrock.exceptions.ResourceNotFoundException:
         return True
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, str(job)) from error
     return found.get("status") not in _RUNNING
 
@@ -149,7 +147,7 @@ def _delete_deployment(deployment: Holding, bedrock: BedrockClient) -> None:
         bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment.arn)
     except bedrock.exceptions.ResourceNotFoundException:
         return
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, str(deployment)) from error
 
 
@@ -161,7 +159,7 @@ def _delete_model(model: Holding, bedrock: BedrockClient) -> bool:
         return False
     except bedrock.exceptions.ResourceNotFoundException:
         return True
-    except ClientError as error:
+    except FAILURES as error:
         raise translated(error, str(model)) from error
     return True
 

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.stub import ANY, Stubber
 
 from lambdas.clean_up.leftovers import clean_up
 from lambdas.customize import job as customize
 from lambdas.deploy import deployment as deploy
-from lambdas.shared import layout, ledger
-from lambdas.shared.errors import DeploymentFailed, JobFailed, OverBudget, QuotaReached, StillStopping
+from lambdas.promote.takeover import take_over
+from lambdas.shared import environment, layout, ledger
+from lambdas.shared.errors import DeploymentFailed, JobFailed, OverBudget, QuotaReached, StillStopping, Throttled
+from lambdas.shared.holdings import Holding, stop
 from lambdas.shared.objects import Objects
 from lambdas.shared.telemetry import metrics
 from tests.support.stores import any_run, bucket
@@ -196,6 +201,43 @@ def test_quota_is_named_so_that_the_machine_waits(client: Any, bedrock: Stubber)
     bedrock.add_client_error("create_model_customization_job", "ServiceQuotaExceededException")
     with pytest.raises(QuotaReached):
         look(client)
+
+
+UNANSWERED = [
+    EndpointConnectionError(endpoint_url="https://bedrock"),
+    ReadTimeoutError(endpoint_url="https://bedrock"),
+    ClientError({"Error": {"Code": "502"}, "ResponseMetadata": {"HTTPStatusCode": 502}}, "Any"),  # type: ignore[typeddict-item]
+]
+
+
+@pytest.mark.parametrize("fault", UNANSWERED)
+def test_look_that_gets_no_answer_abandons_no_job_and_is_tried_again(fault: Exception) -> None:
+    client: Any = boto3.client("bedrock", config=Config(retries={"total_max_attempts": 1}))
+    report = {"models": [{"name": "n", "arn": MODEL}], "gate": {"promoted": "n"}}
+    decided = bucket(**{layout.report("holiday-1", "report.json"): json.dumps(report).encode()})
+    replacing = any_run().model_copy(update={"replaces": DEPLOYMENT})
+
+    def fail(**_: Any) -> None:
+        raise fault
+
+    client.meta.events.register("before-send.bedrock", fail)
+    looks: list[Callable[[], Any]] = [
+        lambda: look(client),
+        lambda: deploy.create_or_describe(any_run(), "n", MODEL, client),
+        lambda: take_over(replacing, decided, client),
+        lambda: clean_up(any_run(), bucket(), client, NOW),
+        lambda: stop([Holding("job", "n", JOB, "InProgress", NOW, {})], client),
+    ]
+    for one in looks:
+        with pytest.raises(Throttled):
+            one()
+
+
+def test_client_that_polls_gives_up_before_its_function_does() -> None:
+    config: Any = environment.bedrock.__wrapped__().meta.config
+    attempts = config.retries["total_max_attempts"]
+
+    assert attempts * (config.connect_timeout + config.read_timeout) < 60
 
 
 def test_deployment_is_created_then_described_and_a_failed_one_says_why(client: Any, bedrock: Stubber) -> None:

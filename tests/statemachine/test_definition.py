@@ -89,6 +89,17 @@ def test_batch_whose_function_ran_out_of_time_is_tried_again_until_it_is_done() 
             assert min(attempts["Throttled"], attempts["Lambda.TooManyRequestsException"]) >= 30, name
 
 
+def test_hiccup_of_a_quarter_of_an_hour_abandons_no_job_that_is_paid() -> None:
+    for name in ("Customize", "Deploy", "Promote", "CleanUp"):
+        retriers = {error: one for one in STATES[name]["Retry"] for error in one["ErrorEquals"]}
+        assert {"States.Timeout", "Sandbox.Timedout", "Lambda.Unknown"} <= set(retriers), name
+        if name in ("Customize", "Deploy"):
+            throttled = retriers["Throttled"]
+            waits = (throttled["IntervalSeconds"] * 2**attempt for attempt in range(throttled["MaxAttempts"]))
+            # Full jitter waits for half of each on average.
+            assert sum(min(wait, throttled["MaxDelaySeconds"]) for wait in waits) / 2 > 15 * 60, name
+
+
 def test_every_function_of_the_machine_has_a_folder_of_its_name() -> None:
     names = {
         state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
