@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from cli.progress import Observer
 from cli.upload import own_labels_in, photos_in
 from cli.watch import follow
 from lambdas.prepare.request import run_of
-from lambdas.shared.objects import Objects
 from lambdas.shared.records import Quota
 from local import vision
 from local.bedrock import ConverseFaults, Faults
@@ -41,7 +42,11 @@ TOLERANCE = 0.5
 def main() -> int:
     """Run the demo; returns the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    arguments = _arguments()
+    try:
+        arguments = arguments_of(sys.argv[1:])
+    except argparse.ArgumentError as error:
+        _say(f"demo: {error}")
+        return 2
     try:
         photos = find_photos(arguments.photos)
         sizes = arguments.train_sizes or default_sizes(len(photos))
@@ -71,14 +76,15 @@ def default_sizes(photos: int) -> list[int]:
     return [max(8, photos * 4 // 15), max(12, photos * 2 // 3)]
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--photos", type=Path, default=ROOT / "samples" / "photos")
+def arguments_of(given: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; raises ``ArgumentError`` for a value that cannot be taken."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, exit_on_error=False)
+    parser.add_argument("--photos", type=lambda text: Path(text).expanduser(), default=ROOT / "samples" / "photos")
     parser.add_argument("--train-sizes", type=_sizes, default=None, metavar="12,30")
     parser.add_argument("--faults", type=_share, default=0.0, help="share of questions that fail at first")
-    parser.add_argument("--rpm", type=int, default=None, help="the teacher's quota, requests per minute")
-    parser.add_argument("--out", type=Path, default=BUILD / "demo")
-    return parser.parse_args()
+    parser.add_argument("--rpm", type=_per_minute, default=None, help="the teacher's quota, requests per minute")
+    parser.add_argument("--out", type=_replaceable, default=BUILD / "demo")
+    return parser.parse_args(given)
 
 
 def _sizes(text: str) -> list[int] | None:
@@ -90,9 +96,27 @@ def _sizes(text: str) -> list[int] | None:
 
 
 def _share(text: str) -> float:
-    if not 0 <= (share := float(text)) < 1:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < 1:
         raise argparse.ArgumentTypeError(f"FAULTS must be a share from 0 to below 1, like 0.2 (got {text!r})")
     return share
+
+
+def _per_minute(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"RPM must be a whole number of at least 1, like 60 (got {text!r})")
+    return int(text)
+
+
+def _replaceable(text: str) -> Path:
+    """Return a folder that a demo has made, or may: what else is in the way is not deleted."""
+    out = Path(text).expanduser()
+    if out.exists() and not (out.is_dir() and ((out / "summary.json").is_file() or not any(out.iterdir()))):
+        raise argparse.ArgumentTypeError(f"{out} holds what no demo has written; name another folder")
+    return out
 
 
 def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespace) -> int:
@@ -130,9 +154,8 @@ def _watch(machine: Machine) -> str:
     while not (executions := machine.executions()):
         time.sleep(POLL_SECONDS)
     execution = executions[-1]
-    data = Objects(machine.cloud.client("s3"), machine.data_bucket)
     run = run_of(json.loads(status(machine.cloud, execution)["input"]), execution) or ""
-    follow(Observer(run, execution, machine.cloud.client("stepfunctions"), data).look, POLL_SECONDS)
+    follow(Observer(run, execution, machine.cloud.client("stepfunctions"), machine.data).look, POLL_SECONDS)
     return execution
 
 

@@ -36,6 +36,11 @@ class Machine:
         """Name of the bucket of all that the pipeline makes."""
         return self.outputs["DataBucket"]
 
+    @property
+    def data(self) -> Objects:
+        """The bucket of all that the pipeline makes."""
+        return Objects(self.cloud.client("s3"), self.data_bucket)
+
     def upload(self, photos: dict[str, Path], collection: str) -> None:
         """Upload files under their names into a collection."""
         bucket = Objects(self.cloud.client("s3"), self.photos_bucket)
@@ -61,14 +66,11 @@ class Machine:
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys in the Data bucket under a prefix."""
-        pages = (
-            self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.data_bucket, Prefix=prefix)
-        )
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return list(self.data.keys(prefix))
 
     def read(self, key: str) -> bytes:
         """Return an object of the Data bucket."""
-        return self.cloud.client("s3").get_object(Bucket=self.data_bucket, Key=key)["Body"].read()
+        return self.data.read(key)
 
 
 @contextmanager

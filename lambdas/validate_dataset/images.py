@@ -19,8 +19,9 @@ from lambdas.validate_dataset.rules import File, Problem
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_FORMAT_OF = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
-_OPENED_AS = ("JPEG", "PNG", "GIF", "WEBP")
+FORMAT_OF = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
+"""By Pillow's name: Bedrock's name of each format that it takes."""
+OPENED_AS = tuple(name for name in FORMAT_OF if name != "MPO")  # an MPO is found out by the JPEG decoder
 _AT_ONCE = 8
 _BATCH = 256
 _DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -89,8 +90,8 @@ def _content_fault(named: Named, body: bytes, family: Family) -> tuple[str, str]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Of sizes, which are judged below.
-            with Image.open(io.BytesIO(body), formats=_OPENED_AS) as image:
-                format, size = _FORMAT_OF[image.format or ""], image.size
+            with Image.open(io.BytesIO(body), formats=OPENED_AS) as image:
+                format, size = FORMAT_OF[image.format or ""], image.size
     except _DAMAGE as error:
         return "image_unreadable", f"{named.uri} cannot be opened as an image: {_cause(error)}"
     if format != named.format:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lambdas.shared import families
 from lambdas.shared.records import Quota
+from lambdas.validate_dataset.images import FORMAT_OF
 from local.bedrock.faults import RESET, SLOW
 from local.bedrock.protocol import BedrockError, ConnectionDropped
 from local.bedrock.service import Operation, Service, foundation_model, is_local, opened
@@ -16,7 +17,6 @@ WITHOUT_IMAGE = "Converse without an image"
 
 _CHARACTERS_PER_TOKEN = 4
 _MOST_TOKENS = 5000
-_EXTENSION_OF = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 
 
 def converse(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _image(service: Service, blocks: list[dict[str, Any]], caller: str | None, f
     body = source["bytes"] if "bytes" in source else service.fetch(source["s3Location"]["uri"], caller)
     if not body or len(body) > family.maximum_image_bytes:
         raise BedrockError("ValidationException", "The image is empty or larger than 10 MB.")
-    real = _EXTENSION_OF.get(opened(body).format or "")
+    real = FORMAT_OF.get(opened(body).format or "")
     if real != blocks[0]["format"]:
         raise BedrockError("ValidationException", f"The image is {real}, not {blocks[0]['format']}.")
     return body

@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+from lambdas.validate_dataset.images import OPENED_AS
 from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError
 from local.bedrock.quotas import Quotas
@@ -114,7 +115,7 @@ Operation = Callable[[Service, dict[str, Any], str | None], dict[str, Any]]
 def opened(body: bytes) -> Image.Image:
     """Decode an image; raises ``BedrockError``."""
     try:
-        image = Image.open(io.BytesIO(body), formats=("JPEG", "PNG", "GIF", "WEBP"))
+        image = Image.open(io.BytesIO(body), formats=OPENED_AS)
         image.load()
     except (OSError, SyntaxError, ValueError):
         raise BedrockError("ValidationException", "The image cannot be read.") from None
