@@ -1,11 +1,15 @@
-"""What a job is billed: the tokens of its records, once per epoch. Bedrock tells them nowhere but on the bill."""
+"""What a job is billed: the tokens of its records, once per epoch. Bedrock tells them nowhere but on the bill.
+
+And what has to be left for its model to be worth it: the answers about the test images.
+"""
 
 from __future__ import annotations
 
 from lambdas.estimate.cost import dataset_tokens
 from lambdas.estimate.tokens import tokens_of
 from lambdas.estimate.workload import images_of
-from lambdas.shared import calibration, families
+from lambdas.shared import calibration, families, layout
+from lambdas.shared.budget import most_usd
 from lambdas.shared.labels import read_labels
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import LedgerPart, Run, SplitLine
@@ -36,6 +40,14 @@ def bill(run: Run, size: int, data: Objects, *, trained: bool = True) -> LedgerP
         training_tokens=tokens,
         usd=student.price("training").of(tokens),
     )
+
+
+def most_of_predictions(run: Run, data: Objects) -> float:
+    """Return the most that base, a model of each size and ceiling may cost, in US dollars, asked about the test set."""
+    images = len(images_of(data, run, "test"))
+    sizes = sum(1 for _ in data.keys(f"{layout.datasets(run.run)}train-"))
+    students = most_usd(run, run.student, run.teacher, images * (1 + sizes))
+    return students + most_usd(run, run.ceiling.model, run.ceiling, images, run.request.service_tier)
 
 
 def _by_rule(run: Run, images: list[SplitLine], data: Objects) -> int:

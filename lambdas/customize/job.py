@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lambdas.customize import stuck
-from lambdas.customize.bill import bill
+from lambdas.customize.bill import bill, most_of_predictions
 from lambdas.customize.causes import cause, is_internal
 from lambdas.shared import families, layout, ledger
 from lambdas.shared.bedrock_errors import FAILURES, translated
@@ -53,9 +53,11 @@ def create_or_describe(
     for attempt in range(1, ATTEMPTS + 1):
         name = layout.model_name(run.run, size, attempt)
         job = _find(bedrock, name) or _create(run, size, name, data, bedrock, settings)
-        if job["status"] in ("Completed", "Failed"):
+        if job["status"] == "InProgress":
+            _keep_reserved(run, size, name, data)
+        else:
             # The job's own name: looking at a finished job twice writes the same object twice.
-            ledger.record(data, run.run, bill(run, size, data, trained=job["status"] == "Completed"), name)
+            ledger.record(data, run.run, bill(run, size, data, trained=_is_billed(job)), name)
         if is_internal(job) and attempt < ATTEMPTS:
             continue
         if job["status"] in ("Failed", "Stopping", "Stopped"):
@@ -81,11 +83,35 @@ def _find(bedrock: BedrockClient, name: str) -> Any | None:
         raise translated(error, f"job {name}") from error
 
 
+def _is_billed(job: Any) -> bool:
+    """Tell whether a job that has ended is billed: one that was stopped counts in full once its training began."""
+    return job["status"] == "Completed" or (job["status"] in ("Stopping", "Stopped") and stuck.may_have_started(job))
+
+
+def _keep_reserved(run: Run, size: int, name: str, data: Objects) -> None:
+    """Reserve what a job under way will cost, under its name; also of one whose creation was never answered."""
+    if not any(True for _ in data.keys(layout.ledger_of(run.run, "TrainModels", name))):
+        ledger.reserve(data, run.run, "TrainModels", name, bill(run, size, data).usd)
+
+
 def _create(
     run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings
 ) -> dict[str, Any]:
+    """Create a job within the budget. What is held for a job that is not created is let go: others go on with it."""
+    price = bill(run, size, data)
+    holding = Reservation(run, price.step, price.usd, data, most_of_predictions(run, data))
+    try:
+        holding.hold()
+        _ask_for_job(run, size, name, data, bedrock, settings)
+        ledger.reserve(data, run.run, price.step, name, price.usd)
+    finally:
+        # Under an id of its own: a name that is settled could reserve nothing when it is tried again.
+        holding.settle(price.model_copy(update={"calls": 0, "training_tokens": 0, "usd": 0.0}))
+    return {"status": "InProgress"}
+
+
+def _ask_for_job(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings) -> None:
     student = families.model(run.student)
-    Reservation(run, "TrainModels", bill(run, size, data).usd, data, name).hold()
     validation = layout.dataset(run.run, "validation")
     optional: dict[str, Any] = {"customModelKmsKeyId": settings.key} if settings.key else {}
     if any(True for _ in data.keys(validation)):
@@ -108,4 +134,3 @@ def _create(
         )
     except FAILURES as error:
         raise translated(error, f"job {name}") from error
-    return {"status": "InProgress"}

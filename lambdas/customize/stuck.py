@@ -33,9 +33,14 @@ def look(run: Run, job: Any, patience: timedelta, now: datetime, bedrock: Bedroc
     return None
 
 
+def may_have_started(job: Any) -> bool:
+    """Tell whether a job's training has started, or Bedrock does not say."""
+    return _phases(job).get("trainingDetails") != "NotStarted"
+
+
 def _waited(job: Any, now: datetime) -> timedelta | None:
     """Return how long a job has waited for its training to start; None once it has, or where Bedrock does not say."""
-    return now - job["creationTime"] if _phases(job).get("trainingDetails") == "NotStarted" else None
+    return None if may_have_started(job) else now - job["creationTime"]
 
 
 def _phases(job: Any) -> dict[str, str]:

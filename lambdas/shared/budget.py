@@ -2,7 +2,8 @@
 
 A reservation is written before the total is listed, and S3 lists what was written before: of any number of batches at
 once the last to write sees all others, so together they never pass the budget. What a batch paid settles its
-reservation. One that died leaves it behind, and it goes on counting, for nobody knows what was paid.
+reservation. One that died leaves it behind, and it goes on counting, for nobody knows what was paid. A job holds as a
+batch does while it is created, and then, under its own name, until it has ended.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ _HOW_TO_GO_ON = (
 
 @dataclass(frozen=True)
 class Reservation:
-    """At most ``usd`` of a run's budget, for one batch or job. ``id`` names it beside the ledger's parts."""
+    """At most ``usd`` of a run's budget, for one batch or job. ``id`` names it beside the ledger's parts.
+
+    It is held only where ``headroom``, in US dollars, is left beside it for steps to come.
+    """
 
     run: Run
     step: str
     usd: float
     data: Objects
+    headroom: float = 0.0
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _outcome: list[Exception | None] = field(default_factory=list)
@@ -53,16 +58,13 @@ class Reservation:
         mine = ledger.reserve(self.data, self.run.run, self.step, self.id, self.usd)
         paid, reserved = ledger.committed_usd(self.data, self.run.run)
         limit = self.run.request.max_usd
-        if paid + mine > limit:
-            return OverBudget(
-                f"${paid:,.4f} are spent and the next step may cost up to ${mine:,.4f}: together more than "
-                f"max_usd ${limit:,.2f}. {_HOW_TO_GO_ON}"
-            )
-        if reserved > mine and paid + reserved > limit:
-            return Throttled(
-                f"${paid:,.4f} are spent and ${reserved:,.4f} are held by batches under way: together more than "
-                f"max_usd ${limit:,.2f}. {_HOW_TO_GO_ON}"
-            )
+        later = f", and later steps may cost up to ${self.headroom:,.4f}" if self.headroom else ""
+        why = f"{later}: together more than max_usd ${limit:,.2f}. {_HOW_TO_GO_ON}"
+        if paid + mine + self.headroom > limit:
+            return OverBudget(f"${paid:,.4f} are spent and the next step may cost up to ${mine:,.4f}{why}")
+        if reserved > mine and paid + reserved + self.headroom > limit:
+            held = f"${reserved:,.4f} are held by batches and jobs that have not settled"
+            return Throttled(f"${paid:,.4f} are spent and {held}{why}")
         return None
 
 

@@ -174,12 +174,17 @@ def ledger_parts(run: str) -> str:
 
 def ledger_part(run: str, step: str, id: str, micro_dollars: int) -> str:
     """Key of what one batch or job paid."""
-    return f"{ledger_parts(run)}{step}.{id}.{micro_dollars}.json"
+    return f"{ledger_of(run, step, id)}{micro_dollars}.json"
+
+
+def ledger_of(run: str, step: str, id: str) -> str:
+    """Prefix of what one batch or job paid and reserved."""
+    return f"{ledger_parts(run)}{step}.{id}."
 
 
 def reservation(run: str, step: str, id: str, micro_dollars: int) -> str:
     """Key of the most that a batch or job may pay."""
-    return f"{ledger_parts(run)}{step}.{id}.{micro_dollars}.reserved"
+    return f"{ledger_of(run, step, id)}{micro_dollars}.reserved"
 
 
 def _slug(collection: str) -> str:

@@ -58,7 +58,7 @@ def test_what_is_held_by_others_is_waited_for_and_what_is_spent_is_the_end() -> 
     data = bucket()
     first, second = reservation(data, usd=3.0), reservation(data, usd=3.0)
     first.hold()
-    with pytest.raises(Throttled, match="held by batches under way"):
+    with pytest.raises(Throttled, match="held by batches and jobs that have not settled"):
         second.hold()
     second.settle(part(0.0))
     first.settle(part(2.5))

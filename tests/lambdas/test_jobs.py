@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,14 +16,25 @@ from botocore.stub import ANY, Stubber
 
 from lambdas.clean_up.leftovers import clean_up
 from lambdas.customize import job as customize
+from lambdas.customize.bill import bill, most_of_predictions
 from lambdas.deploy import deployment as deploy
 from lambdas.promote.takeover import take_over
 from lambdas.shared import environment, layout, ledger
-from lambdas.shared.errors import DeploymentFailed, JobFailed, OverBudget, QuotaReached, StillStopping, Throttled
+from lambdas.shared.budget import Reservation
+from lambdas.shared.errors import (
+    AccessRefused,
+    DeploymentFailed,
+    JobFailed,
+    OverBudget,
+    QuotaReached,
+    StillStopping,
+    Throttled,
+)
 from lambdas.shared.holdings import Holding, stop
 from lambdas.shared.objects import Objects
+from lambdas.shared.records import LedgerPart
 from lambdas.shared.telemetry import metrics
-from tests.support.stores import any_run, bucket
+from tests.support.stores import MemoryS3, any_run, bucket
 
 ROLE = "arn:aws:iam::000000000000:role/bedrock"
 ARN = "arn:aws:bedrock:us-east-1:000000000000"
@@ -45,10 +58,11 @@ def bedrock(client: Any) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-def data() -> Objects:
-    objects = bucket()
+def data(objects: Objects | None = None) -> Objects:
+    objects = objects or bucket()
     line = {"image": "a" * 64, "photo": "p", "group": "a" * 64, "width": 900, "height": 600}
     objects.write_lines(layout.split("holiday-1", "train"), [line] * 12)
+    objects.write_lines(layout.split("holiday-1", "test"), [line] * 3)
     return objects
 
 
@@ -341,11 +355,135 @@ def test_model_that_stays_deployed_is_an_error_and_no_false_success(client: Any,
         clean_up(any_run(), bucket(), client, NOW, pause=lambda _: None)
 
 
-def test_job_that_the_budget_does_not_hold_is_not_created(client: Any, bedrock: Stubber) -> None:
-    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
-    objects = data()
+def labelled(objects: Objects | None = None) -> Objects:
+    """Return data in which all images are labelled, so that jobs have a price."""
+    objects = objects or data()
     labels = [{"image": "a" * 64, "answerer": "teacher", "status": "ok", "text": "a, b, c"}]
     objects.write_lines(layout.part("holiday-1", "label", "1"), labels)
+    for size in (6, 12):
+        objects.write(layout.dataset("holiday-1", f"train-{size}"), b"")
+    return objects
+
+
+def priced(objects: Objects, size: int = 12) -> float:
+    return bill(any_run(), size, objects).usd
+
+
+def create(bedrock: Stubber) -> None:
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    bedrock.add_response("create_model_customization_job", {"jobArn": JOB})
+
+
+def test_job_that_the_budget_does_not_hold_is_not_created(client: Any, bedrock: Stubber) -> None:
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    objects = labelled()
 
     with pytest.raises(OverBudget, match="may cost up to"):
-        customize.create_or_describe(any_run(max_usd=0.001), 12, objects, client, SETTINGS, LATER)
+        look(client, objects, max_usd=0.001)
+    assert ledger.committed_usd(objects, "holiday-1") == (0, 0)
+
+
+def test_job_is_created_only_if_the_budget_leaves_room_for_its_predictions(client: Any, bedrock: Stubber) -> None:
+    objects = labelled()
+    paid, job, predictions = 1.0, priced(objects), most_of_predictions(any_run(), objects)
+    ledger.record(objects, "holiday-1", any_part(paid), "labels")
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    with pytest.raises(OverBudget, match=r"and later steps may cost up to \$0\.0"):
+        look(client, objects, max_usd=paid + job + predictions * 0.9)
+    create(bedrock)
+
+    assert predictions > 0
+    assert look(client, objects, max_usd=paid + job + predictions * 1.1)["status"] == "InProgress"
+    assert ledger.committed_usd(objects, "holiday-1") == pytest.approx((paid, job), abs=1e-6)
+
+
+def test_size_that_is_refused_holds_nothing_and_the_other_is_asked(client: Any, bedrock: Stubber) -> None:
+    objects = labelled()
+    small, large, predictions = priced(objects, 6), priced(objects), most_of_predictions(any_run(), objects)
+    run = any_run(max_usd=large + predictions + small / 2)
+    ledger.reserve(objects, "holiday-1", "TrainModels", "holiday-1-n6-a1", small)
+    for _ in range(8):
+        bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+        with pytest.raises(Throttled, match="jobs that have not settled, and later steps"):
+            customize.create_or_describe(run, 12, objects, client, SETTINGS, LATER)
+    for code, failure in (("ThrottlingException", Throttled), ("AccessDeniedException", AccessRefused)):
+        bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+        bedrock.add_client_error("create_model_customization_job", code)
+        with pytest.raises(failure):
+            look(client, objects)
+
+    assert ledger.committed_usd(objects, "holiday-1") == pytest.approx((0, small), abs=1e-6)
+    Reservation(run, "PredictTestImages", predictions, objects).hold()
+
+
+class AskedAtOnce(MemoryS3):
+    """Nobody reads the ledger before two have reserved; after that it is as any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together, self.met = threading.Barrier(2), 0
+
+    def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803 - boto3's names
+        if Prefix == layout.ledger_parts("holiday-1") and self.met < 2:
+            self.together.wait()
+            found = super().paginate(Prefix=Prefix)
+            self.met += 1
+            self.together.wait()
+            return found
+        return super().paginate(Prefix=Prefix)
+
+
+def test_two_sizes_that_ask_at_once_both_let_go_and_the_next_to_come_is_trained() -> None:
+    store: Any = AskedAtOnce()
+    objects = labelled(data(Objects(store, "data")))
+    clients: list[Any] = [boto3.client("bedrock") for _ in range(2)]
+    stubs = [Stubber(client) for client in clients]
+    small, large = priced(objects, 6), priced(objects)
+    run = any_run(max_usd=large + small / 2 + most_of_predictions(any_run(), objects))
+
+    def train(number: int) -> str:
+        size = (6, 12)[number]
+        try:
+            return customize.create_or_describe(run, size, objects, clients[number], SETTINGS, LATER)["status"]
+        except Throttled:
+            return "Throttled"
+
+    for stub in stubs:
+        stub.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+        create(stub)
+        stub.activate()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(train, range(2))) == ["Throttled", "Throttled"]
+    assert ledger.committed_usd(objects, "holiday-1") == (0, 0)
+    assert [train(0), train(1)] == ["InProgress", "Throttled"]
+    assert ledger.committed_usd(objects, "holiday-1") == pytest.approx((0, small), abs=1e-6)
+
+
+def test_job_whose_creation_was_not_answered_holds_its_price_once_it_is_found(client: Any, bedrock: Stubber) -> None:
+    objects = labelled()
+    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    bedrock.add_client_error("create_model_customization_job", "InternalServerException")
+    with pytest.raises(Throttled):
+        look(client, objects)
+    bedrock.add_response("get_model_customization_job", described("InProgress"))
+    look(client, objects)
+
+    assert ledger.committed_usd(objects, "holiday-1") == pytest.approx((0, priced(objects)), abs=1e-6)
+
+
+@pytest.mark.parametrize(("training", "share"), [("NotStarted", 0), ("Stopped", 1)])
+def test_job_that_somebody_stopped_holds_nothing_and_is_paid_if_it_trained(
+    client: Any, bedrock: Stubber, training: str, share: int
+) -> None:
+    objects = labelled()
+    create(bedrock)
+    look(client, objects)
+    bedrock.add_response("get_model_customization_job", waiting(training) | {"status": "Stopped"})
+    with pytest.raises(JobFailed):
+        look(client, objects)
+
+    assert ledger.committed_usd(objects, "holiday-1") == pytest.approx((share * priced(objects), 0), abs=1e-6)
+
+
+def any_part(usd: float) -> LedgerPart:
+    return LedgerPart(step="LabelImages", model="m", calls=1, reused=0, input_tokens=1, output_tokens=1, usd=usd)
