@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
-def destroy_stage(stage: Stage, *, sure: bool, ask: Callable[[str], str] = input) -> None:
+def answer(question: str) -> str:
+    """Return what is typed; nothing where nobody can."""
+    try:
+        return input(question)
+    except EOFError:
+        return ""
+
+
+def destroy_stage(stage: Stage, *, sure: bool, ask: Callable[[str], str] = answer) -> None:
     """Take all of a stage down, whatever its runs keep; raises ``Refused`` naming what stopped it.
 
     Running it again goes on there, but buckets are found by the stack that made them: they are named before it goes.
@@ -35,7 +43,7 @@ def destroy_stage(stage: Stage, *, sure: bool, ask: Callable[[str], str] = input
     say(f"stage {stage.name}, {stage.region}: all jobs, deployments and tuned models, and both stacks will go")
     say(f"buckets: {', '.join(buckets) or _unknown_buckets(stage.name)}")
     if not sure and ask(f"Type {stage.name} to go on: ").strip() != stage.name:
-        raise Refused("nothing was removed: the stage's name was not typed")
+        raise Refused("nothing was removed: the stage's name was not typed; in a script give --yes")
     bedrock, tag = stage.client("bedrock"), (STAGE_TAG, stage.name)
     stopped = stop(running_jobs(tag, "", bedrock), bedrock)
     deleted = remove(deployments_and_models(tag, "", bedrock), bedrock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,16 @@ def test_nothing_goes_until_the_name_of_the_stage_is_typed(endpoint: Endpoint, c
 
     assert len(endpoint.service.custom_models) == 1
     assert [command[3:] for command, _ in cdk] == [["--version"]]
+
+
+def test_where_nobody_can_type_nothing_goes(
+    endpoint: Endpoint, cdk: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(Refused, match="in a script give --yes"):
+        destroy_stage(stage(endpoint, Storage()), sure=False)
+
+    assert len(cdk) == 1
 
 
 def test_models_stacks_and_buckets_go_once_their_names_are_typed(endpoint: Endpoint, cdk: list[Any]) -> None:
