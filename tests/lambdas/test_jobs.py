@@ -16,6 +16,7 @@ from botocore.stub import ANY, Stubber
 
 from lambdas.clean_up.leftovers import clean_up
 from lambdas.customize import job as customize
+from lambdas.customize import stuck
 from lambdas.customize.bill import bill, most_of_predictions
 from lambdas.deploy import deployment as deploy
 from lambdas.promote.takeover import take_over
@@ -195,6 +196,24 @@ def test_stuck_job_is_stopped_if_the_request_says_so_and_is_not_billed(client: A
     bedrock.add_client_error("stop_model_customization_job", "ConflictException")
 
     assert look(client, objects, stop_stuck_jobs=True)["status"] == "InProgress"
+
+
+@pytest.mark.parametrize("patience", [timedelta(hours=24), timedelta(days=30)])
+def test_job_that_has_waited_for_three_days_is_stopped_whatever_the_request_says(
+    client: Any, bedrock: Stubber, patience: timedelta
+) -> None:
+    objects, settings = data(), replace(SETTINGS, patience=patience)
+    bedrock.add_response("get_model_customization_job", waiting())
+    bedrock.add_response("get_model_customization_job", waiting("InProgress"))
+    bedrock.add_response("get_model_customization_job", waiting())
+    bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB})
+    limit = NOW + stuck.LONGEST_WAIT
+    for when in (limit, limit + timedelta(hours=1)):
+        found = customize.create_or_describe(any_run(), 12, objects, client, settings, when)
+        assert found["status"] == "InProgress"
+    with pytest.raises(JobFailed, match="had not started after 73 h, and no job is waited for longer than 3 days"):
+        customize.create_or_describe(any_run(), 12, objects, client, settings, limit + timedelta(hours=1))
+    assert ledger.committed_usd(objects, "holiday-1") == (0, 0)
 
 
 def test_tuned_model_is_encrypted_with_the_key_of_the_stage(client: Any, bedrock: Stubber) -> None:
