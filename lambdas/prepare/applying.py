@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lambdas.shared import layout
+from lambdas.shared.bedrock_errors import FAILURES, translated
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Request, Run, TrainedModel
@@ -72,7 +73,8 @@ def _model(field: str, tuned: Run, data: Objects) -> TrainedModel:
         if model["deployment"] and (model["name"] == gate.get("promoted") or _is_best(model, gate, tuned)):
             taken = data.find(layout.deployment(tuned.run))
             deployment = json.loads(taken)["arn"] if taken else model["deployment"]
-            return TrainedModel(size=model["size"], status="Active", model=model["name"], deployment=deployment)
+            size, name, arn = model["size"], model["name"], model["arn"]
+            return TrainedModel(size=size, status="Active", model=name, arn=arn, deployment=deployment)
     raise BadRequest(f"{field}: run {tuned.run!r} has promoted no model: {report['verdict']}")
 
 
@@ -85,5 +87,11 @@ def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockCl
         found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment or "")
     except bedrock.exceptions.ResourceNotFoundException:
         raise BadRequest(f"{field}: the deployment of run {name!r} is gone; train again to have one") from None
+    except FAILURES as error:
+        raise translated(error, f"deployment of run {name!r}") from error
+    if found["modelArn"] != model.arn:
+        raise BadRequest(
+            f"{field}: run {name!r} was replaced: its deployment now serves another run's model; name that run"
+        )
     if found["status"] != "Active":
         raise BadRequest(f"{field}: the deployment of run {name!r} is {found['status']}, not Active")

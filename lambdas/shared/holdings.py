@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from lambdas.shared.bedrock_errors import FAILURES, translated
+from lambdas.shared.bedrock_errors import FAILURES, translated, translating
 from lambdas.shared.errors import StillStopping
 from lambdas.shared.tags import RUN_TAG
 
@@ -54,15 +54,15 @@ class Holding:
 
 def running_jobs(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[Holding]:
     """Return the jobs with a tag that have not ended; ``named`` is part of their names, to list fewer."""
-    listed = bedrock.get_paginator("list_model_customization_jobs").paginate(**_filter(named))
+    listed = _pages(bedrock.get_paginator("list_model_customization_jobs"), "jobs", named)
     jobs = (job for page in listed for job in page.get("modelCustomizationJobSummaries", []))
     return list(_ours(tag, bedrock, (_job(job) for job in jobs if job["status"] in _RUNNING)))
 
 
 def deployments_and_models(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[Holding]:
     """Return what stands at Bedrock with a tag, deployments first."""
-    deployed = bedrock.get_paginator("list_custom_model_deployments").paginate(**_filter(named))
-    stored = bedrock.get_paginator("list_custom_models").paginate(**_filter(named))
+    deployed = _pages(bedrock.get_paginator("list_custom_model_deployments"), "deployments", named)
+    stored = _pages(bedrock.get_paginator("list_custom_models"), "models", named)
     deployments = (_deployment(one) for page in deployed for one in page.get("modelDeploymentSummaries", []))
     models = (_model(one) for page in stored for one in page.get("modelSummaries", []))
     return [*_ours(tag, bedrock, deployments), *_ours(tag, bedrock, models)]
@@ -93,8 +93,9 @@ def remove(
     return [str(holding) for holding in holdings]
 
 
-def _filter(named: str) -> dict[str, Any]:
-    return {"nameContains": named} if named else {}
+def _pages(paginator: Any, what: str, named: str) -> Iterator[Any]:
+    with translating(f"list of {what}"):
+        yield from paginator.paginate(**({"nameContains": named} if named else {}))
 
 
 def _job(job: Any) -> Holding:
@@ -117,6 +118,8 @@ def _ours(tag: tuple[str, str], bedrock: BedrockClient, found: Iterator[Holding]
             listed = bedrock.list_tags_for_resource(resourceARN=holding.arn)["tags"]
         except bedrock.exceptions.ResourceNotFoundException:
             continue  # Deleted between the listing and now.
+        except FAILURES as error:
+            raise translated(error, f"tags of {holding}") from error
         tags = {one["key"]: one["value"] for one in listed}
         if tags.get(tag[0]) == tag[1]:
             yield Holding(**{**holding.__dict__, "tags": tags})

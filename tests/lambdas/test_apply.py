@@ -16,14 +16,15 @@ from lambdas.notify.message import about_run
 from lambdas.predict.batch import answerers
 from lambdas.prepare.applying import check_beside_apply, with_tuned_model
 from lambdas.shared import layout
-from lambdas.shared.errors import BadRequest, TooFewImages, TooManySetAside
+from lambdas.shared.errors import BadRequest, Throttled, TooFewImages, TooManySetAside
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Prompt, Request, Run
 from lambdas.write_keywords.tables import write_keywords
 from tests.support.stores import any_run, bucket
 
 DEPLOYMENT = "arn:aws:bedrock:us-east-1:000000000000:custom-model-deployment/abcdefghijkl"
-MODEL = {"size": 12, "status": "Active", "name": "tuned-1-n12-a1", "deployment": DEPLOYMENT, "reason": None}
+ARN = "arn:aws:bedrock:us-east-1:000000000000:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
+MODEL = {"size": 12, "status": "Active", "name": "tuned-1-n12-a1", "arn": ARN, "deployment": DEPLOYMENT}
 
 
 def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Objects:
@@ -43,8 +44,7 @@ def bedrock() -> Iterator[Stubber]:
 
 
 def deployed(bedrock: Stubber, status: str = "Active") -> Any:
-    found = {"customModelDeploymentArn": DEPLOYMENT, "modelDeploymentName": "n", "modelArn": f"{DEPLOYMENT}"}
-    found["modelArn"] = "arn:aws:bedrock:us-east-1:000000000000:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
+    found = {"customModelDeploymentArn": DEPLOYMENT, "modelDeploymentName": "n", "modelArn": ARN}
     described = {**found, "createdAt": datetime(2026, 11, 1, tzinfo=UTC), "status": status}
     bedrock.add_response("get_custom_model_deployment", described, {"customModelDeploymentIdentifier": DEPLOYMENT})
     return bedrock.client
@@ -86,6 +86,13 @@ def test_each_reason_not_to_apply_is_told_before_anything_is_paid(bedrock: Stubb
         with_tuned_model(applying(), trained(), client)
 
 
+def test_throttled_look_at_the_deployment_is_for_the_machine_to_try_again(bedrock: Stubber) -> None:
+    bedrock.add_client_error("get_custom_model_deployment", "ThrottlingException")
+    client: Any = bedrock.client
+    with pytest.raises(Throttled, match="run 'tuned-1'"):
+        with_tuned_model(applying(), trained(), client)
+
+
 def test_fields_that_only_training_has_are_refused_beside_apply() -> None:
     check_beside_apply(Request(apply="r", max_usd=1, tolerance=0.1))
     with pytest.raises(BadRequest, match="prompt, train_sizes cannot be given"):
@@ -109,6 +116,8 @@ def test_each_distinct_image_is_listed_and_priced_once() -> None:
 
     assert (found["photos"], found["refused"], found["images"]) == (3, 1, 1)
     assert [line["image"] for line in data.read_lines(found["images_key"])] == ["aa"]
+    statuses = [line.get("status", "ok") for line in data.read_lines(layout.inventory(run.run))]
+    assert statuses == ["ok", "duplicate", "refused"]
     assert 0 < found["usd"] < 0.001
     assert list_images(run.model_copy(update={"request": Request(apply="r", max_usd=0)}), data)["verdict"].endswith(
         "raise max_usd, or take fewer images, and start again"

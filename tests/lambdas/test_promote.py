@@ -16,7 +16,7 @@ from lambdas.shared.errors import BadRequest, DeploymentFailed
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Prompt, Run
 from local.bedrock import Endpoint
-from tests.support.held import ARN, decided, hold
+from tests.support.held import ARN, BASE, decided, hold
 from tests.support.stores import any_run, bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -59,6 +59,11 @@ def test_callers_of_the_old_deployment_get_the_new_model_and_nothing_is_left_ove
     applied = with_tuned_model(any_run(apply="new"), data, client).applies
     assert applied
     assert applied.deployment == deployment(1)
+    with pytest.raises(BadRequest, match=r"apply: run 'old' was replaced.*another run's model; name that run"):
+        with_tuned_model(any_run(apply="old"), data, client)
+    endpoint.service.deployments[deployment(1)]["modelArn"] = f"{ARN}:custom-model/{BASE}/{3:012x}"
+    with pytest.raises(BadRequest, match="replace: run 'new' was replaced"):
+        with_replaced_deployment(any_run(replace="new"), data, client)
 
 
 def test_model_that_was_not_promoted_takes_over_nothing(endpoint: Endpoint, client: Any) -> None:

@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 import urllib3
+from botocore.stub import Stubber
 
 from lambdas.shared import environment, layout
-from lambdas.shared.errors import StillStopping
+from lambdas.shared.errors import StillStopping, Throttled
+from lambdas.shared.holdings import deployments_and_models, running_jobs
 from lambdas.shared.objects import Objects
 from lambdas.sweep import handler
 from lambdas.sweep.sweeper import Sweeper
@@ -43,6 +46,39 @@ def test_what_no_run_keeps_goes_and_what_one_keeps_stays(endpoint: Endpoint, cli
     assert result["kept"] == [f"deployment {kept}", f"model {kept}"]
     assert result["oldest_deployment_days"] == 24
     assert {one["modelName"] for one in endpoint.service.custom_models.values()} == {kept, foreign}
+
+
+RUNNING = {
+    "jobName": "j",
+    "jobArn": f"{ARN}:model-customization-job/b/000000000001",
+    "baseModelArn": f"{ARN}:custom-model/b/000000000001",
+    "creationTime": NOW,
+    "status": "InProgress",
+}
+
+
+@pytest.mark.parametrize(
+    ("look", "answered", "throttled"),
+    [
+        (running_jobs, {}, "list_model_customization_jobs"),
+        (
+            running_jobs,
+            {"list_model_customization_jobs": {"modelCustomizationJobSummaries": [RUNNING]}},
+            "list_tags_for_resource",
+        ),
+        (deployments_and_models, {}, "list_custom_model_deployments"),
+        (deployments_and_models, {"list_custom_model_deployments": {}}, "list_custom_models"),
+    ],
+)
+def test_listing_that_was_throttled_is_for_the_machine_to_try_again(
+    look: Any, answered: dict[str, Any], throttled: str
+) -> None:
+    with Stubber(boto3.client("bedrock")) as bedrock:
+        for call, answer in answered.items():
+            bedrock.add_response(call, answer)
+        bedrock.add_client_error(throttled, "ThrottlingException")
+        with pytest.raises(Throttled):
+            look(("tag", "value"), "", bedrock.client)
 
 
 @pytest.mark.parametrize(("days", "stays"), [(None, True), (30, True), (10, False)])
