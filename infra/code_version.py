@@ -8,17 +8,20 @@ from pathlib import Path
 
 
 def code_version(root: Path) -> str:
-    """Return ``<commit> sha256:<hash>``; the hash is of the steps, the definition and the prompts.
+    """Return ``<commit> sha256:<hash>``; the hash is of all files of the steps, the definition and the prompts.
 
     The hash tells code apart that was never committed; without git the commit is ``uncommitted``.
     """
-    files = [*root.glob("lambdas/**/*.py"), *root.glob("lambdas/**/*.j2"), *root.glob("lambdas/**/requirements.txt")]
-    files += [*root.glob("statemachine/*.json"), *root.glob("samples/prompts/*.toml")]
+    deployed = [*root.glob("lambdas/**/*"), *root.glob("samples/prompts/**/*"), *root.glob("statemachine/*.json")]
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in sorted(filter(_counts, deployed)):
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(path.read_bytes())}\0".encode())
         digest.update(path.read_bytes())
     return f"{_commit(root)} sha256:{digest.hexdigest()}"
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts and path.name != "requirements.in"
 
 
 def _commit(root: Path) -> str:

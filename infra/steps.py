@@ -221,6 +221,7 @@ class Steps:
                     "custom-model-deployment",
                 ),
                 access.bedrock(stack, ["UpdateCustomModelDeployment"], "custom-model"),
+                *access.decrypt(stack, self._config.custom_model_kms_key_id),
             ),
             "CleanUp": self._step(
                 "CleanUp",

@@ -1,3 +1,5 @@
+# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import json
@@ -5,9 +7,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Match, Template
 
+from infra.config import StageConfig
+from infra.steps import Steps
 from lambdas.shared import families, telemetry
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +133,28 @@ def test_step_cannot_do_what_is_not_its_work(pipeline: Template, step: str, forb
 
     assert found
     assert not [a for a in found for pattern in forbidden if fnmatchcase(a, pattern)]
+
+
+def test_every_step_that_creates_asks_or_changes_a_deployment_may_use_the_customers_key() -> None:
+    stack = cdk.Stack(cdk.App(context={"aws:cdk:bundling-stacks": []}), "S", env=cdk.Environment(region="us-east-1"))
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    steps = Steps(
+        stack,
+        bedrock_role=iam.Role(stack, "Bedrock", assumed_by=iam.ServicePrincipal("bedrock.amazonaws.com")),
+        config=StageConfig.model_validate({"stage": "dev", **STAGE, "custom_model_kms_key_id": key}),
+        data=s3.Bucket(stack, "Data"),
+        dead_letters=sqs.Queue(stack, "DeadLetters"),
+        photos=s3.Bucket(stack, "Photos"),
+        topic=sns.Topic(stack, "Topic"),
+    )
+    roles = Template.from_stack(stack)
+    using = {"bedrock:CreateCustomModelDeployment", "bedrock:UpdateCustomModelDeployment"}
+    granted = {step: actions(role_statements(roles, f"{step}Role")) for step in steps.of_machine}
+
+    assert {step for step, may in granted.items() if "kms:Decrypt" in may} == {
+        *("Customize", "Predict"),
+        *(step for step, may in granted.items() if may & using),
+    }
 
 
 def test_no_statement_grants_all_actions_of_a_service(pipeline: Template) -> None:

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.code_version import code_version
+
+
+def write(root: Path, name: str, text: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "told_apart"),
+    [
+        ("lambdas/label/batch.py", True),
+        ("lambdas/shared/prices.toml", True),
+        ("lambdas/evaluate/report.css", True),
+        ("lambdas/evaluate/report.js", True),
+        ("lambdas/requirements.txt", True),
+        ("samples/prompts/keywords.toml", True),
+        ("statemachine/distillation.asl.json", True),
+        ("lambdas/label/__pycache__/batch.pyc", False),
+        ("lambdas/requirements.in", False),
+        ("docs/costs.md", False),
+    ],
+)
+def test_version_tells_apart_whatever_is_deployed_and_nothing_else(tmp_path: Path, name: str, told_apart: bool) -> None:
+    write(tmp_path, name, "1")
+    earlier = code_version(tmp_path)
+    write(tmp_path, name, "2")
+
+    assert (code_version(tmp_path) != earlier) == told_apart
