@@ -29,10 +29,9 @@ def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[s
 
 def failed_run(state: dict[str, Any], execution: str, data: Objects) -> str | None:
     """Name the run that failed, though Prepare refused it; None where it has no name or is another execution's."""
-    if "run" in state:
-        return state["run"]
     try:
-        run = run_of(state, execution)
+        # Prepare alone says who claimed a run; without that, `run` is what somebody wrote into the input.
+        run = state["run"] if "claimed_by" in state else run_of(state, execution)
     except (KeyError, TypeError):
         return None  # What started this execution is neither an event nor a request.
     claimed = data.find(layout.request(run)) if run else None

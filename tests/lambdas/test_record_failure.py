@@ -59,4 +59,12 @@ def test_run_that_prepare_refused_has_its_name_all_the_same() -> None:
     assert failed_run(start, "arn:1", bucket(**{key: b'{"execution": "arn:1"}'})) == name
     assert failed_run(start, "arn:1", bucket(**{key: b'{"execution": "arn:2"}'})) is None
     assert failed_run({"detail": 3}, "arn:1", bucket()) is None
-    assert failed_run({"run": "holiday-1"}, "arn:1", bucket()) == "holiday-1"
+    assert failed_run({"run": "holiday-1", "claimed_by": None}, "arn:1", bucket()) == "holiday-1"
+
+
+def test_run_that_somebody_wrote_into_the_input_keeps_its_own_ending() -> None:
+    written = {"collection": "x/", "run": "holiday-1", "error": {}}
+    of_another = bucket(**{layout.request("holiday-1"): b'{"execution": "arn:2"}'})
+
+    assert failed_run(written, "arn:1", of_another) == run_of(written, "arn:1") != "holiday-1"
+    assert failed_run(written | {"claimed_by": None}, "arn:1", of_another) is None
