@@ -46,6 +46,7 @@ def _described(data: Objects, name: str) -> dict[str, Any]:
     if body is None:
         raise unknown_run(name, data)
     run = Run.model_validate_json(body)
+    took_over = _json(data, layout.deployment(name)).get("arn")
     report, lineage, failure = (
         _json(data, key) for key in (layout.report(name, "report.json"), layout.manifest(name), layout.failure(name))
     )
@@ -67,10 +68,17 @@ def _described(data: Objects, name: str) -> dict[str, Any]:
         **{f"sha256 of {key.rsplit('/', 1)[-1]}": h for key, h in lineage.get("datasets_sha256", {}).items()},
         "keep": run.request.keep,
         "keep_days": run.request.keep_days,
-        "deployments": [model["deployment"] for model in report.get("models", []) if model.get("deployment")],
-        "took_over": _json(data, layout.deployment(name)).get("arn"),
+        "deployments": _deployments(report, took_over),
+        "took_over": took_over,
         "failure": failure.get("cause"),
     }
+
+
+def _deployments(report: dict[str, Any], took_over: str | None) -> list[str]:
+    """Return the models' own deployments; the promoted model has none any more when it took over another."""
+    promoted = (report.get("gate") or {}).get("promoted") if took_over else None
+    models = (model for model in report.get("models", []) if model.get("deployment"))
+    return [model["deployment"] for model in models if not promoted or model["name"] != promoted]
 
 
 def _scores(report: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from lambdas.evaluate import intervals, scores
 from lambdas.evaluate.readings import Reading, read, read_all
 from lambdas.shared import families, ledger
-from lambdas.shared.records import AnswerLine, Usage
+from lambdas.shared.records import AnswerLine, ServiceTier, Usage
 from lambdas.shared.statistics import minimum_detectable_difference
 
 Lines = Mapping[str, AnswerLine]
@@ -23,7 +23,7 @@ class Evidence:
 
     ``labels``: the teacher's. ``tuned``: by answerer, ``n<size>`` in a run. ``training``: the labels that were
     trained on, for the control; without them it is taken from ``labels`` themselves, which flatters it.
-    ``groups``: each image's near-duplicate group. ``models``: ids by answerer, for prices.
+    ``groups``: each image's near-duplicate group. ``models``: ids by answerer, for prices; ``tier``: the teacher's.
     """
 
     labels: Lines
@@ -34,6 +34,7 @@ class Evidence:
     gold: Lines = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    tier: ServiceTier = "default"
     gate_margin: float = 0.0
 
     @property
@@ -189,14 +190,15 @@ def _serving(evidence: Evidence) -> dict[str, dict[str, float | None]]:
         if name != "ceiling" and used:
             found[name] = {
                 "latency_ms": statistics.median(waits) if waits else None,
-                **_per_thousand(used, evidence.models.get(name)),
+                **_per_thousand(used, evidence.models.get(name), evidence.tier if name == "teacher" else "default"),
             }
     return found
 
 
-def _per_thousand(used: Sequence[Usage], model: str | None) -> dict[str, float | None]:
+def _per_thousand(used: Sequence[Usage], model: str | None, tier: ServiceTier) -> dict[str, float | None]:
     tokens_in = statistics.fmean(usage.input_tokens for usage in used)
     tokens_out = statistics.fmean(usage.output_tokens for usage in used)
-    known = model and families.find(model)
-    usd = ledger.inference_usd(model, round(1000 * tokens_in), round(1000 * tokens_out)) if model and known else None
+    usd = None
+    if model and families.find(model):
+        usd = ledger.inference_usd(model, round(1000 * tokens_in), round(1000 * tokens_out), tier)
     return {"input_tokens": tokens_in, "output_tokens": tokens_out, "usd_per_1000": usd}

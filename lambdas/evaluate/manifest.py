@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from lambdas.shared import families, layout
+from lambdas.shared import families, layout, ledger
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.objects import Objects
 from lambdas.shared.prices import Price
@@ -70,8 +70,10 @@ def _common(by_size: dict[str, dict[str, str]]) -> dict[str, float]:
 
 def _prices(run: Run) -> list[Price]:
     teacher, student = families.model(run.teacher.model), families.model(run.student)
-    asked = [(model, use) for model in (teacher, student) for use in ("input", "output")]
-    return [model.price(use) for model, use in [*asked, (student, "training"), (student, "storage")]]
+    tier = ledger.suffix(run.request.service_tier)
+    asked = [(teacher, f"input{tier}"), (teacher, f"output{tier}")]
+    asked += [(student, use) for use in ("input", "output", "training", "storage")]
+    return [model.price(use) for model, use in asked]
 
 
 def _sha256(body: bytes) -> str:

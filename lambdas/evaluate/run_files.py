@@ -47,6 +47,7 @@ class RunFiles:
             gold=self._gold(),
             groups={line["image"]: line.get("group") or line["image"] for line in lines},
             models={"teacher": self.run.teacher.model, **dict.fromkeys(["base", *tuned], self.run.student)},
+            tier=self.run.request.service_tier,
             gate_margin=self.run.request.gate_margin,
         )
 

@@ -30,13 +30,13 @@ def verdict(report: dict[str, Any], until: str | None = None) -> str:
 
 
 def doubling(report: dict[str, Any]) -> dict[str, Any] | None:
-    """Return gain and price of twice the largest size: ``{size, gain, usd}``; None without a curve."""
+    """Return gain and price of twice the largest size that was trained: ``{size, gain, usd}``; None without a curve."""
     curve = report.get("curve")
     if not curve:
         return None
     entries = report["ledger"]["entries"]
     trained = [entry for entry in entries if entry["step"] == "TrainModels"]
-    sizes = [model["size"] for model in report["models"]]
+    sizes = [model["size"] for model in report["models"] if model["status"] == "Active"]
     largest = max(sizes)
     training = sum(entry["usd"] for entry in trained) / sum(sizes) * 2 * largest
     labels = (report.get("serving", {}).get("teacher", {}).get("usd_per_1000") or 0.0) / 1000 * largest

@@ -45,11 +45,16 @@ def committed_usd(data: Objects, run: str) -> tuple[float, float]:
     return sum(paid.values()) / _MICRO, sum(unsettled) / _MICRO
 
 
+def suffix(tier: ServiceTier) -> str:
+    """Return how the uses of a tier end in prices.toml."""
+    return "" if tier == "default" else f"-{tier}"
+
+
 def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: ServiceTier = "default") -> float:
     """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
     priced = families.model(model)
-    suffix = _suffix(tier)
-    return priced.price(f"input{suffix}").of(input_tokens) + priced.price(f"output{suffix}").of(output_tokens)
+    uses = f"input{suffix(tier)}", f"output{suffix(tier)}"
+    return priced.price(uses[0]).of(input_tokens) + priced.price(uses[1]).of(output_tokens)
 
 
 def summary(data: Objects, run: str) -> dict[str, Any]:
@@ -80,11 +85,5 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
 
 def confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
     """Tell whether an official copy has the prices of a model's training, or of its answers."""
-    suffix = _suffix(tier)
-    uses = ("training",) if training else (f"input{suffix}", f"output{suffix}")
+    uses = ("training",) if training else (f"input{suffix(tier)}", f"output{suffix(tier)}")
     return all(families.model(model).price(use).confirmed for use in uses)
-
-
-def _suffix(tier: ServiceTier) -> str:
-    """Return how the uses of a tier end in prices.toml."""
-    return "" if tier == "default" else f"-{tier}"

@@ -116,6 +116,22 @@ def test_runs_are_listed_and_compared_with_what_differs_marked(
         list_runs(found, ["third"], as_json=False)
 
 
+def test_run_that_took_over_a_deployment_names_no_other_that_is_gone(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bucket(**decided("new", "best", replace="old"))
+    models = [{"name": name, "deployment": f"arn:{name}"} for name in ("best", "other")]
+    data.write_json(layout.report("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
+    found = stage(endpoint, data)
+    list_runs(found, ["new"], as_json=True)
+    data.write_json(layout.deployment("new"), {"arn": "arn:old"})
+    list_runs(found, ["new"], as_json=True)
+    before, after = (json.loads(part + "]")[0] for part in capsys.readouterr().out.split("\n]\n")[:2])
+
+    assert before["deployments"] == ["arn:best", "arn:other"]
+    assert (after["deployments"], after["took_over"]) == (["arn:other"], "arn:old")
+
+
 def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) -> None:
     manifest = {"run": json.loads(decided("r", None)["runs/r/request.json"]), "hyperparameters": {}}
     path = tmp_path / "manifest.json"

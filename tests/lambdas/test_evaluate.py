@@ -12,7 +12,7 @@ from lambdas.evaluate.page import Page, render
 from lambdas.evaluate.readings import Reading, folded_plural, read
 from lambdas.evaluate.scores import METRICS, agreement, best_matching, compare, control, floor, jaccard, soft_jaccard
 from lambdas.shared.answer_formats.keywords import keywords, written
-from lambdas.shared.records import AnswerLine
+from lambdas.shared.records import AnswerLine, Usage
 
 A, B = frozenset("abc"), frozenset("bcd")
 
@@ -165,6 +165,16 @@ def test_model_that_sees_passes_the_gate_with_its_share_of_the_gap() -> None:
     assert found["jaccard"]["tuned"]["8"]["mean"] == pytest.approx(0.75)
     assert found["headlines"]["gap_closed"]["mean"] == pytest.approx(0.75)
     assert 0 < found["headlines"]["seen"]["mean"] < 1
+
+
+def test_teacher_on_the_flex_tier_is_priced_as_such_and_the_student_is_not() -> None:
+    used = {"i0": line("cat", image="i0").model_copy(update={"usage": Usage(input_tokens=1000, output_tokens=0)})}
+    models = {"teacher": "amazon.nova-pro-v1:0", "base": "amazon.nova-lite-v1:0"}
+    asked = Evidence(labels=used, tuned={"n8": used}, base=used, models=models)
+    standard, flex = (evaluate(replace(asked, tier=tier)).figures["serving"] for tier in ("default", "flex"))
+
+    assert flex["teacher"]["usd_per_1000"] == pytest.approx(standard["teacher"]["usd_per_1000"] / 2)
+    assert flex["base"] == standard["base"]
 
 
 def test_agreeing_with_the_teacher_is_not_being_right_and_both_are_told() -> None:

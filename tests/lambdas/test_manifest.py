@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lambdas.evaluate.manifest import manifest, request_again
-from lambdas.evaluate.verdict import verdict
+from lambdas.evaluate.verdict import doubling, verdict
 from lambdas.shared import layout
 from lambdas.shared.errors import BadRequest
 from lambdas.shared.records import Request
@@ -33,6 +33,14 @@ def test_manifest_says_from_what_and_by_what_each_model_was_made() -> None:
     assert all(row["date"] for row in found["prices"])
 
 
+def test_prices_are_those_of_the_tier_that_the_teacher_was_asked_on() -> None:
+    prices = {(row["product"], row["use"]): row["usd"] for row in lineage(service_tier="flex")["prices"]}
+
+    assert prices["amazon.nova-pro-v1:0", "input-flex"] == pytest.approx(0.40)
+    assert ("amazon.nova-pro-v1:0", "input") not in prices
+    assert ("amazon.nova-lite-v1:0", "input") in prices
+
+
 def test_run_is_repeated_with_what_the_stage_had_chosen_for_it() -> None:
     assert lineage()["hyperparameters"]["12"]["epochCount"] == "2"
     again = Request.model_validate(request_again(lineage(train_sizes=[12], max_usd=3), "manifest.json"))
@@ -42,6 +50,15 @@ def test_run_is_repeated_with_what_the_stage_had_chosen_for_it() -> None:
     assert (again.keywords_min, again.keywords_max) == (any_run().limits.minimum, any_run().limits.maximum)
     assert again.hyperparameters["epochCount"] == 2
     assert (again.train_sizes, again.max_usd) == ([12], 3)
+
+
+def test_price_of_twice_the_images_counts_only_sizes_that_were_trained_and_billed() -> None:
+    entries = [{"step": "TrainModels", "usd": 3.0}, {"step": "LabelImages", "usd": 9.0}]
+    models = [{"size": size, "status": "Active"} for size in (10, 20)] + [{"size": 40, "status": "Failed"}]
+    curve = {"next_size": 40, "gain": 0.01}
+    report = {"curve": curve, "models": models, "ledger": {"entries": entries}, "samples_per_image": 1}
+
+    assert doubling(report) == {"size": 40, "gain": 0.01, "usd": pytest.approx(4.0)}
 
 
 @pytest.mark.parametrize("value", [[], {}, {"run": {"run": "x"}}])
