@@ -11,7 +11,7 @@ from lambdas.shared.errors import TooFewImages
 from lambdas.shared.objects import Objects
 from lambdas.shared.pace import batches_at_once
 from lambdas.shared.records import InventoryLine, Run, SplitLine
-from lambdas.split.sets import check_refusals, distinct, read_inventory
+from lambdas.split.sets import as_duplicate, check_refusals, distinct, read_inventory
 
 
 def list_images(run: Run, data: Objects) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def list_images(run: Run, data: Objects) -> dict[str, Any]:
     if not images:
         raise TooFewImages(f"no photo in {run.collection!r} can be used; replace them and start again")
     lines = [_line(image, photo) for image, photo in images.items()]
-    marked = [_marked(line, images) for line in inventory]
+    marked = [line.model_copy(update=as_duplicate(line, images)) for line in inventory]
     data.write_lines(layout.inventory(run.run), [line.model_dump(exclude_defaults=True) for line in marked])
     data.write_lines(layout.split(run.run, "images"), [line.model_dump() for line in lines])
     priced = estimate_applying(run, [(line.width, line.height) for line in lines], find(run.student, data))
@@ -42,9 +42,3 @@ def list_images(run: Run, data: Objects) -> dict[str, Any]:
 
 def _line(image: str, photo: InventoryLine) -> SplitLine:
     return SplitLine(image=image, group=image, photo=photo.photo, width=photo.width or 0, height=photo.height or 0)
-
-
-def _marked(line: InventoryLine, images: dict[str, InventoryLine]) -> InventoryLine:
-    if line.image is None or images[line.image].photo == line.photo:
-        return line
-    return line.model_copy(update={"status": "duplicate", "reason": "same image as another photo"})

@@ -111,6 +111,13 @@ def distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
     return images
 
 
+def as_duplicate(line: InventoryLine, images: Mapping[str, InventoryLine]) -> dict[str, str]:
+    """Return what is to be said of a photo whose image is another photo's; nothing of the first photo of its image."""
+    if line.image is None or images[line.image].photo == line.photo:
+        return {}
+    return {"status": "duplicate", "reason": "same image as another photo"}
+
+
 def _wanted(run: Run, images: dict[str, InventoryLine]) -> dict[str, InventoryLine]:
     unwanted = set(run.request.exclude_flags)
     return {image: line for image, line in images.items() if unwanted.isdisjoint(line.flags)}
@@ -166,12 +173,8 @@ def _entry(
         return line.model_copy(update={"status": "excluded", "reason": f"{unwanted}: left out by exclude_flags"})
     if line.image not in set_of:
         return line.model_copy(update={"status": "excluded", "reason": "resembles images of two sets"})
-    update: dict[str, Any] = {"group": group_of[line.image]}
-    if line.photo == images[line.image].photo:
-        update |= {"set": set_of[line.image]}
-    else:
-        update |= {"status": "duplicate", "reason": "same image as another photo"}
-    return line.model_copy(update=update)
+    placed = as_duplicate(line, images) or {"set": set_of[line.image]}
+    return line.model_copy(update={"group": group_of[line.image], **placed})
 
 
 def _labelled(line: InventoryLine, by: Mapping[str, str]) -> InventoryLine:
