@@ -12,6 +12,7 @@ import json
 import math
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import evenly
 from local.cloud.history import states_entered, status
 from local.machine import Machine, one_machine
-from local.synthesis import ROOT, synthesise
 
+ROOT = Path(__file__).parents[1]
 COLLECTION = "photos/"
 MINIMUM_PHOTOS = 20
 BUILD = ROOT / "build"
@@ -127,7 +128,8 @@ def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespac
     if pair.reason:
         _say(f"models: pixels only, because {pair.reason}")
     _say("synthesise the app")
-    synthesise("local", BUILD / "cdk.out")[0].synth()
+    # In a process of its own, which takes the CDK's Node.js with it when it ends.
+    subprocess.run([sys.executable, "-m", "local.synthesis", "local", str(BUILD / "cdk.out")], cwd=ROOT, check=True)
     _say("start the embedded AWS and the local Bedrock endpoint, deploy")
     quotas = {pair.teacher_id: Quota(requests_per_minute=arguments.rpm)} if arguments.rpm else {}
     faults = Faults(converse=ConverseFaults(shares=evenly(arguments.faults), quotas=quotas))

@@ -6,6 +6,7 @@ The layers hold Lambda's arm64 wheels; on this machine the functions find the sa
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -20,3 +21,7 @@ def synthesise(stage: str, out: Path) -> tuple[cdk.App, Stacks]:
     context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     app = cdk.App(context=context | {"stage": stage, "aws:cdk:bundling-stacks": []}, outdir=str(out))
     return app, build(app)
+
+
+if __name__ == "__main__":
+    synthesise(sys.argv[1], Path(sys.argv[2]))[0].synth()
