@@ -101,6 +101,11 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert len((tables / "keywords.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.left_at_bedrock[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
 
+        # What stands is listed, and goes when it is asked for by name.
+        assert [one["kind"] for one in printed("clean", "--run", run)] == ["deployment", "model"]
+        assert "Removed" in distill("clean", "--run", run, "--yes").stdout
+        assert running.left_at_bedrock == ([], [], [])
+
 
 def test_budget_stops_labelling_and_a_higher_one_goes_on(
     pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
