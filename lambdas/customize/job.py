@@ -14,7 +14,7 @@ from lambdas.customize import stuck
 from lambdas.customize.bill import bill, most_of_predictions
 from lambdas.customize.causes import cause, is_internal
 from lambdas.shared import families, layout, ledger
-from lambdas.shared.bedrock_errors import FAILURES, translated
+from lambdas.shared.bedrock_errors import FAILURES, translated, translating
 from lambdas.shared.budget import Reservation
 from lambdas.shared.errors import JobFailed
 from lambdas.shared.objects import Objects
@@ -117,7 +117,7 @@ def _ask_for_job(run: Run, size: int, name: str, data: Objects, bedrock: Bedrock
     if any(True for _ in data.keys(validation)):
         uri = f"s3://{data.bucket}/{validation}"
         optional["validationDataConfig"] = {"validators": [{"s3Uri": uri}]}
-    try:
+    with translating(f"job {name}"):
         bedrock.create_model_customization_job(
             jobName=name,
             customModelName=name,
@@ -132,5 +132,3 @@ def _ask_for_job(run: Run, size: int, name: str, data: Objects, bedrock: Bedrock
             customModelTags=tags(run.run),
             **optional,
         )
-    except FAILURES as error:
-        raise translated(error, f"job {name}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lambdas.shared.bedrock_errors import FAILURES, translated
+from lambdas.shared.bedrock_errors import FAILURES, translated, translating
 from lambdas.shared.errors import DeploymentFailed
 from lambdas.shared.records import Run
 from lambdas.shared.tags import tags
@@ -31,9 +31,7 @@ def create_or_describe(run: Run, name: str, model: str, bedrock: BedrockClient) 
 
 
 def _create(run: Run, name: str, model: str, bedrock: BedrockClient) -> str:
-    try:
+    with translating(f"deployment {name}"):
         return bedrock.create_custom_model_deployment(
             modelDeploymentName=name, modelArn=model, clientRequestToken=name, tags=tags(run.run)
         )["customModelDeploymentArn"]
-    except FAILURES as error:
-        raise translated(error, f"deployment {name}") from error

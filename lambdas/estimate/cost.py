@@ -14,7 +14,7 @@ from lambdas.estimate.amount import Amount, Line, dollars, exactly, total
 from lambdas.estimate.services import month, services
 from lambdas.estimate.tokens import Tokens, tokens_of
 from lambdas.estimate.workload import Size, Workload
-from lambdas.shared import families, prices
+from lambdas.shared import families, ledger, prices
 from lambdas.shared.calibration import Calibration
 from lambdas.shared.pace import calls_per_minute
 from lambdas.shared.records import Run, ServiceTier
@@ -118,7 +118,7 @@ def _sampling(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> l
 def _answers(
     step: str, id: str, images: Sequence[Size], tokens: Tokens, times: Amount, tier: ServiceTier = "default"
 ) -> list[Line]:
-    model, suffix = families.model(id), "" if tier == "default" else f"-{tier}"
+    model, suffix = families.model(id), ledger.suffix(tier)
     asked, answered = tokens.questions(images).each(times), tokens.answer.times(len(images)).each(times)
     return [
         Line(step, f"{model.label}, input", asked, model.price(f"input{suffix}")),

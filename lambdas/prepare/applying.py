@@ -67,7 +67,7 @@ def _model(field: str, tuned: Run, data: Objects) -> TrainedModel:
     body = data.find(layout.report(tuned.run, "report.json"))
     if body is None:
         raise BadRequest(f"{field}: run {tuned.run!r} has no report: it has not ended, or has failed")
-    report = data.read_json(layout.report(tuned.run, "report.json"))
+    report = json.loads(body)
     gate: dict[str, Any] = report.get("gate") or {}
     for model in report.get("models", []):
         if model["deployment"] and (model["name"] == gate.get("promoted") or _is_best(model, gate, tuned)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lambdas.shared import layout
-from lambdas.shared.bedrock_errors import FAILURES, translated
+from lambdas.shared.bedrock_errors import translating
 from lambdas.shared.errors import DeploymentFailed
 from lambdas.shared.objects import Objects
 from lambdas.shared.records import Run
@@ -26,10 +26,8 @@ def take_over(run: Run, data: Objects, bedrock: BedrockClient) -> dict[str, Any]
     model = next((model for model in report.get("models", []) if promoted and model["name"] == promoted), None)
     if model is None or run.replaces is None:
         return {"status": "Done", "deployment": model["deployment"] if model else None}
-    try:
+    with translating(f"deployment {run.replaces}"):
         return _go_on(run, run.replaces, model["arn"], data, bedrock)
-    except FAILURES as error:
-        raise translated(error, f"deployment {run.replaces}") from error
 
 
 def _go_on(run: Run, arn: str, model: str, data: Objects, bedrock: BedrockClient) -> dict[str, Any]:

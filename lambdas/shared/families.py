@@ -287,24 +287,19 @@ MODELS = {
             quota=_LITE_QUOTA,
             profile_quota=_LITE_PROFILE_QUOTA,
         ),
-        Model(
-            _LITE_2,
-            NOVA_2,
-            training_id="amazon.nova-2-lite-v1:0:256k",
-            label="Nova 2 Lite",
-            # No advice of its own was found; that for Nova Lite v1 stands in.
-            records_per_warmup_step=160,
-            records_quota="L-82EE9228",
-            quota=_LITE_2_QUOTA,
-        ),
-        Model(
-            _LITE_2_GLOBAL,
-            NOVA_2,
-            training_id="amazon.nova-2-lite-v1:0:256k",
-            label="Nova 2 Lite",
-            records_per_warmup_step=160,
-            records_quota="L-82EE9228",
-            quota=_LITE_2_QUOTA,
+        # Asked through the one profile or the other, and tuned as one model.
+        *(
+            Model(
+                profile,
+                NOVA_2,
+                training_id="amazon.nova-2-lite-v1:0:256k",
+                label="Nova 2 Lite",
+                # No advice of its own was found; that for Nova Lite v1 stands in.
+                records_per_warmup_step=160,
+                records_quota="L-82EE9228",
+                quota=_LITE_2_QUOTA,
+            )
+            for profile in (_LITE_2, _LITE_2_GLOBAL)
         ),
         # Teachers of another provider; in us-east-1 they are asked through a profile only.
         Model("us.anthropic.claude-sonnet-4-6", CLAUDE, label="Claude Sonnet 4.6"),
@@ -417,11 +412,3 @@ def check_region(id: str, region: str) -> None:
 def _name(id: str) -> str:
     """Strip the ARN of a foundation model or of a profile that AWS made, which end in its id."""
     return id.rpartition("/")[2] if ":inference-profile/" in id or ":foundation-model/" in id else id
-
-
-def tunable(training_id: str) -> Model:
-    """Return the model that Bedrock customizes under ``training_id``; raises ``BadRequest``."""
-    for candidate in MODELS.values():
-        if candidate.training_id == training_id:
-            return candidate
-    raise BadRequest(f"{training_id!r} is not the customization id of a known student")
