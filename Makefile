@@ -54,10 +54,10 @@ synth: setup ## Synthesise the stacks with their layers into cdk.out
 	npx --no-install cdk synth --quiet
 
 lock: setup ## Compile the layers' requirements for Lambda's platform
-	for layer in lambdas lambdas/evaluate; do uv pip compile --quiet $$layer/requirements.in \
+	for layer in common evaluate; do uv pip compile --quiet infra/layers/$$layer.in \
 	  -c requirements.txt -c requirements-dev.txt --python-version 3.14 \
 	  --python-platform aarch64-manylinux_2_28 --only-binary :all: --no-header --no-annotate \
-	  -o $$layer/requirements.txt; done
+	  -o infra/layers/$$layer.txt; done
 
 destroy: setup ## Take a stage down on AWS, tuned models first; asks before the buckets (STAGE=dev)
 	@$(BIN)/distill destroy --stage "$(STAGE)"

@@ -22,8 +22,8 @@ from PIL import Image
 
 from cli.estimate import in_folder
 from cli.requests import resolved
-from lambdas.estimate.cost import estimate
-from lambdas.estimate.workload import predicted
+from distillation.costs.estimate import estimate
+from distillation.costs.workload import predicted
 
 _PHOTOS = Path(__file__).parents[1] / "samples" / "photos"
 _DECODED = 50

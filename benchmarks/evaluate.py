@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def _measure(pairs: int) -> dict[str, Any]:
-    from lambdas.evaluate import intervals, scores
-    from lambdas.evaluate.evaluation import Evidence, evaluate
-    from lambdas.evaluate.readings import read_all
+    from distillation.evaluation import intervals, scores
+    from distillation.evaluation.evaluation import Evidence, evaluate
+    from distillation.evaluation.parsed_answers import read_all
 
     labels, tuned, base = _answers(pairs)
     evidence = Evidence(labels=labels, tuned={"n100": tuned}, base=base, ceiling=tuned)
@@ -70,7 +70,7 @@ def _measure(pairs: int) -> dict[str, Any]:
 
 def _beside_scipy(pairs: int) -> dict[str, Any]:
 
-    from lambdas.evaluate import intervals
+    from distillation.evaluation import intervals
 
     found: dict[str, Any] = {"pairs": pairs}
     values = np.random.default_rng(1).normal(0.1, 0.1, (8, pairs))
@@ -103,7 +103,7 @@ def _scipy(values: np.ndarray) -> Any:
 
 
 def _answers(pairs: int) -> list[dict[str, Any]]:
-    from lambdas.shared.records import AnswerLine
+    from distillation.records import AnswerLine
 
     generator = random.Random(1)
     words = [f"{first} {second}s" for first in _syllables(generator, 40) for second in _syllables(generator, 50)]

@@ -2,15 +2,16 @@
 
     python -m benchmarks.image_tokens
 
-Tokens are by the rules of lambdas/shared/families.py, dollars by lambdas/shared/prices.toml: 1,000 images as input.
+Tokens follow the rules of distillation/models/catalog.py, dollars the rows of distillation/models/prices.toml:
+1,000 images as input.
 """
 
 from __future__ import annotations
 
 import sys
 
-from lambdas.shared import families
-from lambdas.shared.families import CLAUDE, NOVA_1, NOVA_2, Family
+from distillation.models import catalog
+from distillation.models.catalog import CLAUDE, NOVA_1, NOVA_2, Family
 
 ORIGINALS = ((6000, 4000), (4000, 3000), (3000, 2000), (2000, 1000), (1300, 1300), (900, 600), (300, 200))
 PRICED = (
@@ -23,7 +24,7 @@ PRICED = (
 def main() -> None:
     for family, models in PRICED:
         _say(f"\n{family.name}, side {family.image_side}")
-        labels = [f"{families.model(model).label}, $ per 1,000" for model in models]
+        labels = [f"{catalog.model(model).label}, $ per 1,000" for model in models]
         _row(["original", "tokens", "resized", "tokens", *labels])
         _row(["---"] * (4 + len(labels)))
         for width, height in ORIGINALS:
@@ -34,7 +35,7 @@ def _cells(family: Family, models: tuple[str, ...], width: int, height: int) -> 
     scale = min(1.0, family.image_side / max(width, height))
     small = (round(width * scale), round(height * scale))
     before, after = family.image_tokens(width, height), family.image_tokens(*small)
-    prices = [families.model(model).price("input") for model in models]
+    prices = [catalog.model(model).price("input") for model in models]
     return [
         f"{width}x{height}",
         f"{before:,}",

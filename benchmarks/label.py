@@ -2,9 +2,9 @@
 
     python -m benchmarks.label [--images 20000] [--quotas 250,25]
 
-Ours is the real code of a batch (lambdas/label, its pace and its ledger) in as many batches at once as Split would
-choose, tried again as the state machine does. Bedrock is simulated: requests and tokens of any 60 seconds, input and
-max_tokens taken when a call starts and the rest given back when it ends; answers after 4 seconds in the median
+Ours is the real code of a batch (distillation/inference, its rate limit and its ledger) in as many batches at the
+same time as Split would choose, tried again as the state machine does. Bedrock is simulated: requests and tokens of
+any 60 seconds, input and max_tokens taken when a call starts and the rest given back when it ends; answers after 4 seconds in the median
 (log-normal, sigma 0.4); 1.5 seconds before each batch for its start. The loop beside it is what is commonly written:
 10 functions of 4 threads, 20 images each, boto3's three attempts, and a batch that fails is tried again 8 times.
 ``share`` is the time in which the quota alone would have allowed all images, over the time it took.
@@ -21,12 +21,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.label.batch import label_batch
-from lambdas.shared.errors import BatchUnfinished, Throttled
-from lambdas.shared.objects import Objects
-from lambdas.shared.pace import Shift, batches_at_once
-from lambdas.shared.records import Quota
-from lambdas.shared.telemetry import metrics
+from distillation.errors import BatchUnfinished, Throttled
+from distillation.inference.labelling import label_batch
+from distillation.inference.rate_limit import Shift, batches_at_once
+from distillation.records import Quota
+from distillation.storage import Objects
+from distillation.telemetry import metrics
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.stores import any_run, bucket
 from tests.support.virtual_time import VirtualTime
@@ -147,7 +147,7 @@ def _row(
 
 
 def _paid(data: Objects) -> int:
-    from lambdas.shared import ledger
+    from distillation import ledger
 
     return int(sum(entry["calls"] for entry in ledger.summary(data, any_run().run)["entries"]))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from lambdas.resize.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
+from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
 
 SIDE = 900
 LARGE = 100_000_000

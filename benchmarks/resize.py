@@ -31,7 +31,7 @@ os.environ["VIPS_CONCURRENCY"] = "1"
 
 from PIL import Image, ImageChops, ImageStat
 
-from lambdas.resize.resizer import resize
+from distillation.photos.resizer import resize
 
 LARGE_FROM, LARGE_TO, MEDIUM = 6.0, 8.0, 0.6
 """Megapixels."""

@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from lambdas.split.groups import NEAR, Neighbours, groups
+from distillation.photos.near_duplicates import NEAR, Neighbours, groups
 
 _BITS = 63
 

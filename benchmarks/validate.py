@@ -81,8 +81,8 @@ def _loads(file: Path) -> None:
 
 
 def _ours(file: Path) -> None:
-    from lambdas.shared.families import NOVA_1
-    from lambdas.validate_dataset.checks import problems
+    from distillation.dataset.validator import problems
+    from distillation.models.catalog import NOVA_1
 
     with file.open("rb") as lines:
         found = list(problems(lines, NOVA_1, "data"))
@@ -100,7 +100,7 @@ def _pydantic_record() -> Any:
     """Return a pydantic model of the schema: fields, roles, formats, URIs, reserved words; nothing across records."""
     from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-    from lambdas.shared.reserved_words import reserved_words
+    from distillation.answers.reserved_words import reserved_words
 
     class Strict(BaseModel):
         model_config = ConfigDict(extra="forbid")
@@ -148,14 +148,14 @@ def _pydantic_record() -> Any:
 
 
 def _write(folder: Path, count: int, rounds: int) -> None:
-    from lambdas.write_dataset.examples import write
+    from distillation.dataset.examples import write
 
     write(_run(), [count], _bucket(folder))
 
 
 def _validate(folder: Path, count: int, rounds: int) -> None:
-    from lambdas.shared.families import NOVA_1
-    from lambdas.validate_dataset.dataset import Dataset
+    from distillation.dataset.dataset import Dataset
+    from distillation.models.catalog import NOVA_1
 
     dataset = Dataset(NOVA_1, "data")
     assert not list(dataset.problems(_bucket(folder).lines(f"runs/holiday-1/dataset/train-{count}.jsonl")))
@@ -183,14 +183,14 @@ def _store_labels(folder: Path, count: int, rounds: int) -> None:
 
 
 def _run() -> Any:
-    from lambdas.shared.records import Prompt
+    from distillation.records import Prompt
     from tests.support.stores import any_run
 
     return any_run().model_copy(update={"prompt": Prompt(system=SYSTEM, user=USER)})
 
 
 def _bucket(folder: Path) -> Any:
-    from lambdas.shared.objects import Objects
+    from distillation.storage import Objects
 
     return Objects(FolderS3(folder), "data")  # type: ignore[arg-type] - only the calls below are made
 

@@ -11,7 +11,7 @@ from cli.progress import Observer
 from cli.requests import checked_collection, resolved
 from cli.stage import Stage, fetch
 from cli.watch import follow
-from lambdas.shared import layout
+from distillation import keys
 
 KINDS = ("csv", "jsonl")
 
@@ -31,12 +31,12 @@ def apply_model(
     request = {"collection": prefix, **fields}
     states = stage.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=stage.state_machine, input=json.dumps(request))["executionArn"]
-    applying = layout.run_name(prefix, execution)
+    applying = keys.run_name(prefix, execution)
     warn(f"{applying} has started; it goes on if you leave: distill watch {applying} --stage {stage.name}")
     if follow(Observer(applying, execution, states, stage.data).look, watch.POLL_SECONDS, as_json=as_json).failed:
         return False
     ended = states.describe_execution(executionArn=execution)
-    tables = [layout.keywords(applying, kind) for kind in KINDS]
+    tables = [keys.keywords(applying, kind) for kind in KINDS]
     paths = fetch(stage.data, tables, out or Path("build/keywords") / applying)
     verdict = json.loads(ended["output"])["applied"]["verdict"]
     if as_json:

@@ -9,11 +9,12 @@ from typing import Any
 
 from cli.console import Refused, columns, print_json, say
 from cli.stage import Stage, unknown_run
-from lambdas.shared import families, layout
-from lambdas.shared.holdings import Holding, remove, stop
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Run
-from lambdas.sweep.sweeper import Sweeper, goes_on
+from distillation import keys
+from distillation.models import catalog
+from distillation.records import Run
+from distillation.serving.resources import Holding, remove, stop
+from distillation.serving.sweep import Sweeper, goes_on
+from distillation.storage import Objects
 
 _DELETED_AT_ONCE = 1000
 
@@ -31,7 +32,7 @@ def clean_stage(stage: Stage, run: str | None, *, objects: bool, really: bool, a
     held = [*jobs, *standing]
     leftovers = sweeper.leftovers(held)
     chosen = _of_run(run, held, sweeper) if run else leftovers
-    keys = _keys(stage.data, run) if run and objects else []
+    objects_of_run = _keys(stage.data, run) if run and objects else []
     if as_json:
         print_json([_entry(one, one in chosen, one in leftovers, sweeper) for one in held])
     else:
@@ -39,15 +40,15 @@ def clean_stage(stage: Stage, run: str | None, *, objects: bool, really: bool, a
     if really:
         stop([one for one in chosen if one.kind == "job"], sweeper.bedrock)
         remove([one for one in chosen if one.kind != "job"], sweeper.bedrock)
-        _delete(stage.data, keys)
+        _delete(stage.data, objects_of_run)
     if not as_json:
-        say(f"{'Removed' if really else 'Nothing was removed. With --yes'}: {_summary(chosen, keys)}.")
+        say(f"{'Removed' if really else 'Nothing was removed. With --yes'}: {_summary(chosen, objects_of_run)}.")
 
 
 def _of_run(run: str, held: Sequence[Holding], sweeper: Sweeper) -> list[Holding]:
     """Return all that a run holds; raises ``Refused`` while it goes on, or while another run's deployment serves it."""
     chosen = [one for one in held if one.run == run]
-    body = sweeper.data.find(layout.request(run))
+    body = sweeper.data.find(keys.request(run))
     if body is None and not chosen:
         raise unknown_run(run, sweeper.data)
     if body is not None and sweeper.goes_on(Run.model_validate_json(body).execution):
@@ -88,7 +89,7 @@ def _entry(one: Holding, chosen: bool, left_over: bool, sweeper: Sweeper) -> dic
 def _usd_a_month(one: Holding) -> float:
     """A tuned model is stored; its deployment on demand costs nothing while nobody asks it."""
     base = one.arn.split("/")[-2] if one.kind == "model" else ""
-    tuned = [model for model in families.MODELS.values() if model.training_id == base]
+    tuned = [model for model in catalog.MODELS.values() if model.training_id == base]
     return tuned[0].price("storage").usd if tuned else 0.0
 
 
@@ -96,14 +97,14 @@ def _keys(data: Objects, run: str) -> list[str]:
     return [*data.keys(f"runs/{run}/"), *data.keys(f"work/{run}/")]
 
 
-def _delete(data: Objects, keys: Sequence[str]) -> None:
-    for start in range(0, len(keys), _DELETED_AT_ONCE):
-        doomed = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+def _delete(data: Objects, doomed_keys: Sequence[str]) -> None:
+    for start in range(0, len(doomed_keys), _DELETED_AT_ONCE):
+        doomed = [{"Key": key} for key in doomed_keys[start : start + _DELETED_AT_ONCE]]
         failed = data.client.delete_objects(Bucket=data.bucket, Delete={"Objects": doomed, "Quiet": True})  # type: ignore[typeddict-item]
         if errors := failed.get("Errors"):
             raise Refused(f"s3://{data.bucket}/{errors[0].get('Key')}: {errors[0].get('Message')}")
 
 
-def _summary(chosen: Sequence[Holding], keys: Sequence[str]) -> str:
+def _summary(chosen: Sequence[Holding], removed_keys: Sequence[str]) -> str:
     named = ", ".join(map(str, chosen)) or "nothing at Bedrock"
-    return f"{named}; {len(keys)} objects" if keys else named
+    return f"{named}; {len(removed_keys)} objects" if removed_keys else named

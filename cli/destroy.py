@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from cli.console import Refused, say
 from cli.stage import ROOT, Stage, is_absent, settings_of
-from lambdas.shared.holdings import deployments_and_models, remove, running_jobs, stop
-from lambdas.shared.tags import STAGE_TAG
+from distillation.serving.resources import deployments_and_models, remove, running_jobs, stop
+from distillation.serving.tags import STAGE_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

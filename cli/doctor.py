@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import Refused, print_json, say_wrapped
 from cli.stage import ROOT, Stage, settings_of, stack_outputs
-from lambdas.prepare.account_quotas import CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
-from lambdas.shared import families
-from lambdas.shared.bedrock_errors import code_and_message
+from distillation.bedrock_errors import code_and_message
+from distillation.models import catalog
+from distillation.models.service_quotas import CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 
 _BOOTSTRAP_VERSION = 21
 _NODE = 22
@@ -99,7 +99,7 @@ def _node() -> str | None:
 
 
 def _region(stage: Stage, settings: dict[str, Any]) -> Finding:
-    regions = [set(families.model(student).family.training_regions) for student in settings["students"]]
+    regions = [set(catalog.model(student).family.training_regions) for student in settings["students"]]
     allowed = set.intersection(*regions)
     remedy = f"deploy in {', '.join(sorted(allowed)) or 'no Region: the students have none in common'}"
     return _judged("Region", stage.region in allowed, stage.region, remedy)
@@ -142,7 +142,7 @@ def _stack(stage: Stage, name: str) -> tuple[bool, str]:
 
 
 def _model(stage: Stage, id: str) -> tuple[bool, str]:
-    bedrock, foundation = stage.client("bedrock"), families.foundation_id(id)
+    bedrock, foundation = stage.client("bedrock"), catalog.foundation_id(id)
     found = bedrock.get_foundation_model_availability(modelId=foundation)
     facts = {
         "agreement": found["agreementAvailability"]["status"],
@@ -154,7 +154,7 @@ def _model(stage: Stage, id: str) -> tuple[bool, str]:
     details = bedrock.get_foundation_model(modelIdentifier=foundation)["modelDetails"]
     lifecycle = details.get("modelLifecycle", {}).get("status", "ACTIVE")
     # A legacy model answers still, but is tuned no more.
-    legacy = lifecycle != "ACTIVE" and families.model(id).training_id is not None
+    legacy = lifecycle != "ACTIVE" and catalog.model(id).training_id is not None
     return not wrong and not legacy, ", ".join([lifecycle, *wrong])
 
 

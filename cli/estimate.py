@@ -14,16 +14,16 @@ from typing import Any
 from cli.console import Refused, print_json, say, say_wrapped
 from cli.requests import checked_collection, read_request, resolved
 from cli.stage import Stage
-from lambdas.estimate.amount import dollars
-from lambdas.estimate.cost import estimate, estimate_applying
-from lambdas.estimate.workload import Size, predicted
-from lambdas.prepare.applying import with_tuned_model
-from lambdas.resize.resizer import PhotoRefused, size_after
-from lambdas.shared import calibration
-from lambdas.shared.objects import Objects
-from lambdas.shared.pace import calls_per_minute
-from lambdas.shared.photos import is_sidecar
-from lambdas.shared.records import Run
+from distillation.costs import calibration
+from distillation.costs.estimate import estimate, estimate_applying
+from distillation.costs.range import dollars
+from distillation.costs.workload import Size, predicted
+from distillation.inference.rate_limit import calls_per_minute
+from distillation.photos.files import is_sidecar
+from distillation.photos.resizer import PhotoRefused, size_after
+from distillation.records import Run
+from distillation.runs.existing_model import with_tuned_model
+from distillation.storage import Objects
 
 _HEADER_BYTES = 1 << 16
 """The most that is fetched of a photo in S3 at first; the whole follows where its header is longer."""

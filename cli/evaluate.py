@@ -10,12 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from cli.console import Refused, print_json, say
-from lambdas.evaluate.evaluation import Evaluation, Evidence, evaluate
-from lambdas.evaluate.page import Page, Picture, render
-from lambdas.evaluate.report import PICTURES, scores_table
-from lambdas.evaluate.verdict import verdict
-from lambdas.shared.answer_formats import keywords
-from lambdas.shared.records import AnswerLine, Limits
+from distillation.answers.formats import keywords
+from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
+from distillation.evaluation.html_report import Page, Picture, render
+from distillation.evaluation.report import PICTURES, scores_table
+from distillation.evaluation.verdict import verdict
+from distillation.records import AnswerLine, Limits
 
 _EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("text", "status", "reason", "usage", "latency_ms")

@@ -281,7 +281,7 @@ def _exit_code(error: Exception) -> int | None:
         return error.exit_code
     kinds = {kind.__module__.split(".")[0] + "." + kind.__name__ for kind in type(error).__mro__}
     # Named, not imported: most commands never load these.
-    if "lambdas.DistillationError" in kinds:
+    if "distillation.DistillationError" in kinds:
         return 2
     if kinds & {"botocore.ClientError", "botocore.BotoCoreError"}:
         return 3

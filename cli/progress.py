@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas.shared import layout, ledger
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import LedgerPart
+from distillation import keys, ledger
+from distillation.records import LedgerPart
+from distillation.storage import Objects
 
 _PAGE = 200
 _FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
@@ -146,7 +146,7 @@ class Observer:
                 yield event
 
     def _spend(self, states: dict[str, State]) -> None:
-        for key in self._data.keys(layout.ledger_parts(self._run)):
+        for key in self._data.keys(keys.ledger_parts(self._run)):
             if key.endswith(".json") and key not in self._parts:
                 self._parts[key] = LedgerPart.model_validate_json(self._data.read(key))
         for part in self._parts.values():
@@ -160,7 +160,7 @@ class Observer:
     def _estimated(self, states: dict[str, State]) -> str | None:
         estimated = states.get("Estimate")
         if self._estimate is None and estimated and estimated.ended:
-            self._estimate = self._data.read_json(layout.report(self._run, "estimate.json"))["verdict"]
+            self._estimate = self._data.read_json(keys.report(self._run, "estimate.json"))["verdict"]
         return self._estimate
 
 

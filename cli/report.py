@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.console import Unreachable, print_json, say
 from cli.stage import Stage, fetch, unknown_run
-from lambdas.shared import layout
+from distillation import keys
 
 FILES = ("report.json", "scores.csv", "report.html")
 
@@ -21,8 +21,8 @@ def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: 
     """
     report = _report(stage, run)
     # A run that applied a model has tables instead of a page.
-    keys = report.get("files") or [layout.report(run, name) for name in FILES]
-    paths = fetch(stage.data, keys, out or Path("build/reports") / run)
+    wanted = report.get("files") or [keys.report(run, name) for name in FILES]
+    paths = fetch(stage.data, wanted, out or Path("build/reports") / run)
     if as_json:
         print_json(report)
         return
@@ -35,10 +35,10 @@ def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: 
 
 
 def _report(stage: Stage, run: str) -> dict[str, Any]:
-    body = stage.data.find(layout.report(run, "report.json"))
+    body = stage.data.find(keys.report(run, "report.json"))
     if body is not None:
         return json.loads(body)
-    if all(stage.data.find(key) is None for key in (layout.request(run), layout.failure(run))):
+    if all(stage.data.find(key) is None for key in (keys.request(run), keys.failure(run))):
         raise unknown_run(run, stage.data)
     raise Unreachable(
         f"{run} has no report: it goes on, or ended without one; see distill watch {run} --stage {stage.name}"

@@ -9,11 +9,11 @@ from typing import Any
 
 from cli.console import Refused
 from cli.stage import settings_of
-from lambdas.evaluate.manifest import request_again
-from lambdas.prepare.request import Defaults, resolve
-from lambdas.shared import layout
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Run
+from distillation import keys
+from distillation.evaluation.manifest import request_again
+from distillation.records import Run
+from distillation.runs.request import Defaults, resolve
+from distillation.storage import Objects
 
 _NO_ACCOUNT = "000000000000"
 
@@ -43,7 +43,7 @@ def request_from_manifest(manifest: str, data: Callable[[], Objects]) -> dict[st
     if path.is_file():
         body, source = path.read_bytes(), str(path)
     else:
-        body, source = data().find(layout.manifest(manifest)), f"the manifest of run {manifest!r}"
+        body, source = data().find(keys.manifest(manifest)), f"the manifest of run {manifest!r}"
     if body is None:
         raise Refused(f"{manifest!r} is neither a file nor a run that has ended; distill runs lists them")
     try:

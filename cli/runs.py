@@ -8,9 +8,9 @@ from typing import Any
 
 from cli.console import columns, print_json, say
 from cli.stage import Stage, unknown_run
-from lambdas.shared import layout
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Run
+from distillation import keys
+from distillation.records import Run
+from distillation.storage import Objects
 
 _LISTED = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
 
@@ -20,8 +20,8 @@ def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
     if names:
         _compare([_described(stage.data, name) for name in names], as_json=as_json)
         return
-    keys = (key for key in stage.data.keys("runs/") if key.endswith("/request.json") and key.count("/") == 2)
-    found = [_described(stage.data, key.split("/")[1]) for key in keys]
+    requests = (key for key in stage.data.keys("runs/") if key.endswith("/request.json") and key.count("/") == 2)
+    found = [_described(stage.data, key.split("/")[1]) for key in requests]
     found.sort(key=lambda run: run["created"], reverse=True)
     if as_json:
         print_json(found)
@@ -42,13 +42,13 @@ def _compare(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
 
 def _described(data: Objects, name: str) -> dict[str, Any]:
     """Return a run as a flat record: what was asked, what it was made of, what came of it."""
-    body = data.find(layout.request(name))
+    body = data.find(keys.request(name))
     if body is None:
         raise unknown_run(name, data)
     run = Run.model_validate_json(body)
-    took_over = _json(data, layout.deployment(name)).get("arn")
+    took_over = _json(data, keys.deployment(name)).get("arn")
     report, lineage, failure = (
-        _json(data, key) for key in (layout.report(name, "report.json"), layout.manifest(name), layout.failure(name))
+        _json(data, key) for key in (keys.report(name, "report.json"), keys.manifest(name), keys.failure(name))
     )
     return {
         "run": name,

@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cli.console import Refused, Unreachable
-from lambdas.shared.bedrock_errors import code_and_message
-from lambdas.shared.objects import Objects
+from distillation.bedrock_errors import code_and_message
+from distillation.storage import Objects
 
 ROOT = Path(__file__).parents[1]
 _MANY_AT_ONCE = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})

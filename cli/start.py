@@ -8,8 +8,8 @@ from pathlib import Path
 from cli.console import Refused, print_json, say
 from cli.requests import checked_collection, read_request, request_from_manifest, resolved
 from cli.stage import Stage
-from lambdas.shared import layout
-from lambdas.shared.photos import is_sidecar
+from distillation import keys
+from distillation.photos.files import is_sidecar
 
 
 def start_run(collection: str, request: Path | None, manifest: str | None, stage: Stage, as_json: bool) -> str:
@@ -24,9 +24,9 @@ def start_run(collection: str, request: Path | None, manifest: str | None, stage
     photos = stage.photos
     if all(is_sidecar(key) for key in photos.keys(prefix)):
         raise Refused(f"s3://{photos.bucket}/{prefix} holds no photo; upload some: distill upload FOLDER {prefix}")
-    key = f"{prefix}{layout.REQUEST_FILE}"
+    key = f"{prefix}{keys.REQUEST_FILE}"
     put = photos.client.put_object(Bucket=photos.bucket, Key=key, Body=json.dumps(fields, indent=1).encode())
-    run = layout.run_name(prefix, put.get("VersionId") or put["ETag"].strip('"'))
+    run = keys.run_name(prefix, put.get("VersionId") or put["ETag"].strip('"'))
     if as_json:
         print_json({"run": run, "request": f"s3://{photos.bucket}/{key}"})
     else:

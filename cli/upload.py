@@ -18,9 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.console import Refused, Unreachable, on_a_terminal, print_json, say, warn
 from cli.requests import checked_collection
 from cli.stage import Stage
-from lambdas.resize.resizer import MAXIMUM_BYTES
-from lambdas.shared.objects import Objects
-from lambdas.shared.photos import OWN_LABELS, is_sidecar
+from distillation.photos.files import OWN_LABELS, is_sidecar
+from distillation.photos.resizer import MAXIMUM_BYTES
+from distillation.storage import Objects
 
 AT_ONCE = 16
 _SHOWN = 3

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.console import Refused, say
-from lambdas.shared import families
-from lambdas.shared.families import Family
-from lambdas.validate_dataset.dataset import Dataset
-from lambdas.validate_dataset.rules import File, Problem
+from distillation.dataset.dataset import Dataset
+from distillation.dataset.rules import File, Problem
+from distillation.models import catalog
+from distillation.models.catalog import Family
 
 if TYPE_CHECKING:
-    from lambdas.shared.objects import Objects
+    from distillation.storage import Objects
 
 SUCCESS = "Validation successful, all samples passed"
 _NAME = re.compile(r"[A-Za-z0-9/_.-]+\.jsonl")
@@ -88,11 +88,11 @@ def validate_dataset(
 
 
 def _family(model: str) -> Family:
-    if model in families.DATASET_MODELS:
-        return families.DATASET_MODELS[model]
-    if model in families.MODELS and families.MODELS[model].training_id:
-        return families.MODELS[model].family
-    raise Refused(f"unknown model {model!r}; known: {', '.join(families.DATASET_MODELS)}, or a student's model id")
+    if model in catalog.DATASET_MODELS:
+        return catalog.DATASET_MODELS[model]
+    if model in catalog.MODELS and catalog.MODELS[model].training_id:
+        return catalog.MODELS[model].family
+    raise Refused(f"unknown model {model!r}; known: {', '.join(catalog.DATASET_MODELS)}, or a student's model id")
 
 
 def _opened(source: Source) -> Iterator[bytes]:
@@ -111,7 +111,7 @@ def _problems(
     if images:
         import boto3
 
-        from lambdas.validate_dataset.images import image_problems
+        from distillation.dataset.media import image_problems
 
         client = boto3.client("s3")
         for file, source in files.items():
@@ -157,6 +157,6 @@ def _is_valid(counts: Counter[str], strict: bool) -> bool:
 def _objects(bucket: str) -> Objects:
     import boto3
 
-    from lambdas.shared.objects import Objects
+    from distillation.storage import Objects
 
     return Objects(boto3.client("s3"), bucket)

@@ -10,8 +10,8 @@ from typing import Any
 from cli.console import on_a_terminal, say, warn
 from cli.progress import Observer, Progress, State
 from cli.stage import Stage, unknown_run
-from lambdas.shared import layout
-from lambdas.shared.objects import Objects
+from distillation import keys
+from distillation.storage import Objects
 
 POLL_SECONDS = 2.0
 CLAIM_SECONDS = 60.0
@@ -53,7 +53,7 @@ def follow(look: Callable[[], Progress], pause: float, *, as_json: bool = False)
 
 def _claim(run: str, data: Objects) -> bytes | None:
     """Return the claimed request of a run; of one that was refused, the record of why."""
-    return data.find(layout.request(run)) or data.find(layout.failure(run))
+    return data.find(keys.request(run)) or data.find(keys.failure(run))
 
 
 def _as_tree(look: Callable[[], Progress], pause: float) -> Progress:

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
-from lambdas.shared import families
+from distillation.models import catalog
 
 
 def read(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
@@ -35,8 +35,8 @@ def ask(
     """
     by_application = profiles or {}
     distinct = dict.fromkeys(models)
-    alone = [model for model in distinct if model not in by_application and not families.profile_prefix(model)]
-    direct = [_invoke([foundation_model(stack, families.foundation_id(model)) for model in alone])] if alone else []
+    alone = [model for model in distinct if model not in by_application and not catalog.profile_prefix(model)]
+    direct = [_invoke([foundation_model(stack, catalog.foundation_id(model)) for model in alone])] if alone else []
     return direct + [
         statement
         for model in distinct
@@ -135,11 +135,11 @@ def _through_profile(stack: cdk.Stack, model: str, application: str | None) -> l
 
     "Geographic cross-Region inference" and "Global cross-Region inference", Amazon Bedrock user guide.
     """
-    name, prefix = families.foundation_id(model), families.profile_prefix(model)
+    name, prefix = catalog.foundation_id(model), catalog.profile_prefix(model)
     profile = application or stack.format_arn(
         service="bedrock", resource="inference-profile", resource_name=f"{prefix}.{name}"
     )
-    regions = families.PROFILE_REGIONS[prefix] if prefix else ()
+    regions = catalog.PROFILE_REGIONS[prefix] if prefix else ()
     reached = [foundation_model(stack, name, region) for region in regions or [stack.region]]
     through = {"bedrock:InferenceProfileArn": profile}
     statements = [_invoke([profile]), _invoke(reached, through)]
@@ -155,7 +155,7 @@ def _invoke(resources: list[str], equals: Mapping[str, str] | None = None) -> ia
 
 
 def _training_ids(students: Sequence[str]) -> list[str]:
-    return [families.model(student).training_id or student for student in students]
+    return [catalog.model(student).training_id or student for student in students]
 
 
 def _key(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:

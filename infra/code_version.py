@@ -6,13 +6,18 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+DEPLOYED = (
+    *("distillation/**/*", "lambdas/**/*", "samples/prompts/**/*"),
+    *("infra/layers/*.txt", "statemachine/*.json"),
+)
+
 
 def code_version(root: Path) -> str:
     """Return ``<commit> sha256:<hash>``; the hash is of all files of the steps, the definition and the prompts.
 
     The hash tells code apart that was never committed; without git the commit is ``uncommitted``.
     """
-    deployed = [*root.glob("lambdas/**/*"), *root.glob("samples/prompts/**/*"), *root.glob("statemachine/*.json")]
+    deployed = [path for pattern in DEPLOYED for path in root.glob(pattern)]
     digest = hashlib.sha256()
     for path in sorted(filter(_counts, deployed)):
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(path.read_bytes())}\0".encode())
@@ -21,7 +26,7 @@ def code_version(root: Path) -> str:
 
 
 def _counts(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts and path.name != "requirements.in"
+    return path.is_file() and "__pycache__" not in path.parts
 
 
 def _commit(root: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 from constructs import Node
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lambdas.shared import families
+from distillation.models import catalog
 
 
 class StageConfig(BaseModel):
@@ -28,7 +28,7 @@ class StageConfig(BaseModel):
     """The most batches of each Map at once: resize, label, predict."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
     """Of LabelImages and PredictTestImages."""
-    quotas: dict[str, families.Quota] = {}
+    quotas: dict[str, catalog.Quota] = {}
     """By model: requests_per_minute and tokens_per_minute, where the account's differ from the models table's."""
     old_deployment_days: int = Field(default=90, ge=1)
     stuck_job_hours: float = Field(default=24, gt=0)
@@ -48,10 +48,10 @@ class StageConfig(BaseModel):
     @model_validator(mode="after")
     def _students_are_tuned_here(self) -> Self:
         for teacher in self.teachers:
-            families.model(teacher)
-            families.check_region(teacher, self.region)
+            catalog.model(teacher)
+            catalog.check_region(teacher, self.region)
         for student in self.students:
-            model = families.model(student)
+            model = catalog.model(student)
             if model.training_id is None or self.region not in model.family.training_regions:
                 where = ", ".join(model.family.training_regions) or "no Region"
                 raise ValueError(

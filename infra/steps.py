@@ -36,7 +36,7 @@ class Steps:
     ) -> None:
         self._stack, self._config, self._data, self._photos = stack, config, data, photos
         self._bedrock_role, self._dead_letters, self._topic = bedrock_role, dead_letters, topic
-        self._layer = DependencyLayer(stack, "Dependencies", lockfile=ROOT / "lambdas/requirements.txt")
+        self._layer = DependencyLayer(stack, "Dependencies", lockfile=ROOT / "infra/layers/common.txt")
         self._list_data = access.list_keys(data)
         self.of_machine = {
             **self._before_paying(),
@@ -175,7 +175,7 @@ class Steps:
                     *("runs/*/predictions/*", "runs/*/report/*"),
                 ),
                 environment={"CODE_VERSION": code_version(ROOT)},
-                layers=[DependencyLayer(stack, "Numbers", lockfile=ROOT / "lambdas/evaluate/requirements.txt")],
+                layers=[DependencyLayer(stack, "Numbers", lockfile=ROOT / "infra/layers/evaluate.txt")],
                 memory=1769,
                 timeout=15,
             ),
@@ -195,8 +195,8 @@ class Steps:
                 memory=1024,
                 timeout=5,
             ),
-            "WriteKeywords": self._step(
-                "WriteKeywords",
+            "WriteResults": self._step(
+                "WriteResults",
                 self._list_data,
                 access.read(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/report/estimate.json"),
                 access.read(data, "work/*/ledger/*", "work/*/predict/*"),
@@ -273,7 +273,7 @@ class Steps:
         memory: int = 512,
         timeout: int = 1,
     ) -> StepFunction:
-        package = "".join(f"_{c.lower()}" if c.isupper() else c for c in id).lstrip("_")
+        step = "".join(f"_{c.lower()}" if c.isupper() else c for c in id).lstrip("_")
         return StepFunction(
             self._stack,
             id,
@@ -286,7 +286,7 @@ class Steps:
             },
             layers=[self._layer, *(layers or [])],
             memory_size=memory,
-            package=package,
+            step=step,
             statements=statements,
             timeout=cdk.Duration.minutes(timeout),
         )

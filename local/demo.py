@@ -23,8 +23,8 @@ from cli.console import Refused
 from cli.progress import Observer
 from cli.upload import own_labels_in, photos_in
 from cli.watch import follow
-from lambdas.prepare.request import run_of
-from lambdas.shared.records import Quota
+from distillation.records import Quota
+from distillation.runs.request import run_of
 from local import vision
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import evenly

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.upload import send
-from lambdas.shared.objects import Objects
+from distillation.storage import Objects
 from local import vision
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
 from local.cloud.deploy import deploy

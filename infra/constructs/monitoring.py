@@ -22,7 +22,7 @@ from infra.config import StageConfig
 from infra.constructs.step_function import StepFunction
 
 NAMESPACE = "VisionDistillation"
-"""Of the steps' own metrics: lambdas/shared/telemetry.py."""
+"""Of the steps' own metrics: distillation/telemetry.py."""
 _LABELS = {
     "Labels": ("ImagesLabelled", "LabelsReused", "LabelsRefused", "CallsThrottled", "CallsFailed"),
     "Tokens of labels": ("InputTokens", "OutputTokens"),

@@ -17,14 +17,14 @@ from constructs import Construct
 from infra.constructs.dependency_layer import ARCHITECTURE, RUNTIME
 
 ROOT = Path(__file__).parents[2]
-_ONLY_LAMBDAS = [
-    *("*", "!/lambdas", "!/lambdas/**", "!/samples", "!/samples/prompts", "!/samples/prompts/**"),
-    *("__pycache__/", "requirements.*"),
+_ONLY_DEPLOYED_CODE = [
+    *("*", "!/distillation", "!/distillation/**", "!/lambdas", "!/lambdas/**"),
+    *("!/samples", "!/samples/prompts", "!/samples/prompts/**", "__pycache__/"),
 ]
 
 
 class StepFunction(lambda_.Function):
-    """A function whose code is ``lambdas/<package>/handler.py`` and whose role can only write logs
+    """A function whose code is ``lambdas/<step>.py`` and whose role can only write logs
     until ``statements`` say more.
 
     ``dead_letters`` gets the events, sent by rules, that the function could not deal with in three attempts.
@@ -39,7 +39,7 @@ class StepFunction(lambda_.Function):
         environment: Mapping[str, str],
         layers: Sequence[lambda_.ILayerVersion],
         memory_size: int,
-        package: str,
+        step: str,
         statements: Sequence[iam.PolicyStatement],
         timeout: cdk.Duration,
     ) -> None:
@@ -70,9 +70,9 @@ class StepFunction(lambda_.Function):
             id,
             architecture=ARCHITECTURE,
             dead_letter_queue=dead_letters,
-            code=lambda_.Code.from_asset(str(ROOT), exclude=_ONLY_LAMBDAS, ignore_mode=cdk.IgnoreMode.GIT),
-            environment={"POWERTOOLS_SERVICE_NAME": package, **environment},
-            handler=f"lambdas.{package}.handler.handler",
+            code=lambda_.Code.from_asset(str(ROOT), exclude=_ONLY_DEPLOYED_CODE, ignore_mode=cdk.IgnoreMode.GIT),
+            environment={"POWERTOOLS_SERVICE_NAME": step, **environment},
+            handler=f"lambdas.{step}.handler",
             layers=layers,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,

@@ -6,9 +6,9 @@ import hashlib
 import time
 from typing import Any
 
-from lambdas.shared import families
-from lambdas.shared.records import Quota
-from lambdas.validate_dataset.images import FORMAT_OF
+from distillation.dataset.media import FORMAT_OF
+from distillation.models import catalog
+from distillation.records import Quota
 from local.bedrock.faults import RESET, SLOW
 from local.bedrock.protocol import BedrockError, ConnectionDropped
 from local.bedrock.service import Operation, Service, foundation_model, is_local, opened
@@ -63,25 +63,25 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     }
 
 
-def _base(service: Service, model: str) -> families.Model:
+def _base(service: Service, model: str) -> catalog.Model:
     """Return the model of the table that answers, or that was tuned; raises ``BedrockError``."""
     if model.startswith("arn:"):
         deployment = service.find(service.deployments, model, "modelDeploymentName")
         if deployment["status"] != "Active":
             raise BedrockError("ValidationException", f"{model} is not Active.")
-        return families.model(service.custom_models[deployment["modelArn"]]["_student"])
-    if model not in families.MODELS or not is_local(model):
+        return catalog.model(service.custom_models[deployment["modelArn"]]["_student"])
+    if model not in catalog.MODELS or not is_local(model):
         raise BedrockError("ResourceNotFoundException", f"Model {model} not found.")
-    return families.model(model)
+    return catalog.model(model)
 
 
-def _input_tokens(values: dict[str, Any], image: bytes | None, family: families.Family) -> int:
+def _input_tokens(values: dict[str, Any], image: bytes | None, family: catalog.Family) -> int:
     prompt = sum(len(block.get("text", "")) for block in values.get("system", []))
     prompt += sum(len(block.get("text", "")) for m in values["messages"] for block in m["content"])
     return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*opened(image).size) if image else 0)
 
 
-def _about_image(service: Service, model: str, base: families.Model, body: bytes, temperature: float) -> str:
+def _about_image(service: Service, model: str, base: catalog.Model, body: bytes, temperature: float) -> str:
     image, seed = opened(body), _seed(service, model, body)
     if base.training_id is None:
         teacher = service.teacher(base.id)
@@ -103,7 +103,7 @@ def _seed(service: Service, model: str, image: bytes) -> int:
     return int.from_bytes(hashlib.sha256(f"{model}{number}".encode() + image).digest()[:4], "big")
 
 
-def _image(service: Service, blocks: list[dict[str, Any]], caller: str | None, family: families.Family) -> bytes:
+def _image(service: Service, blocks: list[dict[str, Any]], caller: str | None, family: catalog.Family) -> bytes:
     if len(blocks) != 1:
         raise BedrockError("ValidationException", "The local models answer about exactly one image.")
     source = blocks[0]["source"]

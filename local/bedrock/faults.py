@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambdas.shared.records import Quota
+from distillation.records import Quota
 
 SLOW, RESET = "slow", "reset"
 KINDS = (

@@ -12,10 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from lambdas.shared import families
-from lambdas.shared.answer_formats.keywords import keywords
-from lambdas.shared.errors import BadRequest
-from lambdas.validate_dataset.checks import errors
+from distillation.answers.formats.keywords import keywords
+from distillation.dataset.validator import errors
+from distillation.errors import BadRequest
+from distillation.models import catalog
 from local.bedrock.faults import chosen
 from local.bedrock.listing import Members, page
 from local.bedrock.protocol import BedrockError
@@ -126,9 +126,9 @@ def _check_rights(service: Service, base: str, values: dict[str, Any], caller: s
             raise BedrockError("ValidationException", str(error)) from None
 
 
-def _student(service: Service, base: str, values: dict[str, Any]) -> families.Model:
+def _student(service: Service, base: str, values: dict[str, Any]) -> catalog.Model:
     """Return the student that a job tunes; raises ``BedrockError`` for what its family does not take."""
-    student = next((model for model in families.MODELS.values() if model.training_id == base), None)
+    student = next((model for model in catalog.MODELS.values() if model.training_id == base), None)
     if student is None or not is_local(student.id):
         raise BedrockError("ValidationException", f"The model {base} does not support customization here.")
     if base in service.faults.legacy_models:
@@ -147,7 +147,7 @@ def _validators(values: dict[str, Any]) -> list[dict[str, str]]:
     return values.get("validationDataConfig", {"validators": []})["validators"]
 
 
-def _job(service: Service, base: str, student: families.Model, values: dict[str, Any]) -> Entry:
+def _job(service: Service, base: str, student: catalog.Model, values: dict[str, Any]) -> Entry:
     id_ = uuid.uuid4().hex[:12]
     hours = service.faults.stuck_hours if chosen(service.faults.stuck_jobs, values["jobName"]) else 0
     created = now(datetime.now(UTC) - timedelta(hours=hours))
@@ -226,7 +226,7 @@ def _read_dataset(service: Service, job: Entry) -> tuple[list[_Example], list[_E
         line for one in job["validationDataConfig"]["validators"] for line in _lines(service, job, one["s3Uri"])
     ]
     bucket = uri.removeprefix("s3://").partition("/")[0]
-    family = families.model(job["_student"]).family
+    family = catalog.model(job["_student"]).family
     if found := next(errors(lines, family, bucket, validation or None), None):
         raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {found}")
     _enter(service, job, "dataProcessingDetails")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdas.shared import families
+from distillation.models import catalog
 from local.bedrock.listing import Members, page
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import Operation, Service, foundation_model, is_local, public
@@ -24,7 +24,7 @@ def get_foundation_model(service: Service, values: dict[str, Any], caller: str |
     """Describe a local model of the table by its id for inference or for customization."""
     id_: str = values["modelIdentifier"].rsplit("/", 1)[-1]
     service.authorise(caller, "bedrock:GetFoundationModel", foundation_model(id_))
-    model = next((m for m in families.MODELS.values() if id_ in (m.id, m.training_id)), None)
+    model = next((m for m in catalog.MODELS.values() if id_ in (m.id, m.training_id)), None)
     if model is None or not is_local(model.id):
         raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
     details = {
@@ -52,7 +52,7 @@ def get_foundation_model_availability(service: Service, values: dict[str, Any], 
     """Tell that the account may use a local model of the table."""
     id_: str = values["modelId"]
     service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model(id_))
-    if not is_local(id_) or id_ not in families.MODELS:
+    if not is_local(id_) or id_ not in catalog.MODELS:
         raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
     return {
         "modelId": id_,

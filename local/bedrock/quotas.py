@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lambdas.shared.records import Quota
+from distillation.records import Quota
 from local.bedrock.protocol import BedrockError
 
 _MINUTE = 60.0

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from lambdas.validate_dataset.images import OPENED_AS
+from distillation.dataset.media import OPENED_AS
 from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError
 from local.bedrock.quotas import Quotas

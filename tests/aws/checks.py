@@ -14,9 +14,10 @@ from typing import Any
 
 from PIL import Image
 
-from lambdas.shared import families, layout
-from lambdas.shared.calibration import text_tokens
-from lambdas.shared.tags import RUN_TAG
+from distillation import keys
+from distillation.costs.calibration import text_tokens
+from distillation.models import catalog
+from distillation.serving.tags import RUN_TAG
 from tests.aws.observed import Observed
 
 _METRICS = re.compile(r"model-customization-job-[a-z0-9]{12}/training_artifacts/step_wise_training_metrics\.csv$")
@@ -42,7 +43,7 @@ def image_tokens(seen: Observed) -> str:
     """The family's rule tells the tokens of an image within the spread that the estimate allows for."""
     found = []
     for model in (seen.run.teacher.model, seen.run.student):
-        family = families.model(model).family
+        family = catalog.model(model).family
         low, high = family.image_tokens_spread
         for width, height in ((900, 900), (900, 600), (450, 900)):
             billed = _ask(seen, model, _drawn(width, height))["usage"]["inputTokens"] - text_tokens(seen.run.prompt)
@@ -54,7 +55,7 @@ def image_tokens(seen: Observed) -> str:
 
 def flex_tier(seen: Observed) -> str:
     """A teacher with a flex price answers on the flex tier, and says so."""
-    if not families.model(seen.run.teacher.model).priced("input-flex"):
+    if not catalog.model(seen.run.teacher.model).priced("input-flex"):
         return f"{seen.run.teacher.model} has no flex price"
     answer = _ask(seen, seen.run.teacher.model, _located(seen), serviceTier={"type": "flex"})
     assert answer["serviceTier"]["type"] == "flex"
@@ -63,7 +64,7 @@ def flex_tier(seen: Observed) -> str:
 
 def lifecycle_fields(seen: Observed) -> str:
     """GetFoundationModel tells the lifecycle of the student under its customization id."""
-    model = families.model(seen.run.student).training_id or ""
+    model = catalog.model(seen.run.student).training_id or ""
     details = seen.stage.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
     assert details["modelLifecycle"]["status"] in ("ACTIVE", "LEGACY")
     return f"{model}: {details['modelLifecycle']['status']}"
@@ -93,7 +94,7 @@ def metric_csv_path(seen: Observed) -> str:
     """Training losses lie where and as the report looks for them."""
     header: list[str] = []
     for model in seen.models:
-        (key,) = [k for k in seen.stage.data.keys(layout.training(seen.run.run, model["size"])) if _METRICS.search(k)]
+        (key,) = [k for k in seen.stage.data.keys(keys.training(seen.run.run, model["size"])) if _METRICS.search(k)]
         header = next(csv.reader(io.StringIO(seen.stage.data.read(key).decode())))
         assert {"step_number", "epoch_number", "training_loss"} <= set(header), header
     return ", ".join(header)
@@ -103,7 +104,7 @@ def deployment_invocation(seen: Observed) -> str:
     """A deployment answers Converse under its ARN, for us and for a role with bedrock:InvokeModel on it."""
     for model in seen.models:
         assert _ask(seen, model["deployment"], _located(seen))["stopReason"] == "end_turn"
-        answers = list(seen.stage.data.read_lines(layout.predictions(seen.run.run, f"n{model['size']}")))
+        answers = list(seen.stage.data.read_lines(keys.predictions(seen.run.run, f"n{model['size']}")))
         assert any(answer["status"] == "ok" for answer in answers)
     return f"{len(seen.models)} deployments"
 
@@ -153,7 +154,7 @@ CHECKS: Mapping[str, Callable[[Observed], str]] = {
 
 def _located(seen: Observed) -> dict[str, Any]:
     image, _, _ = seen.image()
-    uri = f"s3://{seen.stage.data.bucket}/{layout.image(seen.run.side, image)}"
+    uri = f"s3://{seen.stage.data.bucket}/{keys.image(seen.run.side, image)}"
     return {"s3Location": {"uri": uri, "bucketOwner": seen.run.account}}
 
 

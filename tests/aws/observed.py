@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.stage import Stage
-from lambdas.shared import layout
-from lambdas.shared.holdings import deployments_and_models, remove, running_jobs, stop
-from lambdas.shared.records import Run
-from lambdas.shared.tags import RUN_TAG
+from distillation import keys
+from distillation.records import Run
+from distillation.serving.resources import deployments_and_models, remove, running_jobs, stop
+from distillation.serving.tags import RUN_TAG
 
 REQUEST = {"train_sizes": [12, 14], "hyperparameters": {"epochCount": 1}, "keep": "all", "max_usd": 1}
 """24 photos, two jobs of an epoch: about $0.11 by `distill estimate`, and the checks' own calls."""
@@ -44,11 +44,11 @@ class Observed:
     @property
     def report(self) -> dict[str, Any]:
         """What report.json holds."""
-        return self.stage.data.read_json(layout.report(self.run.run, "report.json"))
+        return self.stage.data.read_json(keys.report(self.run.run, "report.json"))
 
     def image(self) -> tuple[str, int, int]:
         """Return an image of the run: its name, width and height."""
-        line = next(iter(self.stage.data.read_lines(layout.split(self.run.run, "test"))))
+        line = next(iter(self.stage.data.read_lines(keys.split(self.run.run, "test"))))
         return line["image"], line["width"], line["height"]
 
 
@@ -60,11 +60,11 @@ def observed_run(stage: Stage, photos: Sequence[Path]) -> Iterator[Observed]:
     with _uploaded(stage, photos, collection), _job_events(stage) as events:
         start = json.dumps({"collection": collection, **REQUEST})
         execution = states.start_execution(stateMachineArn=stage.state_machine, input=start)["executionArn"]
-        name = layout.run_name(collection, execution)
+        name = keys.run_name(collection, execution)
         try:
             while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
                 time.sleep(_POLL_SECONDS)
-            request = stage.data.find(layout.request(name))
+            request = stage.data.find(keys.request(name))
             assert request, f"Prepare refused the run: {ended.get('cause')}"
             run = Run.model_validate_json(request)
             yield Observed(stage, run, ended, list(_received(stage, events)))

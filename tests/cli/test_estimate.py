@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.estimate import in_folder
-from lambdas.resize.resizer import PhotoRefused, resize
+from distillation.photos.resizer import PhotoRefused, resize
 from tests.support.command import distill
 
 PHOTOS = Path(__file__).parents[2] / "samples/photos"

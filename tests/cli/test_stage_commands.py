@@ -15,9 +15,9 @@ from cli.clean import clean_stage
 from cli.console import Refused
 from cli.requests import read_request, request_from_manifest
 from cli.runs import list_runs
-from lambdas.shared import layout
-from lambdas.shared.errors import BadRequest
-from lambdas.shared.objects import Objects
+from distillation import keys
+from distillation.errors import BadRequest
+from distillation.storage import Objects
 from local.bedrock import Endpoint
 from tests.support.held import decided, hold
 from tests.support.stores import bucket
@@ -98,8 +98,8 @@ def test_runs_are_listed_and_compared_with_what_differs_marked(
     endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = bucket(**decided("first", "first-n1-a1"), **decided("second", None, keep="all"))
-    data.write_json(layout.manifest("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
-    data.write_json(layout.manifest("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}})
+    data.write_json(keys.manifest("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
+    data.write_json(keys.manifest("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}})
     found = stage(endpoint, data)
     list_runs(found, [], as_json=True)
 
@@ -121,10 +121,10 @@ def test_run_that_took_over_a_deployment_names_no_other_that_is_gone(
 ) -> None:
     data = bucket(**decided("new", "best", replace="old"))
     models = [{"name": name, "deployment": f"arn:{name}"} for name in ("best", "other")]
-    data.write_json(layout.report("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
+    data.write_json(keys.report("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
     found = stage(endpoint, data)
     list_runs(found, ["new"], as_json=True)
-    data.write_json(layout.deployment("new"), {"arn": "arn:old"})
+    data.write_json(keys.deployment("new"), {"arn": "arn:old"})
     list_runs(found, ["new"], as_json=True)
     before, after = (json.loads(part + "]")[0] for part in capsys.readouterr().out.split("\n]\n")[:2])
 
@@ -136,7 +136,7 @@ def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) ->
     manifest = {"run": json.loads(decided("r", None)["runs/r/request.json"]), "hyperparameters": {}}
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(manifest))
-    data = bucket(**{layout.manifest("r"): json.dumps(manifest).encode()})
+    data = bucket(**{keys.manifest("r"): json.dumps(manifest).encode()})
     by_name = request_from_manifest("r", lambda: data)
 
     assert by_name == request_from_manifest(str(path), bucket)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cli.console import Refused
 from cli.upload import missing, own_labels_in, photos_in, send
-from lambdas.shared.objects import Objects
+from distillation.storage import Objects
 from tests.support.stores import MemoryS3
 
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from lambdas.write_dataset.examples import record
+from distillation.dataset.examples import record
 from tests.support.command import distill
 from tests.support.stores import any_run, bucket
 

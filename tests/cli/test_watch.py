@@ -12,8 +12,8 @@ from rich.console import Console
 from cli import watch
 from cli.console import Refused
 from cli.progress import Observer, Progress, State
-from lambdas.shared import layout, ledger
-from lambdas.shared.records import LedgerPart
+from distillation import keys, ledger
+from distillation.records import LedgerPart
 from tests.support.stores import bucket
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
@@ -163,7 +163,7 @@ def test_interrupt_leaves_the_run_alone_and_says_so(
 
     class Stage:
         name = "dev"
-        data = bucket(**{layout.request("r"): b""})
+        data = bucket(**{keys.request("r"): b""})
 
         def client(self, _: str) -> States:
             return begun()
@@ -175,7 +175,7 @@ def test_interrupt_leaves_the_run_alone_and_says_so(
     assert "the run goes on; to see it again: distill watch r --stage dev" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("key", [layout.request("r"), layout.failure("r")])
+@pytest.mark.parametrize("key", [keys.request("r"), keys.failure("r")])
 def test_run_is_followed_whether_it_was_claimed_or_refused(key: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert watch.execution_of("r", bucket(**{key: b'{"run": "r", "execution": "arn"}'}), 60) == "arn"
     assert capsys.readouterr().err == ""
@@ -196,7 +196,7 @@ def test_run_that_prepare_refused_is_told_with_its_cause(
     failure = {"run": "r", "execution": "arn", "state": "Prepare", "error": "BadRequest", "cause": ended["cause"]}
     stage: Any = SimpleNamespace(
         name="dev",
-        data=bucket(**{layout.failure("r"): json.dumps(failure).encode()}),
+        data=bucket(**{keys.failure("r"): json.dumps(failure).encode()}),
         client=lambda _: states,
     )
 

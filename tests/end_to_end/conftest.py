@@ -13,8 +13,8 @@ import pytest
 
 from cli.destroy import empty
 from cli.stage import Stage
-from lambdas.shared import layout
-from lambdas.shared.records import Run
+from distillation import keys
+from distillation.records import Run
 from local.bedrock import Faults
 from local.cloud.deploy import deploy
 from local.cloud.history import states_entered, status
@@ -120,7 +120,7 @@ class Pipeline:
         """Return a run as the checks of assumptions about AWS see it; jobs send no events here, so they are made up."""
         stage = Stage("local", "us-east-1")
         execution = stage.client("stepfunctions").describe_execution(executionArn=ended.arn)
-        run = Run.model_validate_json(stage.data.read(layout.request(ended.output["run"])))
+        run = Run.model_validate_json(stage.data.read(keys.request(ended.output["run"])))
         names = [model["model"] for model in ended.output["trained"]["models"]]
         return Observed(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 

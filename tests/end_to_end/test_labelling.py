@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from lambdas.shared import ledger
-from lambdas.shared.objects import Objects
+from distillation import ledger
+from distillation.storage import Objects
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import evenly
 from local.synthesis import ROOT

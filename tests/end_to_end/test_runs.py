@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.shared import layout
+from distillation import keys
 from local.synthesis import ROOT
 from tests.aws.checks import CHECKS
 from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
@@ -35,7 +35,7 @@ ALL_STATES = [
 README_DEPLOYMENT = "arn:aws:bedrock:us-east-1:ACCOUNT:custom-model-deployment/ID"
 APPLY_STATES = [
     *ALL_STATES[:9],
-    *("ListImages", "ApplyWithinBudget", "PredictImages", "WriteKeywords", "Notify"),
+    *("ListImages", "ApplyWithinBudget", "PredictImages", "WriteResults", "Notify"),
 ]
 
 
@@ -83,7 +83,7 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
         seen = running.observed(again)
         image, _, _ = seen.image()
         (tmp_path / "request.json").write_text(seen.run.model_dump_json())
-        (tmp_path / "photo.jpg").write_bytes(running.machine.read(layout.image(seen.run.side, image)))
+        (tmp_path / "photo.jpg").write_bytes(running.machine.read(keys.image(seen.run.side, image)))
         monkeypatch.chdir(tmp_path)
         snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
         exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment"]))

@@ -16,15 +16,16 @@ def write(root: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "told_apart"),
     [
-        ("lambdas/label/batch.py", True),
-        ("lambdas/shared/prices.toml", True),
-        ("lambdas/evaluate/report.css", True),
-        ("lambdas/evaluate/report.js", True),
-        ("lambdas/requirements.txt", True),
+        ("distillation/inference/labelling.py", True),
+        ("distillation/models/prices.toml", True),
+        ("distillation/evaluation/report.css", True),
+        ("distillation/evaluation/report.js", True),
+        ("infra/layers/common.txt", True),
+        ("lambdas/label.py", True),
         ("samples/prompts/keywords.toml", True),
         ("statemachine/distillation.asl.json", True),
-        ("lambdas/label/__pycache__/batch.pyc", False),
-        ("lambdas/requirements.in", False),
+        ("lambdas/__pycache__/label.pyc", False),
+        ("infra/layers/common.in", False),
         ("docs/costs.md", False),
     ],
 )

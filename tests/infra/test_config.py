@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from distillation.errors import BadRequest
 from infra.config import StageConfig
-from lambdas.shared.errors import BadRequest
 
 NOVA = {
     "stage": "dev",

@@ -15,9 +15,10 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Match, Template
 
+from distillation import telemetry
+from distillation.models import catalog
 from infra.config import StageConfig
 from infra.steps import Steps
-from lambdas.shared import families, telemetry
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = json.loads((ROOT / "statemachine/distillation.asl.json").read_text())
@@ -115,7 +116,7 @@ def test_only_the_models_of_the_stage_may_be_asked(pipeline: Template, step: str
     text = json.dumps(statement["Resource"])
 
     assert statement["Action"] == "bedrock:InvokeModel"
-    for model in families.MODELS:
+    for model in catalog.MODELS:
         assert (f'foundation-model/{model}"' in text) == (model in allowed)
 
 
@@ -235,7 +236,9 @@ def test_alarms_watch_metrics_that_steps_tell(pipeline: Template) -> None:
     assert {alarm["MetricName"] for alarm in ours} == {"JobsStuck", "OldestDeploymentDays"}
     for alarm in ours:
         dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
-        text = "".join(path.read_text() for path in (ROOT / "lambdas" / dimensions["service"]).glob("*.py"))
+        assert (ROOT / "lambdas" / f"{dimensions['service']}.py").exists()
+        counted = [*(ROOT / "lambdas").glob("*.py"), *(ROOT / "distillation").rglob("*.py")]
+        text = "".join(path.read_text() for path in counted)
         assert f'"{alarm["MetricName"]}"' in text
         assert dimensions["stage"] == "dev"
 
@@ -275,7 +278,7 @@ def test_every_function_runs_the_same_python_on_arm(pipeline: Template) -> None:
         assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
         step = function["Handler"].split(".")[1]
         assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == step
-        assert (ROOT / "lambdas" / step / "handler.py").exists()
+        assert (ROOT / "lambdas" / f"{step}.py").exists()
 
 
 def test_tasks_wait_at_least_as_long_as_their_functions_may_run(pipeline: Template) -> None:

@@ -7,15 +7,15 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.label.batch import label_batch
-from lambdas.predict.batch import predict_batch
-from lambdas.shared import layout, ledger
-from lambdas.shared.answer_formats.keywords import keywords
-from lambdas.shared.answers import AnswerRefused, Question, ask, fault
-from lambdas.shared.errors import AccessRefused, BadRequest, BatchUnfinished, Throttled
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Answer, Limits, Run, TrainedModel, Usage
-from lambdas.shared.refusals import refusal
+from distillation import keys, ledger
+from distillation.answers.formats.keywords import keywords
+from distillation.answers.refusals import refusal
+from distillation.errors import AccessRefused, BadRequest, BatchUnfinished, Throttled
+from distillation.inference.converse import AnswerRefused, Question, ask, fault
+from distillation.inference.labelling import label_batch
+from distillation.inference.predictions import predict_batch
+from distillation.records import Answer, Limits, Run, TrainedModel, Usage
+from distillation.storage import Objects
 from tests.support.stores import MemoryS3, any_run, any_shift, bucket
 from tests.support.virtual_time import VirtualTime
 
@@ -273,7 +273,7 @@ def test_throttled_batch_keeps_what_was_answered_and_says_what_was_paid(client: 
 
     assert len(list(data.keys("labels/"))) == 1
     assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 1
-    assert list(data.keys(layout.parts("holiday-1", "label"))) == []
+    assert list(data.keys(keys.parts("holiday-1", "label"))) == []
 
 
 def test_refused_item_is_a_line_and_the_others_go_on(client: Any, bedrock: Stubber) -> None:

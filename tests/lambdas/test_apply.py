@@ -11,15 +11,15 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.list_images.images import list_images
-from lambdas.notify.message import about_run
-from lambdas.predict.batch import answerers
-from lambdas.prepare.applying import check_beside_apply, with_tuned_model
-from lambdas.shared import layout
-from lambdas.shared.errors import BadRequest, Throttled, TooFewImages, TooManySetAside
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Prompt, Request, Run
-from lambdas.write_keywords.tables import write_keywords
+from distillation import keys
+from distillation.errors import BadRequest, Throttled, TooFewImages, TooManySetAside
+from distillation.inference.predictions import answerers
+from distillation.records import Prompt, Request, Run
+from distillation.runs.existing_model import check_beside_apply, with_tuned_model
+from distillation.runs.image_list import list_images
+from distillation.runs.notification import about_run
+from distillation.runs.result_tables import write_keywords
+from distillation.storage import Objects
 from tests.support.stores import any_run, bucket
 
 DEPLOYMENT = "arn:aws:bedrock:us-east-1:000000000000:custom-model-deployment/abcdefghijkl"
@@ -31,9 +31,9 @@ def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Objects:
     """Return what a run named tuned-1 has left."""
     tuned = any_run(**request).model_copy(update={"run": "tuned-1", "prompt": Prompt(system="s", user="its own")})
     data = bucket()
-    data.write(layout.request("tuned-1"), tuned.model_dump_json().encode())
+    data.write(keys.request("tuned-1"), tuned.model_dump_json().encode())
     gate = {"best": "n12", "promoted": promoted}
-    data.write_json(layout.report("tuned-1", "report.json"), {"models": [MODEL], "gate": gate, "verdict": "no gain."})
+    data.write_json(keys.report("tuned-1", "report.json"), {"models": [MODEL], "gate": gate, "verdict": "no gain."})
     return data
 
 
@@ -76,7 +76,7 @@ def test_each_reason_not_to_apply_is_told_before_anything_is_paid(bedrock: Stubb
         with_tuned_model(applying(), bucket(), client)
     with pytest.raises(BadRequest, match="has promoted no model: no gain"):
         with_tuned_model(applying(), trained(None), client)
-    unfinished = bucket(**{layout.request("tuned-1"): any_run().model_dump_json().encode()})
+    unfinished = bucket(**{keys.request("tuned-1"): any_run().model_dump_json().encode()})
     with pytest.raises(BadRequest, match="has no report"):
         with_tuned_model(applying(), unfinished, client)
     with pytest.raises(BadRequest, match="is Creating, not Active"):
@@ -103,7 +103,7 @@ def listed(*photos: dict[str, Any], **request: Any) -> tuple[Run, Objects]:
     """Return a run with an inventory of these photos."""
     run, data = any_run(apply="tuned-1", **request), bucket()
     sized = {"status": "ok", "width": 900, "height": 600}
-    data.write_lines(layout.part(run.run, "resize", "b"), [sized | photo for photo in photos])
+    data.write_lines(keys.part(run.run, "resize", "b"), [sized | photo for photo in photos])
     return run, data
 
 
@@ -116,7 +116,7 @@ def test_each_distinct_image_is_listed_and_priced_once() -> None:
 
     assert (found["photos"], found["refused"], found["images"]) == (3, 1, 1)
     assert [line["image"] for line in data.read_lines(found["images_key"])] == ["aa"]
-    statuses = [line.get("status", "ok") for line in data.read_lines(layout.inventory(run.run))]
+    statuses = [line.get("status", "ok") for line in data.read_lines(keys.inventory(run.run))]
     assert statuses == ["ok", "duplicate", "refused"]
     assert 0 < found["usd"] < 0.001
     assert list_images(run.model_copy(update={"request": Request(apply="r", max_usd=0)}), data)["verdict"].endswith(
@@ -140,10 +140,10 @@ def test_every_photo_has_a_line_with_its_keywords_or_the_reason_why_not() -> Non
     )
     list_images(run, data)
     parts = [answer("aa", "cat, sofa"), answer("dd", "I cannot", "refused")]
-    data.write_lines(layout.part(run.run, "predict", "b"), parts)
+    data.write_lines(keys.part(run.run, "predict", "b"), parts)
     written = write_keywords(run, data)
     table = list(csv.DictReader(io.StringIO(data.read(written["keywords"]).decode())))
-    lines = [json.loads(line) for line in data.lines(layout.keywords(run.run, "jsonl"))]
+    lines = [json.loads(line) for line in data.lines(keys.keywords(run.run, "jsonl"))]
 
     assert [(row["photo"], row["keywords"], row["reason"]) for row in table] == [
         ("a.jpg", "cat, sofa", ""),
@@ -161,6 +161,6 @@ def test_every_photo_has_a_line_with_its_keywords_or_the_reason_why_not() -> Non
 def test_more_refused_answers_than_are_tolerated_fail_the_run() -> None:
     run, data = listed(*({"photo": f"holiday/{n}.jpg", "image": f"{n}"} for n in range(3)))
     list_images(run, data)
-    data.write_lines(layout.part(run.run, "predict", "b"), [answer(f"{n}", "no", "refused") for n in range(3)])
+    data.write_lines(keys.part(run.run, "predict", "b"), [answer(f"{n}", "no", "refused") for n in range(3)])
     with pytest.raises(TooManySetAside, match="no list"):
         write_keywords(run, data)

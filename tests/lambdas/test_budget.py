@@ -8,12 +8,12 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.label.batch import label_batch
-from lambdas.shared import ledger
-from lambdas.shared.budget import Reservation, most_usd
-from lambdas.shared.errors import OverBudget, Throttled
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import LedgerPart
+from distillation import ledger
+from distillation.errors import OverBudget, Throttled
+from distillation.inference.budget import Reservation, most_usd
+from distillation.inference.labelling import label_batch
+from distillation.records import LedgerPart
+from distillation.storage import Objects
 from tests.support.stores import any_run, any_shift, bucket
 
 BATCHES = 16

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambdas.shared.families import DATASET_MODELS, NOVA_1, NOVA_2, NOVA_MICRO, Family
-from lambdas.shared.reserved_words import reserved_words
-from lambdas.validate_dataset.checks import errors, problems
-from lambdas.validate_dataset.likeness import Likenesses
-from lambdas.validate_dataset.rules import RULES
+from distillation.answers.reserved_words import reserved_words
+from distillation.dataset.likeness import Likenesses
+from distillation.dataset.rules import RULES
+from distillation.dataset.validator import errors, problems
+from distillation.models.catalog import DATASET_MODELS, NOVA_1, NOVA_2, NOVA_MICRO, Family
 
 EXTENSIONS = {"jpeg": ("jpg", "jpeg", "JPG"), "png": ("png",), "gif": ("gif",), "webp": ("webp",), "mp4": ("mp4",)}
 EXTENSIONS |= {"mov": ("mov",), "mkv": ("mkv",), "webm": ("webm",), "pdf": ("pdf",)}

@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.customize.bill import bill
-from lambdas.estimate.amount import Amount
-from lambdas.estimate.cost import estimate
-from lambdas.estimate.workload import Size, of_run, predicted
-from lambdas.shared import calibration, families, layout
-from lambdas.shared.calibration import Calibration
-from lambdas.shared.errors import BadRequest, TooFewImages
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Prompt, Run, Usage
+from distillation import keys
+from distillation.costs import calibration
+from distillation.costs.calibration import Calibration
+from distillation.costs.estimate import estimate
+from distillation.costs.range import Amount
+from distillation.costs.workload import Size, of_run, predicted
+from distillation.errors import BadRequest, TooFewImages
+from distillation.models import catalog
+from distillation.records import Prompt, Run, Usage
+from distillation.storage import Objects
+from distillation.training.job_cost import bill
 from tests.support.stores import any_run, bucket
 
 TODAY = datetime.date(2026, 9, 1)
@@ -35,10 +37,10 @@ def split_data(labelled: int = 0) -> Objects:
     names = [f"{number:064x}" for number in range(20)]
     lines = [{"image": name, "photo": "p", "group": name, "width": 900, "height": 600} for name in names]
     for name, members in (("to-label", lines), ("train", lines[:12]), ("test", lines[12:])):
-        data.write_lines(layout.split("holiday-1", name), members)
-    data.write_json(layout.split_facts("holiday-1"), {"photos": 21, "images": 20})
+        data.write_lines(keys.split("holiday-1", name), members)
+    data.write_json(keys.split_facts("holiday-1"), {"photos": 21, "images": 20})
     for name in names[:labelled]:
-        data.write(layout.label("labeler", name, 0), b"{}")
+        data.write(keys.label("labeler", name, 0), b"{}")
     return data
 
 
@@ -77,7 +79,7 @@ def test_labels_and_samples_that_are_kept_cost_nothing() -> None:
     work = of_run(run, [12], data)
 
     assert (len(work.to_label), work.labels_kept, len(work.to_sample)) == (5, 15, 8)
-    data.write(layout.label("ceiling", f"{12:064x}", 1), b"{}")
+    data.write(keys.label("ceiling", f"{12:064x}", 1), b"{}")
     assert len(of_run(run, [12], data).to_sample) == 7
 
 
@@ -101,7 +103,7 @@ def test_budget_counts_what_is_expected_and_warns_of_the_upper_bound() -> None:
 
 def test_what_earlier_answers_measured_takes_the_place_of_the_rule_and_is_named() -> None:
     run = any_run()
-    rule = families.NOVA_1.image_tokens(*LANDSCAPE)
+    rule = catalog.NOVA_1.image_tokens(*LANDSCAPE)
     billed = round(calibration.text_tokens(run.prompt) + 1.5 * rule)
     answers = [(LANDSCAPE, Usage(input_tokens=billed, output_tokens=60))] * 10
     found = calibration.measured(PRO, "holiday-0", "labeler", run.prompt, answers)
@@ -194,13 +196,13 @@ def test_a_record_is_billed_as_its_label_was_and_by_rule_where_nobody_was_billed
     names = [f"{number:064x}" for number in range(12)]
     usage = {"input_tokens": 1000, "output_tokens": 50}
     lines = [{"image": n, "answerer": "teacher", "status": "ok", "text": "a, b, c", "usage": usage} for n in names]
-    data.write_lines(layout.part("holiday-1", "label", "1"), lines)
+    data.write_lines(keys.part("holiday-1", "label", "1"), lines)
     assert bill(run, 12, data).training_tokens == 12 * 1050 * 2
     assert bill(run, 12, data).usd == pytest.approx(12 * 1050 * 2 * 2 / 1e6)
     assert bill(run, 12, data, trained=False).usd == 0
 
     own = [{name: value for name, value in line.items() if name != "usage"} for line in lines]
-    data.write_lines(layout.part("holiday-1", "label", "1"), own)
+    data.write_lines(keys.part("holiday-1", "label", "1"), own)
     text = calibration.text_tokens(run.prompt)
     assert bill(run, 12, data).training_tokens == pytest.approx(12 * (text + 864 + 120) * 2, rel=0.01)
 

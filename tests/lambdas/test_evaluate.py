@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from lambdas.evaluate import intervals
-from lambdas.evaluate.evaluation import Evidence, evaluate
-from lambdas.evaluate.page import Page, render
-from lambdas.evaluate.readings import Reading, folded_plural, read
-from lambdas.evaluate.scores import METRICS, agreement, best_matching, compare, control, floor, jaccard, soft_jaccard
-from lambdas.shared.answer_formats.keywords import keywords, written
-from lambdas.shared.records import AnswerLine, Usage
+from distillation.answers.formats.keywords import keywords, written
+from distillation.evaluation import intervals
+from distillation.evaluation.evaluation import Evidence, evaluate
+from distillation.evaluation.html_report import Page, render
+from distillation.evaluation.parsed_answers import Reading, folded_plural, read
+from distillation.evaluation.scores import (
+    METRICS,
+    agreement,
+    best_matching,
+    compare,
+    control,
+    floor,
+    jaccard,
+    soft_jaccard,
+)
+from distillation.records import AnswerLine, Usage
 
 A, B = frozenset("abc"), frozenset("bcd")
 

@@ -14,7 +14,7 @@ import pytest
 from botocore.stub import Stubber
 from PIL import Image
 
-from lambdas.shared.objects import Objects
+from distillation.storage import Objects
 from tests.support.stores import bucket
 
 DEFINITION = json.loads((Path(__file__).parents[2] / "statemachine/distillation.asl.json").read_text())
@@ -50,8 +50,8 @@ class Steps:
         self._patch, self._photos, self._clients = monkeypatch, photos, clients
 
     def call(self, step: str, event: dict[str, Any]) -> dict[str, Any]:
-        module = importlib.import_module(f"lambdas.{step}.handler")
-        environment = importlib.import_module("lambdas.shared.environment")
+        module = importlib.import_module(f"lambdas.{step}")
+        environment = importlib.import_module("lambdas.runtime")
         parts = {"data": self.data, "photos": self._photos, **self._clients}
         for name, value in parts.items():
             for owner in (module, environment):
@@ -119,7 +119,7 @@ def test_all_is_checked_before_a_model_takes_over_and_nothing_of_training_before
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("STAGE_DEFAULTS", json.dumps(STAGE))
-    module = importlib.import_module("lambdas.prepare.handler")
+    module = importlib.import_module("lambdas.prepare")
     checked: list[str | None] = []
     monkeypatch.setattr(module, "check", lambda run, *_: checked.append(run.request.replace))
     monkeypatch.setattr(module, "with_tuned_model", lambda run, *_: run)

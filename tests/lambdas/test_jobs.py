@@ -14,15 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.stub import ANY, Stubber
 
-from lambdas.clean_up.leftovers import clean_up
-from lambdas.customize import job as customize
-from lambdas.customize import stuck
-from lambdas.customize.bill import bill, most_of_predictions
-from lambdas.deploy import deployment as deploy
-from lambdas.promote.takeover import take_over
-from lambdas.shared import environment, layout, ledger
-from lambdas.shared.budget import Reservation
-from lambdas.shared.errors import (
+from distillation import keys, ledger
+from distillation.errors import (
     AccessRefused,
     DeploymentFailed,
     JobFailed,
@@ -31,10 +24,18 @@ from lambdas.shared.errors import (
     StillStopping,
     Throttled,
 )
-from lambdas.shared.holdings import Holding, stop
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import LedgerPart
-from lambdas.shared.telemetry import metrics
+from distillation.inference.budget import Reservation
+from distillation.records import LedgerPart
+from distillation.serving import deployment as deploy
+from distillation.serving.cleanup import clean_up
+from distillation.serving.promotion import take_over
+from distillation.serving.resources import Holding, stop
+from distillation.storage import Objects
+from distillation.telemetry import metrics
+from distillation.training import job as customize
+from distillation.training import stalled
+from distillation.training.job_cost import bill, most_of_predictions
+from lambdas import runtime
 from tests.support.stores import MemoryS3, any_run, bucket
 
 ROLE = "arn:aws:iam::000000000000:role/bedrock"
@@ -62,8 +63,8 @@ def bedrock(client: Any) -> Iterator[Stubber]:
 def data(objects: Objects | None = None) -> Objects:
     objects = objects or bucket()
     line = {"image": "a" * 64, "photo": "p", "group": "a" * 64, "width": 900, "height": 600}
-    objects.write_lines(layout.split("holiday-1", "train"), [line] * 12)
-    objects.write_lines(layout.split("holiday-1", "test"), [line] * 3)
+    objects.write_lines(keys.split("holiday-1", "train"), [line] * 12)
+    objects.write_lines(keys.split("holiday-1", "test"), [line] * 3)
     return objects
 
 
@@ -116,7 +117,7 @@ def test_finished_job_is_on_the_ledger_once(client: Any, bedrock: Stubber) -> No
         found = {"status": "Completed", "name": "holiday-1-n12-a1", "job": JOB, "model": MODEL}
         assert look(client, objects) == found
 
-    assert len(list(objects.keys(layout.ledger_parts("holiday-1")))) == 1
+    assert len(list(objects.keys(keys.ledger_parts("holiday-1")))) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_job_that_has_waited_for_three_days_is_stopped_whatever_the_request_says
     bedrock.add_response("get_model_customization_job", waiting("InProgress"))
     bedrock.add_response("get_model_customization_job", waiting())
     bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB})
-    limit = NOW + stuck.LONGEST_WAIT
+    limit = NOW + stalled.LONGEST_WAIT
     for when in (limit, limit + timedelta(hours=1)):
         found = customize.create_or_describe(any_run(), 12, objects, client, settings, when)
         assert found["status"] == "InProgress"
@@ -247,7 +248,7 @@ UNANSWERED = [
 def test_look_that_gets_no_answer_abandons_no_job_and_is_tried_again(fault: Exception) -> None:
     client: Any = boto3.client("bedrock", config=Config(retries={"total_max_attempts": 1}))
     report = {"models": [{"name": "n", "arn": MODEL}], "gate": {"promoted": "n"}}
-    decided = bucket(**{layout.report("holiday-1", "report.json"): json.dumps(report).encode()})
+    decided = bucket(**{keys.report("holiday-1", "report.json"): json.dumps(report).encode()})
     replacing = any_run().model_copy(update={"replaces": DEPLOYMENT})
 
     def fail(**_: Any) -> None:
@@ -267,7 +268,7 @@ def test_look_that_gets_no_answer_abandons_no_job_and_is_tried_again(fault: Exce
 
 
 def test_client_that_polls_gives_up_before_its_function_does() -> None:
-    config: Any = environment.bedrock.__wrapped__().meta.config
+    config: Any = runtime.bedrock.__wrapped__().meta.config
     attempts = config.retries["total_max_attempts"]
 
     assert attempts * (config.connect_timeout + config.read_timeout) < 60
@@ -353,7 +354,7 @@ def test_promoted_model_and_its_deployment_stay(client: Any, bedrock: Stubber) -
     objects = bucket()
     name = "holiday-1-n12-a1"
     report = {"models": [{"name": name}], "gate": {"promoted": name}}
-    objects.write_json(layout.report("holiday-1", "report.json"), report)
+    objects.write_json(keys.report("holiday-1", "report.json"), report)
     listed(bedrock)
 
     assert clean_up(any_run(), objects, client, NOW)["kept"] == [f"deployment {name}", f"model {name}"]
@@ -378,9 +379,9 @@ def labelled(objects: Objects | None = None) -> Objects:
     """Return data in which all images are labelled, so that jobs have a price."""
     objects = objects or data()
     labels = [{"image": "a" * 64, "answerer": "teacher", "status": "ok", "text": "a, b, c"}]
-    objects.write_lines(layout.part("holiday-1", "label", "1"), labels)
+    objects.write_lines(keys.part("holiday-1", "label", "1"), labels)
     for size in (6, 12):
-        objects.write(layout.dataset("holiday-1", f"train-{size}"), b"")
+        objects.write(keys.dataset("holiday-1", f"train-{size}"), b"")
     return objects
 
 
@@ -443,7 +444,7 @@ class AskedAtOnce(MemoryS3):
         self.together, self.met = threading.Barrier(2), 0
 
     def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803 - boto3's names
-        if Prefix == layout.ledger_parts("holiday-1") and self.met < 2:
+        if Prefix == keys.ledger_parts("holiday-1") and self.met < 2:
             self.together.wait()
             found = super().paginate(Prefix=Prefix)
             self.met += 1

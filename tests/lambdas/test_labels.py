@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from lambdas.shared import layout
-from lambdas.shared.answer_formats import FORMATS
-from lambdas.shared.labels import read_labels
-from lambdas.shared.records import AnswerLine, Limits, Run
+from distillation import keys
+from distillation.answers.formats import FORMATS
+from distillation.dataset.labels import read_labels
+from distillation.records import AnswerLine, Limits, Run
 from tests.support.stores import any_run, bucket
 
 IMAGE = f"{1:064x}"
@@ -19,7 +19,7 @@ def label_of(*texts: str | None, run: Run | None = None) -> AnswerLine:
         | ({"status": "ok", "text": text} if text else {"status": "refused", "reason": "no"})
         for sample, text in enumerate(texts)
     ]
-    data.write_lines(layout.part(run.run, "label", "b"), lines)
+    data.write_lines(keys.part(run.run, "label", "b"), lines)
     return read_labels(run, data)[IMAGE]
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lambdas.evaluate.manifest import manifest, request_again
-from lambdas.evaluate.verdict import doubling, verdict
-from lambdas.shared import layout
-from lambdas.shared.errors import BadRequest
-from lambdas.shared.records import Request
+from distillation import keys
+from distillation.errors import BadRequest
+from distillation.evaluation.manifest import manifest, request_again
+from distillation.evaluation.verdict import doubling, verdict
+from distillation.records import Request
 from tests.support.stores import any_run, bucket
 
 MODEL = {"size": 12, "status": "Active", "name": "n", "job": "arn:j", "arn": "arn:m", "deployment": "arn:d"}
@@ -19,7 +19,7 @@ REPORT: dict[str, Any] = {"models": [MODEL | {"reason": None}], "jaccard": None,
 
 def lineage(**request: Any) -> dict[str, Any]:
     data = bucket()
-    data.write(layout.dataset("holiday-1", "train-12"), b"{}\n")
+    data.write(keys.dataset("holiday-1", "train-12"), b"{}\n")
     return json.loads(json.dumps(manifest(any_run(**request), REPORT, data, "abc sha256:1")))
 
 

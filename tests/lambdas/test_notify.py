@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdas.notify.message import about_failure, about_run
-from lambdas.shared import layout
-from lambdas.shared.objects import Objects
+from distillation import keys
+from distillation.runs.notification import about_failure, about_run
+from distillation.storage import Objects
 from tests.support.stores import bucket
 
 RUN = "holiday-1"
@@ -21,7 +21,7 @@ def reported(aside: int) -> Objects:
         "usd": 1.5,
         "estimate": {"verdict": "about $2"},
     }
-    data.write_json(layout.report(RUN, "report.json"), report)
+    data.write_json(keys.report(RUN, "report.json"), report)
     return data
 
 
@@ -46,12 +46,12 @@ def test_run_without_anything_set_aside_says_so() -> None:
 
 def test_throttling_is_told_with_what_to_change_once_it_is_more_than_a_tenth() -> None:
     data = reported(0)
-    report = data.read_json(layout.report(RUN, "report.json"))
+    report = data.read_json(keys.report(RUN, "report.json"))
     entries = [
         {"step": "LabelImages", "model": "teacher", "calls": 100, "throttled": 12},
         {"step": "PredictTestImages", "model": "student", "calls": 100, "throttled": 11},
     ]
-    data.write_json(layout.report(RUN, "report.json"), report | {"ledger": {"entries": entries}})
+    data.write_json(keys.report(RUN, "report.json"), report | {"ledger": {"entries": entries}})
     text = about_run(RUN, data)[1]
 
     assert "Throttled: 12 of 112 calls to teacher in LabelImages" in text
@@ -62,7 +62,7 @@ def test_throttling_is_told_with_what_to_change_once_it_is_more_than_a_tenth() -
 def test_failure_tells_its_cause_and_that_labels_are_kept() -> None:
     data = bucket()
     cause = "WriteDataset: 16 of 24 labels were refused. First: holiday/1.jpg: a refusal"
-    data.write_json(layout.failure(RUN), {"state": "WriteDataset", "error": "TooManySetAside", "cause": cause})
+    data.write_json(keys.failure(RUN), {"state": "WriteDataset", "error": "TooManySetAside", "cause": cause})
     subject, text = about_failure(RUN, {"executionArn": "arn:e", "status": "FAILED"}, data)
 
     assert subject == "Vision Distillation holiday-1: FAILED"

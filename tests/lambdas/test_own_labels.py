@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from lambdas.await_upload.listing import take
-from lambdas.evaluate.run_files import read_run
-from lambdas.shared import layout
-from lambdas.shared.errors import BadRequest
-from lambdas.shared.labels import read_labels
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Limits, Run
-from lambdas.split.own_labels import MAXIMUM_BYTES
-from lambdas.split.sets import split
-from lambdas.write_dataset.examples import write
+from distillation import keys
+from distillation.answers.own_labels import MAXIMUM_BYTES
+from distillation.dataset.examples import write
+from distillation.dataset.labels import read_labels
+from distillation.errors import BadRequest
+from distillation.evaluation.run_data import read_run
+from distillation.photos.listing import take
+from distillation.photos.splits import split
+from distillation.records import Limits, Run
+from distillation.storage import Objects
 from tests.support.stores import any_run, bucket
 
 NAMES = [f"{n:02}.jpg" for n in range(40)]
@@ -38,7 +38,7 @@ def resized() -> Objects:
         {"photo": "holiday/broken.jpg", "status": "refused", "reason": "damaged"},
         {"photo": "holiday/labels.csv", "status": "ignored"},
     ]
-    data.write_lines(layout.part("holiday-1", "resize", "b"), lines)
+    data.write_lines(keys.part("holiday-1", "resize", "b"), lines)
     return data
 
 
@@ -59,7 +59,7 @@ def csv_of(names: list[str]) -> str:
 
 
 def own(data: Objects) -> dict[str, str]:
-    return {line["photo"]: line["text"] for line in data.read_lines(layout.own_labels("holiday-1"))}
+    return {line["photo"]: line["text"] for line in data.read_lines(keys.own_labels("holiday-1"))}
 
 
 @pytest.mark.parametrize(
@@ -135,26 +135,26 @@ def test_two_files_or_none_where_one_is_asked_for_are_refused() -> None:
 def test_photo_with_an_own_label_is_not_asked_about_and_is_trained_on_it() -> None:
     data = split_with(csv_of(NAMES[:20]))
     run = asked_for(3)
-    to_label = {line["image"] for line in data.read_lines(layout.split(run.run, "to-label"))}
-    inventory = {line["photo"]: line.get("labelled_by") for line in data.read_lines(layout.inventory(run.run))}
+    to_label = {line["image"] for line in data.read_lines(keys.split(run.run, "to-label"))}
+    inventory = {line["photo"]: line.get("labelled_by") for line in data.read_lines(keys.inventory(run.run))}
 
     assert to_label == {image_of(name) for name in NAMES[20:]}
     assert {inventory[f"holiday/{name}"] for name in NAMES[:20]} == {"owner"}
     assert {inventory[f"holiday/{name}"] for name in NAMES[20:]} == {"teacher"}
     answers = [{"image": image, "answerer": "teacher", "status": "ok", "text": "dog, sea, sky"} for image in to_label]
-    data.write_lines(layout.part(run.run, "label", "b"), answers)
+    data.write_lines(keys.part(run.run, "label", "b"), answers)
     labels = read_labels(run, data)
     assert {labels[image_of(name)].text for name in NAMES[:20]} == {LABEL}
     assert {line.answerer for line in labels.values()} == {"owner", "teacher"}
     (size,) = write(run, [100], data)["sizes"]
-    lines = list(data.read_lines(layout.dataset(run.run, f"train-{size}")))
+    lines = list(data.read_lines(keys.dataset(run.run, f"train-{size}")))
     assert {line["messages"][1]["content"][0]["text"] for line in lines} == {LABEL, "dog, sea, sky"}
 
 
 def test_gold_is_measured_against_and_the_teacher_is_asked_all_the_same() -> None:
     run = asked_for(3, own_labels="gold")
     data = split_with(f'photo,label\n{NAMES[0]},"cat"\n', run=run)
-    to_label = {line["image"] for line in data.read_lines(layout.split(run.run, "to-label"))}
+    to_label = {line["image"] for line in data.read_lines(keys.split(run.run, "to-label"))}
 
     assert len(to_label) == 40
     assert read_labels(run, data) == {}
@@ -171,7 +171,7 @@ def test_label_of_a_photo_that_cannot_be_used_is_left_out() -> None:
     data = split_with(f'{csv_of(["01.jpg"])}broken.jpg,"{LABEL}"\n')
 
     assert list(own(data)) == ["holiday/01.jpg"]
-    assert json.loads(data.read(layout.split_facts("holiday-1")))["own_labels"] == 1
+    assert json.loads(data.read(keys.split_facts("holiday-1")))["own_labels"] == 1
 
 
 def test_upload_is_not_over_before_the_labels_are_there() -> None:

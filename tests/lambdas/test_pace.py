@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.label.batch import label_batch
-from lambdas.shared import layout, ledger
-from lambdas.shared.errors import AccessRefused, BatchUnfinished, Throttled
-from lambdas.shared.objects import Objects
-from lambdas.shared.pace import Pace, batches_at_once
-from lambdas.shared.records import AnswerLine, Quota, Run
+from distillation import keys, ledger
+from distillation.errors import AccessRefused, BatchUnfinished, Throttled
+from distillation.inference.labelling import label_batch
+from distillation.inference.rate_limit import Pace, batches_at_once
+from distillation.records import AnswerLine, Quota, Run
+from distillation.storage import Objects
 from local.bedrock.faults import KINDS, SLOW, ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.stores import MemoryS3, any_run, any_shift, bucket
@@ -124,7 +124,7 @@ def test_batch_that_got_no_answer_at_all_is_throttled() -> None:
         label_batch(run_within(PRO), images(20), data, bedrock, any_shift(time.clock))  # type: ignore[arg-type]
 
     assert paid_calls(data, "holiday-1") == 0
-    assert not list(data.keys(layout.parts("holiday-1", "label")))
+    assert not list(data.keys(keys.parts("holiday-1", "label")))
 
 
 class Picky(SimulatedBedrock):
@@ -187,7 +187,7 @@ def test_turn_is_kept_while_its_run_is_throttled() -> None:
     run, bedrock = run_within(PRO), Unwilling(time, PRO)
     (image,) = images(1)
     labelled(time, run, [image], data, bedrock)
-    turn = data.read_json(layout.turn(layout.label(run.teacher.id, image, 0)))
+    turn = data.read_json(keys.turn(keys.label(run.teacher.id, image, 0)))
 
     assert time.now() >= 600
     assert turn["until"] > time.now()
@@ -198,8 +198,8 @@ def test_turn_of_a_run_that_died_is_taken_over() -> None:
     dead = run_within(PRO, "holiday-1")
     bedrock = SimulatedBedrock(time)
     for name in names[:3]:
-        key = layout.label(dead.teacher.id, name, 0)
-        data.write_json(layout.turn(key), {"run": "holiday-1", "until": time.now() + 300})
+        key = keys.label(dead.teacher.id, name, 0)
+        data.write_json(keys.turn(key), {"run": "holiday-1", "until": time.now() + 300})
     began = time.now()
     lines, _ = labelled(time, run_within(PRO, "holiday-2"), names, data, bedrock)
 

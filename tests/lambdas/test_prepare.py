@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from lambdas.prepare.request import Concurrency, Defaults, claim, resolve, run_of
-from lambdas.prepare.specimen import check_specimen
-from lambdas.shared.errors import BadRequest
-from lambdas.shared.families import default_quota
-from lambdas.shared.layout import model_name, run_name
-from lambdas.shared.records import Limits, Quota, Run
+from distillation.errors import BadRequest
+from distillation.keys import model_name, run_name
+from distillation.models.catalog import default_quota
+from distillation.records import Limits, Quota, Run
+from distillation.runs.request import Concurrency, Defaults, claim, resolve, run_of
+from distillation.runs.specimen import check_specimen
 from tests.support.stores import bucket
 
 DEFAULTS = Defaults(
@@ -152,7 +152,7 @@ def test_prompt_file_that_is_wrong_is_refused_by_name(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own.toml").write_text(text, "utf-8")
-    monkeypatch.setattr("lambdas.prepare.request.PROMPTS", tmp_path)
+    monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
     with pytest.raises(BadRequest, match=rf"samples/prompts/own\.toml: {message}"):
         from_console(prompt="own")
 

@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from lambdas.shared import families, prices
-from lambdas.shared.errors import BadRequest
+from distillation.errors import BadRequest
+from distillation.models import catalog, prices
 
 
 def test_every_row_says_what_it_buys_and_where_it_was_read() -> None:
@@ -18,14 +18,14 @@ def test_every_row_says_what_it_buys_and_where_it_was_read() -> None:
 
 
 def test_every_model_of_the_table_can_be_priced_for_what_it_is_asked_to_do() -> None:
-    for model in families.MODELS.values():
+    for model in catalog.MODELS.values():
         tuned = ("training", "storage") if model.training_id and model.id != "amazon.nova-pro-v1:0" else ()
         uses = ("input", "output", *tuned)
         assert all(model.price(use).usd > 0 for use in uses), model.id
 
 
 def test_price_that_nobody_wrote_down_is_refused_with_the_file_to_change() -> None:
-    with pytest.raises(BadRequest, match=r"'training' of 'new-model'; add the row to lambdas/shared/prices.toml"):
+    with pytest.raises(BadRequest, match=r"'training' of 'new-model'; add the row to distillation/models/prices.toml"):
         prices.price("new-model", "training")
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from lambdas.clean_up.leftovers import clean_up
-from lambdas.prepare.applying import with_replaced_deployment, with_tuned_model
-from lambdas.promote.takeover import take_over
-from lambdas.shared import layout
-from lambdas.shared.errors import BadRequest, DeploymentFailed
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Prompt, Run
+from distillation import keys
+from distillation.errors import BadRequest, DeploymentFailed
+from distillation.records import Prompt, Run
+from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
+from distillation.serving.cleanup import clean_up
+from distillation.serving.promotion import take_over
+from distillation.storage import Objects
 from local.bedrock import Endpoint
 from tests.support.held import ARN, BASE, decided, hold
 from tests.support.stores import any_run, bucket
@@ -33,7 +33,7 @@ def held(endpoint: Endpoint, run: str, number: int) -> dict[str, bytes]:
     (arn,) = [arn for arn, model in endpoint.service.custom_models.items() if model["modelName"] == name]
     model = {"name": name, "size": 12, "arn": arn, "deployment": deployment(number)}
     report = {"models": [model], "gate": {"promoted": name}, "verdict": "promoted."}
-    return left | {layout.report(run, "report.json"): json.dumps(report).encode()}
+    return left | {keys.report(run, "report.json"): json.dumps(report).encode()}
 
 
 def successor(data: Objects, client: Any, **request: Any) -> Run:
@@ -46,7 +46,7 @@ def test_callers_of_the_old_deployment_get_the_new_model_and_nothing_is_left_ove
 ) -> None:
     data = bucket(**held(endpoint, "old", 1), **held(endpoint, "new", 2))
     run = successor(data, client)
-    data.write(layout.request("new"), run.model_dump_json().encode())
+    data.write(keys.request("new"), run.model_dump_json().encode())
     told = [take_over(run, data, client) for _ in range(4)]
     result = clean_up(run, data, client, NOW)
 
@@ -69,7 +69,7 @@ def test_callers_of_the_old_deployment_get_the_new_model_and_nothing_is_left_ove
 def test_model_that_was_not_promoted_takes_over_nothing(endpoint: Endpoint, client: Any) -> None:
     data = bucket(**held(endpoint, "old", 1), **held(endpoint, "new", 2))
     run = successor(data, client)
-    data.write_json(layout.report("new", "report.json"), {"models": [], "gate": {}})
+    data.write_json(keys.report("new", "report.json"), {"models": [], "gate": {}})
 
     assert take_over(run, data, client) == {"status": "Done", "deployment": None}
     assert endpoint.service.deployments[deployment(1)]["modelArn"].endswith(f"{1:012x}")

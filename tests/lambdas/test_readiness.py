@@ -12,10 +12,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.prepare.readiness import Account, check
-from lambdas.shared import ledger
-from lambdas.shared.errors import AccessRefused, BadRequest, QuotaReached, Throttled
-from lambdas.shared.objects import Objects
+from distillation import ledger
+from distillation.errors import AccessRefused, BadRequest, QuotaReached, Throttled
+from distillation.runs.preflight import Account, check
+from distillation.storage import Objects
 from tests.support.stores import any_run, bucket
 
 TRAINING_ID = "amazon.nova-lite-v1:0:300k"

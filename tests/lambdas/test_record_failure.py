@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambdas.prepare.request import run_of
-from lambdas.record_failure.failure import describe, failed_run
-from lambdas.shared import layout
-from lambdas.shared.records import TrainedModel
+from distillation import keys
+from distillation.records import TrainedModel
+from distillation.runs.failure import describe, failed_run
+from distillation.runs.request import run_of
 from tests.support.stores import bucket
 
 
@@ -53,7 +53,7 @@ def test_reason_of_a_size_that_failed_is_a_sentence() -> None:
 def test_run_that_prepare_refused_has_its_name_all_the_same() -> None:
     start = {"collection": "holiday/", "teachr": "x", "error": {}}
     name = run_of(start, "arn:1") or ""
-    key = layout.request(name)
+    key = keys.request(name)
 
     assert failed_run(start, "arn:1", bucket()) == name
     assert failed_run(start, "arn:1", bucket(**{key: b'{"execution": "arn:1"}'})) == name
@@ -64,7 +64,7 @@ def test_run_that_prepare_refused_has_its_name_all_the_same() -> None:
 
 def test_run_that_somebody_wrote_into_the_input_keeps_its_own_ending() -> None:
     written = {"collection": "x/", "run": "holiday-1", "error": {}}
-    of_another = bucket(**{layout.request("holiday-1"): b'{"execution": "arn:2"}'})
+    of_another = bucket(**{keys.request("holiday-1"): b'{"execution": "arn:2"}'})
 
     assert failed_run(written, "arn:1", of_another) == run_of(written, "arn:1") != "holiday-1"
     assert failed_run(written | {"claimed_by": None}, "arn:1", of_another) is None

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lambdas.resize.batch import resize_batch
-from lambdas.resize.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
-from lambdas.shared import layout
+from distillation import keys
+from distillation.photos.resize_batch import resize_batch
+from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
 from tests.support.stores import any_run, bucket
 
 
@@ -113,10 +113,10 @@ def test_batch_writes_a_line_for_every_photo_and_never_fails_for_one() -> None:
     counts = resize_batch(any_run(), items, photos, data)
 
     assert counts == {"ok": 1, "refused": 1}
-    lines = {line["photo"]: line for line in data.read_parts(layout.parts("holiday-1", "resize"))}
+    lines = {line["photo"]: line for line in data.read_parts(keys.parts("holiday-1", "resize"))}
     assert [lines[name]["status"] for name in names] == ["ok", "refused", "ignored"]
     (key,) = data.keys("images/")
-    assert key == layout.image(900, lines["holiday/IMG (1) é+%.JPG"]["image"])
+    assert key == keys.image(900, lines["holiday/IMG (1) é+%.JPG"]["image"])
 
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "MPO"]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.shared import layout
-from lambdas.shared.errors import EmptyCollection, TooFewImages, TooManySetAside
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Run
-from lambdas.split.groups import NEAR, NearHashes
-from lambdas.split.sets import split as split_collection
+from distillation import keys
+from distillation.errors import EmptyCollection, TooFewImages, TooManySetAside
+from distillation.photos.near_duplicates import NEAR, NearHashes
+from distillation.photos.splits import split as split_collection
+from distillation.records import Run
+from distillation.storage import Objects
 from tests.support.stores import any_run, bucket
 
 
@@ -38,12 +38,12 @@ def resized(
         for n, image in enumerate(images)
     ]
     lines += [{"photo": f"bad{n}", "status": "refused", "reason": "damaged"} for n in range(refused)]
-    data.write_lines(layout.part("holiday-1", "resize", "b"), lines)
+    data.write_lines(keys.part("holiday-1", "resize", "b"), lines)
     return data
 
 
 def members(data: Objects, name: str) -> list[str]:
-    return [line["image"] for line in data.read_lines(layout.split("holiday-1", name))]
+    return [line["image"] for line in data.read_lines(keys.split("holiday-1", name))]
 
 
 def images(count: int) -> list[str]:
@@ -83,13 +83,13 @@ def later(run: str, **request: Any) -> Run:
 
 
 def chosen(data: Objects, run: str = "holiday-1") -> dict[str, str]:
-    inventory = data.read_lines(layout.inventory(run))
+    inventory = data.read_lines(keys.inventory(run))
     return {line["image"]: line["set"] for line in inventory if line.get("set")}
 
 
 def groups_of(data: Objects, run: str = "holiday-1") -> dict[str, set[str]]:
     sets: dict[str, set[str]] = {}
-    for line in data.read_lines(layout.inventory(run)):
+    for line in data.read_lines(keys.inventory(run)):
         if line.get("set"):
             sets.setdefault(line["group"], set()).add(line["set"])
     return sets
@@ -115,7 +115,7 @@ def test_growth_moves_no_image_and_no_group_ever_straddles(
     for number, count in enumerate((first, second, len(order))):
         run = later(f"holiday-{number}", tolerance=1)
         lines = resized(order[:count], hashes=hashes)
-        data.write_lines(layout.part(run.run, "resize", "b"), lines.read_lines(layout.part("holiday-1", "resize", "b")))
+        data.write_lines(keys.part(run.run, "resize", "b"), lines.read_lines(keys.part("holiday-1", "resize", "b")))
         split(run, data)
         now = chosen(data, run.run)
 
@@ -142,7 +142,7 @@ def test_image_that_resembles_both_sides_gives_way_to_those_that_were_there() ->
 
     assert chosen(again)[test] == "test"
     assert chosen(again)[train] == "train"
-    (line,) = [line for line in again.read_lines(layout.inventory("holiday-1")) if line.get("image") == between]
+    (line,) = [line for line in again.read_lines(keys.inventory("holiday-1")) if line.get("image") == between]
     assert (line["status"], line["reason"]) == ("excluded", "resembles images of two sets")
 
 
@@ -169,7 +169,7 @@ def test_facts_tell_of_duplicates_groups_and_flags() -> None:
     flags = {names[3]: ["dark"], names[4]: ["dark", "blurred"]}
     data = resized([*names, names[2]], refused=1, hashes=hashes, flags=flags)
     result = split(any_run(), data)
-    facts = data.read_json(layout.split_facts("holiday-1"))
+    facts = data.read_json(keys.split_facts("holiday-1"))
 
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
@@ -179,7 +179,7 @@ def test_facts_tell_of_duplicates_groups_and_flags() -> None:
     }
     share = result["test"] / 40
     assert facts["leaked_by_random_split"] == round(2 * 2 * share * (1 - share), 1)
-    assert {line["group"] for line in data.read_lines(layout.inventory("holiday-1")) if line.get("image") == names[1]}
+    assert {line["group"] for line in data.read_lines(keys.inventory("holiday-1")) if line.get("image") == names[1]}
 
 
 def test_flagged_images_are_left_out_only_on_request() -> None:
@@ -189,7 +189,7 @@ def test_flagged_images_are_left_out_only_on_request() -> None:
     assert split(any_run(), resized(names, flags=flags))["images"] == 40
     data = resized(names, flags=flags)
     assert split(any_run(exclude_flags=["dark"]), data)["images"] == 39
-    (line,) = [line for line in data.read_lines(layout.inventory("holiday-1")) if line["status"] == "excluded"]
+    (line,) = [line for line in data.read_lines(keys.inventory("holiday-1")) if line["status"] == "excluded"]
     assert (line["image"], line["reason"]) == (names[3], "dark: left out by exclude_flags")
 
 
@@ -219,7 +219,7 @@ def test_same_bytes_under_two_names_are_one_image() -> None:
     data = resized([*images(30), *images(2)])
 
     assert split(any_run(), data)["images"] == 30
-    statuses = [line["status"] for line in data.read_lines(layout.inventory("holiday-1"))]
+    statuses = [line["status"] for line in data.read_lines(keys.inventory("holiday-1"))]
     assert statuses.count("duplicate") == 2
 
 

@@ -12,12 +12,13 @@ import pytest
 import urllib3
 from botocore.stub import Stubber
 
-from lambdas.shared import environment, layout
-from lambdas.shared.errors import StillStopping, Throttled
-from lambdas.shared.holdings import deployments_and_models, running_jobs
-from lambdas.shared.objects import Objects
-from lambdas.sweep import handler
-from lambdas.sweep.sweeper import Sweeper
+from distillation import keys
+from distillation.errors import StillStopping, Throttled
+from distillation.serving.resources import deployments_and_models, running_jobs
+from distillation.serving.sweep import Sweeper
+from distillation.storage import Objects
+from lambdas import runtime
+from lambdas import sweep as lambdas_sweep
 from local.bedrock import Endpoint
 from tests.support.held import ARN, decided, hold
 from tests.support.stores import bucket
@@ -110,7 +111,7 @@ def test_job_whose_execution_is_over_is_stopped(endpoint: Endpoint, client: Any)
 def test_run_whose_request_cannot_be_read_is_left_alone(endpoint: Endpoint, client: Any) -> None:
     hold(endpoint, "odd")
 
-    assert sweep(client, bucket(**{layout.request("odd"): b"{}"}))["deleted"] == []
+    assert sweep(client, bucket(**{keys.request("odd"): b"{}"}))["deleted"] == []
 
 
 def test_model_deployed_by_somebody_else_is_an_error_and_the_others_go(endpoint: Endpoint, client: Any) -> None:
@@ -133,13 +134,13 @@ def test_cloudformation_is_always_answered(
     hold(endpoint, "orphan")
     sent: list[Any] = []
     monkeypatch.setenv("STAGE", "dev")
-    monkeypatch.setattr(handler, "data", bucket if status == "SUCCESS" else environment.data)
-    monkeypatch.setattr(handler, "bedrock", lambda: client)
+    monkeypatch.setattr(lambdas_sweep, "data", bucket if status == "SUCCESS" else runtime.data)
+    monkeypatch.setattr(lambdas_sweep, "bedrock", lambda: client)
     monkeypatch.setattr(
         urllib3, "request", lambda *args, **more: sent.append((args, more)) or SimpleNamespace(status=200)
     )
     ids = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "l"}
-    handler.handler({"RequestType": request_type, "ResponseURL": "https://x", **ids}, CONTEXT)
+    lambdas_sweep.handler({"RequestType": request_type, "ResponseURL": "https://x", **ids}, CONTEXT)
     answer = json.loads(sent[0][1]["body"])
 
     assert answer["Status"] == status

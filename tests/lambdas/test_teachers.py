@@ -9,13 +9,14 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.label.batch import label_batch
-from lambdas.predict.batch import predict_batch
-from lambdas.prepare.request import Concurrency, Defaults, resolve
-from lambdas.shared import families, ledger
-from lambdas.shared.errors import BadRequest
-from lambdas.shared.records import Run, TrainedModel
-from lambdas.write_dataset.examples import record
+from distillation import ledger
+from distillation.dataset.examples import record
+from distillation.errors import BadRequest
+from distillation.inference.labelling import label_batch
+from distillation.inference.predictions import predict_batch
+from distillation.models import catalog
+from distillation.records import Run, TrainedModel
+from distillation.runs.request import Concurrency, Defaults, resolve
 from tests.support.stores import any_run, any_shift, bucket
 
 PRO = "amazon.nova-pro-v1:0"
@@ -69,18 +70,18 @@ def taught_by(model: str, **request: Any) -> Run:
 
 @pytest.mark.parametrize("id", [PRO, f"us.{PRO}", f"eu.{PRO}", SYSTEM])
 def test_a_profile_leads_to_the_row_of_its_model(id: str) -> None:
-    assert families.model(id) is families.MODELS[PRO]
-    assert families.provider(id) == "amazon"
+    assert catalog.model(id) is catalog.MODELS[PRO]
+    assert catalog.provider(id) == "amazon"
 
 
 def test_profile_with_a_price_of_its_own_has_a_row_of_its_own() -> None:
-    assert families.model(HAIKU).price("input").usd > families.model(f"global{HAIKU[2:]}").price("input").usd
+    assert catalog.model(HAIKU).price("input").usd > catalog.model(f"global{HAIKU[2:]}").price("input").usd
 
 
 @pytest.mark.parametrize("id", [APPLICATION, "us.meta.llama", "anthropic.claude-sonnet-4-6"])
 def test_model_without_a_row_is_refused_with_those_that_have_one(id: str) -> None:
     with pytest.raises(BadRequest, match=f"unknown model .*known: .*{PRO}"):
-        families.model(id)
+        catalog.model(id)
 
 
 def test_labels_are_the_models_whatever_profile_leads_to_it() -> None:
@@ -145,9 +146,9 @@ def test_teacher_of_another_provider_needs_its_terms_accepted() -> None:
 
 def test_profile_of_another_part_of_the_world_is_refused_with_where_it_is_asked() -> None:
     with pytest.raises(BadRequest, match=r"'eu\.amazon.* is asked in eu-central-1, .* not in 'us-east-1'"):
-        families.check_region(f"eu.{PRO}", "us-east-1")
+        catalog.check_region(f"eu.{PRO}", "us-east-1")
     for id in (PRO, f"us.{PRO}", "global.anthropic.claude-sonnet-4-6", SYSTEM):
-        families.check_region(id, "us-east-1")
+        catalog.check_region(id, "us-east-1")
 
 
 def test_student_is_trained_and_asked_with_the_teachers_question_word_for_word(

@@ -12,11 +12,12 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.label import handler as label
-from lambdas.predict import handler as predict
-from lambdas.shared import environment, layout, telemetry
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Answer, Usage
+from distillation import keys, telemetry
+from distillation.records import Answer, Usage
+from distillation.storage import Objects
+from lambdas import label as label
+from lambdas import predict as predict
+from lambdas import runtime
 from tests.support.bedrock import WORDS
 from tests.support.stores import any_run, bucket
 
@@ -61,10 +62,10 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
         usage=Usage(input_tokens=9, output_tokens=9),
         latency_ms=1,
     )
-    data.write(layout.request(run.run), run.model_dump_json().encode())
-    data.write(layout.label(run.teacher.id, IMAGES[0], 0), kept.model_dump_json().encode())
+    data.write(keys.request(run.run), run.model_dump_json().encode())
+    data.write(keys.label(run.teacher.id, IMAGES[0], 0), kept.model_dump_json().encode())
     client = boto3.client("bedrock-runtime")
-    for module in (label, predict, environment):
+    for module in (label, predict, runtime):
         monkeypatch.setattr(module, "data", lambda: data)
         monkeypatch.setattr(module, "bedrock_runtime", lambda: client)
     with Stubber(client) as bedrock:

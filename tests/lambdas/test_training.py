@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from lambdas.customize.bill import bill
-from lambdas.shared import families, layout
-from lambdas.shared.errors import BadRequest, TooFewImages
-from lambdas.shared.objects import Objects
-from lambdas.shared.training import hyperparameters, records
-from lambdas.validate_dataset.checks import problems, reject_invalid
-from lambdas.write_dataset.examples import write
+from distillation import keys
+from distillation.dataset.examples import write
+from distillation.dataset.validator import problems, reject_invalid
+from distillation.errors import BadRequest, TooFewImages
+from distillation.models import catalog
+from distillation.models.hyperparameters import hyperparameters, records
+from distillation.storage import Objects
+from distillation.training.job_cost import bill
 from tests.support.stores import any_run, bucket
 
-TRAIN = layout.dataset("holiday-1", "train-12")
+TRAIN = keys.dataset("holiday-1", "train-12")
 
 
 def labelled(images: int = 12) -> Objects:
@@ -22,9 +23,9 @@ def labelled(images: int = 12) -> Objects:
     names = [f"{number:064x}" for number in range(images)]
     lines = [{"image": name, "photo": "p", "group": name, "width": 900, "height": 600} for name in names]
     labels = [{"image": name, "answerer": "teacher", "status": "ok", "text": f"a {name}, b, c"} for name in names]
-    objects.write_lines(layout.split("holiday-1", "train"), lines)
-    objects.write_lines(layout.split("holiday-1", "validation"), [])
-    objects.write_lines(layout.part("holiday-1", "label", "1"), labels)
+    objects.write_lines(keys.split("holiday-1", "train"), lines)
+    objects.write_lines(keys.split("holiday-1", "validation"), [])
+    objects.write_lines(keys.part("holiday-1", "label", "1"), labels)
     return objects
 
 
@@ -59,7 +60,7 @@ def test_few_records_are_written_as_often_as_asked_and_bedrock_takes_them() -> N
     assert (written["sizes"], written["records"], len(lines)) == ([12], 36, 36)
     assert lines[:12] == lines[12:24] == lines[24:]
     assert len(set(lines)) == 12
-    reject_invalid(TRAIN, problems(lines, families.NOVA_1, "data"))
+    reject_invalid(TRAIN, problems(lines, catalog.NOVA_1, "data"))
 
 
 def test_copies_are_paid_for_and_many_records_are_never_copied() -> None:

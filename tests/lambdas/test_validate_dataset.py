@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lambdas.shared import families
-from lambdas.shared.errors import DatasetRejected
-from lambdas.shared.families import NOVA_1, NOVA_2, Family
-from lambdas.validate_dataset.checks import errors, problems, reject_invalid
-from lambdas.write_dataset.examples import record
+from distillation.dataset.examples import record
+from distillation.dataset.validator import errors, problems, reject_invalid
+from distillation.errors import DatasetRejected
+from distillation.models import catalog
+from distillation.models.catalog import NOVA_1, NOVA_2, Family
 from tests.support.stores import any_run
 
 
@@ -123,6 +123,6 @@ def test_rejection_shows_the_first_problems_and_counts_the_rest() -> None:
 
 
 def test_every_student_of_the_table_has_rules_to_be_checked_by() -> None:
-    for model in families.MODELS.values():
+    for model in catalog.MODELS.values():
         if model.training_id:
             assert model.family.minimum_records > 0

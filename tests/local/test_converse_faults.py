@@ -11,11 +11,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lambdas.label.batch import label_batch
-from lambdas.shared import environment
-from lambdas.shared.objects import Objects
-from lambdas.shared.pace import Clock
-from lambdas.shared.records import Quota
+from distillation.inference.labelling import label_batch
+from distillation.inference.rate_limit import Clock
+from distillation.records import Quota
+from distillation.storage import Objects
+from lambdas import runtime
 from local.bedrock import ConverseFaults, Endpoint
 from local.bedrock.faults import KINDS, SLOW
 from tests.support.local_bedrock import STUDENT, TEACHER, code, serving, trainable_bucket
@@ -32,7 +32,7 @@ def test_functions_own_client_survives_each_kind_of_fault_and_pays_once(
     hurried = any_shift(Clock(sleep=lambda seconds: time.sleep(seconds / 100)))
     with serving(s3, tmp_path, converse=ConverseFaults(shares={kind: 0.2}, slow_seconds=0.2)) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", endpoint.url)
-        own: Any = environment.bedrock_runtime.__wrapped__()
+        own: Any = runtime.bedrock_runtime.__wrapped__()
         lines = label_batch(run, images, Objects(s3, "data"), own, hurried)  # type: ignore[arg-type] - in memory
         service = endpoint.service
 

@@ -15,22 +15,23 @@ from typing import Any, cast
 import pytest
 from PIL import Image
 
-from lambdas.customize import job as customize
-from lambdas.deploy import deployment as deploy
-from lambdas.estimate.cost import estimate
-from lambdas.estimate.workload import of_run
-from lambdas.evaluate.report import write_report
-from lambdas.label.batch import label_batch
-from lambdas.predict.batch import predict_batch
-from lambdas.prepare.request import Defaults, claim, resolve
-from lambdas.resize.batch import resize_batch
-from lambdas.shared import families, layout
-from lambdas.shared.objects import Objects
-from lambdas.shared.records import Concurrency, Run, TrainedModel
-from lambdas.split.sets import VALIDATION_FROM, split
-from lambdas.validate_dataset.checks import reject_invalid
-from lambdas.validate_dataset.dataset import Dataset
-from lambdas.write_dataset.examples import write
+from distillation import keys
+from distillation.costs.estimate import estimate
+from distillation.costs.workload import of_run
+from distillation.dataset.dataset import Dataset
+from distillation.dataset.examples import write
+from distillation.dataset.validator import reject_invalid
+from distillation.evaluation.report import write_report
+from distillation.inference.labelling import label_batch
+from distillation.inference.predictions import predict_batch
+from distillation.models import catalog
+from distillation.photos.resize_batch import resize_batch
+from distillation.photos.splits import VALIDATION_FROM, split
+from distillation.records import Concurrency, Run, TrainedModel
+from distillation.runs.request import Defaults, claim, resolve
+from distillation.serving import deployment as deploy
+from distillation.storage import Objects
+from distillation.training import job as customize
 from tests.support.local_bedrock import ROLE, TEACHER, client, ended, serving
 from tests.support.stores import MemoryS3, any_shift
 
@@ -99,27 +100,27 @@ def test_student_goes_from_photos_to_a_report(
     request_fields: dict[str, Any],
     warmup: str,
 ) -> None:
-    collection, family = in_bucket(photos), families.model(student).family
+    collection, family = in_bucket(photos), catalog.model(student).family
     run = start(student, collection, **request_fields)
     claim(run, data)
     resize_batch(run, list(collection.listing("photos/")), collection, data)
     sets = split(run, data, collection)
     priced = estimate(run, of_run(run, sets["sizes"], data), {}, datetime.now(UTC).date())
-    data.write_json(layout.report(run.run, "estimate.json"), priced)
+    data.write_json(keys.report(run.run, "estimate.json"), priced)
     with serving(cast(MemoryS3, data.client), tmp_path) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
         images = [line["image"] for line in data.read_lines(sets["to_label_key"])]
         label_batch(run, images, data, runtime, any_shift())
         written = write(run, sets["sizes"], data)
         (size,) = written["sizes"]
-        key = layout.dataset(run.run, f"train-{size}")
+        key = keys.dataset(run.run, f"train-{size}")
         reject_invalid(key, Dataset(family, "data").problems(data.lines(key), None))
         trained = train(run, size, data, endpoint, bedrock)
         test = [line["image"] for line in data.read_lines(sets["test_key"])]
         predict_batch(run, [trained], test, data, runtime, any_shift())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model)
     write_report(run, [trained], data, "test")
-    report = json.loads(data.read(layout.report(run.run, "report.json")))
+    report = json.loads(data.read(keys.report(run.run, "report.json")))
 
     assert family.minimum_records <= written["records"] <= family.maximum_records
     assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lambdas.customize.stuck import LONGEST_WAIT
+from distillation.training.stalled import LONGEST_WAIT
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = json.loads((ROOT / "statemachine/distillation.asl.json").read_text())
@@ -39,7 +39,7 @@ STATES = all_states(DEFINITION["States"])
 
 
 def raised_errors() -> set[str]:
-    tree = ast.parse((ROOT / "lambdas/shared/errors.py").read_text())
+    tree = ast.parse((ROOT / "distillation/errors.py").read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
@@ -102,15 +102,15 @@ def test_hiccup_of_a_quarter_of_an_hour_abandons_no_job_that_is_paid() -> None:
             assert sum(min(wait, throttled["MaxDelaySeconds"]) for wait in waits) / 2 > 15 * 60, name
 
 
-def test_every_function_of_the_machine_has_a_folder_of_its_name() -> None:
+def test_every_function_of_the_machine_has_a_file_of_its_name() -> None:
     names = {
         state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
         for state in STATES.values()
         if state["Type"] == "Task"
     }
-    folders = {path.parent.name for path in (ROOT / "lambdas").glob("*/handler.py")}
+    files = {path.stem for path in (ROOT / "lambdas").glob("*.py")}
     # Sweep is called by a schedule and by CloudFormation.
-    assert {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names} == folders - {"sweep"}
+    assert {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names} == files - {"__init__", "runtime", "sweep"}
 
 
 def test_polling_two_jobs_that_never_start_stays_within_the_history_limit() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from distillation.records import SplitLine, TrainedModel
 from infra.config import StageConfig
-from lambdas.shared.records import SplitLine, TrainedModel
 from tests.statemachine.test_definition import DEFINITION, STATES
 
 LIMIT = 256 * 1024

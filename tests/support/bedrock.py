@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from lambdas.shared.records import Quota
+from distillation.records import Quota
 from local.bedrock.faults import RESET, SLOW, ConverseFaults
 from local.bedrock.protocol import BedrockError
 from local.bedrock.quotas import Quotas

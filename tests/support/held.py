@@ -6,7 +6,7 @@ import json
 import threading
 from typing import Any
 
-from lambdas.shared import layout
+from distillation import keys
 from local.bedrock import Endpoint
 from local.bedrock.service import foundation_model
 from tests.support.stores import any_run
@@ -82,6 +82,6 @@ def decided(run: str, promoted: str | None, **request: Any) -> dict[str, bytes]:
     record = any_run(**request).model_copy(update={"run": run, "created": "2026-11-01T00:00:00+00:00"})
     report = {"models": [{"name": promoted}], "gate": {"promoted": promoted}}
     return {
-        layout.request(run): record.model_dump_json().encode(),
-        layout.report(run, "report.json"): json.dumps(report).encode(),
+        keys.request(run): record.model_dump_json().encode(),
+        keys.report(run, "report.json"): json.dumps(report).encode(),
     }

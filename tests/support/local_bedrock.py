@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from lambdas.write_dataset.examples import record
+from distillation.dataset.examples import record
 from local import vision
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
 from tests.support.stores import MemoryS3, any_run

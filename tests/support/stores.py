@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.shared.objects import Objects
-from lambdas.shared.pace import Clock, Shift
-from lambdas.shared.records import Labeler, Prompt, Request, Run
+from distillation.inference.rate_limit import Clock, Shift
+from distillation.records import Labeler, Prompt, Request, Run
+from distillation.storage import Objects
 
 
 class MemoryS3:

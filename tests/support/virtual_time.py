@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from itertools import count
 from typing import Any
 
-from lambdas.shared.pace import Clock
+from distillation.inference.rate_limit import Clock
 
 
 class VirtualTime:

@@ -1,0 +1,29 @@
+"""List a collection and compare it with the listing before: uploads rarely end with distill.json."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from distillation.errors import EmptyCollection
+from distillation.photos.files import OWN_LABELS, is_sidecar
+from distillation.storage import Objects
+
+
+def take(photos: Objects, collection: str, previous: str) -> dict[str, Any]:
+    """Return the number of photos, a digest of them and of own labels, and whether it equals the previous one.
+
+    Raises ``EmptyCollection`` when two listings agree that there is nothing.
+    """
+    digest, count = hashlib.sha256(), 0
+    for item in photos.listing(collection):
+        photo = not is_sidecar(item["Key"])
+        if photo or item["Key"].removeprefix(collection) in OWN_LABELS:
+            digest.update(f"{item['Key']}\0{item['ETag']}\n".encode())
+        count += photo
+    settled = digest.hexdigest() == previous
+    if settled and count == 0:
+        raise EmptyCollection(
+            f"s3://{photos.bucket}/{collection} holds no photo; upload some and put distill.json again"
+        )
+    return {"photos": count, "digest": digest.hexdigest(), "settled": settled}

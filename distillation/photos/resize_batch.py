@@ -1,0 +1,53 @@
+"""Resize the photos of one batch; a photo that cannot be used is a line with a reason, never an error."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from distillation import keys
+from distillation.photos.files import is_sidecar
+from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
+from distillation.records import InventoryLine, Run
+from distillation.storage import Objects
+from distillation.telemetry import logger
+
+
+def resize_batch(run: Run, items: list[dict[str, Any]], photos: Objects, data: Objects) -> dict[str, int]:
+    """Write the images and the batch's part; return how many photos were ``ok`` and ``refused``."""
+    lines = [_line(run, item, photos, data) for item in items]
+    batch = keys.batch_id([item["Key"] for item in items])
+    data.write_lines(
+        keys.part(run.run, "resize", batch),
+        [line.model_dump(exclude_none=True) for line in lines],
+    )
+    return {
+        "ok": sum(line.status == "ok" for line in lines),
+        "refused": sum(line.status == "refused" for line in lines),
+    }
+
+
+def _line(run: Run, item: dict[str, Any], photos: Objects, data: Objects) -> InventoryLine:
+    key = item["Key"]
+    if is_sidecar(key):
+        return InventoryLine(photo=key, status="ignored")
+    try:
+        if item["Size"] > MAXIMUM_BYTES:
+            raise PhotoRefused(f"{item['Size']:,} bytes, more than {MAXIMUM_BYTES:,}")
+        image = resize(photos.read(key), run.side)
+    except PhotoRefused as refusal:
+        logger.info("photo refused", run=run.run, photo=key, reason=str(refusal))
+        return InventoryLine(photo=key, status="refused", reason=str(refusal))
+    sha256 = hashlib.sha256(image.jpeg).hexdigest()
+    data.claim(keys.image(run.side, sha256), image.jpeg, "image/jpeg")
+    looks = image.looks()
+    return InventoryLine(
+        photo=key,
+        status="ok",
+        image=sha256,
+        width=image.pixels.width,
+        height=image.pixels.height,
+        bytes=len(image.jpeg),
+        perceptual_hash=looks.perceptual_hash,
+        flags=looks.flags,
+    )

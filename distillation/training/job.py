@@ -1,0 +1,135 @@
+"""One customization job per training size, found again by its name.
+
+The state machine calls this until the job has ended, so that creating and polling are one thing and a
+repeated call never pays twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from distillation import keys, ledger
+from distillation.bedrock_errors import FAILURES, translated, translating
+from distillation.errors import JobFailed
+from distillation.inference.budget import Reservation
+from distillation.models import catalog
+from distillation.models.hyperparameters import hyperparameters
+from distillation.records import Run
+from distillation.serving.tags import tags
+from distillation.storage import Objects
+from distillation.training import stalled
+from distillation.training.failure_remedies import cause, is_internal
+from distillation.training.job_cost import bill, most_of_predictions
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock import BedrockClient
+
+ATTEMPTS = 2
+"""A job that failed by an internal error of Bedrock gets one more attempt."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stage says about jobs."""
+
+    role: str
+    """ARN of the role that Bedrock assumes in a job."""
+    key: str | None
+    """ARN of the customer's key for tuned models; None for AWS's own."""
+    patience: timedelta
+    """How long training may take to start before the job counts as stuck."""
+
+
+def create_or_describe(
+    run: Run, size: int, data: Objects, bedrock: BedrockClient, settings: Settings, now: datetime
+) -> dict[str, Any]:
+    """Return ``{status, name, job, model}`` of the size's job, creating it on the first call.
+
+    ``status`` is InProgress or Completed; ``job`` and ``model`` are ARNs. Raises ``JobFailed`` with the cause and
+    what to do about it, and ``Throttled``, ``QuotaReached``, ``AccessRefused`` or ``OverBudget`` when it cannot be
+    created.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        name = keys.model_name(run.run, size, attempt)
+        job = _find(bedrock, name) or _create(run, size, name, data, bedrock, settings)
+        if job["status"] == "InProgress":
+            _keep_reserved(run, size, name, data)
+        else:
+            # The job's own name: looking at a finished job twice writes the same object twice.
+            ledger.record(data, run.run, bill(run, size, data, trained=_is_billed(job)), name)
+        if is_internal(job) and attempt < ATTEMPTS:
+            continue
+        if job["status"] in ("Failed", "Stopping", "Stopped"):
+            raise JobFailed(f"job {name}: {cause(job)}")
+        if job["status"] == "InProgress" and (reason := stalled.look(run, job, settings.patience, now, bedrock)):
+            ledger.record(data, run.run, bill(run, size, data, trained=False), name)
+            raise JobFailed(f"job {name}: {reason}")
+        return {
+            "status": job["status"],
+            "name": name,
+            "job": job.get("jobArn"),
+            "model": job.get("outputModelArn"),
+        }
+    raise JobFailed(f"size {size}: no attempt is left")
+
+
+def _find(bedrock: BedrockClient, name: str) -> Any | None:
+    try:
+        return bedrock.get_model_customization_job(jobIdentifier=name)
+    except bedrock.exceptions.ResourceNotFoundException:
+        return None
+    except FAILURES as error:
+        raise translated(error, f"job {name}") from error
+
+
+def _is_billed(job: Any) -> bool:
+    """Tell whether a job that has ended is billed: one that was stopped counts in full once its training began."""
+    return job["status"] == "Completed" or (job["status"] in ("Stopping", "Stopped") and stalled.may_have_started(job))
+
+
+def _keep_reserved(run: Run, size: int, name: str, data: Objects) -> None:
+    """Reserve what a job under way will cost, under its name; also of one whose creation was never answered."""
+    if not any(True for _ in data.keys(keys.ledger_of(run.run, "TrainModels", name))):
+        ledger.reserve(data, run.run, "TrainModels", name, bill(run, size, data).usd)
+
+
+def _create(
+    run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings
+) -> dict[str, Any]:
+    """Create a job within the budget. What is held for a job that is not created is let go: others go on with it."""
+    price = bill(run, size, data)
+    holding = Reservation(run, price.step, price.usd, data, most_of_predictions(run, data))
+    try:
+        holding.hold()
+        _ask_for_job(run, size, name, data, bedrock, settings)
+        ledger.reserve(data, run.run, price.step, name, price.usd)
+    finally:
+        # Under an id of its own: a name that is settled could reserve nothing when it is tried again.
+        holding.settle(price.model_copy(update={"calls": 0, "training_tokens": 0, "usd": 0.0}))
+    return {"status": "InProgress"}
+
+
+def _ask_for_job(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings) -> None:
+    student = catalog.model(run.student)
+    validation = keys.dataset(run.run, "validation")
+    optional: dict[str, Any] = {"customModelKmsKeyId": settings.key} if settings.key else {}
+    if any(True for _ in data.keys(validation)):
+        uri = f"s3://{data.bucket}/{validation}"
+        optional["validationDataConfig"] = {"validators": [{"s3Uri": uri}]}
+    with translating(f"job {name}"):
+        bedrock.create_model_customization_job(
+            jobName=name,
+            customModelName=name,
+            roleArn=settings.role,
+            clientRequestToken=name,
+            baseModelIdentifier=student.training_id or student.id,
+            customizationType="FINE_TUNING",
+            hyperParameters=hyperparameters(run, size),
+            trainingDataConfig={"s3Uri": f"s3://{data.bucket}/{keys.dataset(run.run, f'train-{size}')}"},
+            outputDataConfig={"s3Uri": f"s3://{data.bucket}/{keys.training(run.run, size)}"},
+            jobTags=tags(run.run),
+            customModelTags=tags(run.run),
+            **optional,
+        )

@@ -1,0 +1,20 @@
+"""Split: drop exact duplicates and divide the images into training, validation and test sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from distillation.photos.splits import split
+from distillation.telemetry import logger
+from lambdas.runtime import claimed_run, data, photos
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``{run}``; return counts, sizes and the keys of the sets."""
+    run = claimed_run(event["run"])
+    result = split(run, data(), photos())
+    logger.info("collection split", run=run.run, **result)
+    return result
