@@ -22,8 +22,8 @@ from PIL import Image
 
 from cli.estimate import in_folder
 from cli.requests import resolved
-from distillation.costs.estimate import estimate
-from distillation.costs.workload import predicted
+from distillation.costs.estimate import estimate_run
+from distillation.costs.workload import predict_workload
 
 _PHOTOS = Path(__file__).parents[1] / "samples" / "photos"
 _DECODED = 50
@@ -43,7 +43,9 @@ def main() -> None:
             headers.append(len(paths) / _seconds(lambda: list(in_folder(Path(folder), 900))))
             decoded.append(_DECODED / _seconds(lambda: [_decode(path) for path in paths[:_DECODED]]))
     run = resolved("photos/", {"max_usd": 1000}, "dev", "us-east-1")
-    seconds = _seconds(lambda: estimate(run, predicted(run, [(900, 600)] * 20_000, 0), {}, datetime.date(2026, 11, 25)))
+    seconds = _seconds(
+        lambda: estimate_run(run, predict_workload(run, [(900, 600)] * 20_000, 0), {}, datetime.date(2026, 11, 25))
+    )
     rate, whole = statistics.median(headers), statistics.median(decoded)
     result = {"headers_per_second": round(rate), "decoded_per_second": round(whole), "times": round(rate / whole)}
     sys.stdout.write(json.dumps(result | {"seconds_to_price_20000": round(seconds, 2)}) + "\n")

@@ -44,13 +44,13 @@ def main() -> None:
 def _measure(pairs: int) -> dict[str, Any]:
     from distillation.evaluation import intervals, scores
     from distillation.evaluation.evaluation import Evidence, evaluate
-    from distillation.evaluation.parsed_answers import read_all
+    from distillation.evaluation.parsed_answers import parse_answers
 
     labels, tuned, base = _answers(pairs)
     evidence = Evidence(labels=labels, tuned={"n100": tuned}, base=base, ceiling=tuned)
     _, evaluate_s = _timed(lambda: evaluate(evidence))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    read, reading_s = _timed(lambda: read_all(labels))
+    read, reading_s = _timed(lambda: parse_answers(labels))
     metrics, metrics_s = _timed(lambda: scores.agreement(tuned, read))
     groups = list(labels)
     _, floor_s = _timed(lambda: scores.floor(tuned, read, {image: image for image in groups}))

@@ -24,7 +24,7 @@ PRICED = (
 def main() -> None:
     for family, models in PRICED:
         _say(f"\n{family.name}, side {family.image_side}")
-        labels = [f"{catalog.model(model).label}, $ per 1,000" for model in models]
+        labels = [f"{catalog.get_model(model).display_name}, $ per 1,000" for model in models]
         _row(["original", "tokens", "resized", "tokens", *labels])
         _row(["---"] * (4 + len(labels)))
         for width, height in ORIGINALS:
@@ -35,13 +35,13 @@ def _cells(family: Family, models: tuple[str, ...], width: int, height: int) -> 
     scale = min(1.0, family.image_side / max(width, height))
     small = (round(width * scale), round(height * scale))
     before, after = family.image_tokens(width, height), family.image_tokens(*small)
-    prices = [catalog.model(model).price("input") for model in models]
+    prices = [catalog.get_model(model).price("input") for model in models]
     return [
         f"{width}x{height}",
         f"{before:,}",
         f"{small[0]}x{small[1]}",
         f"{after:,}",
-        *(f"{price.of(1000 * before):,.2f} → {price.of(1000 * after):,.2f}" for price in prices),
+        *(f"{price.cost(1000 * before):,.2f} → {price.cost(1000 * after):,.2f}" for price in prices),
     ]
 
 

@@ -4,7 +4,8 @@
 
 Ours is the real code of a batch (distillation/inference, its rate limit and its ledger) in as many batches at the
 same time as Split would choose, tried again as the state machine does. Bedrock is simulated: requests and tokens of
-any 60 seconds, input and max_tokens taken when a call starts and the rest given back when it ends; answers after 4 seconds in the median
+any 60 seconds, input and max_tokens taken when a call starts and the rest given back when it ends; answers after 4
+seconds in the median
 (log-normal, sigma 0.4); 1.5 seconds before each batch for its start. The loop beside it is what is commonly written:
 10 functions of 4 threads, 20 images each, boto3's three attempts, and a batch that fails is tried again 8 times.
 ``share`` is the time in which the quota alone would have allowed all images, over the time it took.
@@ -23,9 +24,9 @@ from botocore.exceptions import ClientError
 
 from distillation.errors import BatchUnfinished, Throttled
 from distillation.inference.labelling import label_batch
-from distillation.inference.rate_limit import Shift, batches_at_once
+from distillation.inference.rate_limit import BatchLimits, concurrent_batches
 from distillation.records import Quota
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from distillation.telemetry import metrics
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.stores import any_run, bucket
@@ -57,12 +58,12 @@ def paced(images: int, requests: int) -> dict[str, Any]:
     bedrock, data = SimulatedBedrock(time, quota), bucket()
     run = any_run(max_usd=1e6)
     run = run.model_copy(update={"quotas": {run.teacher.model: quota}})
-    at_once = batches_at_once(run, run.teacher.model, images, MOST_BATCHES)
+    at_once = concurrent_batches(run, run.teacher.model, images, MOST_BATCHES)
     labelled: list[int] = []
 
     def batch(names: list[str]) -> None:
         def attempt() -> None:
-            shift = Shift(at_once, time.now() + FUNCTION_SECONDS, time.clock)
+            shift = BatchLimits(at_once, time.now() + FUNCTION_SECONDS, time.clock)
             lines = label_batch(run, names, data, bedrock, shift)  # type: ignore[arg-type] - it converses
             labelled.append(sum(line.status == "ok" for line in lines))
 
@@ -146,10 +147,10 @@ def _row(
     }
 
 
-def _paid(data: Objects) -> int:
+def _paid(data: Bucket) -> int:
     from distillation import ledger
 
-    return int(sum(entry["calls"] for entry in ledger.summary(data, any_run().run)["entries"]))
+    return int(sum(entry["calls"] for entry in ledger.summary(data, any_run().name)["entries"]))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _photo(pixels: int, mode: str) -> Image.Image:
 def _resized(file: Path) -> dict[str, Any]:
     body = file.read_bytes()
     try:
-        resize(body, SIDE).looks()
+        resize(body, SIDE).quality()
         outcome = "resized"
     except PhotoRefused as refusal:
         outcome = f"refused: {refusal}"

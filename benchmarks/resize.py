@@ -70,7 +70,7 @@ def _ours(photo: bytes, side: int) -> bytes:
 
 
 def _ours_and_looks(photo: bytes, side: int) -> None:
-    resize(photo, side).looks()
+    resize(photo, side).quality()
 
 
 def _naive(photo: bytes, side: int) -> bytes:

@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from distillation.photos.near_duplicates import NEAR, Neighbours, groups
+from distillation.photos.near_duplicates import NEAR, NearDuplicates, group_near_duplicates
 
 _BITS = 63
 
@@ -52,7 +52,7 @@ def _measure(kind: str, count: int, way: str) -> dict[str, object]:
 
 def _ours(hashes: list[int]) -> str:
     hash_of = {f"{n:064x}": f"{found:016x}" for n, found in enumerate(hashes)}
-    return f"{len(set(groups(hash_of, Neighbours(hash_of)).values()))} groups"
+    return f"{len(set(group_near_duplicates(hash_of, NearDuplicates(hash_of)).values()))} groups"
 
 
 def _all_pairs(hashes: list[int]) -> str:

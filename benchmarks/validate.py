@@ -100,7 +100,7 @@ def _pydantic_record() -> Any:
     """Return a pydantic model of the schema: fields, roles, formats, URIs, reserved words; nothing across records."""
     from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-    from distillation.answers.reserved_words import reserved_words
+    from distillation.answers.reserved_words import find_reserved_words
 
     class Strict(BaseModel):
         model_config = ConfigDict(extra="forbid")
@@ -111,7 +111,7 @@ def _pydantic_record() -> Any:
         @field_validator("text")
         @classmethod
         def holds_no_reserved_word(cls, text: str) -> str:
-            if reserved_words(text):
+            if find_reserved_words(text):
                 raise ValueError("reserved word")
             return text
 
@@ -148,9 +148,9 @@ def _pydantic_record() -> Any:
 
 
 def _write(folder: Path, count: int, rounds: int) -> None:
-    from distillation.dataset.examples import write
+    from distillation.dataset.examples import write_dataset
 
-    write(_run(), [count], _bucket(folder))
+    write_dataset(_run(), [count], _bucket(folder))
 
 
 def _validate(folder: Path, count: int, rounds: int) -> None:
@@ -190,9 +190,9 @@ def _run() -> Any:
 
 
 def _bucket(folder: Path) -> Any:
-    from distillation.storage import Objects
+    from distillation.storage import Bucket
 
-    return Objects(FolderS3(folder), "data")  # type: ignore[arg-type] - only the calls below are made
+    return Bucket(FolderS3(folder), "data")  # type: ignore[arg-type] - only the calls below are made
 
 
 class FolderS3:

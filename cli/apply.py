@@ -21,7 +21,7 @@ def apply_model(
 ) -> bool:
     """Start the run that applies a model, show it, and fetch its tables; return whether it succeeded.
 
-    Raises ``BadRequest`` and ``Refused`` before anything starts.
+    Raises ``InvalidRequest`` and ``Refused`` before anything starts.
     ``limits``: ``max_usd`` and ``tolerance``, None for a request's default.
     """
     prefix = checked_collection(collection)
@@ -36,7 +36,7 @@ def apply_model(
     if follow(Observer(applying, execution, states, stage.data).look, watch.POLL_SECONDS, as_json=as_json).failed:
         return False
     ended = states.describe_execution(executionArn=execution)
-    tables = [keys.keywords(applying, kind) for kind in KINDS]
+    tables = [keys.results_key(applying, kind) for kind in KINDS]
     paths = fetch(stage.data, tables, out or Path("build/keywords") / applying)
     verdict = json.loads(ended["output"])["applied"]["verdict"]
     if as_json:

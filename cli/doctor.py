@@ -99,7 +99,7 @@ def _node() -> str | None:
 
 
 def _region(stage: Stage, settings: dict[str, Any]) -> Finding:
-    regions = [set(catalog.model(student).family.training_regions) for student in settings["students"]]
+    regions = [set(catalog.get_model(student).family.training_regions) for student in settings["students"]]
     allowed = set.intersection(*regions)
     remedy = f"deploy in {', '.join(sorted(allowed)) or 'no Region: the students have none in common'}"
     return _judged("Region", stage.region in allowed, stage.region, remedy)
@@ -154,7 +154,7 @@ def _model(stage: Stage, id: str) -> tuple[bool, str]:
     details = bedrock.get_foundation_model(modelIdentifier=foundation)["modelDetails"]
     lifecycle = details.get("modelLifecycle", {}).get("status", "ACTIVE")
     # A legacy model answers still, but is tuned no more.
-    legacy = lifecycle != "ACTIVE" and catalog.model(id).training_id is not None
+    legacy = lifecycle != "ACTIVE" and catalog.get_model(id).training_id is not None
     return not wrong and not legacy, ", ".join([lifecycle, *wrong])
 
 

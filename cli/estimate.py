@@ -15,15 +15,15 @@ from cli.console import Refused, print_json, say, say_wrapped
 from cli.requests import checked_collection, read_request, resolved
 from cli.stage import Stage
 from distillation.costs import calibration
-from distillation.costs.estimate import estimate, estimate_applying
-from distillation.costs.range import dollars
-from distillation.costs.workload import Size, predicted
+from distillation.costs.estimate import estimate_apply, estimate_run
+from distillation.costs.range import format_usd
+from distillation.costs.workload import Size, predict_workload
 from distillation.inference.rate_limit import calls_per_minute
-from distillation.photos.files import is_sidecar
+from distillation.photos.files import is_ignored
 from distillation.photos.resizer import PhotoRefused, size_after
 from distillation.records import Run
 from distillation.runs.existing_model import with_tuned_model
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _HEADER_BYTES = 1 << 16
 """The most that is fetched of a photo in S3 at first; the whole follows where its header is longer."""
@@ -57,13 +57,13 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         photos = list(in_folder(folder, run.side) if local else in_bucket(stage.photos, run))
     sizes = [photo.size for photo in photos if photo.size]
     if not sizes:
-        where = "the folder" if local else f"s3://{stage.photos.bucket}/"
+        where = "the folder" if local else f"s3://{stage.photos.name}/"
         raise Refused(f"{what}: no photo in {where}; name a folder, or a collection of stage {stage.name!r}")
     if run.request.apply:
         return _estimate_applying(run, sizes, stage, as_json)
     known = _calibrations(run, stage.data) if measured or not local else {}
-    work = predicted(run, sizes, sum(photo.bytes for photo in photos))
-    found = estimate(run, work, known, datetime.now(UTC).date())
+    work = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
+    found = estimate_run(run, work, known, datetime.now(UTC).date())
     found["unreadable"] = [{"photo": photo.photo, "reason": photo.reason} for photo in photos if photo.reason]
     if as_json:
         print_json(found)
@@ -76,7 +76,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
 def _estimate_applying(run: Run, sizes: list[Size], stage: Stage, as_json: bool) -> bool:
     """Print what a tuned model's answers will cost; the run that it comes from tells prompt and student."""
     tuned = with_tuned_model(run, stage.data, stage.client("bedrock"))
-    found = estimate_applying(tuned, sizes, calibration.find(tuned.student, stage.data))
+    found = estimate_apply(tuned, sizes, calibration.load(tuned.student, stage.data))
     if as_json:
         print_json(found)
     else:
@@ -95,14 +95,14 @@ def in_folder(folder: Path, side: int) -> Iterator[Measured]:
     """Measure the photos of a folder, any nesting, by their headers alone."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if not is_sidecar(name):
+        if not is_ignored(name):
             with path.open("rb") as file:
                 yield _measured(name, path.stat().st_size, file, side)
 
 
-def in_bucket(photos: Objects, run: Run) -> Iterator[Measured]:
+def in_bucket(photos: Bucket, run: Run) -> Iterator[Measured]:
     """Measure the photos of a collection by the first bytes of each."""
-    listed = [item for item in photos.listing(run.collection) if not is_sidecar(item["Key"])]
+    listed = [item for item in photos.list(run.collection) if not is_ignored(item["Key"])]
 
     def measure(item: Any) -> Measured:
         head = photos.read_first(item["Key"], _HEADER_BYTES) if item["Size"] else b""
@@ -122,9 +122,9 @@ def _measured(name: str, size: int, file: Any, side: int) -> Measured:
         return Measured(name, size, None, str(refusal))
 
 
-def _calibrations(run: Run, data: Objects) -> dict[str, calibration.Calibration]:
+def _calibrations(run: Run, data: Bucket) -> dict[str, calibration.Calibration]:
     models = (run.teacher.model, run.student)
-    return {model: found for model in models if (found := calibration.find(model, data))}
+    return {model: found for model in models if (found := calibration.load(model, data))}
 
 
 def _lines(what: str, run: Run, found: dict[str, Any]) -> Iterable[str]:
@@ -152,7 +152,7 @@ def _lines(what: str, run: Run, found: dict[str, Any]) -> Iterable[str]:
 
 
 def _row(name: str, usd: dict[str, float], confirmed: bool) -> str:
-    figures = "".join(f"{dollars(usd[bound]):>10}" for bound in ("expected", "low", "high"))
+    figures = "".join(f"{format_usd(usd[bound]):>10}" for bound in ("expected", "low", "high"))
     return f"  {name:<44.44}{figures}{'' if confirmed else ' *'}"
 
 
@@ -172,11 +172,11 @@ def _comparisons(found: dict[str, Any]) -> Iterator[str]:
             f"({images['low']:,} to {images['high']:,})."
         )
     if flex := found["flex"]:
-        yield f"With service_tier flex for the teacher: about {dollars(flex['usd'])}, slower."
+        yield f"With service_tier flex for the teacher: about {format_usd(flex['usd'])}, slower."
     if provisioned := found["provisioned"]:
         usd, hours = provisioned["usd"], provisioned["hours"]
         mark = "" if provisioned["price"]["confirmed"] else " *"
         yield (
-            f"On provisioned throughput the tuned models would have cost {dollars(usd['low'])} more for "
+            f"On provisioned throughput the tuned models would have cost {format_usd(usd['low'])} more for "
             f"{hours['low']:g} h, the least that is billed{mark}."
         )

@@ -136,7 +136,7 @@ def _read(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
 
 def _status(text: Any) -> str:
     """Tell whether a text counts as an answer: in prose it does not."""
-    return "refused" if isinstance(text, str) and keywords.fault(text, Limits()) else "ok"
+    return "refused" if isinstance(text, str) and keywords.rejection(text, Limits()) else "ok"
 
 
 def _record(line: str, place: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from distillation import keys, ledger
 from distillation.records import LedgerPart
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _PAGE = 200
 _FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
@@ -94,7 +94,7 @@ class Progress:
 class Observer:
     """Looks at one execution again and again; what never changes is read once."""
 
-    def __init__(self, run: str, execution: str, states: Any, data: Objects) -> None:
+    def __init__(self, run: str, execution: str, states: Any, data: Bucket) -> None:
         self._run, self._execution, self._client, self._data = run, execution, states, data
         self._events: list[Any] = []
         self._parts: dict[str, LedgerPart] = {}
@@ -146,7 +146,7 @@ class Observer:
                 yield event
 
     def _spend(self, states: dict[str, State]) -> None:
-        for key in self._data.keys(keys.ledger_parts(self._run)):
+        for key in self._data.keys(keys.ledger_prefix(self._run)):
             if key.endswith(".json") and key not in self._parts:
                 self._parts[key] = LedgerPart.model_validate_json(self._data.read(key))
         for part in self._parts.values():
@@ -160,7 +160,7 @@ class Observer:
     def _estimated(self, states: dict[str, State]) -> str | None:
         estimated = states.get("Estimate")
         if self._estimate is None and estimated and estimated.ended:
-            self._estimate = self._data.read_json(keys.report(self._run, "estimate.json"))["verdict"]
+            self._estimate = self._data.read_json(keys.report_key(self._run, "estimate.json"))["verdict"]
         return self._estimate
 
 

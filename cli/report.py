@@ -21,7 +21,7 @@ def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: 
     """
     report = _report(stage, run)
     # A run that applied a model has tables instead of a page.
-    wanted = report.get("files") or [keys.report(run, name) for name in FILES]
+    wanted = report.get("files") or [keys.report_key(run, name) for name in FILES]
     paths = fetch(stage.data, wanted, out or Path("build/reports") / run)
     if as_json:
         print_json(report)
@@ -35,10 +35,10 @@ def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: 
 
 
 def _report(stage: Stage, run: str) -> dict[str, Any]:
-    body = stage.data.find(keys.report(run, "report.json"))
+    body = stage.data.get_or_none(keys.report_key(run, "report.json"))
     if body is not None:
         return json.loads(body)
-    if all(stage.data.find(key) is None for key in (keys.request(run), keys.failure(run))):
+    if all(stage.data.get_or_none(key) is None for key in (keys.request_key(run), keys.failure_key(run))):
         raise unknown_run(run, stage.data)
     raise Unreachable(
         f"{run} has no report: it goes on, or ended without one; see distill watch {run} --stage {stage.name}"

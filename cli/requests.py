@@ -13,7 +13,7 @@ from distillation import keys
 from distillation.evaluation.manifest import request_again
 from distillation.records import Run
 from distillation.runs.request import Defaults, resolve
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _NO_ACCOUNT = "000000000000"
 
@@ -37,13 +37,13 @@ def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
     return fields
 
 
-def request_from_manifest(manifest: str, data: Callable[[], Objects]) -> dict[str, Any]:
-    """Return the request that repeats a run, given as its manifest.json or by its name; raises ``BadRequest``."""
+def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str, Any]:
+    """Return the request that repeats a run, given as its manifest.json or by its name; raises ``InvalidRequest``."""
     path = Path(manifest)
     if path.is_file():
         body, source = path.read_bytes(), str(path)
     else:
-        body, source = data().find(keys.manifest(manifest)), f"the manifest of run {manifest!r}"
+        body, source = data().get_or_none(keys.manifest_key(manifest)), f"the manifest of run {manifest!r}"
     if body is None:
         raise Refused(f"{manifest!r} is neither a file nor a run that has ended; distill runs lists them")
     try:
@@ -55,13 +55,13 @@ def request_from_manifest(manifest: str, data: Callable[[], Objects]) -> dict[st
 def resolved(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:
     """Make every choice of a request as a stage of cdk.json makes it, without AWS.
 
-    Raises ``BadRequest`` for what Prepare would refuse, and ``Refused`` for a stage that is not in cdk.json.
+    Raises ``InvalidRequest`` for what Prepare would refuse, and ``Refused`` for a stage that is not in cdk.json.
     """
     settings = settings_of(stage)
     allowed = {name: settings[name] for name in Defaults.model_fields if name in settings}
     defaults = Defaults(**{**allowed, "account": _NO_ACCOUNT, "region": region})
     # A request with its collection beside it is read from nowhere.
-    return resolve({**fields, "collection": collection}, "estimate", Objects(None, ""), defaults)  # type: ignore[arg-type]
+    return resolve({**fields, "collection": collection}, "estimate", Bucket(None, ""), defaults)  # type: ignore[arg-type]
 
 
 def checked_collection(text: str) -> str:

@@ -10,7 +10,7 @@ from cli.console import columns, print_json, say
 from cli.stage import Stage, unknown_run
 from distillation import keys
 from distillation.records import Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _LISTED = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
 
@@ -40,15 +40,16 @@ def _compare(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     say(columns([["≠" if len(set(row[1:])) > 1 else "", *row] for row in rows]))
 
 
-def _described(data: Objects, name: str) -> dict[str, Any]:
+def _described(data: Bucket, name: str) -> dict[str, Any]:
     """Return a run as a flat record: what was asked, what it was made of, what came of it."""
-    body = data.find(keys.request(name))
+    body = data.get_or_none(keys.request_key(name))
     if body is None:
         raise unknown_run(name, data)
     run = Run.model_validate_json(body)
-    took_over = _json(data, keys.deployment(name)).get("arn")
+    took_over = _json(data, keys.deployment_key(name)).get("arn")
     report, lineage, failure = (
-        _json(data, key) for key in (keys.report(name, "report.json"), keys.manifest(name), keys.failure(name))
+        _json(data, key)
+        for key in (keys.report_key(name, "report.json"), keys.manifest_key(name), keys.failure_key(name))
     )
     return {
         "run": name,
@@ -90,8 +91,8 @@ def _scores(report: dict[str, Any]) -> dict[str, Any]:
     return {**scores, "best": gate.get("best"), "promoted": gate.get("promoted")}
 
 
-def _json(data: Objects, key: str) -> dict[str, Any]:
-    body = data.find(key)
+def _json(data: Bucket, key: str) -> dict[str, Any]:
+    body = data.get_or_none(key)
     return json.loads(body) if body else {}
 
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from cli.console import Refused, Unreachable
 from distillation.bedrock_errors import code_and_message
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 ROOT = Path(__file__).parents[1]
 _MANY_AT_ONCE = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
@@ -41,14 +41,14 @@ class Stage:
         return self.session.client(service, config=_MANY_AT_ONCE)  # pyright: ignore[reportCallIssue, reportArgumentType] - any service
 
     @cached_property
-    def photos(self) -> Objects:
+    def photos(self) -> Bucket:
         """The bucket of originals."""
-        return Objects(self.client("s3"), self._output("Storage", "PhotosBucket"))
+        return Bucket(self.client("s3"), self._output("Storage", "PhotosBucket"))
 
     @cached_property
-    def data(self) -> Objects:
+    def data(self) -> Bucket:
         """The bucket of all that the pipeline makes."""
-        return Objects(self.client("s3"), self._output("Storage", "DataBucket"))
+        return Bucket(self.client("s3"), self._output("Storage", "DataBucket"))
 
     @cached_property
     def state_machine(self) -> str:
@@ -70,12 +70,12 @@ def settings_of(stage: str) -> dict[str, Any]:
     return stages[stage]
 
 
-def unknown_run(run: str, data: Objects) -> Refused:
+def unknown_run(run: str, data: Bucket) -> Refused:
     """Say that a stage has no such run, and where the names are."""
-    return Refused(f"no run {run!r} in s3://{data.bucket}/runs/; distill runs lists them")
+    return Refused(f"no run {run!r} in s3://{data.name}/runs/; distill runs lists them")
 
 
-def fetch(data: Objects, keys: Iterable[str], out: Path) -> list[Path]:
+def fetch(data: Bucket, keys: Iterable[str], out: Path) -> list[Path]:
     """Write objects into a folder, all or none; return their paths. Raises ``ObjectMissing``."""
     bodies = {out / Path(key).name: data.read(key) for key in keys}
     out.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.console import Refused, Unreachable, on_a_terminal, print_json, say, warn
 from cli.requests import checked_collection
 from cli.stage import Stage
-from distillation.photos.files import OWN_LABELS, is_sidecar
+from distillation.photos.files import OWN_LABELS, is_ignored
 from distillation.photos.resizer import MAXIMUM_BYTES
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 AT_ONCE = 16
 _SHOWN = 3
@@ -48,7 +48,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) ->
     failed = [one for one in sent if one.problem]
     seconds = time.monotonic() - started
     result = {
-        "bucket": stage.photos.bucket,
+        "bucket": stage.photos.name,
         "collection": prefix,
         "uploaded": len(sent) - len(failed),
         "there_already": len(files) - len(wanted),
@@ -74,7 +74,7 @@ def photos_in(folder: Path) -> dict[str, Path]:
         raise Refused(f"{folder} is not a folder")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     photos = {path.relative_to(folder).as_posix(): path for path in files}
-    photos = {name: path for name, path in photos.items() if not is_sidecar(name)}
+    photos = {name: path for name, path in photos.items() if not is_ignored(name)}
     if not photos:
         raise Refused(f"{folder} holds no photo")
     for path in photos.values():
@@ -90,9 +90,9 @@ def own_labels_in(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in OWN_LABELS if (folder / name).is_file()}
 
 
-def missing(files: Mapping[str, Path], prefix: str, photos: Objects) -> dict[str, Path]:
+def missing(files: Mapping[str, Path], prefix: str, photos: Bucket) -> dict[str, Path]:
     """Return by key the files that the bucket does not hold with the same bytes."""
-    there = {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in photos.listing(prefix)}
+    there = {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in photos.list(prefix)}
 
     def differs(entry: tuple[str, Path]) -> bool:
         key, path = entry
@@ -110,7 +110,7 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def send(files: Mapping[str, Path], photos: Objects) -> Iterator[Sent]:
+def send(files: Mapping[str, Path], photos: Bucket) -> Iterator[Sent]:
     """Upload files by key, many at once, and yield each when it is through."""
     waiting = iter(files.items())
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -123,7 +123,7 @@ def send(files: Mapping[str, Path], photos: Objects) -> Iterator[Sent]:
                 yield future.result()
 
 
-def _put(key: str, path: Path, photos: Objects) -> Sent:
+def _put(key: str, path: Path, photos: Bucket) -> Sent:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     try:
         with path.open("rb") as file:

@@ -23,7 +23,7 @@ from distillation.models import catalog
 from distillation.models.catalog import Family
 
 if TYPE_CHECKING:
-    from distillation.storage import Objects
+    from distillation.storage import Bucket
 
 SUCCESS = "Validation successful, all samples passed"
 _NAME = re.compile(r"[A-Za-z0-9/_.-]+\.jsonl")
@@ -49,7 +49,7 @@ class Source:
     def lines(self) -> Iterator[bytes]:
         """Yield the lines, holding one at a time; raises ``Refused`` or ``ObjectMissing``."""
         if self.bucket is not None:
-            yield from _objects(self.bucket).lines(self.name)
+            yield from _objects(self.bucket).iter_lines(self.name)
             return
         try:
             with Path(self.text).open("rb") as file:
@@ -154,9 +154,9 @@ def _is_valid(counts: Counter[str], strict: bool) -> bool:
     return not counts["error"] and not (strict and counts["warning"])
 
 
-def _objects(bucket: str) -> Objects:
+def _objects(bucket: str) -> Bucket:
     import boto3
 
-    from distillation.storage import Objects
+    from distillation.storage import Bucket
 
-    return Objects(boto3.client("s3"), bucket)
+    return Bucket(boto3.client("s3"), bucket)

@@ -11,7 +11,7 @@ from cli.console import on_a_terminal, say, warn
 from cli.progress import Observer, Progress, State
 from cli.stage import Stage, unknown_run
 from distillation import keys
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 POLL_SECONDS = 2.0
 CLAIM_SECONDS = 60.0
@@ -29,7 +29,7 @@ def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
     return not ended.failed
 
 
-def execution_of(run: str, data: Objects, patience: float) -> str:
+def execution_of(run: str, data: Bucket, patience: float) -> str:
     """Return the execution that has a run, or to which Prepare refused it; raises ``Refused``.
 
     One that was just started is waited for until it claims its run, or says why it does not.
@@ -51,9 +51,9 @@ def follow(look: Callable[[], Progress], pause: float, *, as_json: bool = False)
     return _as_tree(look, pause) if on_a_terminal() else _as_text(look, pause)
 
 
-def _claim(run: str, data: Objects) -> bytes | None:
+def _claim(run: str, data: Bucket) -> bytes | None:
     """Return the claimed request of a run; of one that was refused, the record of why."""
-    return data.find(keys.request(run)) or data.find(keys.failure(run))
+    return data.get_or_none(keys.request_key(run)) or data.get_or_none(keys.failure_key(run))
 
 
 def _as_tree(look: Callable[[], Progress], pause: float) -> Progress:

@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
-from distillation.errors import AccessRefused, BadRequest, DistillationError, QuotaReached, StillStopping, Throttled
+from distillation.errors import AccessDenied, DistillationError, InvalidRequest, QuotaExceeded, ResourceBusy, Throttled
 
-FAILURES = (ClientError, ConnectionError, HTTPClientError, ResponseParserError)
+BEDROCK_FAILURES = (ClientError, ConnectionError, HTTPClientError, ResponseParserError)
 """What a call of Bedrock raises: the service said no, or no answer that can be read came back."""
 
 _FAILURES: dict[str, type[DistillationError]] = {
-    "AccessDeniedException": AccessRefused,
-    "ConflictException": StillStopping,
+    "AccessDeniedException": AccessDenied,
+    "ConflictException": ResourceBusy,
     "InternalServerException": Throttled,
-    "ServiceQuotaExceededException": QuotaReached,
+    "ServiceQuotaExceededException": QuotaExceeded,
     "ServiceUnavailableException": Throttled,
     "ThrottlingException": Throttled,
-    "TooManyTagsException": BadRequest,
-    "ValidationException": BadRequest,
+    "TooManyTagsException": InvalidRequest,
+    "ValidationException": InvalidRequest,
 }
 
 
@@ -36,7 +36,7 @@ def http_status(error: ClientError) -> int:
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
-def translated(error: Exception, what: str) -> Exception:
+def to_pipeline_error(error: Exception, what: str) -> Exception:
     """Return the failure that an error of Bedrock means, naming what was asked for."""
     if not isinstance(error, ClientError):
         return Throttled(f"{what}: no answer from Bedrock: {error}")
@@ -48,9 +48,9 @@ def translated(error: Exception, what: str) -> Exception:
 
 
 @contextmanager
-def translating(what: str) -> Iterator[None]:
+def pipeline_errors(what: str) -> Iterator[None]:
     """Raise the failure that an error of Bedrock inside means."""
     try:
         yield
-    except FAILURES as error:
-        raise translated(error, what) from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, what) from error

@@ -14,7 +14,7 @@ class DistillationError(Exception):
     """Base of every failure that a step raises on purpose."""
 
 
-class BadRequest(DistillationError):
+class InvalidRequest(DistillationError):
     """The request cannot be carried out as written; repeating it will not help."""
 
 
@@ -26,7 +26,7 @@ class TooFewImages(DistillationError):
     """Fewer usable images than training and testing need."""
 
 
-class TooManySetAside(DistillationError):
+class ToleranceExceeded(DistillationError):
     """More items were refused than the request tolerates."""
 
 
@@ -46,11 +46,11 @@ class BatchUnfinished(DistillationError):
     """A function's time was up before its batch was; what was answered is kept, and the batch tried again goes on."""
 
 
-class AccessRefused(DistillationError):
+class AccessDenied(DistillationError):
     """A role lacks a permission, or the account lacks access to the model."""
 
 
-class QuotaReached(DistillationError):
+class QuotaExceeded(DistillationError):
     """An account quota is in use, perhaps by another run; hours later it may be free."""
 
 
@@ -62,7 +62,7 @@ class DeploymentFailed(DistillationError):
     """A tuned model could not be made callable."""
 
 
-class StillStopping(DistillationError):
+class ResourceBusy(DistillationError):
     """Bedrock has not finished stopping or deleting yet; asking again later will work."""
 
 

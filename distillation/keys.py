@@ -37,154 +37,154 @@ def batch_id(items: list[str]) -> str:
     return _digest("\n".join(sorted(items)), 16)
 
 
-def image(side: int, sha256: str) -> str:
+def image_key(side: int, sha256: str) -> str:
     """Key of an image."""
     return f"images/{side}/{sha256}.jpg"
 
 
-def labels(labeler: str) -> str:
+def labels_prefix(labeler: str) -> str:
     """Prefix of all answers of a labeler."""
     return f"labels/{labeler}/"
 
 
-def label(labeler: str, sha256: str, sample: int) -> str:
+def label_key(labeler: str, sha256: str, sample: int) -> str:
     """Key of a teacher's answer."""
-    return f"{labels(labeler)}{sha256}/{sample}.json"
+    return f"{labels_prefix(labeler)}{sha256}/{sample}.json"
 
 
-def second_label(labeler: str, sha256: str, sample: int) -> str:
+def label_retry_key(labeler: str, sha256: str, sample: int) -> str:
     """Key of the answer that is asked for when the first does not count."""
-    return f"{labels(labeler)}{sha256}/{sample}-again.json"
+    return f"{labels_prefix(labeler)}{sha256}/{sample}-again.json"
 
 
-def calibration(model: str) -> str:
+def calibration_key(model: str) -> str:
     """Key of what was measured of a model's tokens; ``model`` holds letters, digits, dots and hyphens only."""
     return f"calibration/{model}.json"
 
 
-def request(run: str) -> str:
+def request_key(run: str) -> str:
     """Key of the claimed, resolved request of a run."""
     return f"runs/{run}/request.json"
 
 
-def inventory(run: str) -> str:
+def inventory_key(run: str) -> str:
     """Key of the list of all photos of a run and what became of them."""
     return f"runs/{run}/inventory.jsonl"
 
 
-def split(run: str, name: str) -> str:
+def split_key(run: str, name: str) -> str:
     """Key of a set of images: ``train``, ``test``, ``validation`` or ``to-label``."""
     return f"runs/{run}/splits/{name}.jsonl"
 
 
-def dataset(run: str, name: str) -> str:
+def dataset_key(run: str, name: str) -> str:
     """Key of a dataset file: ``train-<size>`` or ``validation``."""
     return f"runs/{run}/dataset/{name}.jsonl"
 
 
-def datasets(run: str) -> str:
+def dataset_prefix(run: str) -> str:
     """Prefix of the dataset files."""
     return f"runs/{run}/dataset/"
 
 
-def sets(collection: str, *rules: Any) -> str:
+def set_assignments_prefix(collection: str, *rules: Any) -> str:
     """Prefix of what earlier runs under the same rules decided of a collection's images."""
     return f"sets/{_slug(collection)}-{_digest(json.dumps([collection, *rules]), 10)}/"
 
 
-def placed(prefix: str, created: str, run: str) -> str:
+def set_assignments_key(prefix: str, created: str, run: str) -> str:
     """Key, under ``sets``, of the sets that one run chose; keys are in the order of the runs."""
     return f"{prefix}{re.sub(r'[^0-9T]', '', created[:19])}-{run}.jsonl"
 
 
-def split_facts(run: str) -> str:
+def split_facts_key(run: str) -> str:
     """Key of what Split tells of duplicates, groups and flags."""
     return f"runs/{run}/splits/facts.json"
 
 
-def own_labels(run: str) -> str:
+def own_labels_key(run: str) -> str:
     """Key of the owner's own labels, where the collection has some."""
     return f"runs/{run}/own-labels.jsonl"
 
 
-def manifest(run: str) -> str:
+def manifest_key(run: str) -> str:
     """Key of how the models came about."""
     return f"runs/{run}/manifest.json"
 
 
-def training(run: str, size: int) -> str:
+def training_prefix(run: str, size: int) -> str:
     """Prefix under which Bedrock writes a job's metrics."""
     return f"runs/{run}/training/n{size}/"
 
 
-def predictions(run: str, answerer: str) -> str:
+def predictions_key(run: str, answerer: str) -> str:
     """Key of the collected answers on the test images: ``base``, ``n<size>`` or ``ceiling``."""
     return f"runs/{run}/predictions/{answerer}.jsonl"
 
 
-def report(run: str, name: str) -> str:
+def report_key(run: str, name: str) -> str:
     """Key of a file of the report."""
     return f"runs/{run}/report/{name}"
 
 
-def deployment(run: str) -> str:
+def deployment_key(run: str) -> str:
     """Key of the deployment that a run's promoted model has taken over."""
     return f"runs/{run}/deployment.json"
 
 
-def keywords(run: str, kind: str) -> str:
+def results_key(run: str, kind: str) -> str:
     """Key of what a tuned model said about a collection: ``csv`` or ``jsonl``."""
     return f"runs/{run}/keywords.{kind}"
 
 
-def ledger(run: str) -> str:
+def ledger_key(run: str) -> str:
     """Key of the summed ledger."""
     return f"runs/{run}/ledger.json"
 
 
-def failure(run: str) -> str:
+def failure_key(run: str) -> str:
     """Key of the record of what ended a run early."""
     return f"runs/{run}/failure.json"
 
 
-def parts(run: str, step: str) -> str:
+def parts_prefix(run: str, step: str) -> str:
     """Prefix of a step's parts."""
     return f"work/{run}/{step}/"
 
 
-def part(run: str, step: str, batch: str) -> str:
+def part_key(run: str, step: str, batch: str) -> str:
     """Key of a step's result for one batch."""
-    return f"{parts(run, step)}{batch}.jsonl"
+    return f"{parts_prefix(run, step)}{batch}.jsonl"
 
 
-def prediction(run: str, answerer: str, sha256: str) -> str:
+def prediction_key(run: str, answerer: str, sha256: str) -> str:
     """Key of one student's answer about one test image; found by a batch that is tried again."""
     return f"work/{run}/answers/{answerer}/{sha256}.json"
 
 
-def turn(answer: str) -> str:
+def lock_key(answer: str) -> str:
     """Key that says which run asks for the answer with that key."""
     return f"work/turns/{answer}"
 
 
-def ledger_parts(run: str) -> str:
+def ledger_prefix(run: str) -> str:
     """Prefix of the ledger parts of a run."""
     return f"work/{run}/ledger/"
 
 
-def ledger_part(run: str, step: str, id: str, micro_dollars: int) -> str:
+def ledger_part_key(run: str, step: str, id: str, micro_dollars: int) -> str:
     """Key of what one batch or job paid."""
-    return f"{ledger_of(run, step, id)}{micro_dollars}.json"
+    return f"{ledger_entry_prefix(run, step, id)}{micro_dollars}.json"
 
 
-def ledger_of(run: str, step: str, id: str) -> str:
+def ledger_entry_prefix(run: str, step: str, id: str) -> str:
     """Prefix of what one batch or job paid and reserved."""
-    return f"{ledger_parts(run)}{step}.{id}."
+    return f"{ledger_prefix(run)}{step}.{id}."
 
 
-def reservation(run: str, step: str, id: str, micro_dollars: int) -> str:
+def reservation_key(run: str, step: str, id: str, micro_dollars: int) -> str:
     """Key of the most that a batch or job may pay."""
-    return f"{ledger_of(run, step, id)}{micro_dollars}.reserved"
+    return f"{ledger_entry_prefix(run, step, id)}{micro_dollars}.reserved"
 
 
 def _slug(collection: str) -> str:

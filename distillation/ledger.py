@@ -13,33 +13,33 @@ from typing import Any
 from distillation import keys
 from distillation.models import catalog
 from distillation.records import LedgerPart, ServiceTier
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _MICRO = 1_000_000
 
 
-def record(data: Objects, run: str, part: LedgerPart, id: str) -> None:
+def record(data: Bucket, run: str, part: LedgerPart, id: str) -> None:
     """Write one part. Each attempt of a batch has an id of its own: what was paid twice counts twice."""
-    data.write_json(keys.ledger_part(run, part.step, id, round(part.usd * _MICRO)), part.model_dump())
+    data.write_json(keys.ledger_part_key(run, part.step, id, round(part.usd * _MICRO)), part.model_dump())
 
 
-def reserve(data: Objects, run: str, step: str, id: str, usd: float) -> float:
+def reserve(data: Bucket, run: str, step: str, id: str, usd: float) -> float:
     """Write down the most that a batch may cost, until a part with its id says what it did; return it, rounded up."""
     micro_dollars = ceil(usd * _MICRO)
-    data.write(keys.reservation(run, step, id, micro_dollars), b"")
+    data.write(keys.reservation_key(run, step, id, micro_dollars), b"")
     return micro_dollars / _MICRO
 
 
-def total_usd(data: Objects, run: str) -> float:
+def total_usd(data: Bucket, run: str) -> float:
     """Return what a run has cost so far, in US dollars, from the names of its parts."""
     return committed_usd(data, run)[0]
 
 
-def committed_usd(data: Objects, run: str) -> tuple[float, float]:
+def committed_usd(data: Bucket, run: str) -> tuple[float, float]:
     """Return what a run has paid, and what is reserved beyond that, in US dollars."""
     paid: dict[str, int] = {}
     reserved: dict[str, int] = {}
-    for key in data.keys(keys.ledger_parts(run)):
+    for key in data.keys(keys.ledger_prefix(run)):
         _, id, micro_dollars, kind = key.rsplit("/", 1)[1].split(".")
         (paid if kind == "json" else reserved)[id] = int(micro_dollars)
     unsettled = (usd for id, usd in reserved.items() if id not in paid)
@@ -53,18 +53,18 @@ def suffix(tier: ServiceTier) -> str:
 
 def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: ServiceTier = "default") -> float:
     """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
-    priced = catalog.model(model)
+    priced = catalog.get_model(model)
     uses = f"input{suffix(tier)}", f"output{suffix(tier)}"
-    return priced.price(uses[0]).of(input_tokens) + priced.price(uses[1]).of(output_tokens)
+    return priced.price(uses[0]).cost(input_tokens) + priced.price(uses[1]).cost(output_tokens)
 
 
-def summary(data: Objects, run: str) -> dict[str, Any]:
+def summary(data: Bucket, run: str) -> dict[str, Any]:
     """Sum the parts by step, model and tier: ``{"usd": ..., "entries": [{step, model, tier, calls, ..., confirmed}]}``.
 
     An entry is ``confirmed`` when an official copy has its prices.
     """
     entries: dict[tuple[str, str, ServiceTier], dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for key in data.keys(keys.ledger_parts(run)):
+    for key in data.keys(keys.ledger_prefix(run)):
         if not key.endswith(".json"):
             continue
         part = LedgerPart.model_validate_json(data.read(key))
@@ -87,4 +87,4 @@ def summary(data: Objects, run: str) -> dict[str, Any]:
 def confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
     """Tell whether an official copy has the prices of a model's training, or of its answers."""
     uses = ("training",) if training else (f"input{suffix(tier)}", f"output{suffix(tier)}")
-    return all(catalog.model(model).price(use).confirmed for use in uses)
+    return all(catalog.get_model(model).price(use).confirmed for use in uses)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from distillation.errors import BadRequest, message_of
+from distillation.errors import InvalidRequest, message_of
 
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
@@ -45,7 +45,7 @@ class Quota(Record):
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
 
-    def changed(self, other: Quota | None) -> Quota:
+    def merged(self, other: Quota | None) -> Quota:
         """Return this quota with what another says."""
         return self.model_copy(update=other.model_dump(exclude_none=True)) if other else self
 
@@ -104,7 +104,7 @@ class Labeler(Record):
     profile: str | None = None
 
     @property
-    def called(self) -> str:
+    def invocation_id(self) -> str:
         """What Bedrock is given as the model's id."""
         return self.profile or self.model
 
@@ -112,7 +112,7 @@ class Labeler(Record):
 class Run(Record):
     """One distillation: the request with every choice made. Kept as ``runs/<run>/request.json``."""
 
-    run: str
+    name: str
     collection: str
     execution: str
     created: str
@@ -249,12 +249,12 @@ AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
 
 def parse(kind: type[AnyRecord], value: Any, source: str) -> AnyRecord:
-    """Check an outside input against a record; raises ``BadRequest`` naming each wrong field."""
+    """Check an outside input against a record; raises ``InvalidRequest`` naming each wrong field."""
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         problems = "; ".join(_problem(detail, kind) for detail in error.errors())
-        raise BadRequest(f"{source}: {problems}") from None
+        raise InvalidRequest(f"{source}: {problems}") from None
 
 
 def _problem(detail: Any, kind: type[BaseModel]) -> str:

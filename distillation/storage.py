@@ -27,11 +27,11 @@ class ObjectMissing(DistillationError):
 
 
 @dataclass(frozen=True)
-class Objects:
+class Bucket:
     """One bucket."""
 
     client: S3Client
-    bucket: str
+    name: str
 
     def read(self, key: str) -> bytes:
         """Return an object's bytes; raises ``ObjectMissing``."""
@@ -39,9 +39,9 @@ class Objects:
 
     def read_first(self, key: str, count: int) -> bytes:
         """Return the first bytes of an object that is not empty, at most ``count`` of them."""
-        return self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
+        return self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
 
-    def find(self, key: str) -> bytes | None:
+    def get_or_none(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is no such object."""
         try:
             return self.read(key)
@@ -52,7 +52,7 @@ class Objects:
         """Return an object parsed as JSON; raises ``ObjectMissing``."""
         return json.loads(self.read(key))
 
-    def lines(self, key: str) -> Iterator[bytes]:
+    def iter_lines(self, key: str) -> Iterator[bytes]:
         """Yield an object's lines, each with its line end, holding one at a time; raises ``ObjectMissing``."""
         with closing(self._body(key)) as body:
             tail = b""
@@ -64,7 +64,7 @@ class Objects:
 
     def read_lines(self, key: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a JSON Lines object; raises ``ObjectMissing``."""
-        for line in self.lines(key):
+        for line in self.iter_lines(key):
             yield json.loads(line)
 
     def read_parts(self, prefix: str) -> Iterator[dict[str, Any]]:
@@ -74,7 +74,7 @@ class Objects:
 
     def write(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> None:
         """Write an object, replacing what was there."""
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+        self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
     def write_json(self, key: str, value: Any) -> None:
         """Write a value as JSON."""
@@ -83,17 +83,17 @@ class Objects:
     def write_lines(self, key: str, records: Iterable[Any]) -> None:
         """Write records as JSON Lines, one held at a time, without a blank line at the end of the file."""
         with _spooled(records) as body:
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_JSON_LINES)
+            self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=_JSON_LINES)
 
-    def claim_lines(self, key: str, records: Iterable[Any]) -> bool:
+    def put_lines_if_absent(self, key: str, records: Iterable[Any]) -> bool:
         """Write records as JSON Lines unless the object exists already; return whether it was written."""
         with _spooled(records) as body:
-            return self.claim(key, body, _JSON_LINES)
+            return self.put_if_absent(key, body, _JSON_LINES)
 
-    def claim(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> bool:
+    def put_if_absent(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> bool:
         """Write an object unless it exists already; return whether it was written."""
         try:
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+            self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
         except ClientError as error:
             # 409: another writer is at it this moment; either way the object is, or will be, there.
             if code_and_message(error)[0] in (
@@ -106,20 +106,20 @@ class Objects:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a prefix, in order."""
-        for item in self.listing(prefix):
+        for item in self.list(prefix):
             yield item["Key"]
 
-    def listing(self, prefix: str) -> Iterator[Any]:
+    def list(self, prefix: str) -> Iterator[Any]:
         """Yield what ListObjectsV2 tells of each object under a prefix."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         for page in pages:
             yield from page.get("Contents", [])
 
     def _body(self, key: str) -> Any:
         try:
-            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            return self.client.get_object(Bucket=self.name, Key=key)["Body"]
         except self.client.exceptions.NoSuchKey:
-            raise ObjectMissing(f"s3://{self.bucket}/{key} does not exist") from None
+            raise ObjectMissing(f"s3://{self.name}/{key} does not exist") from None
 
 
 @contextmanager

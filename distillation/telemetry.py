@@ -19,7 +19,7 @@ metrics.set_default_dimensions(stage=os.environ.get("STAGE", "none"))
 
 
 @dataclass
-class Tally:
+class CallCounts:
     """What became of the calls of one batch."""
 
     calls: int = 0
@@ -27,7 +27,7 @@ class Tally:
     unavailable: int = 0
 
 
-def count_calls(paid: Sequence[Answer], tally: Tally) -> None:
+def count_calls(paid: Sequence[Answer], tally: CallCounts) -> None:
     """Count as metrics what one batch asked of one model, whether or not the batch was done with it."""
     figures = {
         "CallsThrottled": tally.throttled,
@@ -39,7 +39,7 @@ def count_calls(paid: Sequence[Answer], tally: Tally) -> None:
         metrics.add_metric(name, MetricUnit.Count, value)
 
 
-def tell_answers(run: str, lines: Sequence[AnswerLine], new: str, what: str) -> None:
+def log_answers(run: str, lines: Sequence[AnswerLine], new: str, what: str) -> None:
     """Count the answers of a batch that is done as metrics, and log each on one line: never an image, never a prompt.
 
     ``new`` names what counts answers that count and were not there before, ``what`` begins the others' names.

@@ -155,7 +155,7 @@ def _invoke(resources: list[str], equals: Mapping[str, str] | None = None) -> ia
 
 
 def _training_ids(students: Sequence[str]) -> list[str]:
-    return [catalog.model(student).training_id or student for student in students]
+    return [catalog.get_model(student).training_id or student for student in students]
 
 
 def _key(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:

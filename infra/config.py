@@ -48,10 +48,10 @@ class StageConfig(BaseModel):
     @model_validator(mode="after")
     def _students_are_tuned_here(self) -> Self:
         for teacher in self.teachers:
-            catalog.model(teacher)
+            catalog.get_model(teacher)
             catalog.check_region(teacher, self.region)
         for student in self.students:
-            model = catalog.model(student)
+            model = catalog.get_model(student)
             if model.training_id is None or self.region not in model.family.training_regions:
                 where = ", ".join(model.family.training_regions) or "no Region"
                 raise ValueError(

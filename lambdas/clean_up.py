@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation import keys
 from distillation.records import Run
-from distillation.runs.request import run_of
+from distillation.runs.request import run_name_of
 from distillation.serving.cleanup import clean_up
 from distillation.telemetry import logger
 from lambdas.runtime import bedrock, data
@@ -27,17 +27,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if run is None:
         return {"stopped": [], "deleted": [], "kept": []}
     result = clean_up(run, data(), bedrock(), datetime.now(UTC))
-    logger.info("cleaned up", run=run.run, result=result)
+    logger.info("cleaned up", run=run.name, result=result)
     return result
 
 
 def _ended_run(detail: dict[str, Any]) -> Run | None:
     """Return the run that an ended execution had claimed, if it had claimed one."""
-    name = run_of(json.loads(detail.get("input") or "{}"), detail["executionArn"])
+    name = run_name_of(json.loads(detail.get("input") or "{}"), detail["executionArn"])
     run = _find(name) if name else None
     return run if run and run.execution == detail["executionArn"] else None
 
 
 def _find(name: str) -> Run | None:
-    body = data().find(keys.request(name))
+    body = data().get_or_none(keys.request_key(name))
     return Run.model_validate_json(body) if body else None

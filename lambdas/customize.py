@@ -9,19 +9,19 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.telemetry import logger, metrics
 from distillation.training.job import Settings, create_or_describe
-from lambdas.runtime import bedrock, claimed_run, data, setting
+from lambdas.runtime import bedrock, data, read_run, setting
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run, size}``; return ``{status, name, job, model}``, status InProgress or Completed."""
-    run = claimed_run(event["run"])
+    run = read_run(event["run"])
     settings = Settings(
         role=setting("BEDROCK_ROLE_ARN"),
         key=setting("CUSTOM_MODEL_KMS_KEY_ID") or None,
         patience=timedelta(hours=float(setting("STUCK_JOB_HOURS"))),
     )
     job = create_or_describe(run, event["size"], data(), bedrock(), settings, datetime.now(UTC))
-    logger.info("job looked at", run=run.run, size=event["size"], **job)
+    logger.info("job looked at", run=run.name, size=event["size"], **job)
     return job

@@ -8,13 +8,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.serving.deployment import create_or_describe
 from distillation.telemetry import logger
-from lambdas.runtime import bedrock, claimed_run
+from lambdas.runtime import bedrock, read_run
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run, name, model}``; return ``{status, deployment}``, status Creating or Active."""
-    run = claimed_run(event["run"])
+    run = read_run(event["run"])
     deployment = create_or_describe(run, event["name"], event["model"], bedrock())
-    logger.info("deployment looked at", run=run.run, **deployment)
+    logger.info("deployment looked at", run=run.name, **deployment)
     return deployment

@@ -11,17 +11,17 @@ from distillation import ledger
 from distillation.evaluation.report import write_report
 from distillation.records import TrainedModel
 from distillation.telemetry import logger, metrics
-from lambdas.runtime import claimed_run, data, setting
+from lambdas.runtime import data, read_run, setting
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run, state}``, the machine's whole state; return ``{verdict, promoted, report}``, a name and a key."""
-    run = claimed_run(event["run"])
+    run = read_run(event["run"])
     trained = event["state"].get("trained", {}).get("models", [])
     models = [TrainedModel.model_validate(model) for model in trained]
     result = write_report(run, models, data(), setting("CODE_VERSION"))
-    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, ledger.total_usd(data(), run.run))
-    logger.info("report written", run=run.run, verdict=result["verdict"])
+    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, ledger.total_usd(data(), run.name))
+    logger.info("report written", run=run.name, verdict=result["verdict"])
     return result

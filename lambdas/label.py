@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.inference.labelling import label_batch
-from distillation.telemetry import logger, metrics, tell_answers
-from lambdas.runtime import bedrock_runtime, claimed_run, data, shift
+from distillation.telemetry import log_answers, logger, metrics
+from lambdas.runtime import bedrock_runtime, data, read_run, shift
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -16,8 +16,8 @@ from lambdas.runtime import bedrock_runtime, claimed_run, data, shift
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{BatchInput: {run, at_once}, Items: [{image}]}``; return ``{ok, refused}``."""
     batch = event["BatchInput"]
-    run = claimed_run(batch["run"])
+    run = read_run(batch["run"])
     images = [item["image"] for item in event["Items"]]
     lines = label_batch(run, images, data(), bedrock_runtime(), shift(batch["at_once"], context))
-    tell_answers(run.run, lines, "ImagesLabelled", "Labels")
+    log_answers(run.name, lines, "ImagesLabelled", "Labels")
     return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}

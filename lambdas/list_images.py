@@ -8,13 +8,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.runs.image_list import list_images
 from distillation.telemetry import logger
-from lambdas.runtime import claimed_run, data
+from lambdas.runtime import data, read_run
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run}``; return counts, the key of the list, ``usd``, ``within_budget`` and ``verdict``."""
-    run = claimed_run(event["run"])
+    run = read_run(event["run"])
     result = list_images(run, data())
-    logger.info("images listed", run=run.run, **result)
+    logger.info("images listed", run=run.name, **result)
     return result

@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.inference.predictions import predict_batch
 from distillation.records import TrainedModel
-from distillation.telemetry import logger, metrics, tell_answers
-from lambdas.runtime import bedrock_runtime, claimed_run, data, shift
+from distillation.telemetry import log_answers, logger, metrics
+from lambdas.runtime import bedrock_runtime, data, read_run, shift
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -17,9 +17,9 @@ from lambdas.runtime import bedrock_runtime, claimed_run, data, shift
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{BatchInput: {run, at_once, models?}, Items: [{image}]}``; return ``{ok, refused}``."""
     batch = event["BatchInput"]
-    run = claimed_run(batch["run"])
+    run = read_run(batch["run"])
     models = [TrainedModel.model_validate(model) for model in batch.get("models", [])]
     images = [item["image"] for item in event["Items"]]
     lines = predict_batch(run, models, images, data(), bedrock_runtime(), shift(batch["at_once"], context))
-    tell_answers(run.run, lines, "ImagesPredicted", "Predictions")
+    log_answers(run.name, lines, "ImagesPredicted", "Predictions")
     return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}

@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
-from distillation.runs.preflight import Account, check
-from distillation.runs.request import Defaults, claim, claimed, resolve
+from distillation.runs.preflight import Account, check_account
+from distillation.runs.request import Defaults, claim, is_claimed, resolve
 from distillation.runs.specimen import check_specimen
 from distillation.telemetry import logger
 from lambdas.runtime import bedrock, bedrock_runtime, data, photos, service_quotas, setting
@@ -27,13 +27,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     else:
         if run.request.replace:
             run = with_replaced_deployment(run, data(), bedrock())
-        check_specimen(run, data().bucket)
-        if not claimed(run, data()):
-            check(run, data(), Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas()))
+        check_specimen(run, data().name)
+        if not is_claimed(run, data()):
+            check_account(run, data(), Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas()))
     claimed_by = claim(run, data())
-    logger.info("run prepared", run=run.run, claimed_by=claimed_by)
+    logger.info("run prepared", run=run.name, claimed_by=claimed_by)
     return {
-        "run": run.run,
+        "run": run.name,
         "collection": run.collection,
         "claimed_by": claimed_by,
         "apply": run.request.apply,

@@ -6,15 +6,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from distillation.serving.promotion import take_over
+from distillation.serving.promotion import promote
 from distillation.telemetry import logger
-from lambdas.runtime import bedrock, claimed_run, data
+from lambdas.runtime import bedrock, data, read_run
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run}``; return ``{status, deployment}``, status Done or Updating."""
-    run = claimed_run(event["run"])
-    result = take_over(run, data(), bedrock())
-    logger.info("promotion looked at", run=run.run, **result)
+    run = read_run(event["run"])
+    result = promote(run, data(), bedrock())
+    logger.info("promotion looked at", run=run.name, **result)
     return result

@@ -12,10 +12,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from distillation import keys
-from distillation.errors import BadRequest
-from distillation.inference.rate_limit import MOST_OVERLAPPING_CALLS, Shift
+from distillation.errors import InvalidRequest
+from distillation.inference.rate_limit import MOST_OVERLAPPING_CALLS, BatchLimits
 from distillation.records import Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -38,23 +38,23 @@ _OVERLAPPING = Config(max_pool_connections=MOST_OVERLAPPING_CALLS)
 
 
 def setting(name: str) -> str:
-    """Return an environment variable that the template must set; raises ``BadRequest``."""
+    """Return an environment variable that the template must set; raises ``InvalidRequest``."""
     try:
         return os.environ[name]
     except KeyError:
-        raise BadRequest(f"the function's environment lacks {name}; deploy the stack again") from None
+        raise InvalidRequest(f"the function's environment lacks {name}; deploy the stack again") from None
 
 
 @cache
-def photos() -> Objects:
+def photos() -> Bucket:
     """The bucket of the user's originals."""
-    return Objects(boto3.client("s3"), setting("PHOTOS_BUCKET"))
+    return Bucket(boto3.client("s3"), setting("PHOTOS_BUCKET"))
 
 
 @cache
-def data() -> Objects:
+def data() -> Bucket:
     """The bucket of all that the pipeline makes."""
-    return Objects(boto3.client("s3", config=_OVERLAPPING), setting("DATA_BUCKET"))
+    return Bucket(boto3.client("s3", config=_OVERLAPPING), setting("DATA_BUCKET"))
 
 
 @cache
@@ -75,12 +75,12 @@ def service_quotas() -> ServiceQuotasClient:
     return boto3.client("service-quotas", config=_BRIEF)
 
 
-def claimed_run(run: str) -> Run:
+def read_run(run: str) -> Run:
     """Return a run's resolved request; raises ``ObjectMissing`` for a run that was never claimed."""
-    return Run.model_validate_json(data().read(keys.request(run)))
+    return Run.model_validate_json(data().read(keys.request_key(run)))
 
 
-def shift(at_once: int, context: LambdaContext) -> Shift:
+def shift(at_once: int, context: LambdaContext) -> BatchLimits:
     """The circumstances of one batch, of so many at once; it ends in time for its last answer."""
     left = context.get_remaining_time_in_millis() / 1000
-    return Shift(at_once, deadline=time.time() + left - _ANSWER_SECONDS - _CLOSING_SECONDS)
+    return BatchLimits(at_once, deadline=time.time() + left - _ANSWER_SECONDS - _CLOSING_SECONDS)

@@ -16,7 +16,7 @@ import urllib3
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from distillation.serving.sweep import Sweeper, goes_on
+from distillation.serving.sweep import Sweeper, is_running
 from distillation.telemetry import logger, metrics
 from lambdas.runtime import bedrock, data, setting
 
@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take the event of a schedule, or a request of CloudFormation; return what was stopped, deleted and kept."""
     if "ResponseURL" in event:
         return _for_cloudformation(event)
-    return _sweep(partial(goes_on, boto3.client("stepfunctions")))
+    return _sweep(partial(is_running, boto3.client("stepfunctions")))
 
 
 def _sweep(still_goes_on: Callable[[str], bool]) -> dict[str, Any]:

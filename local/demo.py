@@ -24,7 +24,7 @@ from cli.progress import Observer
 from cli.upload import own_labels_in, photos_in
 from cli.watch import follow
 from distillation.records import Quota
-from distillation.runs.request import run_of
+from distillation.runs.request import run_name_of
 from local import vision
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import evenly
@@ -156,7 +156,7 @@ def _watch(machine: Machine) -> str:
     while not (executions := machine.executions()):
         time.sleep(POLL_SECONDS)
     execution = executions[-1]
-    run = run_of(json.loads(status(machine.cloud, execution)["input"]), execution) or ""
+    run = run_name_of(json.loads(status(machine.cloud, execution)["input"]), execution) or ""
     follow(Observer(run, execution, machine.cloud.client("stepfunctions"), machine.data).look, POLL_SECONDS)
     return execution
 

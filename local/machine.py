@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.upload import send
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from local import vision
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
 from local.cloud.deploy import deploy
@@ -37,13 +37,13 @@ class Machine:
         return self.outputs["DataBucket"]
 
     @property
-    def data(self) -> Objects:
+    def data(self) -> Bucket:
         """The bucket of all that the pipeline makes."""
-        return Objects(self.cloud.client("s3"), self.data_bucket)
+        return Bucket(self.cloud.client("s3"), self.data_bucket)
 
     def upload(self, photos: dict[str, Path], collection: str) -> None:
         """Upload files under their names into a collection."""
-        bucket = Objects(self.cloud.client("s3"), self.photos_bucket)
+        bucket = Bucket(self.cloud.client("s3"), self.photos_bucket)
         for sent in send({collection + name: path for name, path in photos.items()}, bucket):
             if sent.problem:
                 raise OSError(f"{sent.key}: {sent.problem}")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillation.answers.formats import FORMATS
-from distillation.errors import BadRequest
-from distillation.inference.converse import text_fault
+from distillation.errors import InvalidRequest
+from distillation.inference.converse import text_rejection
 from distillation.photos.files import OWN_LABELS
 from distillation.records import InventoryLine, Limits, OwnLabel, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 MAXIMUM_BYTES = 32 * 1024 * 1024
 _CHARACTERS_PER_TOKEN = 4
@@ -36,49 +36,49 @@ class _Row:
     problem: str | None = None
 
 
-def read(run: Run, photos: Objects, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
+def read_own_labels(run: Run, photos: Bucket, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
     """Return the owner's labels of images that can be used, in the order of the file; none where there is no file.
 
-    Raises ``BadRequest`` naming each line that is wrong, and what to change.
+    Raises ``InvalidRequest`` naming each line that is wrong, and what to change.
     """
     name = _name(run, photos)
     if name is None:
         return []
     rows = list(_rows(photos, f"{run.collection}{name}", name))
     if not rows:
-        raise BadRequest(f"{name} holds no label; write a line for each photo that has one, or remove the file")
+        raise InvalidRequest(f"{name} holds no label; write a line for each photo that has one, or remove the file")
     known = {_unicode(line.photo.removeprefix(run.collection)): line for line in inventory if line.status != "ignored"}
     problems, found = _check(run, rows, known)
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise BadRequest(f"{name}: {'; '.join(problems[:_SHOWN])}{more}")
+        raise InvalidRequest(f"{name}: {'; '.join(problems[:_SHOWN])}{more}")
     return list(found.values())
 
 
-def _name(run: Run, photos: Objects) -> str | None:
-    sizes = {item["Key"]: item["Size"] for name in OWN_LABELS for item in photos.listing(f"{run.collection}{name}")}
+def _name(run: Run, photos: Bucket) -> str | None:
+    sizes = {item["Key"]: item["Size"] for name in OWN_LABELS for item in photos.list(f"{run.collection}{name}")}
     names = [name for name in OWN_LABELS if f"{run.collection}{name}" in sizes]
     if len(names) > 1:
-        raise BadRequest(f"{' and '.join(names)} are both in {run.collection!r}; keep one of them")
+        raise InvalidRequest(f"{' and '.join(names)} are both in {run.collection!r}; keep one of them")
     if not names:
         if run.request.own_labels:
-            raise BadRequest(
+            raise InvalidRequest(
                 f"own_labels: neither {' nor '.join(OWN_LABELS)} is in {run.collection!r}; upload one, "
                 "or leave own_labels out"
             )
         return None
     if (size := sizes[f"{run.collection}{names[0]}"]) > MAXIMUM_BYTES:
-        raise BadRequest(f"{names[0]} has {size:,} bytes, more than {MAXIMUM_BYTES:,}; shorten the labels")
+        raise InvalidRequest(f"{names[0]} has {size:,} bytes, more than {MAXIMUM_BYTES:,}; shorten the labels")
     return names[0]
 
 
-def _rows(photos: Objects, key: str, name: str) -> Iterator[_Row]:
+def _rows(photos: Bucket, key: str, name: str) -> Iterator[_Row]:
     body = photos.read(key)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = body[: error.start].count(b"\n") + 1
-        raise BadRequest(f"{name} line {line} is not UTF-8; save the file as UTF-8 (CSV UTF-8 in Excel)") from None
+        raise InvalidRequest(f"{name} line {line} is not UTF-8; save the file as UTF-8 (CSV UTF-8 in Excel)") from None
     yield from (_csv_rows(text) if name.endswith(".csv") else _json_rows(text))
 
 
@@ -87,7 +87,7 @@ def _csv_rows(text: str) -> Iterator[_Row]:
     try:
         columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
         if not set(_COLUMNS) <= set(columns):
-            raise BadRequest(
+            raise InvalidRequest(
                 f"labels.csv line 1 must name the columns photo and label, separated by a comma (got {columns})"
             )
         reader.fieldnames = columns
@@ -98,7 +98,7 @@ def _csv_rows(text: str) -> Iterator[_Row]:
             else:
                 yield _Row(reader.line_num, fields["photo"], fields["label"])
     except csv.Error as error:
-        raise BadRequest(f"labels.csv line {reader.line_num}: {error}; check its quotes and commas") from None
+        raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}; check its quotes and commas") from None
 
 
 def _json_rows(text: str) -> Iterator[_Row]:
@@ -160,9 +160,9 @@ def _problem(
 def _fault(run: Run, label: str) -> str | None:
     """Judge a label as the teacher's answers are; what is only measured against may be of any length."""
     unlimited = run.model_copy(update={"limits": Limits()})
-    if fault := text_fault(unlimited, label):
+    if fault := text_rejection(unlimited, label):
         return f"has a label that {fault}; change it"
-    if run.request.own_labels != "gold" and (fault := text_fault(run, label)):
+    if run.request.own_labels != "gold" and (fault := text_rejection(run, label)):
         return f"has a label that {fault}; change it, or keywords_min and keywords_max, or put own_labels: gold"
     return None
 

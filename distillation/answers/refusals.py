@@ -25,7 +25,7 @@ REFUSALS = (
 _ANY = re.compile("|".join(REFUSALS), re.IGNORECASE)
 
 
-def refusal(text: str) -> str | None:
+def find_refusal(text: str) -> str | None:
     """Return the words by which a text refuses, or None."""
     found = _ANY.search(text.replace("\u2019", "'"))
     return found.group() if found else None

@@ -10,7 +10,7 @@ RESERVED_WORDS = (
 )
 
 
-def reserved_words(text: str) -> list[str]:
+def find_reserved_words(text: str) -> list[str]:
     """Return the reserved words in a text, looked for case-sensitively, as documented."""
     # Most labels hold none of these signs, and each word holds one.
     return _found(text) if ":" in text or ">" in text or "]" in text else []

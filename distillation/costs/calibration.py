@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from distillation import keys
 from distillation.models import catalog
 from distillation.records import Prompt, Record, Usage
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 BYTES_PER_TOKEN = 4
 OVERHEAD_TOKENS = 10
@@ -32,11 +32,11 @@ def text_tokens(prompt: Prompt, bytes_per_token: float = BYTES_PER_TOKEN) -> flo
     return len((prompt.system + prompt.user).encode()) / bytes_per_token + OVERHEAD_TOKENS
 
 
-def measured(
+def measure(
     model: str, run: str, labeler: str, prompt: Prompt, answers: Sequence[tuple[tuple[int, int], Usage]]
 ) -> Calibration | None:
     """Compare what answers about images of known sizes were billed with the rule; None without any."""
-    rule = sum(catalog.model(model).family.image_tokens(*size) for size, _ in answers)
+    rule = sum(catalog.get_model(model).family.image_tokens(*size) for size, _ in answers)
     if not rule:
         return None
     billed = sum(usage.input_tokens for _, usage in answers)
@@ -50,16 +50,16 @@ def measured(
     )
 
 
-def keep(found: Calibration, data: Objects) -> None:
+def save(found: Calibration, data: Bucket) -> None:
     """Keep a calibration in the place of the one before."""
     data.write(_key(found.model), found.model_dump_json(indent=1).encode())
 
 
-def find(model: str, data: Objects) -> Calibration | None:
+def load(model: str, data: Bucket) -> Calibration | None:
     """Return what was measured of a model last; None if nothing was."""
-    body = data.find(_key(model))
+    body = data.get_or_none(_key(model))
     return Calibration.model_validate_json(body) if body else None
 
 
 def _key(model: str) -> str:
-    return keys.calibration(re.sub(r"[^A-Za-z0-9.-]", "-", model))
+    return keys.calibration_key(re.sub(r"[^A-Za-z0-9.-]", "-", model))

@@ -12,9 +12,9 @@ from typing import Any
 
 from distillation import ledger
 from distillation.costs.calibration import Calibration
-from distillation.costs.range import Amount, Line, dollars, exactly, total
-from distillation.costs.services import month, services
-from distillation.costs.tokens import Tokens, tokens_of
+from distillation.costs.range import CostRange, Line, exactly, format_usd, total
+from distillation.costs.services import monthly_costs, service_costs
+from distillation.costs.tokens import Tokens, question_tokens
 from distillation.costs.workload import Size, Workload
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.models import catalog, prices
@@ -24,19 +24,21 @@ from distillation.records import Run, ServiceTier
 
 _BILLED_RECORD = 700
 """Tokens of a record and epoch in a published bill (Nova Lite, 300 photos, 5 epochs, $2.1), fewer than by the rule."""
-_ASKED = Amount(1.0, 1.05, 1.25)
+_ASKED = CostRange(1.0, 1.05, 1.25)
 """Calls of the teacher for an answer: one that does not count is asked for once more. A guess."""
-_PROVISIONED_HOURS = Amount(1, 1, 3)
+_PROVISIONED_HOURS = CostRange(1, 1, 3)
 """An hour is the least that is billed of each tuned model."""
 
 
-def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], today: datetime.date) -> dict[str, Any]:
+def estimate_run(
+    run: Run, work: Workload, calibrations: Mapping[str, Calibration], today: datetime.date
+) -> dict[str, Any]:
     """Return ``report/estimate.json``: US dollars by line and step, in all, by the month, and against the budget.
 
-    ``calibrations`` by model. Raises ``BadRequest`` for a model without a price.
+    ``calibrations`` by model. Raises ``InvalidRequest`` for a model without a price.
     """
-    teacher = tokens_of(run, run.teacher.model, calibrations.get(run.teacher.model))
-    student = tokens_of(run, run.student, calibrations.get(run.student))
+    teacher = question_tokens(run, run.teacher.model, calibrations.get(run.teacher.model))
+    student = question_tokens(run, run.student, calibrations.get(run.student))
     tier = run.request.service_tier
     every = [
         *_labelling(run, work, teacher, tier),
@@ -45,9 +47,9 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
         *_sampling(run, work, teacher, tier),
     ]
     models = [line for line in every if line.step in _steps(run)]
-    lines = [*models, *services(run, work, _calls(run, work))]
+    lines = [*models, *service_costs(run, work, _calls(run, work))]
     usd = total(lines)
-    kept = month(run, work)
+    kept = monthly_costs(run, work)
     return {
         "usd": round(usd.expected, 6),
         "range": usd.as_json(),
@@ -59,7 +61,7 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
         "test": len(work.test),
         "sizes": work.sizes,
         "labels_to_ask": len(work.to_label),
-        "labels_kept": work.labels_kept,
+        "labels_kept": work.labels_reused,
         "label_minutes": round(len(work.to_label) / calls_per_minute(run, run.teacher.model), 1),
         **_verdict(run, lines),
         "range_from": _sources(work, [teacher, student]),
@@ -71,17 +73,17 @@ def estimate(run: Run, work: Workload, calibrations: Mapping[str, Calibration], 
     }
 
 
-def estimate_applying(run: Run, images: Sequence[Size], calibration: Calibration | None) -> dict[str, Any]:
+def estimate_apply(run: Run, images: Sequence[Size], calibration: Calibration | None) -> dict[str, Any]:
     """Return what a tuned model's answers about images will cost, and how that meets the budget."""
-    student = tokens_of(run, run.student, calibration)
+    student = question_tokens(run, run.student, calibration)
     lines = _answers("PredictImages", run.student, images, student, exactly(1))
     return {"usd": round(total(lines).expected, 6), "range": total(lines).as_json(), **_verdict(run, lines)}
 
 
-def dataset_tokens(images: Sequence[Size], student: Tokens, teacher: Tokens) -> Amount:
+def dataset_tokens(images: Sequence[Size], student: Tokens, teacher: Tokens) -> CostRange:
     """Return the tokens of the records of these images, each written once: question, image and answer."""
     once = student.questions(images) + teacher.answer.times(len(images))
-    return Amount(min(once.low, _BILLED_RECORD * len(images)), once.expected, once.high)
+    return CostRange(min(once.low, _BILLED_RECORD * len(images)), once.expected, once.high)
 
 
 def _steps(run: Run) -> set[str]:
@@ -95,12 +97,12 @@ def _labelling(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> 
 
 
 def _training(run: Run, work: Workload, student: Tokens, teacher: Tokens) -> list[Line]:
-    model = catalog.model(run.student)
+    model = catalog.get_model(run.student)
     epochs = int(hyperparameters(run, work.sizes[0])["epochCount"])
     return [
         Line(
             "TrainModels",
-            f"{model.label}, {size} images, {epochs} epochs",
+            f"{model.display_name}, {size} images, {epochs} epochs",
             dataset_tokens(work.train[:size], student, teacher).times(epochs * copies(run.request, size)),
             model.price("training"),
         )
@@ -117,13 +119,13 @@ def _sampling(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> l
 
 
 def _answers(
-    step: str, id: str, images: Sequence[Size], tokens: Tokens, times: Amount, tier: ServiceTier = "default"
+    step: str, id: str, images: Sequence[Size], tokens: Tokens, times: CostRange, tier: ServiceTier = "default"
 ) -> list[Line]:
-    model, suffix = catalog.model(id), ledger.suffix(tier)
-    asked, answered = tokens.questions(images).each(times), tokens.answer.times(len(images)).each(times)
+    model, suffix = catalog.get_model(id), ledger.suffix(tier)
+    asked, answered = tokens.questions(images).for_each(times), tokens.answer.times(len(images)).for_each(times)
     return [
-        Line(step, f"{model.label}, input", asked, model.price(f"input{suffix}")),
-        Line(step, f"{model.label}, output", answered, model.price(f"output{suffix}")),
+        Line(step, f"{model.display_name}, input", asked, model.price(f"input{suffix}")),
+        Line(step, f"{model.display_name}, output", answered, model.price(f"output{suffix}")),
     ]
 
 
@@ -148,7 +150,7 @@ def _verdict(run: Run, lines: Sequence[Line]) -> dict[str, Any]:
     usd, limit = total(lines), run.request.max_usd
     within = usd.expected <= limit
     doubt = "" if all(line.price.confirmed for line in lines) else "; not all prices are confirmed"
-    text = f"about {dollars(usd.expected)} ({dollars(usd.low)} to {dollars(usd.high)}{doubt})"
+    text = f"about {format_usd(usd.expected)} ({format_usd(usd.low)} to {format_usd(usd.high)}{doubt})"
     if not within:
         text += f", over max_usd ${limit:,.2f}; raise max_usd, or take fewer images, and start again"
     elif usd.high > limit:
@@ -169,7 +171,7 @@ def _sources(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
     return found
 
 
-def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd: Amount) -> dict[str, int] | None:
+def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd: CostRange) -> dict[str, int] | None:
     """Return after how many images the run has paid for itself against asking the teacher.
 
     None if it never does, or nothing is trained.
@@ -189,7 +191,7 @@ def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd:
 
 def _flex(run: Run, work: Workload, teacher: Tokens, lines: list[Line]) -> dict[str, float] | None:
     """Return what all would cost on the slower flex tier; None where the teacher has none, or is asked on it."""
-    if run.request.service_tier == "flex" or not catalog.model(run.teacher.model).priced("input-flex"):
+    if run.request.service_tier == "flex" or not catalog.get_model(run.teacher.model).has_price("input-flex"):
         return None
 
     def asked(tier: ServiceTier) -> float:
@@ -201,8 +203,8 @@ def _flex(run: Run, work: Workload, teacher: Tokens, lines: list[Line]) -> dict[
 
 def _provisioned(run: Run, work: Workload) -> dict[str, Any] | None:
     """Return what the tuned models would have cost on provisioned throughput; None where its price is not known."""
-    model = catalog.model(run.student)
-    if "TrainModels" not in _steps(run) or not model.priced("provisioned"):
+    model = catalog.get_model(run.student)
+    if "TrainModels" not in _steps(run) or not model.has_price("provisioned"):
         return None
     row = model.price("provisioned")
     hours = _PROVISIONED_HOURS.times(len(work.sizes))

@@ -10,32 +10,32 @@ from distillation.models.prices import Price
 
 
 @dataclass(frozen=True)
-class Amount:
+class CostRange:
     """What is expected, and from where to where it may come."""
 
     low: float
     expected: float
     high: float
 
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.low + other.low, self.expected + other.expected, self.high + other.high)
+    def __add__(self, other: CostRange) -> CostRange:
+        return CostRange(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
-    def times(self, factor: float) -> Amount:
+    def times(self, factor: float) -> CostRange:
         """Return so many of them."""
-        return Amount(self.low * factor, self.expected * factor, self.high * factor)
+        return CostRange(self.low * factor, self.expected * factor, self.high * factor)
 
-    def each(self, factor: Amount) -> Amount:
+    def for_each(self, factor: CostRange) -> CostRange:
         """Return so many of them, where their number is not known either."""
-        return Amount(self.low * factor.low, self.expected * factor.expected, self.high * factor.high)
+        return CostRange(self.low * factor.low, self.expected * factor.expected, self.high * factor.high)
 
     def as_json(self) -> dict[str, float]:
         """Return the three figures."""
         return {name: round(value, 9) for name, value in self.__dict__.items()}
 
 
-def exactly(value: float) -> Amount:
+def exactly(value: float) -> CostRange:
     """Return an amount that is known."""
-    return Amount(value, value, value)
+    return CostRange(value, value, value)
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Line:
 
     step: str
     what: str
-    quantity: Amount
+    quantity: CostRange
     price: Price
 
     @property
-    def usd(self) -> Amount:
+    def usd(self) -> CostRange:
         """US dollars."""
         return self.quantity.times(self.price.usd / self.price.per)
 
@@ -63,11 +63,11 @@ class Line:
         }
 
 
-def total(lines: Iterable[Line]) -> Amount:
+def total(lines: Iterable[Line]) -> CostRange:
     """Return the sum of lines in US dollars."""
     return sum((line.usd for line in lines), exactly(0.0))
 
 
-def dollars(value: float) -> str:
+def format_usd(value: float) -> str:
     """Return US dollars for people: cents, and below a dollar what is left of them."""
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
-from distillation.costs.range import Amount, Line, exactly
+from distillation.costs.range import CostRange, Line, exactly
 from distillation.costs.workload import Workload
 from distillation.models import catalog
 from distillation.models.prices import price
@@ -16,19 +16,19 @@ from distillation.records import Run
 
 _PHOTOS_A_BATCH = 20
 """Of ResizePhotos, as in the state machine; answers are batched by ``images_per_batch``."""
-_RESIZE_SECONDS, _RESIZE_GB = Amount(0.05, 0.2, 1.0), 1.769
-_ANSWER_SECONDS, _ANSWER_GB = Amount(0.3, 2.4, 5.0), 0.5
+_RESIZE_SECONDS, _RESIZE_GB = CostRange(0.05, 0.2, 1.0), 1.769
+_ANSWER_SECONDS, _ANSWER_GB = CostRange(0.3, 2.4, 5.0), 0.5
 """Of an answer's own share: a batch of 100 spreads its questions over minutes, to keep to the quota."""
-_STEPS_GB_SECONDS = Amount(20, 60, 300)
+_STEPS_GB_SECONDS = CostRange(20, 60, 300)
 """All steps that are called once."""
-_STEPS, _BATCH_TRANSITIONS = Amount(25, 30, 60), Amount(2, 2, 4)
-_JOB_HOURS = Amount(1, 2, 12)
+_STEPS, _BATCH_TRANSITIONS = CostRange(25, 30, 60), CostRange(2, 2, 4)
+_JOB_HOURS = CostRange(1, 2, 12)
 _POLLS_AN_HOUR, _POLL_TRANSITIONS = 12, 3
 _KEPT_BYTES_A_PIXEL = 0.2
 _GB = 1_000_000_000
 
 
-def services(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
+def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
     """Return the lines of Lambda, Step Functions and S3 for so many answers by step."""
     answers = sum(calls.values())
     batches = ceil(work.photos / _PHOTOS_A_BATCH) + sum(ceil(count / run.images_per_batch) for count in calls.values())
@@ -46,13 +46,13 @@ def services(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
     ]
 
 
-def month(run: Run, work: Workload) -> list[Line]:
+def monthly_costs(run: Run, work: Workload) -> list[Line]:
     """Return what is kept and what it costs a month: photos and images, and the tuned models that stay."""
-    student = catalog.model(run.student)
+    student = catalog.get_model(run.student)
     pixels = sum(width * height for width, height in [*work.train, *work.test])
-    kept = {"none": Amount(0, 0, 0), "best": Amount(0, 1, 1), "all": exactly(len(work.sizes))}[run.request.keep]
+    kept = {"none": CostRange(0, 0, 0), "best": CostRange(0, 1, 1), "all": exactly(len(work.sizes))}[run.request.keep]
     gigabytes = exactly((work.photo_bytes + pixels * _KEPT_BYTES_A_PIXEL) / _GB)
     lines = [Line("S3", "photos and images" if work.photo_bytes else "images", gigabytes, price("s3", "storage"))]
     if run.request.until is None:
-        lines.append(Line("Bedrock", f"tuned {student.label}", kept, student.price("storage")))
+        lines.append(Line("Bedrock", f"tuned {student.display_name}", kept, student.price("storage")))
     return lines

@@ -10,7 +10,7 @@ from distillation.models import catalog
 from distillation.photos.set_assignment import MINIMUM_TEST_IMAGES
 from distillation.photos.splits import VALIDATION_FROM, VALIDATION_SHARE, check_enough, training_sizes
 from distillation.records import Run, SplitLine
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 Size = tuple[int, int]
 """Width and height of an image, after resizing, in pixels."""
@@ -21,7 +21,7 @@ class Workload:
     """``to_label`` and ``to_sample`` have an image for each answer that the teacher is still to be asked for."""
 
     to_label: Sequence[Size]
-    labels_kept: int
+    labels_reused: int
     to_sample: Sequence[Size]
     train: Sequence[Size]
     test: Sequence[Size]
@@ -33,15 +33,15 @@ class Workload:
     predicted: bool = False
 
 
-def of_run(run: Run, sizes: list[int], data: Objects) -> Workload:
+def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
     """Count what Split left; what earlier runs have paid for already is counted out."""
-    to_label, test, train = (images_of(data, run, name) for name in ("to-label", "test", "train"))
-    facts = data.read_json(keys.split_facts(run.run))
+    to_label, test, train = (read_split(data, run, name) for name in ("to-label", "test", "train"))
+    facts = data.read_json(keys.split_facts_key(run.name))
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
     return Workload(
         to_label=_sizes(unlabelled),
-        labels_kept=len(to_label) * len(samples) - len(unlabelled),
+        labels_reused=len(to_label) * len(samples) - len(unlabelled),
         to_sample=_sizes(_unanswered(data, run.ceiling.id, test, [run.ceiling_sample])),
         train=_sizes(train),
         test=_sizes(test),
@@ -51,13 +51,13 @@ def of_run(run: Run, sizes: list[int], data: Objects) -> Workload:
     )
 
 
-def predicted(run: Run, images: Sequence[Size], photo_bytes: int) -> Workload:
+def predict_workload(run: Run, images: Sequence[Size], photo_bytes: int) -> Workload:
     """Predict the split from nothing but sizes: duplicates are not known, and every image falls by the shares.
 
-    Raises ``TooFewImages`` or ``BadRequest`` as Split would.
+    Raises ``TooFewImages`` or ``InvalidRequest`` as Split would.
     """
     check_enough(run, len(images))
-    validated = len(images) >= VALIDATION_FROM and catalog.model(run.student).family.validation_file
+    validated = len(images) >= VALIDATION_FROM and catalog.get_model(run.student).family.validation_file
     test = max(MINIMUM_TEST_IMAGES, round(len(images) * run.request.test_share))
     validation = round((len(images) - test) * VALIDATION_SHARE) if validated else 0
     train = len(images) - test - validation
@@ -65,7 +65,7 @@ def predicted(run: Run, images: Sequence[Size], photo_bytes: int) -> Workload:
     # Every image is as likely in one set as in another: evenly spaced ones stand for each.
     return Workload(
         to_label=_evenly(images, max(sizes) + validation + test) * run.request.samples_per_image,
-        labels_kept=0,
+        labels_reused=0,
         to_sample=_evenly(images, test),
         train=_evenly(images, train),
         test=_evenly(images, test),
@@ -77,15 +77,15 @@ def predicted(run: Run, images: Sequence[Size], photo_bytes: int) -> Workload:
     )
 
 
-def images_of(data: Objects, run: Run, name: str) -> list[SplitLine]:
+def read_split(data: Bucket, run: Run, name: str) -> list[SplitLine]:
     """Return a set of images of a run: ``train``, ``test``, ``validation`` or ``to-label``."""
-    return [SplitLine.model_validate(line) for line in data.read_lines(keys.split(run.run, name))]
+    return [SplitLine.model_validate(line) for line in data.read_lines(keys.split_key(run.name, name))]
 
 
-def _unanswered(data: Objects, labeler: str, lines: list[SplitLine], samples: Sequence[int]) -> list[SplitLine]:
+def _unanswered(data: Bucket, labeler: str, lines: list[SplitLine], samples: Sequence[int]) -> list[SplitLine]:
     """Return a line for each answer that no run has paid for yet."""
-    kept = set(data.keys(keys.labels(labeler)))
-    wanted = ((line, keys.label(labeler, line.image, sample)) for line in lines for sample in samples)
+    kept = set(data.keys(keys.labels_prefix(labeler)))
+    wanted = ((line, keys.label_key(labeler, line.image, sample)) for line in lines for sample in samples)
     return [line for line, key in wanted if key not in kept]
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from distillation.dataset import label_quality
 from distillation.dataset.likeness import Likenesses
 from distillation.dataset.record import check_record
-from distillation.dataset.record_scan import Seen, Source
+from distillation.dataset.record_scan import RecordScan, Source
 from distillation.dataset.rules import File, Problem
 from distillation.models.catalog import Family
 
@@ -86,7 +86,7 @@ class Dataset:
                 yield Problem(rule, number, field, fact, file)
                 self.records[file] -= rule == "blank_line"
 
-    def _read(self, line: bytes) -> Seen:
+    def _read(self, line: bytes) -> RecordScan:
         """Check one line by itself."""
         try:
             text = line.decode().strip(_WHITESPACE)
@@ -101,7 +101,7 @@ class Dataset:
             place = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
             return self._unread("json_syntax", f"not JSON: {getattr(error, 'msg', error)}{place}")
 
-    def _parse(self, text: str) -> Seen:
+    def _parse(self, text: str) -> RecordScan:
         if not text:
             return self._unread("blank_line", "is blank")
         record, end = _DECODER.raw_decode(text)
@@ -111,12 +111,12 @@ class Dataset:
         self._likenesses.learn(text, seen)
         return seen
 
-    def _unread(self, rule: str, fact: str) -> Seen:
-        seen = Seen(self._family)
-        seen.find(rule, fact)
+    def _unread(self, rule: str, fact: str) -> RecordScan:
+        seen = RecordScan(self._family)
+        seen.report(rule, fact)
         return seen
 
-    def _compare(self, seen: Seen, spot: Spot) -> None:
+    def _compare(self, seen: RecordScan, spot: Spot) -> None:
         """Compare a record with those before it."""
         for source in seen.sources.values():
             if source.bucket != self._bucket:
@@ -129,19 +129,19 @@ class Dataset:
         if 0 < seen.question_length < len(seen.content):
             self._check_label(seen, spot)
 
-    def _check_bucket(self, source: Source, seen: Seen) -> None:
+    def _check_bucket(self, source: Source, seen: RecordScan) -> None:
         if self._bucket is None:
             self._bucket = source.bucket
             return
         fact = f"must be in the dataset's bucket {self._bucket!r} (got {source.bucket!r})"
-        seen.find_at(source.place, "bucket", fact, "source", "s3Location", "uri")
+        seen.report_at(source.place, "bucket", fact, "source", "s3Location", "uri")
 
-    def _check_label(self, seen: Seen, spot: Spot) -> None:
+    def _check_label(self, seen: RecordScan, spot: Spot) -> None:
         label = "\n".join(seen.content[seen.question_length :])
-        form = label_quality.form(label)
+        form = label_quality.label_form(label)
         self._labels += 1
-        if found := label_quality.fault(label, form):
-            seen.find(found[0], f"the answer {found[1]}")
+        if found := label_quality.label_problem(label, form):
+            seen.report(found[0], f"the answer {found[1]}")
         elif form == "list":
             self._lists += 1
         elif form == "prose":
@@ -151,7 +151,7 @@ class Dataset:
         if first_spot is not spot:
             same = first == answer
             fact = f"the same question{' and answer' if same else ', another answer'} as in {first_spot}"
-            seen.find("duplicate_record" if same else "contradicting_labels", fact)
+            seen.report("duplicate_record" if same else "contradicting_labels", fact)
 
     def _count_problems(self) -> Iterator[Problem]:
         family, train, total = self._family, self.records["train"], sum(self.records.values())

@@ -10,23 +10,23 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from distillation import keys
-from distillation.dataset.labels import each_label
+from distillation.dataset.labels import iter_labels
 from distillation.errors import TooFewImages
 from distillation.models import catalog
 from distillation.models.hyperparameters import copies, records
 from distillation.records import AnswerLine, Run
-from distillation.storage import Objects
-from distillation.tolerance import check_set_aside
+from distillation.storage import Bucket
+from distillation.tolerance import check_tolerance
 
 _SPOOLED_BYTES = 1 << 20
 
 
-def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
+def write_dataset(run: Run, sizes: list[int], data: Bucket) -> dict[str, Any]:
     """Write the dataset of every size; a size shrinks by the images whose labels were set aside.
 
     With ``duplicate_records`` a small dataset is written that many times over.
 
-    Raises ``TooManySetAside`` over the request's tolerance and ``TooFewImages`` when a size is left
+    Raises ``ToleranceExceeded`` over the request's tolerance and ``TooFewImages`` when a size is left
     with fewer records than Bedrock takes.
     """
     with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
@@ -47,10 +47,10 @@ def write(run: Run, sizes: list[int], data: Objects) -> dict[str, Any]:
     }
 
 
-def record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
+def training_record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
     """Return the training record of one image: the question as it was asked, and the label."""
     location = {
-        "uri": f"s3://{bucket}/{keys.image(run.side, image)}",
+        "uri": f"s3://{bucket}/{keys.image_key(run.side, image)}",
         "bucketOwner": run.account,
     }
     question = [
@@ -86,11 +86,11 @@ class _Texts:
         return self._file.read(length).decode()
 
 
-def _read(run: Run, data: Objects, texts: _Texts) -> list[str]:
+def _read(run: Run, data: Bucket, texts: _Texts) -> list[str]:
     """Keep the text of every label that counts; return the reasons of those that do not."""
     labels = 0
     refused: list[AnswerLine] = []
-    for line in each_label(run, data):
+    for line in iter_labels(run, data):
         labels += 1
         if line.status == "refused":
             refused.append(line)
@@ -98,23 +98,23 @@ def _read(run: Run, data: Objects, texts: _Texts) -> list[str]:
             texts.add(line.image, line.text)
     reasons = _refusals(run, refused, data)
     remedy = "Put distill.json again with a higher 'tolerance' to go on: no label is paid for twice"
-    check_set_aside(run, "labels", labels, reasons, remedy)
+    check_tolerance(run, "labels", labels, reasons, remedy)
     return reasons
 
 
-def _refusals(run: Run, refused: list[AnswerLine], data: Objects) -> list[str]:
+def _refusals(run: Run, refused: list[AnswerLine], data: Bucket) -> list[str]:
     """Say of which photo each label was refused, and why."""
-    lines = data.read_lines(keys.split(run.run, "to-label")) if refused else ()
+    lines = data.read_lines(keys.split_key(run.name, "to-label")) if refused else ()
     photo_of = {line["image"]: line["photo"] for line in lines}
     return [f"{photo_of[line.image]}: {line.reason}" for line in refused]
 
 
-def _labelled(data: Objects, run: Run, name: str, texts: _Texts) -> list[str]:
-    return [line["image"] for line in data.read_lines(keys.split(run.run, name)) if line["image"] in texts]
+def _labelled(data: Bucket, run: Run, name: str, texts: _Texts) -> list[str]:
+    return [line["image"] for line in data.read_lines(keys.split_key(run.name, name)) if line["image"] in texts]
 
 
 def _sizes(run: Run, sizes: list[int], available: int) -> list[int]:
-    minimum = catalog.model(run.student).family.minimum_records
+    minimum = catalog.get_model(run.student).family.minimum_records
     if records(run.request, available) < minimum:
         raise TooFewImages(
             f"{available} training images have a label; {run.student!r} takes no fewer than {minimum} records"
@@ -122,6 +122,6 @@ def _sizes(run: Run, sizes: list[int], available: int) -> list[int]:
     return sorted({min(size, available) for size in sizes})
 
 
-def _write(run: Run, data: Objects, name: str, images: Iterable[str], texts: _Texts) -> None:
-    lines = (record(run, data.bucket, image, texts[image]) for image in images)
-    data.write_lines(keys.dataset(run.run, name), lines)
+def _write(run: Run, data: Bucket, name: str, images: Iterable[str], texts: _Texts) -> None:
+    lines = (training_record(run, data.name, image, texts[image]) for image in images)
+    data.write_lines(keys.dataset_key(run.name, name), lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from distillation.answers.refusals import refusal
+from distillation.answers.refusals import find_refusal
 
 _OPEN_ENDS = set(",;:([{/&+–—-…、，；")
 _OPEN_WORDS = {"and", "or", "the", "a", "an", "of", "with", "in", "on", "to", "for", "from"}
@@ -17,7 +17,7 @@ _PROSE_WORDS = 8
 _WORDS_OF_AN_ENTRY = 4
 
 
-def form(label: str) -> str:
+def label_form(label: str) -> str:
     """Tell a ``list`` of short entries, ``prose`` (many words, no JSON), or neither (``""``)."""
     separators = _SEPARATORS if label.isascii() else _SEPARATORS + _WIDE_SEPARATORS
     entries = 1 + sum(map(label.count, separators))
@@ -27,13 +27,13 @@ def form(label: str) -> str:
     return "prose" if spaces >= _PROSE_WORDS - 1 and label[:1] not in ("{", "[") else ""
 
 
-def fault(label: str, form: str) -> tuple[str, str] | None:
+def label_problem(label: str, form: str) -> tuple[str, str] | None:
     """Return the rule that a label of a form breaks by itself, and what is so; None for one that may be learnt from."""
     text = label.strip()
     if len(text) < _LONGEST_NOTHING and text.strip("-–—.,;:!?*_#'\"() ").lower() in _NOTHING:
         return "blank_label", f"says nothing ({text!r})"
     # The search takes longer than all else; a list that does not begin with an I is none.
-    if (form != "list" or "I" in text[:_BEGINNING]) and (found := refusal(text)):
+    if (form != "list" or "I" in text[:_BEGINNING]) and (found := find_refusal(text)):
         return "refused_label", f"is a refusal ({found!r})"
     if _is_cut_off(text):
         return "cut_off_label", f"seems cut off ({text[-30:]!r})"

@@ -11,30 +11,30 @@ from collections.abc import Iterator, Sequence
 from distillation import keys
 from distillation.answers.formats import FORMATS
 from distillation.records import AnswerLine, OwnLabel, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 
-def read_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
+def read_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
     """Return a line for each image with a label, or refused one; answerer ``owner`` where the label is the owner's."""
-    return {line.image: line for line in each_label(run, data)}
+    return {line.image: line for line in iter_labels(run, data)}
 
 
-def each_label(run: Run, data: Objects) -> Iterator[AnswerLine]:
+def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
     """Yield what ``read_labels`` returns; one part of LabelImages is held, which has all samples of its images."""
     own = {} if run.request.own_labels == "gold" else read_own_labels(run, data)
-    for key in data.keys(keys.parts(run.run, "label")):
+    for key in data.keys(keys.parts_prefix(run.name, "label")):
         samples: dict[str, list[AnswerLine]] = defaultdict(list)
         for record in data.read_lines(key):
             line = AnswerLine.model_validate(record)
             samples[line.image].append(line)
         for image, lines in samples.items():
-            yield own.pop(image, None) or label(run, lines)
+            yield own.pop(image, None) or combine_samples(run, lines)
     yield from own.values()
 
 
-def read_own_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
+def read_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
     """Return the owner's labels by image; none where the collection has none."""
-    body = data.find(keys.own_labels(run.run)) or b""
+    body = data.get_or_none(keys.own_labels_key(run.name)) or b""
     labels = [OwnLabel.model_validate_json(line) for line in body.splitlines()]
     return {
         one.image: AnswerLine(image=one.image, answerer="owner", status="ok", format=run.answer_format, text=one.text)
@@ -42,7 +42,7 @@ def read_own_labels(run: Run, data: Objects) -> dict[str, AnswerLine]:
     }
 
 
-def label(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
+def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
     """Return one line of the samples of an image: what at least half of those asked for say.
 
     It is refused where fewer than half of them count, or agree on nothing.

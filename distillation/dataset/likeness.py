@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from distillation.dataset.record import check_length, check_record, judge_text, judge_uri, role_at
-from distillation.dataset.record_scan import Place, Seen
+from distillation.dataset.record import check_length, check_record, check_text, check_uri, role_at
+from distillation.dataset.record_scan import Place, RecordScan
 
 _KINDS = 4
 _CREDIT = 16
@@ -41,10 +41,10 @@ class Likeness:
     """Those strings, as they follow each other in the content."""
     order: tuple[int, ...]
     """Of each slot, its place among the strings of the text."""
-    first: Seen
+    first: RecordScan
     """What was seen in the first of the lines, which breaks no rule."""
 
-    def read(self, text: str) -> Seen | None:
+    def read(self, text: str) -> RecordScan | None:
         """Return what ``check_record`` would see in a line; None if the line is not like the first one."""
         if not (text.startswith(self.head) and text.endswith(self.tail)):
             return None
@@ -57,17 +57,17 @@ class Likeness:
         values.append(_string(rest))
         return self._seen(values) if all(values) else None
 
-    def _seen(self, values: list[str]) -> Seen:
+    def _seen(self, values: list[str]) -> RecordScan:
         first = self.first
-        seen = Seen(first.family, missing=first.missing, media=first.media, question_length=first.question_length)
+        seen = RecordScan(first.family, missing=first.missing, media=first.media, question_length=first.question_length)
         seen.content = first.content.copy()
         for (position, place, role, format), index in zip(self.slots, self.order, strict=True):
             value = seen.content[position] = values[index]
             seen.place, seen.role = place, role
             if format is None:
-                judge_text(value, seen)
+                check_text(value, seen)
             else:
-                judge_uri(value, position, format, seen)
+                check_uri(value, position, format, seen)
         seen.place = first.place
         check_length(seen)
         return seen
@@ -78,10 +78,10 @@ class Likenesses:
 
     def __init__(self) -> None:
         self._known: list[Likeness] = []
-        self._parsed: dict[int, Seen] = {}
+        self._parsed: dict[int, RecordScan] = {}
         self._credit = _CREDIT
 
-    def read(self, text: str) -> Seen | None:
+    def read(self, text: str) -> RecordScan | None:
         """Return what is seen in a line that is like one before; None for any other."""
         for place, like in enumerate(self._known):
             if seen := like.read(text):
@@ -91,7 +91,7 @@ class Likenesses:
                 return seen
         return None
 
-    def learn(self, text: str, seen: Seen) -> None:
+    def learn(self, text: str, seen: RecordScan) -> None:
         """Take a line that was parsed as the first of its kind, unless nothing came of doing so lately."""
         if self._credit == 0:
             return
@@ -102,7 +102,7 @@ class Likenesses:
             self._known = [like, *self._known[: _KINDS - 1]]
 
 
-def likeness(text: str, seen: Seen, before: Seen | None) -> Likeness | None:
+def likeness(text: str, seen: RecordScan, before: RecordScan | None) -> Likeness | None:
     """Return what later lines may have in common with one; None for a line with problems, or of an odd form.
 
     They may differ in URIs, in the answer, and wherever the line differs from the parsed one ``before`` it.
@@ -116,7 +116,7 @@ def likeness(text: str, seen: Seen, before: Seen | None) -> Likeness | None:
     return like if like and _is_sound(like) else None
 
 
-def _cut(text: str, seen: Seen, varying: set[int]) -> Likeness | None:
+def _cut(text: str, seen: RecordScan, varying: set[int]) -> Likeness | None:
     spans = []
     for index in varying:
         literals = {json.dumps(seen.content[index]), json.dumps(seen.content[index], ensure_ascii=False)}
@@ -133,7 +133,7 @@ def _cut(text: str, seen: Seen, varying: set[int]) -> Likeness | None:
     return Likeness(text[: starts[0]], separators, text[ends[-1] :], slots, order, seen)
 
 
-def _slot(index: int, seen: Seen) -> Slot:
+def _slot(index: int, seen: RecordScan) -> Slot:
     place, source = seen.places[index], seen.sources.get(index)
     return Slot(index, place, role_at(place), source.format if source else None)
 

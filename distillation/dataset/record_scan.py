@@ -22,7 +22,7 @@ class Source(NamedTuple):
 
 
 @dataclass(slots=True)
-class Seen:
+class RecordScan:
     """Filled while a record is read once; what spans records is judged from it afterwards."""
 
     family: Family
@@ -50,16 +50,16 @@ class Seen:
     tool_uses: dict[str, bool] = field(default_factory=dict)
     """Ids of toolUse so far, and whether each has its result."""
 
-    def find(self, rule: str, fact: str, *inner: str | int) -> None:
+    def report(self, rule: str, fact: str, *inner: str | int) -> None:
         """Note that a rule is broken at the present place, or at one inside it."""
-        self.find_at(self.place, rule, fact, *inner)
+        self.report_at(self.place, rule, fact, *inner)
 
-    def find_at(self, place: Place, rule: str, fact: str, *inner: str | int) -> None:
+    def report_at(self, place: Place, rule: str, fact: str, *inner: str | int) -> None:
         """Note that a rule is broken at a place, or at one inside it."""
         self.findings.append((rule, ".".join(map(str, (*place, *inner))) or "line", fact))
 
 
-def short(value: Any) -> str:
+def shorten(value: Any) -> str:
     """Return a value as JSON, on one line, cut to what a person reads."""
     text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

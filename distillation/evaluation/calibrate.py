@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distillation.costs import calibration
-from distillation.evaluation.run_data import RunFiles
+from distillation.evaluation.run_data import RunData
 from distillation.records import AnswerLine
 
 
-def calibrate(files: RunFiles) -> None:
+def calibrate(files: RunData) -> None:
     """Keep what this run measured of teacher and student; a model that answered nothing keeps what there was."""
     # An image with a label of its owner's is asked about in the test only.
     lines = [*files.split("to-label"), *files.split("test")]
@@ -21,15 +21,15 @@ def calibrate(files: RunFiles) -> None:
             for line in _lines(files, answerers)
             if line.usage and line.status == "ok" and line.image in sizes
         ]
-        found = calibration.measured(model, run.run, run.teacher.id, run.prompt, billed)
+        found = calibration.measure(model, run.name, run.teacher.id, run.prompt, billed)
         if found:
-            calibration.keep(found, files.data)
+            calibration.save(found, files.data)
 
 
-def _students(files: RunFiles) -> list[str]:
+def _students(files: RunData) -> list[str]:
     return [name for name in files.answers if name not in ("teacher", "ceiling")]
 
 
-def _lines(files: RunFiles, answerers: list[str]) -> Iterator[AnswerLine]:
+def _lines(files: RunData, answerers: list[str]) -> Iterator[AnswerLine]:
     for name in answerers:
         yield from files.answers.get(name, {}).values()

@@ -46,12 +46,12 @@ mpl.rcParams.update(_STYLE)
 Series = Mapping[str, Sequence[float]]
 
 
-def name(answerer: str) -> str:
+def display_name(answerer: str) -> str:
     """Return an answerer's name for people: ``n30`` is ``tuned on 30``."""
     return f"tuned on {answerer[1:]}" if answerer[0] == "n" and answerer[1:].isdigit() else answerer
 
 
-def distributions(base: Sequence[float] | None, tuned: Series) -> str:
+def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
     """Return the distributions of the Jaccard index of base and every size, overlaid, with their means."""
     series = {**({"base": base} if base is not None else {}), **tuned}
     colours = _colours(tuned)
@@ -62,7 +62,7 @@ def distributions(base: Sequence[float] | None, tuned: Series) -> str:
         # Filled are the two that the verdict speaks of; the sizes between are outlines.
         if answerer in ("base", next(reversed(series))):
             axes.hist(values, bins=bins, color=colour, alpha=0.18)
-        axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=name(answerer))
+        axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=display_name(answerer))
         axes.axvline(sum(values) / len(values), color=colour, linestyle=(0, (4, 3)), linewidth=1.2)
     axes.set(xlim=(0, 1), xlabel="Jaccard index with the teacher", ylabel="test images")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -70,19 +70,19 @@ def distributions(base: Sequence[float] | None, tuned: Series) -> str:
     return _svg(figure, "distributions")
 
 
-def changes(base: Sequence[float], tuned: Sequence[float], answerer: str) -> str:
+def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -> str:
     """Return each test image as a point, base across and tuned up: above the line is a gain."""
     figure, axes = _figure(3.3)
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
     axes.scatter(base, tuned, s=26, color=_TUNED[0], alpha=0.6, linewidths=0)
     top = min(1.0, max([*base, *tuned, 0.2]) * 1.08)
-    axes.set(xlim=(-0.02, top), ylim=(-0.02, top), xlabel="base", ylabel=name(answerer))
+    axes.set(xlim=(-0.02, top), ylim=(-0.02, top), xlabel="base", ylabel=display_name(answerer))
     axes.text(0.03, 0.95, "gained", transform=axes.transAxes, color=_SOFT, va="top")
     axes.text(0.97, 0.05, "lost", transform=axes.transAxes, color=_SOFT, ha="right")
     return _svg(figure, "changes")
 
 
-def scaling(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -> str:
+def scaling_chart(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -> str:
     """Return score over training size between floor, control and ceiling, with the fitted curve if any."""
     sizes = sorted((int(size), score) for size, score in jaccard["tuned"].items())
     figure, axes = _figure(3.3)
@@ -118,7 +118,7 @@ def scaling(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -> str:
     return _svg(figure, "scaling")
 
 
-def losses(training: Mapping[str, Any], validation: Mapping[str, Any]) -> str | None:
+def loss_chart(training: Mapping[str, Any], validation: Mapping[str, Any]) -> str | None:
     """Return the loss of every job over its steps, validation dashed; None where there is none."""
     colours = _colours(dict.fromkeys(f"n{size}" for size in training))
     figure, axes = _figure(3.3)

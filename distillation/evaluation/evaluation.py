@@ -9,7 +9,7 @@ from typing import Any
 
 from distillation import ledger
 from distillation.evaluation import intervals, scores
-from distillation.evaluation.parsed_answers import Reading, read, read_all
+from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, parse_answers
 from distillation.models import catalog
 from distillation.power import minimum_detectable_difference
 from distillation.records import AnswerLine, ServiceTier, Usage
@@ -58,7 +58,7 @@ class Evaluation:
 
 def evaluate(evidence: Evidence) -> Evaluation:
     """Measure every answerer against the teacher, with intervals, test, gate and curve."""
-    labels = read_all(evidence.labels)
+    labels = parse_answers(evidence.labels)
     images = list(labels)
     groups = {image: evidence.groups.get(image, image) for image in images}
     answers = evidence.answerers
@@ -66,8 +66,10 @@ def evaluate(evidence: Evidence) -> Evaluation:
     best = max(evidence.tuned, key=lambda name: statistics.fmean(measured[name]["jaccard"]))
     per_image = {name: metrics["jaccard"] for name, metrics in measured.items()}
     per_image["floor"] = scores.floor(answers[best], labels, groups)
-    training = [read(line).keywords for line in evidence.training.values()] or [r.keywords for r in labels.values()]
-    commonest = Reading(scores.control(training), frozenset(), valid=True)
+    training = [parse_answer(line).keywords for line in evidence.training.values()] or [
+        r.keywords for r in labels.values()
+    ]
+    commonest = ParsedAnswer(scores.control(training), frozenset(), valid=True)
     per_image["control"] = [scores.jaccard(commonest.keywords, label.keywords) for label in labels.values()]
     names = list(groups.values())
     # Drawing is what costs: all series are drawn at once.
@@ -86,7 +88,7 @@ def evaluate(evidence: Evidence) -> Evaluation:
         "tests": tests,
         "detectable": _detectable(best, per_image, images),
         "curve": _curve(evidence, drawn),
-        "keywords": scores.learned(answers["base"], answers[best], labels) if "base" in answers else None,
+        "keywords": scores.keyword_changes(answers["base"], answers[best], labels) if "base" in answers else None,
         "gold": _gold(evidence, names, images),
         "serving": _serving(evidence),
         "test_images": len(images),
@@ -164,18 +166,18 @@ def _detectable(best: str, per_image: Mapping[str, list[float]], images: Sequenc
 
 def _curve(evidence: Evidence, drawn: intervals.Resampled) -> dict[str, object] | None:
     sized = {int(name[1:]): name for name in evidence.tuned if name[1:].isdigit()}
-    return intervals.curve(sorted(sized), drawn, [sized[size] for size in sorted(sized)])
+    return intervals.fit_curve(sorted(sized), drawn, [sized[size] for size in sorted(sized)])
 
 
 def _gold(evidence: Evidence, groups: Sequence[str], images: Sequence[str]) -> dict[str, Any] | None:
     """Return everybody's Jaccard index against the owner's own labels, where they were given."""
-    gold = {image: read(evidence.gold[image]) for image in images if image in evidence.gold}
+    gold = {image: parse_answer(evidence.gold[image]) for image in images if image in evidence.gold}
     if not gold:
         return None
     group_of = dict(zip(images, groups, strict=True))
     answerers = {"teacher": evidence.labels, **evidence.answerers}
     series = {
-        name: [scores.jaccard(read(lines.get(image)).keywords, label.keywords) for image, label in gold.items()]
+        name: [scores.jaccard(parse_answer(lines.get(image)).keywords, label.keywords) for image, label in gold.items()]
         for name, lines in answerers.items()
     }
     drawn = intervals.resample(series, [group_of[image] for image in gold])
@@ -200,6 +202,6 @@ def _per_thousand(used: Sequence[Usage], model: str | None, tier: ServiceTier) -
     tokens_in = statistics.fmean(usage.input_tokens for usage in used)
     tokens_out = statistics.fmean(usage.output_tokens for usage in used)
     usd = None
-    if model and catalog.find(model):
+    if model and catalog.find_model(model):
         usd = ledger.inference_usd(model, round(1000 * tokens_in), round(1000 * tokens_out), tier)
     return {"input_tokens": tokens_in, "output_tokens": tokens_out, "usd_per_1000": usd}

@@ -16,7 +16,7 @@ from PIL import Image
 from distillation.answers.formats import FORMATS
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
-from distillation.evaluation.parsed_answers import Reading, folded_plural, read
+from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
 from distillation.records import AnswerLine
 
 THUMBNAIL_SIDE = 280
@@ -69,7 +69,7 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
         page=page,
         report=page.report,
         best=best,
-        name=charts.name,
+        name=charts.display_name,
         ladder=_ladder(page.report),
         charts=_charts(page, best),
         metrics=_metrics(page.report),
@@ -111,20 +111,20 @@ def _charts(page: Page, best: str | None) -> list[dict[str, Any]]:
             (
                 "Scores of the test images",
                 "How many test images reach each Jaccard index; dashed lines are the means in the table above.",
-                charts.distributions(scores.get("base"), tuned),
+                charts.distribution_chart(scores.get("base"), tuned),
             )
         )
         if "base" in scores:
             gained = sum(after > before for before, after in zip(scores["base"], scores[best], strict=True))
             text = f"Each point is an image; {gained} of {len(scores[best])} lie above the line, where training helped."
-            found.append(("Image by image", text, charts.changes(scores["base"], scores[best], best)))
+            found.append(("Image by image", text, charts.change_chart(scores["base"], scores[best], best)))
         if all(size.isdigit() for size in page.report["jaccard"]["tuned"]):
             curve = page.report["curve"]
             fitted = "The band is the fit's 95 % interval." if curve else "A curve is fitted to three sizes or more."
-            svg = charts.scaling(page.report["jaccard"], curve)
+            svg = charts.scaling_chart(page.report["jaccard"], curve)
             found.append(("More images, better student?", f"Bars are 95 % intervals. {fitted}", svg))
     if page.report.get("training_loss"):
-        svg = charts.losses(page.report["training_loss"], page.report.get("validation_loss", {}))
+        svg = charts.loss_chart(page.report["training_loss"], page.report.get("validation_loss", {}))
         found.append(("Loss while training", "Lower is closer to the teacher's labels.", svg))
     return [{"title": title, "text": text, "svg": Markup(svg)} for title, text, svg in found if svg]
 
@@ -159,14 +159,16 @@ def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> 
     }
     if evaluation and best:
         place = evaluation.images.index(picture.image)
-        label = read(picture.label)
+        label = parse_answer(picture.label)
         names = [best, *(["base"] if "base" in evaluation.answers else [])]
         card["scores"] = {name: evaluation.per_image[name][place] for name in names}
-        card["answers"] = [_answer(name, read(evaluation.answers[name].get(picture.image)), label) for name in names]
+        card["answers"] = [
+            _answer(name, parse_answer(evaluation.answers[name].get(picture.image)), label) for name in names
+        ]
     return card
 
 
-def _answer(name: str, reading: Reading, label: Reading) -> dict[str, Any]:
+def _answer(name: str, reading: ParsedAnswer, label: ParsedAnswer) -> dict[str, Any]:
     return {
         "name": name,
         "shared": sorted(reading.keywords & label.keywords),
@@ -176,7 +178,7 @@ def _answer(name: str, reading: Reading, label: Reading) -> dict[str, Any]:
 
 
 def _spelling(label: AnswerLine) -> dict[str, str]:
-    return {folded_plural(word): word for word in FORMATS[label.format].items(label.text or "")}
+    return {singular(word): word for word in FORMATS[label.format].items(label.text or "")}
 
 
 def _thumbnail(jpeg: bytes) -> str:

@@ -96,7 +96,7 @@ def holm(values: Mapping[str, float]) -> dict[str, float]:
     return {name: corrected[name] for name in values}
 
 
-def curve(sizes: Sequence[int], resampled: Resampled, names: Sequence[str]) -> dict[str, object] | None:
+def fit_curve(sizes: Sequence[int], resampled: Resampled, names: Sequence[str]) -> dict[str, object] | None:
     """Fit ``a - b n^-c`` to three sizes or more, and say what the next doubling may bring; else None.
 
     Returns ``{line: [{size, mean, ci95}], next_size, expected, gain}``: scores from the smallest size to twice

@@ -7,29 +7,29 @@ import json
 from typing import Any
 
 from distillation import keys, ledger
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.models.hyperparameters import hyperparameters
 from distillation.models.prices import Price
 from distillation.records import Request, Run, parse
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _SAID_OF_A_MODEL = ("size", "status", "name", "job", "arn", "deployment")
 
 
-def manifest(run: Run, report: dict[str, Any], data: Objects, code: str) -> dict[str, Any]:
+def build_manifest(run: Run, report: dict[str, Any], data: Bucket, code: str) -> dict[str, Any]:
     """Return request, code, hashes of prompt and datasets, hyperparameters, models, scores and prices.
 
     A dataset names each image by the hash of its bytes, so its own hash covers them.
     """
-    student = catalog.model(run.student)
+    student = catalog.get_model(run.student)
     ids = {"teacher": run.teacher.model, "student": run.student, "tuned_as": student.training_id}
     return {
         "run": json.loads(run.model_dump_json()),
         "code": code,
         "prompt_sha256": _sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
         "labelers": {"teacher": run.teacher.id, "ceiling": run.ceiling.id},
-        "datasets_sha256": {key: _sha256(data.read(key)) for key in data.keys(keys.datasets(run.run))},
+        "datasets_sha256": {key: _sha256(data.read(key)) for key in data.keys(keys.dataset_prefix(run.name))},
         "hyperparameters": {str(model["size"]): hyperparameters(run, model["size"]) for model in report["models"]},
         "model_ids": ids,
         "models": [{name: model[name] for name in _SAID_OF_A_MODEL} for model in report["models"]],
@@ -44,10 +44,10 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
     """Return the ``distill.json`` that repeats a run: what its stage chose is written out.
 
     Images, labels and sets are found where they are kept, so a repeated run pays for training only. Raises
-    ``BadRequest`` for what is no manifest, naming ``source``.
+    ``InvalidRequest`` for what is no manifest, naming ``source``.
     """
     if not isinstance(manifest, dict) or "run" not in manifest:
-        raise BadRequest(f"{source} is no manifest of a run; give the manifest.json beside its request.json")
+        raise InvalidRequest(f"{source} is no manifest of a run; give the manifest.json beside its request.json")
     run = parse(Run, manifest["run"], source)
     chosen = {
         "teacher": run.teacher.model,
@@ -70,7 +70,7 @@ def _common(by_size: dict[str, dict[str, str]]) -> dict[str, float]:
 
 
 def _prices(run: Run) -> list[Price]:
-    teacher, student = catalog.model(run.teacher.model), catalog.model(run.student)
+    teacher, student = catalog.get_model(run.teacher.model), catalog.get_model(run.student)
     tier = ledger.suffix(run.request.service_tier)
     asked = [(teacher, f"input{tier}"), (teacher, f"output{tier}")]
     asked += [(student, use) for use in ("input", "output", "training", "storage")]

@@ -13,31 +13,31 @@ from distillation.records import AnswerLine
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedAnswer:
     """One answer. ``valid``: it counted, complete and in the format that was asked for."""
 
     keywords: frozenset[str]
-    written: frozenset[str]
+    unnormalised: frozenset[str]
     valid: bool
 
 
-def read(line: AnswerLine | None) -> Reading:
+def parse_answer(line: AnswerLine | None) -> ParsedAnswer:
     """Read an answer; one that is missing says nothing, a refused one what it said."""
     if line is None:
-        return Reading(frozenset(), frozenset(), valid=False)
+        return ParsedAnswer(frozenset(), frozenset(), valid=False)
     text = line.text or ""
     form = FORMATS[line.format]
-    folded = frozenset(map(folded_plural, form.items(text)))
-    return Reading(folded, frozenset(form.written(text)), line.status == "ok" and bool(folded))
+    folded = frozenset(map(singular, form.items(text)))
+    return ParsedAnswer(folded, frozenset(form.split(text)), line.status == "ok" and bool(folded))
 
 
-def read_all(lines: Mapping[str, AnswerLine]) -> dict[str, Reading]:
+def parse_answers(lines: Mapping[str, AnswerLine]) -> dict[str, ParsedAnswer]:
     """Read answers by image."""
-    return {image: read(line) for image, line in lines.items()}
+    return {image: parse_answer(line) for image, line in lines.items()}
 
 
 @lru_cache(maxsize=100_000)
-def folded_plural(keyword: str) -> str:
+def singular(keyword: str) -> str:
     """Return a keyword with its last word in the singular: ``red cars`` and ``red car`` are one."""
     return _pluralizer().singular(keyword)
 

@@ -11,12 +11,12 @@ from distillation import keys
 from distillation.evaluation.calibrate import calibrate
 from distillation.evaluation.evaluation import Evaluation, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
-from distillation.evaluation.manifest import manifest
-from distillation.evaluation.run_data import RunFiles, read_run, write_predictions
+from distillation.evaluation.manifest import build_manifest
+from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.evaluation.verdict import doubling, money, verdict
 from distillation.models import catalog
 from distillation.records import Run, TrainedModel
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 PICTURES = 100
 _NOT_VERIFIED = (
@@ -25,7 +25,7 @@ _NOT_VERIFIED = (
 )
 
 
-def write_report(run: Run, models: list[TrainedModel], data: Objects, code: str) -> dict[str, str | None]:
+def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) -> dict[str, str | None]:
     """Write all files of the report; return its verdict, the promoted model's name and the key of its page.
 
     ``code`` says which version of the pipeline ran.
@@ -39,13 +39,13 @@ def write_report(run: Run, models: list[TrainedModel], data: Objects, code: str)
     report["money"] = money(report)
     write_predictions(run, files.answers, data)
     calibrate(files)
-    data.write_json(keys.ledger(run.run), report["ledger"])
-    lineage = manifest(run, report, data, code)
-    data.write_json(keys.manifest(run.run), lineage)
-    data.write_json(keys.report(run.run, "report.json"), report)
-    data.write(keys.report(run.run, "scores.csv"), scores_table(evaluation), "text/csv; charset=utf-8")
+    data.write_json(keys.ledger_key(run.name), report["ledger"])
+    lineage = build_manifest(run, report, data, code)
+    data.write_json(keys.manifest_key(run.name), lineage)
+    data.write_json(keys.report_key(run.name, "report.json"), report)
+    data.write(keys.report_key(run.name, "scores.csv"), scores_table(evaluation), "text/csv; charset=utf-8")
     page = render(_page(files, report, lineage, evaluation), _pictures(files, evaluation))
-    key = keys.report(run.run, "report.html")
+    key = keys.report_key(run.name, "report.html")
     data.write(key, page.encode(), "text/html; charset=utf-8")
     return {"verdict": report["verdict"], "promoted": report["gate"].get("promoted"), "report": key}
 
@@ -69,14 +69,14 @@ def _figures(run: Run, evaluation: Evaluation | None, models: list[TrainedModel]
     return evaluation.figures
 
 
-def _page(files: RunFiles, report: dict[str, Any], lineage: dict[str, Any], evaluation: Evaluation | None) -> Page:
+def _page(files: RunData, report: dict[str, Any], lineage: dict[str, Any], evaluation: Evaluation | None) -> Page:
     run = files.run
-    teacher, student = catalog.model(run.teacher.model), catalog.model(run.student)
+    teacher, student = catalog.get_model(run.teacher.model), catalog.get_model(run.student)
     return Page(
-        title=run.run,
+        title=run.name,
         subtitle=f"{run.collection.rstrip('/') or 'all photos'} · {run.created[:10]} · {report['status']}",
-        teacher=teacher.label,
-        student=student.label,
+        teacher=teacher.display_name,
+        student=student.display_name,
         local=run.student.startswith("local.") or run.teacher.model.startswith("local."),
         ceiling_temperature=run.request.ceiling_temperature,
         report=report,
@@ -86,7 +86,7 @@ def _page(files: RunFiles, report: dict[str, Any], lineage: dict[str, Any], eval
     )
 
 
-def _pictures(files: RunFiles, evaluation: Evaluation | None) -> Iterator[Picture]:
+def _pictures(files: RunData, evaluation: Evaluation | None) -> Iterator[Picture]:
     """Yield the test images, or, when nothing was trained, labels to look at before paying for more."""
     photo_of = files.photo_of()
     teacher = files.answers.get("teacher", {})
@@ -94,6 +94,6 @@ def _pictures(files: RunFiles, evaluation: Evaluation | None) -> Iterator[Pictur
         yield Picture(
             image=image,
             name=photo_of.get(image, image),
-            jpeg=files.data.read(keys.image(files.run.side, image)),
+            jpeg=files.data.read(keys.image_key(files.run.side, image)),
             label=teacher[image],
         )

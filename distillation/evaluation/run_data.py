@@ -14,7 +14,7 @@ from distillation import keys, ledger
 from distillation.dataset.labels import read_labels, read_own_labels
 from distillation.evaluation.evaluation import Evidence
 from distillation.records import AnswerLine, InventoryLine, Run, TrainedModel
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 LOOKED_AT = 20
 """Photos whose samples disagree most that a report names."""
@@ -23,13 +23,13 @@ Answers = dict[str, dict[str, AnswerLine]]
 
 
 @dataclass(frozen=True)
-class RunFiles:
+class RunData:
     """All answers of a run, and its lists of images."""
 
     run: Run
     models: list[TrainedModel]
     answers: Answers
-    data: Objects
+    data: Bucket
 
     def evidence(self) -> Evidence | None:
         """Return what there is to measure, or None when nothing was predicted."""
@@ -53,7 +53,7 @@ class RunFiles:
 
     def split(self, name: str) -> list[dict[str, Any]]:
         """Return the images of a set: ``train``, ``test``, ``validation`` or ``to-label``."""
-        return list(self.data.read_lines(keys.split(self.run.run, name)))
+        return list(self.data.read_lines(keys.split_key(self.run.name, name)))
 
     def photo_of(self) -> dict[str, str]:
         """Return by image the name that its photo has in the collection."""
@@ -63,7 +63,7 @@ class RunFiles:
     def facts(self) -> dict[str, Any]:
         """Return what report.json says of photos, labels, models, money and training."""
         run, data = self.run, self.data
-        inventory = [InventoryLine.model_validate(line) for line in data.read_lines(keys.inventory(run.run))]
+        inventory = [InventoryLine.model_validate(line) for line in data.read_lines(keys.inventory_key(run.name))]
         photos = [line for line in inventory if line.status != "ignored"]
         photo_of = {line.image: line.photo for line in reversed(photos) if line.image}
         labels = list(self.answers.get("teacher", {}).values())
@@ -72,10 +72,10 @@ class RunFiles:
             {"photo": photo_of[line.image], "reason": line.reason} for line in labels if line.status == "refused"
         ]
         in_sets = Counter(line.set for line in photos if line.set)
-        spent = ledger.summary(data, run.run)
+        spent = ledger.summary(data, run.name)
         set_aside = len(rejected) + len(unlabelled)
         return {
-            "run": run.run,
+            "run": run.name,
             "status": f"complete with {set_aside} set aside" if set_aside else "complete",
             "until": run.request.until,
             "photos": len(photos),
@@ -91,7 +91,7 @@ class RunFiles:
             "own_test_labels": sum(line.answerer == "owner" for line in self._labelled(self.split("test")).values()),
             "disagreements": self._disagreements(photo_of),
             "labelled": sum(line.status == "ok" for line in labels),
-            "split": _json(data.find(keys.split_facts(run.run))),
+            "split": _json(data.get_or_none(keys.split_facts_key(run.name))),
             "teacher": run.teacher.model,
             "student": run.student,
             "models": [
@@ -108,7 +108,7 @@ class RunFiles:
             ],
             "training_loss": {str(model.size): self._losses(model.size, "training_loss") for model in self.models},
             "validation_loss": {str(model.size): self._losses(model.size, "validation_loss") for model in self.models},
-            "estimate": data.read_json(keys.report(run.run, "estimate.json")),
+            "estimate": data.read_json(keys.report_key(run.name, "estimate.json")),
             "ledger": spent,
             "usd": spent["usd"],
             "sizes_asked": run.request.train_sizes,
@@ -134,7 +134,7 @@ class RunFiles:
 
     def _losses(self, size: int, column: str) -> list[dict[str, float]]:
         """Read a job's losses by column name; none where Bedrock wrote no file with that column."""
-        for key in self.data.keys(keys.training(self.run.run, size)):
+        for key in self.data.keys(keys.training_prefix(self.run.name, size)):
             if not key.endswith(".csv"):
                 continue
             rows = list(csv.DictReader(io.StringIO(self.data.read(key).decode())))
@@ -143,21 +143,21 @@ class RunFiles:
         return []
 
 
-def read_run(run: Run, models: list[TrainedModel], data: Objects) -> RunFiles:
+def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
     """Read labels, and the parts of PredictTestImages."""
     answers: Answers = {"teacher": read_labels(run, data)}
-    for record in data.read_parts(keys.parts(run.run, "predict")):
+    for record in data.read_parts(keys.parts_prefix(run.name, "predict")):
         line = AnswerLine.model_validate(record)
         answers.setdefault(line.answerer, {})[line.image] = line
-    return RunFiles(run, models, answers, data)
+    return RunData(run, models, answers, data)
 
 
-def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Objects) -> None:
+def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Bucket) -> None:
     """Keep the answers on the test images, a file for each answerer but the teacher."""
     for name, lines in answers.items():
         if name != "teacher":
             records = (line.model_dump(exclude_none=True) for line in lines.values())
-            data.write_lines(keys.predictions(run.run, name), records)
+            data.write_lines(keys.predictions_key(run.name, name), records)
 
 
 def _json(body: bytes | None) -> dict[str, Any] | None:

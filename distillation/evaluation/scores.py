@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from rapidfuzz import fuzz, process
 
-from distillation.evaluation.parsed_answers import Reading, read
+from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer
 from distillation.records import AnswerLine
 
 SEED = 20_250_701
@@ -47,7 +47,7 @@ def soft_jaccard(one: Keywords, other: Keywords) -> float:
     return shared / union if union else 0.0
 
 
-def compare(answer: Reading, label: Reading) -> tuple[float, ...]:
+def compare(answer: ParsedAnswer, label: ParsedAnswer) -> tuple[float, ...]:
     """Return the metrics of one answer against a label, in the order of ``METRICS``.
 
     ``count_drift`` is keywords more (or fewer) than the label has; ``valid`` is 0 or 1; all others 0 to 1.
@@ -57,7 +57,7 @@ def compare(answer: Reading, label: Reading) -> tuple[float, ...]:
     recall = shared / len(label.keywords) if label.keywords else 0.0
     return (
         jaccard(answer.keywords, label.keywords),
-        jaccard(answer.written, label.written),
+        jaccard(answer.unnormalised, label.unnormalised),
         2 * precision * recall / (precision + recall) if shared else 0.0,
         precision,
         recall,
@@ -67,19 +67,21 @@ def compare(answer: Reading, label: Reading) -> tuple[float, ...]:
     )
 
 
-def agreement(answers: Mapping[str, AnswerLine], labels: Mapping[str, Reading]) -> dict[str, list[float]]:
+def agreement(answers: Mapping[str, AnswerLine], labels: Mapping[str, ParsedAnswer]) -> dict[str, list[float]]:
     """Return each metric per labelled image, in the labels' order; no answer scores 0.
 
     Answers are read one at a time: the sets of 20,000 of them would not fit beside the labels' in a small Lambda.
     """
     columns: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for image, label in labels.items():
-        for column, value in zip(columns.values(), compare(read(answers.get(image)), label), strict=True):
+        for column, value in zip(columns.values(), compare(parse_answer(answers.get(image)), label), strict=True):
             column.append(value)
     return columns
 
 
-def floor(answers: Mapping[str, AnswerLine], labels: Mapping[str, Reading], groups: Mapping[str, str]) -> list[float]:
+def floor(
+    answers: Mapping[str, AnswerLine], labels: Mapping[str, ParsedAnswer], groups: Mapping[str, str]
+) -> list[float]:
     """Return each image's mean Jaccard index against labels of other images, at most ``SHUFFLES`` of them.
 
     The others come from cyclic shifts of one seeded order, never from the image's own near-duplicates.
@@ -89,7 +91,7 @@ def floor(answers: Mapping[str, AnswerLine], labels: Mapping[str, Reading], grou
     shifts = range(1, min(len(images) - 1, SHUFFLES) + 1)
     found: dict[str, float] = {}
     for place, image in enumerate(images):
-        answer = read(answers.get(image)).keywords
+        answer = parse_answer(answers.get(image)).keywords
         others = (images[(place + shift) % len(images)] for shift in shifts)
         values = [jaccard(answer, labels[other].keywords) for other in others if groups[other] != groups[image]]
         found[image] = statistics.fmean(values) if values else 0.0
@@ -104,15 +106,15 @@ def control(training: Sequence[Keywords]) -> Keywords:
     return frozenset(ranked[:length])
 
 
-def learned(
-    base: Mapping[str, AnswerLine], tuned: Mapping[str, AnswerLine], labels: Mapping[str, Reading]
+def keyword_changes(
+    base: Mapping[str, AnswerLine], tuned: Mapping[str, AnswerLine], labels: Mapping[str, ParsedAnswer]
 ) -> dict[str, list[tuple[str, int]]]:
     """Return the teacher's keywords that tuning won and lost, with their number of images, most first."""
     won: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     for image, label in labels.items():
-        before = read(base.get(image)).keywords & label.keywords
-        after = read(tuned.get(image)).keywords & label.keywords
+        before = parse_answer(base.get(image)).keywords & label.keywords
+        after = parse_answer(tuned.get(image)).keywords & label.keywords
         won.update(after - before)
         lost.update(before - after)
     return {"learned": _ranked(won.items()), "lost": _ranked(lost.items())}

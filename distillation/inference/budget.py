@@ -16,7 +16,7 @@ from distillation import ledger
 from distillation.errors import OverBudget, Throttled
 from distillation.models import catalog
 from distillation.records import Labeler, LedgerPart, Run, ServiceTier
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _HOW_TO_GO_ON = (
     "What was labelled is kept and paid for once: raise max_usd in distill.json (or take fewer photos) and start again"
@@ -33,13 +33,13 @@ class Reservation:
     run: Run
     step: str
     usd: float
-    data: Objects
+    data: Bucket
     headroom: float = 0.0
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _outcome: list[Exception | None] = field(default_factory=list)
 
-    def hold(self) -> None:
+    def reserve(self) -> None:
         """Reserve before the first dollar, once, however many threads come here.
 
         Raises ``OverBudget`` when the rest of the budget does not suffice, and ``Throttled`` when it may again once
@@ -53,11 +53,11 @@ class Reservation:
 
     def settle(self, part: LedgerPart) -> None:
         """Record what was paid, which takes the place of what was reserved."""
-        ledger.record(self.data, self.run.run, part, self.id)
+        ledger.record(self.data, self.run.name, part, self.id)
 
     def _reserve(self) -> Exception | None:
-        mine = ledger.reserve(self.data, self.run.run, self.step, self.id, self.usd)
-        paid, reserved = ledger.committed_usd(self.data, self.run.run)
+        mine = ledger.reserve(self.data, self.run.name, self.step, self.id, self.usd)
+        paid, reserved = ledger.committed_usd(self.data, self.run.name)
         limit = self.run.request.max_usd
         later = f", and later steps may cost up to ${self.headroom:,.4f}" if self.headroom else ""
         why = f"{later}: together more than max_usd ${limit:,.2f}. {_HOW_TO_GO_ON}"
@@ -69,9 +69,9 @@ class Reservation:
         return None
 
 
-def most_usd(run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default") -> float:
+def maximum_usd(run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default") -> float:
     """Return the most that so many answers can cost: square images, two bytes of text a token, all of max_tokens."""
-    family = catalog.model(model).family
+    family = catalog.get_model(model).family
     text = len((run.prompt.system + run.prompt.user).encode()) // 2
     image = family.image_tokens(run.side, run.side) * family.image_tokens_spread[1]
     return ledger.inference_usd(model, round((text + image) * images), labeler.max_tokens * images, tier)

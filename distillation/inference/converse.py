@@ -9,10 +9,10 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, R
 from botocore.parsers import ResponseParserError
 
 from distillation.answers.formats import FORMATS
-from distillation.answers.refusals import refusal
-from distillation.answers.reserved_words import reserved_words
+from distillation.answers.refusals import find_refusal
+from distillation.answers.reserved_words import find_reserved_words
 from distillation.bedrock_errors import code_and_message, http_status
-from distillation.errors import AccessRefused, BadRequest, DistillationError, Throttled
+from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
 from distillation.records import Answer, Labeler, Prompt, Run, ServiceTier, Usage
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef, MessageTypeDef
 
 
-class AnswerRefused(DistillationError):
+class AnswerRejected(DistillationError):
     """A model answered, or Bedrock refused, in a way that makes this one image unusable."""
 
 
@@ -32,7 +32,7 @@ class NoAnswer(Unavailable):
     """The model failed at this image; a few attempts more are worth it."""
 
 
-_HEALS: dict[str, type[Throttled]] = {
+RETRYABLE: dict[str, type[Throttled]] = {
     "ThrottlingException": Throttled,
     "ServiceUnavailableException": Unavailable,
     "InternalServerException": Unavailable,
@@ -49,7 +49,7 @@ class Question:
     prompt: Prompt
     image: str
     source: ImageSourceTypeDef
-    complaint: str | None = None
+    rejection: str | None = None
     """Why an earlier answer did not count, where there was one."""
     tier: ServiceTier = "default"
 
@@ -58,7 +58,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
     """Ask ``model`` about one image.
 
     ``model`` is a model id or the ARN of a deployment. Raises ``Throttled`` for what heals,
-    ``AccessRefused`` or ``BadRequest`` for what is wrong with all, ``AnswerRefused`` for this image.
+    ``AccessDenied`` or ``InvalidRequest`` for what is wrong with all, ``AnswerRefused`` for this image.
     """
     try:
         response = client.converse(
@@ -73,7 +73,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
     except (ConnectionError, HTTPClientError, ResponseParserError) as error:
         raise Unavailable(f"no answer from Bedrock about {model}: {error}") from error
     except ClientError as error:
-        raise failure(error, model) from error
+        raise to_answer_error(error, model) from error
     return Answer(
         model=model,
         image=question.image,
@@ -87,21 +87,21 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
     )
 
 
-def fault(run: Run, answer: Answer) -> str | None:
+def rejection(run: Run, answer: Answer) -> str | None:
     """Return why an answer does not count in a run, or None when it does."""
     if answer.stop_reason != "end_turn":
         return f"the answer ended with {answer.stop_reason}, not end_turn"
-    found = text_fault(run, answer.text)
+    found = text_rejection(run, answer.text)
     return f"the answer {found}" if found else None
 
 
-def text_fault(run: Run, text: str) -> str | None:
+def text_rejection(run: Run, text: str) -> str | None:
     """Return why a text, whoever wrote it, is no label for a run, as ``is no list``; or None when it is one."""
-    if found := reserved_words(text):
+    if found := find_reserved_words(text):
         return f"holds {', '.join(found)}, which Bedrock reserves"
-    if found := refusal(text):
+    if found := find_refusal(text):
         return f"is a refusal: {found!r}"
-    return FORMATS[run.answer_format].fault(text, run.limits)
+    return FORMATS[run.answer_format].rejection(text, run.limits)
 
 
 def _tier(question: Question) -> dict[str, Any]:
@@ -111,9 +111,9 @@ def _tier(question: Question) -> dict[str, Any]:
 
 def _message(question: Question) -> MessageTypeDef:
     text = question.prompt.user
-    if complaint := question.complaint:
+    if complaint := question.rejection:
         # Quoting a reserved word would tempt the model to say it again.
-        said = "it holds words that are reserved" if reserved_words(complaint) else complaint
+        said = "it holds words that are reserved" if find_reserved_words(complaint) else complaint
         text += f"\n\nAn earlier answer was not accepted: {said}. Answer again, exactly as asked above."
     return {"role": "user", "content": [{"text": text}, {"image": {"format": "jpeg", "source": question.source}}]}
 
@@ -125,16 +125,16 @@ def _text(response: Any) -> str:
     return text.encode(errors="replace").decode()
 
 
-def failure(error: ClientError, model: str) -> DistillationError:
+def to_answer_error(error: ClientError, model: str) -> DistillationError:
     """Return the failure that an error of Converse means: what heals, what is wrong with all, or with this image."""
     code, message = code_and_message(error)
-    if kind := _HEALS.get(code) or _healing_status(error):
+    if kind := RETRYABLE.get(code) or _healing_status(error):
         return kind(f"{model}: {code}: {message}")
     if code in ("AccessDeniedException", "UnrecognizedClientException"):
-        return AccessRefused(f"{model}: {message}; give the account access to the model in Bedrock")
+        return AccessDenied(f"{model}: {message}; give the account access to the model in Bedrock")
     if code == "ResourceNotFoundException":
-        return BadRequest(f"{model}: {message}")
-    return AnswerRefused(f"{code}: {message}")
+        return InvalidRequest(f"{model}: {message}")
+    return AnswerRejected(f"{code}: {message}")
 
 
 def _healing_status(error: ClientError) -> type[Throttled] | None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from distillation import keys, ledger
 from distillation.errors import BatchUnfinished, Throttled
-from distillation.inference.budget import Reservation, most_usd
-from distillation.inference.converse import AnswerRefused, Question, ask, fault
-from distillation.inference.rate_limit import Caller, OutOfTime, Shift, tokens_per_call
+from distillation.inference.budget import Reservation, maximum_usd
+from distillation.inference.converse import AnswerRejected, Question, ask, rejection
+from distillation.inference.rate_limit import BatchLimits, DeadlineReached, RateLimitedClient, tokens_per_call
 from distillation.models import catalog
 from distillation.records import Answer, AnswerLine, Labeler, LedgerPart, Run, ServiceTier
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from distillation.telemetry import count_calls
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Batch:
 
     run: Run
     step: str
-    data: Objects
+    data: Bucket
     client: BedrockRuntimeClient
-    shift: Shift
+    shift: BatchLimits
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Asking:
 
     batch: Batch
     answerer: Answerer
-    caller: Caller
+    caller: RateLimitedClient
     budget: Reservation
     paid: list[Answer] = field(default_factory=list)
 
@@ -91,18 +91,18 @@ def ask_all(batch: Batch, answerer: Answerer, images: list[str]) -> list[AnswerL
 
 def _ask_once(batch: Batch, answerer: Answerer, images: list[str]) -> list[AnswerLine]:
     run, model, labeler = batch.run, answerer.billed_as, answerer.labeler
-    caller = Caller(run.quota(model), tokens_per_call(run, model, labeler), batch.shift)
-    most = most_usd(run, model, labeler, len(images), answerer.tier)
+    caller = RateLimitedClient(run.quota(model), tokens_per_call(run, model, labeler), batch.shift)
+    most = maximum_usd(run, model, labeler, len(images), answerer.tier)
     asking = _Asking(batch, answerer, caller, Reservation(run, batch.step, most, batch.data))
     lines: dict[str, AnswerLine] = {}
     try:
         _ask_each(asking, images, lines)
-    except OutOfTime as error:
+    except DeadlineReached as error:
         kind = BatchUnfinished if asking.paid else Throttled
         raise kind(f"{len(lines)} of {len(images)} images have an answer from {answerer.model}: {error}") from error
     finally:
         asking.budget.settle(_part(asking, sum(line.reused for line in lines.values())))
-        count_calls(asking.paid, caller.tally)
+        count_calls(asking.paid, caller.counts)
     return [lines[image] for image in images]
 
 
@@ -127,18 +127,18 @@ def _line_about(asking: _Asking, image: str) -> AnswerLine | None:
     key = asking.answerer.key(image)
     if answer := _kept(asking, key):
         return _line(asking.batch.run, asking.answerer, answer, reused=True)
-    asking.budget.hold()
+    asking.budget.reserve()
     if not _take_turn(asking, key):
         return None
     name, sample = asking.answerer.name, asking.answerer.sample
     try:
         return _line(asking.batch.run, asking.answerer, _bought(asking, key, image), reused=False)
-    except AnswerRefused as refusal:
+    except AnswerRejected as refusal:
         return AnswerLine(image=image, answerer=name, sample=sample, status="refused", reason=str(refusal))
 
 
 def _kept(asking: _Asking, key: str) -> Answer | None:
-    kept = asking.batch.data.find(key)
+    kept = asking.batch.data.get_or_none(key)
     return None if kept is None else Answer.model_validate_json(kept)
 
 
@@ -153,7 +153,7 @@ def _bought(asking: _Asking, key: str, image: str) -> Answer:
         _give_turn_back(asking, key)
         raise
     asking.paid.append(answer)
-    if asking.batch.data.claim(key, answer.model_dump_json().encode()):
+    if asking.batch.data.put_if_absent(key, answer.model_dump_json().encode()):
         return answer
     return _kept(asking, key) or answer
 
@@ -168,7 +168,7 @@ def _in_turn(asking: _Asking, key: str, question: Question) -> Callable[[], Answ
         now = batch.shift.clock.now()
         if now > renewed + _TURN_SECONDS / 2:
             renewed = now
-            batch.data.write(keys.turn(key), _turn(asking, now + _TURN_SECONDS))
+            batch.data.write(keys.lock_key(key), _turn(asking, now + _TURN_SECONDS))
         return ask(batch.client, answerer.model, answerer.labeler, question)
 
     return attempt
@@ -181,34 +181,34 @@ def _take_turn(asking: _Asking, key: str) -> bool:
     """
     now = asking.batch.shift.clock.now()
     mine = _turn(asking, now + _TURN_SECONDS)
-    if asking.batch.data.claim(keys.turn(key), mine):
+    if asking.batch.data.put_if_absent(keys.lock_key(key), mine):
         return True
-    body = asking.batch.data.find(keys.turn(key))
+    body = asking.batch.data.get_or_none(keys.lock_key(key))
     if body is None:
         return False  # Being written by another this moment.
     taken = json.loads(body)
-    if taken["run"] != asking.batch.run.run and taken["until"] > now:
+    if taken["run"] != asking.batch.run.name and taken["until"] > now:
         return False
-    asking.batch.data.write(keys.turn(key), mine)
-    return asking.batch.data.find(key) is None
+    asking.batch.data.write(keys.lock_key(key), mine)
+    return asking.batch.data.get_or_none(key) is None
 
 
 def _give_turn_back(asking: _Asking, key: str) -> None:
-    asking.batch.data.write(keys.turn(key), _turn(asking, 0))
+    asking.batch.data.write(keys.lock_key(key), _turn(asking, 0))
 
 
 def _turn(asking: _Asking, until: float) -> bytes:
-    return json.dumps({"run": asking.batch.run.run, "until": until}).encode()
+    return json.dumps({"run": asking.batch.run.name, "until": until}).encode()
 
 
-def _source(run: Run, answerer: Answerer, image: str, data: Objects) -> ImageSourceTypeDef:
+def _source(run: Run, answerer: Answerer, image: str, data: Bucket) -> ImageSourceTypeDef:
     """Give an image as the model's family takes it; raises ``AnswerRefused`` for one too large to be sent along."""
-    family, key = catalog.model(answerer.billed_as).family, keys.image(run.side, image)
+    family, key = catalog.get_model(answerer.billed_as).family, keys.image_key(run.side, image)
     if family.images_by == "s3Location":
-        return {"s3Location": {"uri": f"s3://{data.bucket}/{key}", "bucketOwner": run.account}}
+        return {"s3Location": {"uri": f"s3://{data.name}/{key}", "bucketOwner": run.account}}
     body = data.read(key)
     if len(body) > family.maximum_inline_bytes:
-        raise AnswerRefused(
+        raise AnswerRejected(
             f"the image has {len(body):,} bytes, more than the {family.maximum_inline_bytes:,} "
             f"that {answerer.billed_as} takes in a request"
         )
@@ -216,7 +216,7 @@ def _source(run: Run, answerer: Answerer, image: str, data: Objects) -> ImageSou
 
 
 def _line(run: Run, answerer: Answerer, answer: Answer, *, reused: bool) -> AnswerLine:
-    reason = fault(run, answer)
+    reason = rejection(run, answer)
     return AnswerLine(
         image=answer.image,
         answerer=answerer.name,
@@ -240,7 +240,7 @@ def _part(asking: _Asking, reused: int) -> LedgerPart:
         model=answerer.billed_as,
         tier=answerer.tier,
         calls=len(paid),
-        throttled=asking.caller.tally.throttled,
+        throttled=asking.caller.counts.throttled,
         reused=reused,
         input_tokens=input_tokens,
         output_tokens=output_tokens,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from distillation import keys
 from distillation.inference.image_batch import Answerer, Batch, ask_all
-from distillation.inference.rate_limit import Shift
+from distillation.inference.rate_limit import BatchLimits
 from distillation.records import AnswerLine, Run, TrainedModel
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -19,15 +19,15 @@ def predict_batch(
     run: Run,
     models: list[TrainedModel],
     images: list[str],
-    data: Objects,
+    data: Bucket,
     client: BedrockRuntimeClient,
-    shift: Shift,
+    shift: BatchLimits,
 ) -> list[AnswerLine]:
     """Ask about each image and write the batch's part; sizes that failed to train are left out."""
     batch = Batch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, shift)
     lines = [line for answerer in answerers(run, models) for line in ask_all(batch, answerer, images)]
     data.write_lines(
-        keys.part(run.run, "predict", keys.batch_id(images)),
+        keys.part_key(run.name, "predict", keys.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],
     )
     return lines
@@ -44,11 +44,11 @@ def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
     ]
     ceiling = Answerer(
         name="ceiling",
-        model=run.ceiling.called,
+        model=run.ceiling.invocation_id,
         billed_as=run.ceiling.model,
         labeler=run.ceiling,
-        key=partial(keys.label, run.ceiling.id, sample=run.ceiling_sample),
-        again=partial(keys.second_label, run.ceiling.id, sample=run.ceiling_sample),
+        key=partial(keys.label_key, run.ceiling.id, sample=run.ceiling_sample),
+        again=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
         tier=run.request.service_tier,
     )
     return [student("base", run.student), *tuned, ceiling]
@@ -60,5 +60,5 @@ def _student(run: Run, name: str, model: str) -> Answerer:
         model=model,
         billed_as=run.student,
         labeler=run.teacher,
-        key=lambda image: keys.prediction(run.run, name, image),
+        key=lambda image: keys.prediction_key(run.name, name, image),
     )

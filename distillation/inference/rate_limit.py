@@ -11,10 +11,10 @@ from math import ceil, inf
 from threading import Lock
 
 from distillation.errors import DistillationError, Throttled
-from distillation.inference.converse import AnswerRefused, NoAnswer, Unavailable
+from distillation.inference.converse import AnswerRejected, NoAnswer, Unavailable
 from distillation.models import catalog
 from distillation.records import Answer, Labeler, Quota, Run
-from distillation.telemetry import Tally
+from distillation.telemetry import CallCounts
 
 MOST_OVERLAPPING_CALLS = 32
 """Threads of one function; the clients keep as many connections."""
@@ -30,7 +30,7 @@ _SLOWEST = 16.0
 """How many times slower than its quota a pace may become."""
 
 
-class OutOfTime(DistillationError):
+class DeadlineReached(DistillationError):
     """The next call would not end before the function does."""
 
 
@@ -44,17 +44,17 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Shift:
+class BatchLimits:
     """The circumstances of one batch: how many run beside it, itself included, and until when it may ask."""
 
-    batches: int
+    concurrent_batches: int
     deadline: float
     clock: Clock = field(default_factory=Clock)
 
 
 def tokens_per_call(run: Run, model: str, labeler: Labeler) -> int:
     """Tokens that a call takes from a quota when it starts: the input of a square image, and all that may come out."""
-    image = catalog.model(model).family.image_tokens(run.side, run.side)
+    image = catalog.get_model(model).family.image_tokens(run.side, run.side)
     return image + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
 
 
@@ -64,7 +64,7 @@ def calls_per_minute(run: Run, model: str) -> float:
     return min(quota.requests_per_minute or inf, (quota.tokens_per_minute or inf) / tokens)
 
 
-def batches_at_once(run: Run, model: str, images: int, most: int) -> int:
+def concurrent_batches(run: Run, model: str, images: int, most: int) -> int:
     """Return how many batches of so many images share a model's quota, ``most`` at most.
 
     Enough that a batch takes minutes, since its start and its last answer leave the quota unused; few enough that it
@@ -76,25 +76,25 @@ def batches_at_once(run: Run, model: str, images: int, most: int) -> int:
     return min(range(low, high + 1), key=lambda count: (ceil(batches / count) * count, abs(count - best)))
 
 
-class Pace:
+class RateLimiter:
     """Spreads the starts of a batch's calls, so that all batches together keep to a quota.
 
     As Bedrock counts them, a call's input and all that it may put out are taken when it starts, and what it did not
     use is given back when it ends. Throttled all the same, the pace slows down: another run, or a lower real quota.
     """
 
-    def __init__(self, quota: Quota, shift: Shift) -> None:
-        self._request_seconds = _seconds_each(quota.requests_per_minute, shift.batches)
-        self._token_seconds = _seconds_each(quota.tokens_per_minute, shift.batches)
+    def __init__(self, quota: Quota, shift: BatchLimits) -> None:
+        self._request_seconds = _seconds_each(quota.requests_per_minute, shift.concurrent_batches)
+        self._token_seconds = _seconds_each(quota.tokens_per_minute, shift.concurrent_batches)
         self._now, self._lock, self._slowness = shift.clock.now, Lock(), 1.0
         # Batches that begin together do not ask together.
         self._requests_from = self._tokens_from = self._now() + random.random() * self._request_seconds
 
-    def calls_in(self, seconds: float) -> float:
+    def calls_within(self, seconds: float) -> float:
         """Return how many calls start in so many seconds."""
         return seconds / self._request_seconds if self._request_seconds else inf
 
-    def start(self, tokens: int) -> float:
+    def reserve_start(self, tokens: int) -> float:
         """Reserve the next start for a call of so many tokens; return when that is."""
         with self._lock:
             start = max(self._now(), self._requests_from, self._tokens_from)
@@ -102,7 +102,7 @@ class Pace:
             self._tokens_from = start + self._token_seconds * self._slowness * tokens
             return start
 
-    def give_back(self, tokens: int) -> None:
+    def return_unused(self, tokens: int) -> None:
         """Return reserved tokens that a call did not use, and take up the pace again if it was slowed down."""
         with self._lock:
             self._tokens_from -= self._token_seconds * tokens
@@ -114,18 +114,18 @@ class Pace:
             self._slowness = min(_SLOWEST, self._slowness * 1.25)
 
 
-class Caller:
+class RateLimitedClient:
     """Makes the calls of one batch to one model: paced, overlapping, and again where that heals."""
 
-    def __init__(self, quota: Quota, tokens: int, shift: Shift) -> None:
-        self.tally = Tally()
-        self._pace, self._tokens, self._shift = Pace(quota, shift), tokens, shift
+    def __init__(self, quota: Quota, tokens: int, shift: BatchLimits) -> None:
+        self.counts = CallCounts()
+        self._pace, self._tokens, self._shift = RateLimiter(quota, shift), tokens, shift
         self._lock = Lock()
 
     @property
     def threads(self) -> int:
         """How many calls overlap, so that slow answers do not hold up the pace."""
-        return ceil(min(MOST_OVERLAPPING_CALLS, self._pace.calls_in(_AWAITED_SECONDS) + 1))
+        return ceil(min(MOST_OVERLAPPING_CALLS, self._pace.calls_within(_AWAITED_SECONDS) + 1))
 
     def call(self, question: Callable[[], Answer]) -> Answer:
         """Return the answer to a question.
@@ -136,33 +136,33 @@ class Caller:
         attempt = 0
         while True:
             attempt += 1
-            self.wait_until(self._pace.start(self._tokens))
+            self.wait_until(self._pace.reserve_start(self._tokens))
             try:
                 answer = question()
             except Throttled as error:
                 self._note(error)
                 if isinstance(error, NoAnswer) and attempt == _ATTEMPTS_PER_IMAGE:
-                    raise AnswerRefused(f"no answer in {attempt} attempts: {error}") from error
+                    raise AnswerRejected(f"no answer in {attempt} attempts: {error}") from error
                 pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
                 self.wait_until(self._shift.clock.now() + random.uniform(0, pause))
             else:
                 self._note(None)
-                self._pace.give_back(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
+                self._pace.return_unused(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
                 return answer
 
     def wait_until(self, moment: float) -> None:
         """Wait; raises ``OutOfTime`` for a moment after the deadline."""
         if moment > self._shift.deadline:
-            raise OutOfTime("the function ends before the quota has room for the next call")
+            raise DeadlineReached("the function ends before the quota has room for the next call")
         if (left := moment - self._shift.clock.now()) > 0:
             self._shift.clock.sleep(left)
 
     def _note(self, error: Throttled | None) -> None:
         unavailable = isinstance(error, Unavailable)
         with self._lock:
-            self.tally.calls += 1
-            self.tally.unavailable += unavailable
-            self.tally.throttled += error is not None and not unavailable
+            self.counts.calls += 1
+            self.counts.unavailable += unavailable
+            self.counts.throttled += error is not None and not unavailable
         if error and not unavailable:
             self._pace.slow_down()
 

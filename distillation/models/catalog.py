@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.models import prices
 from distillation.models.prices import Price
 from distillation.records import Quota
@@ -29,10 +29,10 @@ class Range:
     integer: bool
 
     def text(self, name: str, value: float) -> str:
-        """Return a value as Bedrock wants it; raises ``BadRequest`` when it is not allowed."""
+        """Return a value as Bedrock wants it; raises ``InvalidRequest`` when it is not allowed."""
         if not self.minimum <= value <= self.maximum or (self.integer and value != int(value)):
             kind = "a whole number" if self.integer else "a number"
-            raise BadRequest(
+            raise InvalidRequest(
                 f"hyperparameters: {name} must be {kind} from {self.minimum:g} to {self.maximum:g} (got {value:g})"
             )
         return str(int(value)) if self.integer else f"{value:.10f}".rstrip("0")
@@ -74,10 +74,10 @@ class Family:
     record_tokens: int = 32_000
 
     def resolve_hyperparameters(self, asked: Mapping[str, float]) -> dict[str, str]:
-        """Return a job's hyperparameters as Bedrock wants them, as text; raises ``BadRequest``."""
+        """Return a job's hyperparameters as Bedrock wants them, as text; raises ``InvalidRequest``."""
         for name in asked:
             if name not in self.hyperparameters:
-                raise BadRequest(f"hyperparameters: unknown {name!r}; known: {', '.join(self.hyperparameters)}")
+                raise InvalidRequest(f"hyperparameters: unknown {name!r}; known: {', '.join(self.hyperparameters)}")
         return {
             name: allowed.text(name, asked.get(name, allowed.default)) for name, allowed in self.hyperparameters.items()
         }
@@ -113,7 +113,7 @@ class Model:
     family: Family
     training_id: str | None = None
     """Id for customization; None where Bedrock does not tune the model with images."""
-    label: str = ""
+    display_name: str = ""
     """Name for people."""
     priced_as: str = ""
     """Id that prices.toml has it under; its own where empty."""
@@ -129,17 +129,17 @@ class Model:
     """Of calls through a cross-Region profile, where that is another."""
 
     def price(self, use: str) -> Price:
-        """Return what a use costs: input, output, training or storage; raises ``BadRequest`` where no row says."""
+        """Return what a use costs: input, output, training or storage; raises ``InvalidRequest`` where no row says."""
         return prices.price(self.priced_as or self.id, use)
 
-    def priced(self, use: str) -> bool:
+    def has_price(self, use: str) -> bool:
         """Tell whether a use has a price."""
-        return prices.known(self.priced_as or self.id, use)
+        return prices.has_price(self.priced_as or self.id, use)
 
     def hyperparameters(self, asked: Mapping[str, float], records: int) -> dict[str, str]:
         """Return the hyperparameters of a job on so many records; warm-up follows AWS's advice unless asked for.
 
-        Raises ``BadRequest``.
+        Raises ``InvalidRequest``.
         """
         warmup = self.family.hyperparameters.get(WARMUP)
         if warmup is None or self.records_per_warmup_step is None or WARMUP in asked:
@@ -270,7 +270,7 @@ MODELS = {
             _PRO,
             NOVA_1,
             training_id="amazon.nova-pro-v1:0:300k",
-            label="Nova Pro",
+            display_name="Nova Pro",
             successor=_LITE_2,
             records_per_warmup_step=320,
             quota=_PRO_QUOTA,
@@ -280,7 +280,7 @@ MODELS = {
             _LITE,
             NOVA_1,
             training_id="amazon.nova-lite-v1:0:300k",
-            label="Nova Lite",
+            display_name="Nova Lite",
             successor=_LITE_2,
             records_per_warmup_step=160,
             records_quota="L-031F46A7",
@@ -293,7 +293,7 @@ MODELS = {
                 profile,
                 NOVA_2,
                 training_id="amazon.nova-2-lite-v1:0:256k",
-                label="Nova 2 Lite",
+                display_name="Nova 2 Lite",
                 # No advice of its own was found; that for Nova Lite v1 stands in.
                 records_per_warmup_step=160,
                 records_quota="L-82EE9228",
@@ -302,16 +302,16 @@ MODELS = {
             for profile in (_LITE_2, _LITE_2_GLOBAL)
         ),
         # Teachers of another provider; in us-east-1 they are asked through a profile only.
-        Model("us.anthropic.claude-sonnet-4-6", CLAUDE, label="Claude Sonnet 4.6"),
-        Model("global.anthropic.claude-sonnet-4-6", CLAUDE, label="Claude Sonnet 4.6"),
-        Model("us.anthropic.claude-haiku-4-5-20251001-v1:0", CLAUDE, label="Claude Haiku 4.5"),
-        Model("global.anthropic.claude-haiku-4-5-20251001-v1:0", CLAUDE, label="Claude Haiku 4.5"),
+        Model("us.anthropic.claude-sonnet-4-6", CLAUDE, display_name="Claude Sonnet 4.6"),
+        Model("global.anthropic.claude-sonnet-4-6", CLAUDE, display_name="Claude Sonnet 4.6"),
+        Model("us.anthropic.claude-haiku-4-5-20251001-v1:0", CLAUDE, display_name="Claude Haiku 4.5"),
+        Model("global.anthropic.claude-haiku-4-5-20251001-v1:0", CLAUDE, display_name="Claude Haiku 4.5"),
         # The one-machine run: small real models that follow Nova v1's rules and borrow its prices, so
         # that estimate, budget and ledger have something to count. No money is spent on them.
         Model(
             "local.teacher-efficientnet-v1:0",
             NOVA_1,
-            label="local teacher (EfficientNet-Lite3 + SSD, not Nova)",
+            display_name="local teacher (EfficientNet-Lite3 + SSD, not Nova)",
             priced_as=_PRO,
             quota=_LOCAL_QUOTA,
         ),
@@ -319,7 +319,7 @@ MODELS = {
             "local.student-efficientnet-v1:0",
             NOVA_1,
             training_id="local.student-efficientnet-v1:0:300k",
-            label="local student (EfficientNet-Lite0, not Nova)",
+            display_name="local student (EfficientNet-Lite0, not Nova)",
             priced_as=_LITE,
             records_per_warmup_step=160,
             quota=_LOCAL_QUOTA,
@@ -327,7 +327,7 @@ MODELS = {
         Model(
             "local.teacher-pixels-v1:0",
             NOVA_1,
-            label="local teacher (pixels only, not Nova)",
+            display_name="local teacher (pixels only, not Nova)",
             priced_as=_PRO,
             quota=_LOCAL_QUOTA,
         ),
@@ -335,7 +335,7 @@ MODELS = {
             "local.student-pixels-v1:0",
             NOVA_1,
             training_id="local.student-pixels-v1:0:300k",
-            label="local student (pixels only, not Nova)",
+            display_name="local student (pixels only, not Nova)",
             priced_as=_LITE,
             successor="local.student-pixels-2-v1:0",
             records_per_warmup_step=160,
@@ -346,7 +346,7 @@ MODELS = {
             "local.student-pixels-pro-v1:0",
             NOVA_1,
             training_id="local.student-pixels-pro-v1:0:300k",
-            label="local student (pixels only, by Nova Pro's rules, not Nova)",
+            display_name="local student (pixels only, by Nova Pro's rules, not Nova)",
             priced_as=_LITE,
             successor="local.student-pixels-2-v1:0",
             records_per_warmup_step=320,
@@ -356,7 +356,7 @@ MODELS = {
             "local.student-pixels-2-v1:0",
             NOVA_2,
             training_id="local.student-pixels-2-v1:0:256k",
-            label="local student (pixels only, by Nova 2's rules, not Nova)",
+            display_name="local student (pixels only, by Nova 2's rules, not Nova)",
             priced_as=_LITE_2,
             records_per_warmup_step=160,
             quota=_LOCAL_QUOTA,
@@ -365,21 +365,21 @@ MODELS = {
 }
 
 
-def model(id: str) -> Model:
-    """Return the model with this id, or behind this inference profile; raises ``BadRequest`` where no row says."""
-    if found := find(id):
+def get_model(id: str) -> Model:
+    """Return the model with this id, or behind this inference profile; raises ``InvalidRequest`` where no row says."""
+    if found := find_model(id):
         return found
-    raise BadRequest(f"unknown model {id!r}; known: {', '.join(sorted(MODELS))}")
+    raise InvalidRequest(f"unknown model {id!r}; known: {', '.join(sorted(MODELS))}")
 
 
-def find(id: str) -> Model | None:
+def find_model(id: str) -> Model | None:
     """Return what ``model`` does, or None where no row says."""
     return next((MODELS[known] for known in (id, _name(id), foundation_id(id)) if known in MODELS), None)
 
 
 def default_quota(id: str) -> Quota:
     """Return what may be asked in a minute of the model with this id, or behind this profile, as documented."""
-    known = model(id)
+    known = get_model(id)
     return ((profile_prefix(id) and known.profile_quota) or known.quota).as_quota()
 
 
@@ -400,10 +400,10 @@ def provider(id: str) -> str:
 
 
 def check_region(id: str, region: str) -> None:
-    """Raise ``BadRequest`` for a profile that cannot be asked in a Region."""
+    """Raise ``InvalidRequest`` for a profile that cannot be asked in a Region."""
     regions = PROFILE_REGIONS.get(profile_prefix(id) or "", ())
     if regions and region not in regions:
-        raise BadRequest(
+        raise InvalidRequest(
             f"{id!r} is asked in {', '.join(regions)}, not in {region!r}; name the model's profile for that Region, "
             "such as us. or global."
         )

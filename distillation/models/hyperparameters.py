@@ -20,5 +20,5 @@ def records(request: Request, images: int) -> int:
 
 
 def hyperparameters(run: Run, images: int) -> dict[str, str]:
-    """Return the hyperparameters of the job on so many images; raises ``BadRequest``."""
-    return catalog.model(run.student).hyperparameters(run.request.hyperparameters, records(run.request, images))
+    """Return the hyperparameters of the job on so many images; raises ``InvalidRequest``."""
+    return catalog.get_model(run.student).hyperparameters(run.request.hyperparameters, records(run.request, images))

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 
 FILE = Path(__file__).with_name("prices.toml")
 STALE_DAYS = 90
@@ -30,7 +30,7 @@ class Price:
     date: datetime.date
     confirmed: bool = True
 
-    def of(self, quantity: float) -> float:
+    def cost(self, quantity: float) -> float:
         """Return the US dollars that a quantity, in ``unit``, costs."""
         return quantity * self.usd / self.per
 
@@ -51,14 +51,14 @@ def rows() -> Mapping[tuple[str, str], Price]:
 
 
 def price(product: str, use: str) -> Price:
-    """Return one row; raises ``BadRequest`` where the file has none: what has no price cannot be kept to a budget."""
+    """Return one row; raises ``InvalidRequest`` where the file has none: what has no price cannot be kept to a budget."""
     found = rows().get((product, use))
     if found is None:
-        raise BadRequest(f"no price for {use!r} of {product!r}; add the row to {_PATH}")
+        raise InvalidRequest(f"no price for {use!r} of {product!r}; add the row to {_PATH}")
     return found
 
 
-def known(product: str, use: str) -> bool:
+def has_price(product: str, use: str) -> bool:
     """Tell whether the file has a row."""
     return (product, use) in rows()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.records import Quota
 
@@ -12,16 +12,16 @@ from distillation.records import Quota
 def resolve_quotas(models: Iterable[str], stage: Mapping[str, Quota], asked: Mapping[str, Quota]) -> dict[str, Quota]:
     """Return what may be asked of each model.
 
-    Raises ``BadRequest`` for a request that says more than its stage, or speaks of another model.
+    Raises ``InvalidRequest`` for a request that says more than its stage, or speaks of another model.
     """
-    found = {model: catalog.default_quota(model).changed(stage.get(model)) for model in models}
+    found = {model: catalog.default_quota(model).merged(stage.get(model)) for model in models}
     for model, quota in asked.items():
         if model not in found:
-            raise BadRequest(f"quotas: this run asks {', '.join(found)}, not {model!r}")
+            raise InvalidRequest(f"quotas: this run asks {', '.join(found)}, not {model!r}")
         for name, value in quota.model_dump(exclude_none=True).items():
             if value > (most := getattr(found[model], name)):
-                raise BadRequest(
+                raise InvalidRequest(
                     f"quotas: {name} of {model!r} is {most:g} in this stage (got {value:g}); if the account has more, "
                     f"change 'quotas' of the stage in cdk.json and deploy again"
                 )
-    return {model: quota.changed(asked.get(model)) for model, quota in found.items()}
+    return {model: quota.merged(asked.get(model)) for model, quota in found.items()}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from distillation.bedrock_errors import code_and_message, translated
-from distillation.errors import QuotaReached
+from distillation.bedrock_errors import code_and_message, to_pipeline_error
+from distillation.errors import QuotaExceeded
 from distillation.models import catalog
 from distillation.models.hyperparameters import records
 from distillation.records import Run
@@ -34,7 +34,7 @@ class Need:
 
 
 def check_quotas(run: Run, bedrock: BedrockClient, quotas: ServiceQuotasClient) -> None:
-    """Raise ``QuotaReached`` where a quota that can be read does not suffice; of one that cannot, nothing is said.
+    """Raise ``QuotaExceeded`` where a quota that can be read does not suffice; of one that cannot, nothing is said.
 
     What other runs have in progress is no reason: Customize and Deploy wait for it.
     """
@@ -43,9 +43,9 @@ def check_quotas(run: Run, bedrock: BedrockClient, quotas: ServiceQuotasClient) 
 
 
 def _needs(run: Run, bedrock: BedrockClient) -> list[Need]:
-    sizes = run.request.train_sizes or [catalog.model(run.student).family.minimum_records]
+    sizes = run.request.train_sizes or [catalog.get_model(run.student).family.minimum_records]
     most = max(records(run.request, size) for size in sizes)
-    student = catalog.model(run.student)
+    student = catalog.get_model(run.student)
     needs = [
         Need(
             CUSTOM_MODELS,
@@ -66,7 +66,7 @@ def _custom_models(bedrock: BedrockClient) -> int:
         pages = bedrock.get_paginator("list_custom_models").paginate(isOwned=True)
         return sum(len(page.get("modelSummaries", [])) for page in pages)
     except ClientError as error:
-        raise translated(error, "the account's custom models") from error
+        raise to_pipeline_error(error, "the account's custom models") from error
 
 
 def _check_quota(need: Need, quotas: ServiceQuotasClient) -> None:
@@ -76,7 +76,7 @@ def _check_quota(need: Need, quotas: ServiceQuotasClient) -> None:
         return
     if need.in_use + need.wanted > quota:
         used = f"{need.in_use} in use and " if need.in_use else ""
-        raise QuotaReached(
+        raise QuotaExceeded(
             f"the account's quota of {need.what} is {quota:g}, with {used}{need.wanted} more needed; {need.remedy}, or "
             f"ask for a higher quota: Service Quotas, Amazon Bedrock, {need.code}"
         )

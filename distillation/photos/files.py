@@ -11,7 +11,7 @@ _SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", *OWN_LABELS}
 _SIDECAR_SUFFIXES = {".aae", ".json", ".md", ".thm", ".xml", ".xmp"}
 
 
-def is_sidecar(key: str) -> bool:
+def is_ignored(key: str) -> bool:
     """Tell whether an object is no photo by its name alone: hidden, a folder marker, or a sidecar."""
     path = PurePosixPath(key)
     return (

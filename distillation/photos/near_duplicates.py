@@ -42,7 +42,7 @@ class NearHashes:
         return found
 
 
-class Neighbours:
+class NearDuplicates:
     """Which images of a collection are near-duplicates of which; an image without a hash is near none."""
 
     def __init__(self, hash_of: Mapping[str, str | None]) -> None:
@@ -60,7 +60,7 @@ class Neighbours:
                 yield from (other for other in self._images[near] if other != image)
 
 
-def groups(images: Iterable[str], neighbours: Neighbours) -> dict[str, str]:
+def group_near_duplicates(images: Iterable[str], neighbours: NearDuplicates) -> dict[str, str]:
     """Return by image the name of its group: the lowest of the images that are joined, itself if it is alone."""
     group_of = dict.fromkeys(images, "")
     for first in sorted(group_of):

@@ -31,7 +31,7 @@ _LAPLACIAN = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, o
 
 
 @dataclass(frozen=True)
-class Looks:
+class ImageQuality:
     """What Resize tells of an image beside its size."""
 
     perceptual_hash: str | None
@@ -39,7 +39,7 @@ class Looks:
     flags: list[Flag]
 
 
-def looks(image: Image.Image) -> Looks:
+def image_quality(image: Image.Image) -> ImageQuality:
     """Describe an RGB image."""
     grey = image.convert("L")
     brightness = ImageStat.Stat(grey)
@@ -52,7 +52,7 @@ def looks(image: Image.Image) -> Looks:
         "blurred": not blank and _sharpness(grey) < BLURRED_BELOW,
         "odd_aspect": max(image.size) > ODD_ASPECT_ABOVE * min(image.size),
     }
-    return Looks(None if blank else f"{_hash(grey):016x}", [flag for flag, is_so in found.items() if is_so])
+    return ImageQuality(None if blank else f"{_hash(grey):016x}", [flag for flag, is_so in found.items() if is_so])
 
 
 def _sharpness(grey: Image.Image) -> float:

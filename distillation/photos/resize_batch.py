@@ -6,19 +6,19 @@ import hashlib
 from typing import Any
 
 from distillation import keys
-from distillation.photos.files import is_sidecar
+from distillation.photos.files import is_ignored
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
 from distillation.records import InventoryLine, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from distillation.telemetry import logger
 
 
-def resize_batch(run: Run, items: list[dict[str, Any]], photos: Objects, data: Objects) -> dict[str, int]:
+def resize_batch(run: Run, items: list[dict[str, Any]], photos: Bucket, data: Bucket) -> dict[str, int]:
     """Write the images and the batch's part; return how many photos were ``ok`` and ``refused``."""
     lines = [_line(run, item, photos, data) for item in items]
     batch = keys.batch_id([item["Key"] for item in items])
     data.write_lines(
-        keys.part(run.run, "resize", batch),
+        keys.part_key(run.name, "resize", batch),
         [line.model_dump(exclude_none=True) for line in lines],
     )
     return {
@@ -27,20 +27,20 @@ def resize_batch(run: Run, items: list[dict[str, Any]], photos: Objects, data: O
     }
 
 
-def _line(run: Run, item: dict[str, Any], photos: Objects, data: Objects) -> InventoryLine:
+def _line(run: Run, item: dict[str, Any], photos: Bucket, data: Bucket) -> InventoryLine:
     key = item["Key"]
-    if is_sidecar(key):
+    if is_ignored(key):
         return InventoryLine(photo=key, status="ignored")
     try:
         if item["Size"] > MAXIMUM_BYTES:
             raise PhotoRefused(f"{item['Size']:,} bytes, more than {MAXIMUM_BYTES:,}")
         image = resize(photos.read(key), run.side)
     except PhotoRefused as refusal:
-        logger.info("photo refused", run=run.run, photo=key, reason=str(refusal))
+        logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))
         return InventoryLine(photo=key, status="refused", reason=str(refusal))
     sha256 = hashlib.sha256(image.jpeg).hexdigest()
-    data.claim(keys.image(run.side, sha256), image.jpeg, "image/jpeg")
-    looks = image.looks()
+    data.put_if_absent(keys.image_key(run.side, sha256), image.jpeg, "image/jpeg")
+    looks = image.quality()
     return InventoryLine(
         photo=key,
         status="ok",

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from distillation.photos.quality import Looks, looks
+from distillation.photos.quality import ImageQuality, image_quality
 
 MAXIMUM_PIXELS = {
     "JPEG": 100_000_000,
@@ -70,9 +70,9 @@ class ResizedImage:
     jpeg: bytes
     pixels: Image.Image
 
-    def looks(self) -> Looks:
+    def quality(self) -> ImageQuality:
         """Describe how the image looks, without decoding anything again."""
-        return looks(self.pixels)
+        return image_quality(self.pixels)
 
 
 def resize(photo: bytes, side: int) -> ResizedImage:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from distillation.photos.near_duplicates import Neighbours, groups
+from distillation.photos.near_duplicates import NearDuplicates, group_near_duplicates
 from distillation.records import SetName
 
 MINIMUM_TEST_IMAGES = 8
@@ -26,8 +26,8 @@ class Shares:
     validation: float
 
 
-def place(
-    images: Iterable[str], neighbours: Neighbours, earlier: Mapping[str, SetName], shares: Shares
+def assign_sets(
+    images: Iterable[str], neighbours: NearDuplicates, earlier: Mapping[str, SetName], shares: Shares
 ) -> dict[str, SetName]:
     """Return the set of every image but of those that resemble images of two sets.
 
@@ -40,13 +40,15 @@ def place(
     return placed
 
 
-def fraction(purpose: str, name: str) -> float:
+def hash_fraction(purpose: str, name: str) -> float:
     """Return a number from 0 up to 1 that depends on nothing but purpose and name."""
     digest = hashlib.sha256(f"{purpose}:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _where_they_were(images: set[str], neighbours: Neighbours, earlier: Mapping[str, SetName]) -> dict[str, SetName]:
+def _where_they_were(
+    images: set[str], neighbours: NearDuplicates, earlier: Mapping[str, SetName]
+) -> dict[str, SetName]:
     placed: dict[str, SetName] = {}
     for image, chosen in earlier.items():
         # Two runs at the same time may have parted what belongs together; the first one's choice counts.
@@ -55,7 +57,7 @@ def _where_they_were(images: set[str], neighbours: Neighbours, earlier: Mapping[
     return placed
 
 
-def _beside_those(newcomers: set[str], neighbours: Neighbours, placed: dict[str, SetName]) -> set[str]:
+def _beside_those(newcomers: set[str], neighbours: NearDuplicates, placed: dict[str, SetName]) -> set[str]:
     """Place newcomers that resemble placed images, directly or through others; return those that do not."""
     undecided = set(newcomers)
     waiting = sorted(placed)
@@ -69,24 +71,26 @@ def _beside_those(newcomers: set[str], neighbours: Neighbours, placed: dict[str,
     return undecided
 
 
-def _sets_beside(image: str, neighbours: Neighbours, placed: Mapping[str, SetName]) -> set[SetName]:
+def _sets_beside(image: str, neighbours: NearDuplicates, placed: Mapping[str, SetName]) -> set[SetName]:
     return {placed[other] for other in neighbours.of(image) if other in placed}
 
 
 def _by_hash(
-    undecided: set[str], neighbours: Neighbours, placed: dict[str, SetName], images: int, shares: Shares
+    undecided: set[str], neighbours: NearDuplicates, placed: dict[str, SetName], images: int, shares: Shares
 ) -> None:
     members: dict[str, list[str]] = defaultdict(list)
-    for image, group in groups(undecided, neighbours).items():
+    for image, group in group_near_duplicates(undecided, neighbours).items():
         members[group].append(image)
     in_test = Counter(placed.values())["test"]
-    for group in sorted(members, key=lambda group: fraction("test", group)):
+    for group in sorted(members, key=lambda group: hash_fraction("test", group)):
         # A group larger than the whole set ought to be would be all that it tests.
         fits = len(members[group]) <= shares.test * images
         chosen: SetName = "train"
-        if fits and (fraction("test", group) < shares.test or in_test < MINIMUM_TEST_IMAGES):
+        if fits and (hash_fraction("test", group) < shares.test or in_test < MINIMUM_TEST_IMAGES):
             chosen = "test"
             in_test += len(members[group])
-        elif fraction("validation", group) < shares.validation and len(members[group]) <= shares.validation * images:
+        elif (
+            hash_fraction("validation", group) < shares.validation and len(members[group]) <= shares.validation * images
+        ):
             chosen = "validation"
         placed.update(dict.fromkeys(members[group], chosen))

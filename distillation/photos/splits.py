@@ -8,34 +8,34 @@ from typing import Any
 
 from distillation import keys
 from distillation.answers import own_labels
-from distillation.errors import BadRequest, EmptyCollection, TooFewImages
-from distillation.inference.rate_limit import batches_at_once
+from distillation.errors import EmptyCollection, InvalidRequest, TooFewImages
+from distillation.inference.rate_limit import concurrent_batches
 from distillation.models import catalog
 from distillation.models.hyperparameters import records
-from distillation.photos.near_duplicates import Neighbours, groups
-from distillation.photos.set_assignment import Shares, fraction, place
+from distillation.photos.near_duplicates import NearDuplicates, group_near_duplicates
+from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction
 from distillation.records import InventoryLine, Run, SetName, SplitLine
-from distillation.storage import Objects
-from distillation.tolerance import check_set_aside
+from distillation.storage import Bucket
+from distillation.tolerance import check_tolerance
 
 VALIDATION_FROM = 200
 """Images below which a validation set would cost more training examples than it tells."""
 VALIDATION_SHARE = 0.1
 
 
-def split(run: Run, data: Objects, photos: Objects) -> dict[str, Any]:
+def split(run: Run, data: Bucket, photos: Bucket) -> dict[str, Any]:
     """Write inventory, sets, own labels and facts; return counts, sizes and the key of the images to label.
 
-    Raises ``EmptyCollection``, ``TooManySetAside``, ``TooFewImages`` or ``BadRequest``.
+    Raises ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``InvalidRequest``.
     """
     lines = read_inventory(run, data)
     check_refusals(run, lines)
-    labels = own_labels.read(run, photos, lines)
-    images = _wanted(run, distinct(lines))
+    labels = own_labels.read_own_labels(run, photos, lines)
+    images = _wanted(run, first_photos(lines))
     check_enough(run, len(images))
-    neighbours = Neighbours({image: line.perceptual_hash for image, line in images.items()})
+    neighbours = NearDuplicates({image: line.perceptual_hash for image, line in images.items()})
     set_of = _place(run, data, images, neighbours)
-    group_of = groups(set_of, neighbours)
+    group_of = group_near_duplicates(set_of, neighbours)
     sets = _in_order(images, set_of, group_of)
     sizes = training_sizes(run, len(sets["train"]), len(sets["validation"]))
     own = [label for label in labels if label.image in set_of]
@@ -45,20 +45,20 @@ def split(run: Run, data: Objects, photos: Objects) -> dict[str, Any]:
     by = dict.fromkeys((line.image for line in to_label), "teacher") | dict.fromkeys(labelled, "owner")
     inventory = [_labelled(_entry(run, line, images, set_of, group_of), by) for line in lines]
     counts = _counts(inventory, sets)
-    data.write_lines(keys.inventory(run.run), [line.model_dump(exclude_defaults=True) for line in inventory])
+    data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in inventory])
     for name, members in {**sets, "to-label": to_label}.items():
-        data.write_lines(keys.split(run.run, name), [line.model_dump() for line in members])
+        data.write_lines(keys.split_key(run.name, name), [line.model_dump() for line in members])
     if own:
-        data.write_lines(keys.own_labels(run.run), [label.model_dump() for label in own])
-    data.write_json(keys.split_facts(run.run), counts | _facts(inventory, group_of, counts, len(own)))
+        data.write_lines(keys.own_labels_key(run.name), [label.model_dump() for label in own])
+    data.write_json(keys.split_facts_key(run.name), counts | _facts(inventory, group_of, counts, len(own)))
     return counts | {
         "sizes": sizes,
         "to_label": len(to_label),
-        "to_label_key": keys.split(run.run, "to-label"),
-        "test_key": keys.split(run.run, "test"),
+        "to_label_key": keys.split_key(run.name, "to-label"),
+        "test_key": keys.split_key(run.name, "test"),
         "batches_at_once": {
-            "label": batches_at_once(run, run.teacher.model, len(to_label), run.concurrency.label),
-            "predict": batches_at_once(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
+            "label": concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
+            "predict": concurrent_batches(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
         },
     }
 
@@ -74,7 +74,7 @@ def check_enough(run: Run, images: int) -> None:
 
 def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     """Return the training sizes that are asked for and that there is enough for; raises ``TooFewImages``."""
-    family = catalog.model(run.student).family
+    family = catalog.get_model(run.student).family
     if records(run.request, train) < family.minimum_records:
         raise TooFewImages(
             f"{train} training images are left after the test set; {run.student!r} takes no fewer "
@@ -84,26 +84,26 @@ def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     # A size above what there is becomes what there is; the report says so.
     sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
     if records(run.request, min(sizes)) < family.minimum_records:
-        raise BadRequest(f"train_sizes: {min(sizes)} is below {family.minimum_records}")
+        raise InvalidRequest(f"train_sizes: {min(sizes)} is below {family.minimum_records}")
     return sizes
 
 
-def read_inventory(run: Run, data: Objects) -> list[InventoryLine]:
+def read_inventory(run: Run, data: Bucket) -> list[InventoryLine]:
     """Read the parts of ResizePhotos, in the order of the photos' names."""
-    lines = map(InventoryLine.model_validate, data.read_parts(keys.parts(run.run, "resize")))
+    lines = map(InventoryLine.model_validate, data.read_parts(keys.parts_prefix(run.name, "resize")))
     return sorted(lines, key=lambda line: line.photo)
 
 
 def check_refusals(run: Run, lines: list[InventoryLine]) -> None:
-    """Raise ``EmptyCollection``, or ``TooManySetAside`` for more refused photos than are tolerated."""
+    """Raise ``EmptyCollection``, or ``ToleranceExceeded`` for more refused photos than are tolerated."""
     photos = [line for line in lines if line.status != "ignored"]
     if not photos:
         raise EmptyCollection(f"{run.collection!r} holds no photo; upload some and start again")
     reasons = [f"{line.photo}: {line.reason}" for line in photos if line.status == "refused"]
-    check_set_aside(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'")
+    check_tolerance(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'")
 
 
-def distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
+def first_photos(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
     """Return the first photo of each image; two photos with the same bytes are one image."""
     images: dict[str, InventoryLine] = {}
     for line in lines:
@@ -112,7 +112,7 @@ def distinct(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
     return images
 
 
-def as_duplicate(line: InventoryLine, images: Mapping[str, InventoryLine]) -> dict[str, str]:
+def duplicate_line(line: InventoryLine, images: Mapping[str, InventoryLine]) -> dict[str, str]:
     """Return what is to be said of a photo whose image is another photo's; nothing of the first photo of its image."""
     if line.image is None or images[line.image].photo == line.photo:
         return {}
@@ -124,20 +124,23 @@ def _wanted(run: Run, images: dict[str, InventoryLine]) -> dict[str, InventoryLi
     return {image: line for image, line in images.items() if unwanted.isdisjoint(line.flags)}
 
 
-def _place(run: Run, data: Objects, images: Mapping[str, InventoryLine], neighbours: Neighbours) -> dict[str, SetName]:
+def _place(
+    run: Run, data: Bucket, images: Mapping[str, InventoryLine], neighbours: NearDuplicates
+) -> dict[str, SetName]:
     """Place the images as earlier runs did, and keep what is new for later runs."""
-    family = catalog.model(run.student).family
+    family = catalog.get_model(run.student).family
     validated = len(images) >= VALIDATION_FROM and family.validation_file
     shares = Shares(run.request.test_share, VALIDATION_SHARE if validated else 0.0)
-    kept = keys.sets(run.collection, family.name, run.side, run.request.test_share)
+    kept = keys.set_assignments_prefix(run.collection, family.name, run.side, run.request.test_share)
     earlier: dict[str, SetName] = {}
     for line in data.read_parts(kept):
         earlier.setdefault(line["image"], line["set"])
-    placed = place(images, neighbours, earlier, shares)
+    placed = assign_sets(images, neighbours, earlier, shares)
     new = {image: name for image, name in sorted(placed.items()) if image not in earlier}
     if new:
-        data.claim_lines(
-            keys.placed(kept, run.created, run.run), ({"image": image, "set": name} for image, name in new.items())
+        data.put_lines_if_absent(
+            keys.set_assignments_key(kept, run.created, run.name),
+            ({"image": image, "set": name} for image, name in new.items()),
         )
     return placed
 
@@ -149,7 +152,7 @@ def _in_order(
     sets: dict[SetName, list[SplitLine]] = {"train": [], "validation": [], "test": []}
     for name, members in sets.items():
         chosen = (image for image in set_of if set_of[image] == name)
-        for image in sorted(chosen, key=lambda image: fraction(name, image)):
+        for image in sorted(chosen, key=lambda image: hash_fraction(name, image)):
             line = images[image]
             members.append(
                 SplitLine.model_validate(
@@ -174,7 +177,7 @@ def _entry(
         return line.model_copy(update={"status": "excluded", "reason": f"{unwanted}: left out by exclude_flags"})
     if line.image not in set_of:
         return line.model_copy(update={"status": "excluded", "reason": "resembles images of two sets"})
-    placed = as_duplicate(line, images) or {"set": set_of[line.image]}
+    placed = duplicate_line(line, images) or {"set": set_of[line.image]}
     return line.model_copy(update={"group": group_of[line.image], **placed})
 
 

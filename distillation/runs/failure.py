@@ -9,15 +9,15 @@ from botocore.exceptions import ClientError
 
 from distillation import keys
 from distillation.errors import message_of
-from distillation.runs.request import run_of
-from distillation.storage import Objects
+from distillation.runs.request import run_name_of
+from distillation.storage import Bucket
 from distillation.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
-def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[str, Any]:
+def describe_failure(state: dict[str, Any], execution: str, client: SFNClient) -> dict[str, Any]:
     """Return ``{state, error, cause}``: which state failed, the error's name, and a plain text."""
     caught = state.get("error", {})
     error, cause = caught.get("Error", "Unknown"), caught.get("Cause", "no cause was given")
@@ -27,14 +27,14 @@ def describe(state: dict[str, Any], execution: str, client: SFNClient) -> dict[s
     return {"state": where, "error": error, "cause": f"{where}: {message_of(cause)}{_sizes(state)}"}
 
 
-def failed_run(state: dict[str, Any], execution: str, data: Objects) -> str | None:
+def failed_run(state: dict[str, Any], execution: str, data: Bucket) -> str | None:
     """Name the run that failed, though Prepare refused it; None where it has no name or is another execution's."""
     try:
         # Prepare alone says who claimed a run; without that, `run` is what somebody wrote into the input.
-        run = state["run"] if "claimed_by" in state else run_of(state, execution)
+        run = state["run"] if "claimed_by" in state else run_name_of(state, execution)
     except (KeyError, TypeError):
         return None  # What started this execution is neither an event nor a request.
-    claimed = data.find(keys.request(run)) if run else None
+    claimed = data.get_or_none(keys.request_key(run)) if run else None
     return run if claimed is None or json.loads(claimed)["execution"] == execution else None
 
 

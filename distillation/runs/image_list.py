@@ -5,37 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from distillation import keys
-from distillation.costs.calibration import find
-from distillation.costs.estimate import estimate_applying
+from distillation.costs.calibration import load
+from distillation.costs.estimate import estimate_apply
 from distillation.errors import TooFewImages
-from distillation.inference.rate_limit import batches_at_once
-from distillation.photos.splits import as_duplicate, check_refusals, distinct, read_inventory
+from distillation.inference.rate_limit import concurrent_batches
+from distillation.photos.splits import check_refusals, duplicate_line, first_photos, read_inventory
 from distillation.records import InventoryLine, Run, SplitLine
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 
-def list_images(run: Run, data: Objects) -> dict[str, Any]:
+def list_images(run: Run, data: Bucket) -> dict[str, Any]:
     """Write inventory and list of images; return counts, the list's key, the price and how it meets the budget.
 
-    Raises ``EmptyCollection``, ``TooManySetAside`` or ``TooFewImages``.
+    Raises ``EmptyCollection``, ``ToleranceExceeded`` or ``TooFewImages``.
     """
     inventory = read_inventory(run, data)
     check_refusals(run, inventory)
-    images = distinct(inventory)
+    images = first_photos(inventory)
     if not images:
         raise TooFewImages(f"no photo in {run.collection!r} can be used; replace them and start again")
     lines = [_line(image, photo) for image, photo in images.items()]
-    marked = [line.model_copy(update=as_duplicate(line, images)) for line in inventory]
-    data.write_lines(keys.inventory(run.run), [line.model_dump(exclude_defaults=True) for line in marked])
-    data.write_lines(keys.split(run.run, "images"), [line.model_dump() for line in lines])
-    priced = estimate_applying(run, [(line.width, line.height) for line in lines], find(run.student, data))
-    data.write_json(keys.report(run.run, "estimate.json"), priced)
+    marked = [line.model_copy(update=duplicate_line(line, images)) for line in inventory]
+    data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in marked])
+    data.write_lines(keys.split_key(run.name, "images"), [line.model_dump() for line in lines])
+    priced = estimate_apply(run, [(line.width, line.height) for line in lines], load(run.student, data))
+    data.write_json(keys.report_key(run.name, "estimate.json"), priced)
     return {
         "photos": sum(line.status != "ignored" for line in inventory),
         "refused": sum(line.status == "refused" for line in inventory),
         "images": len(images),
-        "batches_at_once": batches_at_once(run, run.student, len(images), run.concurrency.predict),
-        "images_key": keys.split(run.run, "images"),
+        "batches_at_once": concurrent_batches(run, run.student, len(images), run.concurrency.predict),
+        "images_key": keys.split_key(run.name, "images"),
         **{name: priced[name] for name in ("usd", "within_budget", "verdict")},
     }
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from distillation import keys, ledger
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 SUBJECT_LIMIT = 100
 """SNS takes no longer subject."""
@@ -17,19 +17,19 @@ _WHY_THROTTLED = (
 )
 
 
-def about_run(run: str, data: Objects) -> tuple[str, str]:
+def run_message(run: str, data: Bucket) -> tuple[str, str]:
     """Return subject and text for a run that completed."""
-    report = data.read_json(keys.report(run, "report.json"))
-    files = report.get("files") or [keys.report(run, "report.html")]
-    where = ", ".join(f"s3://{data.bucket}/{key}" for key in files)
+    report = data.read_json(keys.report_key(run, "report.json"))
+    files = report.get("files") or [keys.report_key(run, "report.html")]
+    where = ", ".join(f"s3://{data.name}/{key}" for key in files)
     text = f"{report['verdict']}\n\nWritten: {where}\nSet aside: {report['set_aside']}\n{_reasons(report)}"
     text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n{_throttling(report)}"
     return _subject(f"Vision Distillation {run}: {report['status']}"), text
 
 
-def about_failure(run: str | None, detail: dict[str, Any], data: Objects) -> tuple[str, str]:
+def failure_message(run: str | None, detail: dict[str, Any], data: Bucket) -> tuple[str, str]:
     """Return subject and text for an execution that failed, timed out or was aborted."""
-    body = data.find(keys.failure(run)) if run else None
+    body = data.get_or_none(keys.failure_key(run)) if run else None
     cause = json.loads(body)["cause"] if body else detail.get("cause") or "no cause was given"
     spent = f"Spent: ${ledger.total_usd(data, run):.4f}\n" if run else ""
     text = (

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from distillation import ledger
-from distillation.bedrock_errors import translated
-from distillation.errors import AccessRefused, BadRequest, DistillationError, Throttled
-from distillation.inference.converse import failure
+from distillation.bedrock_errors import to_pipeline_error
+from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
+from distillation.inference.converse import to_answer_error
 from distillation.models import catalog
 from distillation.models.service_quotas import check_quotas
 from distillation.records import LedgerPart, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -36,10 +36,10 @@ class Account:
     quotas: ServiceQuotasClient
 
 
-def check(run: Run, data: Objects, account: Account) -> None:
+def check_account(run: Run, data: Bucket, account: Account) -> None:
     """Check what the run will come to; ``until`` may end it before.
 
-    Raises ``BadRequest``, ``AccessRefused`` or ``QuotaReached``, each with what to change, and ``Throttled``.
+    Raises ``InvalidRequest``, ``AccessDenied`` or ``QuotaExceeded``, each with what to change, and ``Throttled``.
     """
     if run.request.until is None:
         _check_student(run, account)
@@ -49,9 +49,9 @@ def check(run: Run, data: Objects, account: Account) -> None:
 
 
 def _check_student(run: Run, account: Account) -> None:
-    student = catalog.model(run.student)
+    student = catalog.get_model(run.student)
     if account.region not in student.family.serving_regions:
-        raise BadRequest(
+        raise InvalidRequest(
             f"student {student.id!r}, once tuned, is served on demand in "
             f"{', '.join(student.family.serving_regions)} only, not in {account.region}; deploy there"
         )
@@ -60,10 +60,14 @@ def _check_student(run: Run, account: Account) -> None:
     if lifecycle.get("status") == "LEGACY":
         end = lifecycle.get("endOfLifeTime")
         life = f" (end of life {end:%Y-%m-%d})" if end else ""
-        raise BadRequest(f"student {student.id!r} is LEGACY at Bedrock{life} and takes no new jobs; {_other(student)}")
+        raise InvalidRequest(
+            f"student {student.id!r} is LEGACY at Bedrock{life} and takes no new jobs; {_other(student)}"
+        )
     customizations = details.get("customizationsSupported")
     if customizations and "FINE_TUNING" not in customizations:
-        raise BadRequest(f"Bedrock does not fine-tune {student.training_id!r} in {account.region}; {_other(student)}")
+        raise InvalidRequest(
+            f"Bedrock does not fine-tune {student.training_id!r} in {account.region}; {_other(student)}"
+        )
 
 
 def _described(student: catalog.Model, account: Account) -> Any:
@@ -71,9 +75,9 @@ def _described(student: catalog.Model, account: Account) -> Any:
     try:
         return account.bedrock.get_foundation_model(modelIdentifier=id_)["modelDetails"]
     except account.bedrock.exceptions.ResourceNotFoundException:
-        raise BadRequest(f"Bedrock has no model {id_!r} in {account.region}; {_other(student)}") from None
+        raise InvalidRequest(f"Bedrock has no model {id_!r} in {account.region}; {_other(student)}") from None
     except ClientError as error:
-        raise translated(error, f"model {id_}") from error
+        raise to_pipeline_error(error, f"model {id_}") from error
 
 
 def _other(student: catalog.Model) -> str:
@@ -85,19 +89,19 @@ def _other(student: catalog.Model) -> str:
     )
 
 
-def _ask_teacher(run: Run, data: Objects, runtime: BedrockRuntimeClient) -> None:
+def _ask_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> None:
     """Ask the teacher something tiny, and put it on the ledger."""
     teacher = run.teacher
     try:
         response = runtime.converse(
-            modelId=teacher.called,
+            modelId=teacher.invocation_id,
             messages=[{"role": "user", "content": [{"text": _QUESTION}]}],
             inferenceConfig={"maxTokens": _ANSWER_TOKENS},
         )
     except BotoCoreError as error:
         raise Throttled(f"no answer from teacher {teacher.model}: {error}") from error
     except ClientError as error:
-        raise _no_teacher(failure(error, f"teacher {teacher.model}")) from error
+        raise _no_teacher(to_answer_error(error, f"teacher {teacher.model}")) from error
     usage = response["usage"]
     part = LedgerPart(
         step="Prepare",
@@ -108,13 +112,13 @@ def _ask_teacher(run: Run, data: Objects, runtime: BedrockRuntimeClient) -> None
         output_tokens=usage["outputTokens"],
         usd=ledger.inference_usd(teacher.model, usage["inputTokens"], usage["outputTokens"]),
     )
-    ledger.record(data, run.run, part, uuid.uuid4().hex)
+    ledger.record(data, run.name, part, uuid.uuid4().hex)
 
 
 def _no_teacher(found: DistillationError) -> DistillationError:
     if isinstance(found, Throttled):
         hint = "the account's quota of requests for this model may be 0: see Service Quotas, Amazon Bedrock"
         return Throttled(f"{found}; if this goes on, {hint}")
-    if isinstance(found, AccessRefused):
+    if isinstance(found, AccessDenied):
         return found
-    return BadRequest(f"{found}; change 'teacher', or 'teachers' of the stage in cdk.json")
+    return InvalidRequest(f"{found}; change 'teacher', or 'teachers' of the stage in cdk.json")

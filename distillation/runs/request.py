@@ -12,14 +12,14 @@ from pydantic import Field
 
 from distillation import keys
 from distillation.answers.formats import FORMATS
-from distillation.answers.reserved_words import reserved_words
-from distillation.errors import BadRequest
+from distillation.answers.reserved_words import find_reserved_words
+from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.models.hyperparameters import records
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import Concurrency, Labeler, Limits, Prompt, Quota, Record, Request, Run, parse
 from distillation.runs.existing_model import check_beside_apply
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 _TERMS = "https://aws.amazon.com/legal/bedrock/third-party-models/"
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
@@ -50,8 +50,8 @@ class Defaults(Record):
     account: str
 
 
-def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: Defaults) -> Run:
-    """Build the run that an execution was started for; raises ``BadRequest``.
+def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Defaults) -> Run:
+    """Build the run that an execution was started for; raises ``InvalidRequest``.
 
     ``start`` is either the S3 event of a ``distill.json`` or, from the console, a request with the
     ``collection`` beside its fields.
@@ -73,7 +73,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
     _check_terms(teacher, student, request)
     profile = defaults.profiles.get(teacher)
     return Run(
-        run=keys.run_name(collection, identity),
+        name=keys.run_name(collection, identity),
         collection=collection,
         execution=execution,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,7 +84,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
         prompt=Prompt(system=prompt.system, user=prompt.user),
         answer_format=prompt.answer_format,
         limits=_limits(request, prompt),
-        side=catalog.model(student).family.image_side,
+        side=catalog.get_model(student).family.image_side,
         quotas=resolve_quotas((teacher, student), defaults.quotas, request.quotas),
         concurrency=defaults.concurrency,
         images_per_batch=defaults.images_per_batch,
@@ -92,7 +92,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Objects, defaults: De
     )
 
 
-def run_of(start: dict[str, Any], execution: str) -> str | None:
+def run_name_of(start: dict[str, Any], execution: str) -> str | None:
     """Name the run that an execution's input leads to, without reading anything; None if it has none."""
     if "detail" in start:
         key = start["detail"]["object"]["key"]
@@ -101,29 +101,29 @@ def run_of(start: dict[str, Any], execution: str) -> str | None:
     return keys.run_name(collection, execution) if isinstance(collection, str) else None
 
 
-def claimed(run: Run, data: Objects) -> bool:
+def is_claimed(run: Run, data: Bucket) -> bool:
     """Tell whether an execution has claimed the run: then what has to be checked before was."""
-    return data.find(keys.request(run.run)) is not None
+    return data.get_or_none(keys.request_key(run.name)) is not None
 
 
-def claim(run: Run, data: Objects) -> str | None:
+def claim(run: Run, data: Bucket) -> str | None:
     """Claim the run for its execution; return the other execution that has it already, or None."""
-    key = keys.request(run.run)
-    if data.claim(key, run.model_dump_json(indent=1).encode()):
+    key = keys.request_key(run.name)
+    if data.put_if_absent(key, run.model_dump_json(indent=1).encode()):
         return None
     owner = Run.model_validate_json(data.read(key)).execution
     return None if owner == run.execution else owner
 
 
-def _from_event(detail: dict[str, Any], photos: Objects) -> tuple[str, str, dict[str, Any], str]:
+def _from_event(detail: dict[str, Any], photos: Bucket) -> tuple[str, str, dict[str, Any], str]:
     key = detail["object"]["key"]
-    source = f"s3://{photos.bucket}/{key}"
+    source = f"s3://{photos.name}/{key}"
     try:
         fields = json.loads(photos.read(key) or b"{}")
     except ValueError as error:
-        raise BadRequest(f"{source} is not JSON: {error}; an empty object {{}} is enough") from None
+        raise InvalidRequest(f"{source} is not JSON: {error}; an empty object {{}} is enough") from None
     if not isinstance(fields, dict):
-        raise BadRequest(f"{source} must hold a JSON object; {{}} is enough")
+        raise InvalidRequest(f"{source} must hold a JSON object; {{}} is enough")
     return _folder(key), _identity(detail["object"]), fields, source
 
 
@@ -137,7 +137,7 @@ def _identity(event_object: dict[str, Any]) -> str:
 
 def _collection(value: Any) -> str:
     if not isinstance(value, str) or not value.endswith("/") or value.startswith("/"):
-        raise BadRequest(
+        raise InvalidRequest(
             f"the execution's input: field 'collection' must be a prefix in the Photos bucket that ends "
             f'with "/", such as "holiday/" (got {value!r})'
         )
@@ -147,20 +147,20 @@ def _collection(value: Any) -> str:
 def _allowed(asked: str | None, allowed: list[str], role: str) -> str:
     chosen = asked or allowed[0]
     if chosen not in allowed:
-        raise BadRequest(
+        raise InvalidRequest(
             f"{role} {chosen!r} is not allowed in this stage; allowed: {', '.join(allowed)}. "
             f"To allow it, add it to '{role}s' of the stage in cdk.json and deploy again"
         )
-    catalog.model(chosen)
+    catalog.get_model(chosen)
     return chosen
 
 
 def _check_student(student: str, request: Request, region: str) -> None:
-    model = catalog.model(student)
+    model = catalog.get_model(student)
     if model.training_id is None:
-        raise BadRequest(f"student {student!r} cannot be tuned with images on Bedrock")
+        raise InvalidRequest(f"student {student!r} cannot be tuned with images on Bedrock")
     if region not in model.family.training_regions:
-        raise BadRequest(
+        raise InvalidRequest(
             f"student {student!r} is tuned in {', '.join(model.family.training_regions)} only, "
             f"not in {region}; deploy there"
         )
@@ -168,7 +168,7 @@ def _check_student(student: str, request: Request, region: str) -> None:
     model.price("training")
     for size in request.train_sizes or []:
         if not model.family.minimum_records <= records(request, size) <= model.family.maximum_records:
-            raise BadRequest(
+            raise InvalidRequest(
                 f"train_sizes: {size} is outside {model.family.minimum_records} to "
                 f"{model.family.maximum_records}, the records that {student!r} takes"
             )
@@ -177,8 +177,8 @@ def _check_student(student: str, request: Request, region: str) -> None:
 def _prompt(prompt: str | Prompt) -> PromptFile:
     found = _shipped(prompt) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
     for part in ("system", "user"):
-        if words := reserved_words(getattr(found, part)):
-            raise BadRequest(
+        if words := find_reserved_words(getattr(found, part)):
+            raise InvalidRequest(
                 f"prompt.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
                 "training data; say it in other words"
             )
@@ -188,7 +188,7 @@ def _prompt(prompt: str | Prompt) -> PromptFile:
 def _shipped(name: str) -> PromptFile:
     known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
     if name not in known:
-        raise BadRequest(
+        raise InvalidRequest(
             f"prompt: no shipped prompt {name!r}; shipped: {', '.join(known)}; "
             'or give your own as {"system": "...", "user": "..."}'
         )
@@ -197,7 +197,7 @@ def _shipped(name: str) -> PromptFile:
     texts = {part: fields[part].strip() for part in ("system", "user") if part in fields}
     prompt = parse(PromptFile, fields | texts, f"samples/prompts/{file.name}")
     if prompt.answer_format not in FORMATS:
-        raise BadRequest(
+        raise InvalidRequest(
             f"samples/prompts/{file.name}: unknown answer_format {prompt.answer_format!r}; known: {', '.join(FORMATS)}"
         )
     return prompt
@@ -207,27 +207,27 @@ def _limits(request: Request, prompt: PromptFile) -> Limits:
     least = request.keywords_min or prompt.keywords_min
     most = request.keywords_max or prompt.keywords_max
     if least > most:
-        raise BadRequest(f"keywords_min: {least} is above keywords_max {most}; give both, or change one")
+        raise InvalidRequest(f"keywords_min: {least} is above keywords_max {most}; give both, or change one")
     return Limits(minimum=least, maximum=most)
 
 
 def _check_samples(request: Request) -> None:
     if request.samples_per_image > 1 and request.temperature == 0:
-        raise BadRequest(
+        raise InvalidRequest(
             f"samples_per_image: {request.samples_per_image} answers at temperature 0 would be the same answer, paid "
             "for again and again; raise temperature (0.5 is usual), or ask for 1 sample"
         )
 
 
 def _check_tier(teacher: str, request: Request) -> None:
-    if request.service_tier == "flex" and not catalog.model(teacher).priced("input-flex"):
-        raise BadRequest(f"service_tier: {teacher!r} has no flex tier; leave service_tier out")
+    if request.service_tier == "flex" and not catalog.get_model(teacher).has_price("input-flex"):
+        raise InvalidRequest(f"service_tier: {teacher!r} has no flex tier; leave service_tier out")
 
 
 def _check_terms(teacher: str, student: str, request: Request) -> None:
     theirs, ours = catalog.provider(teacher), catalog.provider(student)
     if theirs != ours and not request.accept_teacher_terms:
-        raise BadRequest(
+        raise InvalidRequest(
             f"accept_teacher_terms: teacher {teacher!r} is by {theirs!r} and student {student!r} by {ours!r}; "
             "a provider may forbid training other models on its answers. Read its terms "
             f"({_TERMS}), and if they allow it put accept_teacher_terms: true"

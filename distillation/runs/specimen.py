@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from distillation.dataset.examples import record
+from distillation.dataset.examples import training_record
 from distillation.dataset.record import check_record
 from distillation.dataset.rules import RULES
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.records import Run
 
@@ -14,11 +14,11 @@ _LABEL = "cat, sofa, window"
 
 
 def check_specimen(run: Run, bucket: str) -> None:
-    """Judge a record as WriteDataset will write it, by the rules of ValidateDataset; raises ``BadRequest``."""
-    found = check_record(record(run, bucket, _IMAGE, _LABEL), catalog.model(run.student).family).findings
+    """Judge a record as WriteDataset will write it, by the rules of ValidateDataset; raises ``InvalidRequest``."""
+    found = check_record(training_record(run, bucket, _IMAGE, _LABEL), catalog.get_model(run.student).family).findings
     reasons = [f"{field}: {fact}; {RULES[rule].remedy}" for rule, field, fact in found if _refused(rule)]
     if reasons:
-        raise BadRequest(f"Bedrock would refuse every training record of this run: {' '.join(reasons)}")
+        raise InvalidRequest(f"Bedrock would refuse every training record of this run: {' '.join(reasons)}")
 
 
 def _refused(rule: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from distillation.bedrock_errors import FAILURES, translated, translating
+from distillation.bedrock_errors import BEDROCK_FAILURES, pipeline_errors, to_pipeline_error
 from distillation.errors import DeploymentFailed
 from distillation.records import Run
 from distillation.serving.tags import tags
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def create_or_describe(run: Run, name: str, model: str, bedrock: BedrockClient) -> dict[str, Any]:
     """Return ``{status, deployment}``, creating the deployment on the first call.
 
-    Raises ``DeploymentFailed``, or ``QuotaReached`` while two others are in progress.
+    Raises ``DeploymentFailed``, or ``QuotaExceeded`` while two others are in progress.
     """
     try:
         found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=name)
     except bedrock.exceptions.ResourceNotFoundException:
         return {"status": "Creating", "deployment": _create(run, name, model, bedrock)}
-    except FAILURES as error:
-        raise translated(error, f"deployment {name}") from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, f"deployment {name}") from error
     if found["status"] == "Failed":
         reason = found.get("failureMessage") or "no reason given"
         raise DeploymentFailed(f"deployment {name}: {reason}")
@@ -31,7 +31,7 @@ def create_or_describe(run: Run, name: str, model: str, bedrock: BedrockClient) 
 
 
 def _create(run: Run, name: str, model: str, bedrock: BedrockClient) -> str:
-    with translating(f"deployment {name}"):
+    with pipeline_errors(f"deployment {name}"):
         return bedrock.create_custom_model_deployment(
-            modelDeploymentName=name, modelArn=model, clientRequestToken=name, tags=tags(run.run)
+            modelDeploymentName=name, modelArn=model, clientRequestToken=name, tags=tags(run.name)
         )["customModelDeploymentArn"]

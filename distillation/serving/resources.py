@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from distillation.bedrock_errors import FAILURES, translated, translating
-from distillation.errors import StillStopping
+from distillation.bedrock_errors import BEDROCK_FAILURES, pipeline_errors, to_pipeline_error
+from distillation.errors import ResourceBusy
 from distillation.serving.tags import RUN_TAG
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Kind = Literal["job", "deployment", "model"]
 
 
 @dataclass(frozen=True)
-class Holding:
+class BedrockResource:
     """One job, deployment or model of ours; ``model`` is the ARN that a deployment serves."""
 
     kind: Kind
@@ -52,14 +52,14 @@ class Holding:
         return f"{self.kind} {self.name}"
 
 
-def running_jobs(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[Holding]:
+def running_jobs(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[BedrockResource]:
     """Return the jobs with a tag that have not ended; ``named`` is part of their names, to list fewer."""
     listed = _pages(bedrock.get_paginator("list_model_customization_jobs"), "jobs", named)
     jobs = (job for page in listed for job in page.get("modelCustomizationJobSummaries", []))
     return list(_ours(tag, bedrock, (_job(job) for job in jobs if job["status"] in _RUNNING)))
 
 
-def deployments_and_models(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[Holding]:
+def deployments_and_models(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[BedrockResource]:
     """Return what stands at Bedrock with a tag, deployments first."""
     deployed = _pages(bedrock.get_paginator("list_custom_model_deployments"), "deployments", named)
     stored = _pages(bedrock.get_paginator("list_custom_models"), "models", named)
@@ -68,10 +68,12 @@ def deployments_and_models(tag: tuple[str, str], named: str, bedrock: BedrockCli
     return [*_ours(tag, bedrock, deployments), *_ours(tag, bedrock, models)]
 
 
-def stop(jobs: Sequence[Holding], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep) -> list[str]:
+def stop(
+    jobs: Sequence[BedrockResource], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep
+) -> list[str]:
     """Stop jobs and wait until they have ended; return the names of those that were running.
 
-    Raises ``StillStopping`` when Bedrock takes longer than four minutes; trying again goes on.
+    Raises ``ResourceBusy`` when Bedrock takes longer than four minutes; trying again goes on.
     """
     stopped = [job.name for job in jobs if job.status == "InProgress" and _stop(job, bedrock)]
     _until_none_is_left(jobs, lambda job: _ended(job, bedrock), pause)
@@ -79,11 +81,11 @@ def stop(jobs: Sequence[Holding], bedrock: BedrockClient, pause: Callable[[float
 
 
 def remove(
-    holdings: Sequence[Holding], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep
+    holdings: Sequence[BedrockResource], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep
 ) -> list[str]:
     """Delete deployments, then models; return what was deleted, in words.
 
-    Raises ``StillStopping`` when Bedrock still counts a model as deployed after four minutes; trying again goes on.
+    Raises ``ResourceBusy`` when Bedrock still counts a model as deployed after four minutes; trying again goes on.
     """
     for holding in holdings:
         if holding.kind == "deployment":
@@ -94,67 +96,67 @@ def remove(
 
 
 def _pages(paginator: Any, what: str, named: str) -> Iterator[Any]:
-    with translating(f"list of {what}"):
+    with pipeline_errors(f"list of {what}"):
         yield from paginator.paginate(**({"nameContains": named} if named else {}))
 
 
-def _job(job: Any) -> Holding:
-    return Holding("job", job["jobName"], job["jobArn"], job["status"], job["creationTime"], {})
+def _job(job: Any) -> BedrockResource:
+    return BedrockResource("job", job["jobName"], job["jobArn"], job["status"], job["creationTime"], {})
 
 
-def _deployment(one: Any) -> Holding:
+def _deployment(one: Any) -> BedrockResource:
     name, arn = one["customModelDeploymentName"], one["customModelDeploymentArn"]
-    return Holding("deployment", name, arn, one["status"], one["createdAt"], {}, one["modelArn"])
+    return BedrockResource("deployment", name, arn, one["status"], one["createdAt"], {}, one["modelArn"])
 
 
-def _model(one: Any) -> Holding:
+def _model(one: Any) -> BedrockResource:
     status = one.get("modelStatus", "Active")
-    return Holding("model", one["modelName"], one["modelArn"], status, one["creationTime"], {})
+    return BedrockResource("model", one["modelName"], one["modelArn"], status, one["creationTime"], {})
 
 
-def _ours(tag: tuple[str, str], bedrock: BedrockClient, found: Iterator[Holding]) -> Iterator[Holding]:
+def _ours(tag: tuple[str, str], bedrock: BedrockClient, found: Iterator[BedrockResource]) -> Iterator[BedrockResource]:
     for holding in found:
         try:
             listed = bedrock.list_tags_for_resource(resourceARN=holding.arn)["tags"]
         except bedrock.exceptions.ResourceNotFoundException:
             continue  # Deleted between the listing and now.
-        except FAILURES as error:
-            raise translated(error, f"tags of {holding}") from error
+        except BEDROCK_FAILURES as error:
+            raise to_pipeline_error(error, f"tags of {holding}") from error
         tags = {one["key"]: one["value"] for one in listed}
         if tags.get(tag[0]) == tag[1]:
-            yield Holding(**{**holding.__dict__, "tags": tags})
+            yield BedrockResource(**{**holding.__dict__, "tags": tags})
 
 
-def _stop(job: Holding, bedrock: BedrockClient) -> bool:
+def _stop(job: BedrockResource, bedrock: BedrockClient) -> bool:
     try:
         bedrock.stop_model_customization_job(jobIdentifier=job.arn)
     except bedrock.exceptions.ConflictException:
         return False  # It ended between the listing and now.
-    except FAILURES as error:
-        raise translated(error, str(job)) from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, str(job)) from error
     return True
 
 
-def _ended(job: Holding, bedrock: BedrockClient) -> bool:
+def _ended(job: BedrockResource, bedrock: BedrockClient) -> bool:
     try:
         found = bedrock.get_model_customization_job(jobIdentifier=job.arn)
     except bedrock.exceptions.ResourceNotFoundException:
         return True
-    except FAILURES as error:
-        raise translated(error, str(job)) from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, str(job)) from error
     return found.get("status") not in _RUNNING
 
 
-def _delete_deployment(deployment: Holding, bedrock: BedrockClient) -> None:
+def _delete_deployment(deployment: BedrockResource, bedrock: BedrockClient) -> None:
     try:
         bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment.arn)
     except bedrock.exceptions.ResourceNotFoundException:
         return
-    except FAILURES as error:
-        raise translated(error, str(deployment)) from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, str(deployment)) from error
 
 
-def _delete_model(model: Holding, bedrock: BedrockClient) -> bool:
+def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
     """Return whether the model is gone; False while Bedrock still counts it as deployed."""
     try:
         bedrock.delete_custom_model(modelIdentifier=model.arn)
@@ -162,13 +164,13 @@ def _delete_model(model: Holding, bedrock: BedrockClient) -> bool:
         return False
     except bedrock.exceptions.ResourceNotFoundException:
         return True
-    except FAILURES as error:
-        raise translated(error, str(model)) from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, str(model)) from error
     return True
 
 
 def _until_none_is_left(
-    holdings: Sequence[Holding], gone: Callable[[Holding], bool], pause: Callable[[float], None]
+    holdings: Sequence[BedrockResource], gone: Callable[[BedrockResource], bool], pause: Callable[[float], None]
 ) -> None:
     left = [holding for holding in holdings if not gone(holding)]
     for _ in range(PATIENCE_SECONDS // PAUSE_SECONDS):
@@ -178,4 +180,4 @@ def _until_none_is_left(
         left = [holding for holding in left if not gone(holding)]
     if left:
         names = ", ".join(map(str, left))
-        raise StillStopping(f"{names}: Bedrock has not finished after {PATIENCE_SECONDS} s")
+        raise ResourceBusy(f"{names}: Bedrock has not finished after {PATIENCE_SECONDS} s")

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from distillation import keys
 from distillation.records import Run
-from distillation.serving.resources import Holding, Kind, deployments_and_models, remove, running_jobs, stop
-from distillation.serving.retention import kept
+from distillation.serving.resources import BedrockResource, Kind, deployments_and_models, remove, running_jobs, stop
+from distillation.serving.retention import retained
 from distillation.serving.tags import STAGE_TAG
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from distillation.telemetry import logger
 
 if TYPE_CHECKING:
@@ -28,21 +28,21 @@ class Sweeper:
     """``goes_on`` tells of an execution's ARN whether it still runs: what it holds is its own affair."""
 
     stage: str
-    data: Objects
+    data: Bucket
     bedrock: BedrockClient
-    goes_on: Callable[[str], bool]
+    is_running: Callable[[str], bool]
     now: datetime
     pause: Callable[[float], None] = time.sleep
 
     def sweep(self) -> dict[str, Any]:
         """Stop and delete what no run keeps; return what was stopped and deleted, what is kept, and its age in days.
 
-        Raises ``StillStopping`` when Bedrock takes longer than four minutes; trying again goes on.
+        Raises ``ResourceBusy`` when Bedrock takes longer than four minutes; trying again goes on.
         """
-        jobs, held = self.holdings()
+        jobs, held = self.resources()
         stopped = stop(self.leftovers(jobs), self.bedrock, self.pause)
         if stopped:
-            _, held = self.holdings()  # A job that had just ended has left a model.
+            _, held = self.resources()  # A job that had just ended has left a model.
         leftovers = self.leftovers(held)
         deleted = remove(leftovers, self.bedrock, self.pause)
         stays = [holding for holding in held if holding not in leftovers]
@@ -54,19 +54,19 @@ class Sweeper:
             "oldest_deployment_days": max(ages, default=0),
         }
 
-    def holdings(self) -> tuple[list[Holding], list[Holding]]:
+    def resources(self) -> tuple[list[BedrockResource], list[BedrockResource]]:
         """Return the stage's running jobs, and its deployments and models."""
         tag = (STAGE_TAG, self.stage)
         return running_jobs(tag, "", self.bedrock), deployments_and_models(tag, "", self.bedrock)
 
-    def leftovers(self, holdings: Sequence[Holding]) -> list[Holding]:
+    def leftovers(self, holdings: Sequence[BedrockResource]) -> list[BedrockResource]:
         """Return those that no run keeps, in the same order."""
         stays = {name: self._stays(name) for name in {holding.run for holding in holdings}}
         return [one for one in holdings if (kept_ones := stays[one.run]) is not None and one.key not in kept_ones]
 
     def _stays(self, name: str) -> set[tuple[Kind, str]] | None:
         """Return what of a run stays; None where all does: it goes on, or cannot be judged."""
-        body = self.data.find(keys.request(name))
+        body = self.data.get_or_none(keys.request_key(name))
         if body is None:
             return set()
         try:
@@ -74,10 +74,10 @@ class Sweeper:
         except ValidationError as error:
             logger.warning("run left alone: its request cannot be read", run=name, error=str(error))
             return None
-        return None if self.goes_on(run.execution) else kept(run, self.data, self.now)
+        return None if self.is_running(run.execution) else retained(run, self.data, self.now)
 
 
-def goes_on(client: SFNClient, execution: str) -> bool:
+def is_running(client: SFNClient, execution: str) -> bool:
     """Tell whether an execution still runs."""
     try:
         return client.describe_execution(executionArn=execution)["status"] == "RUNNING"

@@ -32,7 +32,7 @@ def is_internal(job: Any) -> bool:
     return job["status"] == "Failed" and any(words in message for words in _INTERNAL)
 
 
-def cause(job: Any) -> str:
+def cause_and_remedy(job: Any) -> str:
     """Return why a job ended without a model, and what to do where that is known."""
     message = job.get("failureMessage") or f"the job ended as {job['status']}"
     remedy = next((remedy for words, remedy in REMEDIES.items() if words in message.lower()), None)

@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from distillation import keys, ledger
-from distillation.bedrock_errors import FAILURES, translated, translating
+from distillation.bedrock_errors import BEDROCK_FAILURES, pipeline_errors, to_pipeline_error
 from distillation.errors import JobFailed
 from distillation.inference.budget import Reservation
 from distillation.models import catalog
 from distillation.models.hyperparameters import hyperparameters
 from distillation.records import Run
 from distillation.serving.tags import tags
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from distillation.training import stalled
-from distillation.training.failure_remedies import cause, is_internal
-from distillation.training.job_cost import bill, most_of_predictions
+from distillation.training.failure_remedies import cause_and_remedy, is_internal
+from distillation.training.job_cost import job_cost, maximum_prediction_usd
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -43,28 +43,28 @@ class Settings:
 
 
 def create_or_describe(
-    run: Run, size: int, data: Objects, bedrock: BedrockClient, settings: Settings, now: datetime
+    run: Run, size: int, data: Bucket, bedrock: BedrockClient, settings: Settings, now: datetime
 ) -> dict[str, Any]:
     """Return ``{status, name, job, model}`` of the size's job, creating it on the first call.
 
     ``status`` is InProgress or Completed; ``job`` and ``model`` are ARNs. Raises ``JobFailed`` with the cause and
-    what to do about it, and ``Throttled``, ``QuotaReached``, ``AccessRefused`` or ``OverBudget`` when it cannot be
+    what to do about it, and ``Throttled``, ``QuotaExceeded``, ``AccessDenied`` or ``OverBudget`` when it cannot be
     created.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        name = keys.model_name(run.run, size, attempt)
+        name = keys.model_name(run.name, size, attempt)
         job = _find(bedrock, name) or _create(run, size, name, data, bedrock, settings)
         if job["status"] == "InProgress":
             _keep_reserved(run, size, name, data)
         else:
             # The job's own name: looking at a finished job twice writes the same object twice.
-            ledger.record(data, run.run, bill(run, size, data, trained=_is_billed(job)), name)
+            ledger.record(data, run.name, job_cost(run, size, data, trained=_is_billed(job)), name)
         if is_internal(job) and attempt < ATTEMPTS:
             continue
         if job["status"] in ("Failed", "Stopping", "Stopped"):
-            raise JobFailed(f"job {name}: {cause(job)}")
-        if job["status"] == "InProgress" and (reason := stalled.look(run, job, settings.patience, now, bedrock)):
-            ledger.record(data, run.run, bill(run, size, data, trained=False), name)
+            raise JobFailed(f"job {name}: {cause_and_remedy(job)}")
+        if job["status"] == "InProgress" and (reason := stalled.check(run, job, settings.patience, now, bedrock)):
+            ledger.record(data, run.name, job_cost(run, size, data, trained=False), name)
             raise JobFailed(f"job {name}: {reason}")
         return {
             "status": job["status"],
@@ -80,8 +80,8 @@ def _find(bedrock: BedrockClient, name: str) -> Any | None:
         return bedrock.get_model_customization_job(jobIdentifier=name)
     except bedrock.exceptions.ResourceNotFoundException:
         return None
-    except FAILURES as error:
-        raise translated(error, f"job {name}") from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, f"job {name}") from error
 
 
 def _is_billed(job: Any) -> bool:
@@ -89,36 +89,34 @@ def _is_billed(job: Any) -> bool:
     return job["status"] == "Completed" or (job["status"] in ("Stopping", "Stopped") and stalled.may_have_started(job))
 
 
-def _keep_reserved(run: Run, size: int, name: str, data: Objects) -> None:
+def _keep_reserved(run: Run, size: int, name: str, data: Bucket) -> None:
     """Reserve what a job under way will cost, under its name; also of one whose creation was never answered."""
-    if not any(True for _ in data.keys(keys.ledger_of(run.run, "TrainModels", name))):
-        ledger.reserve(data, run.run, "TrainModels", name, bill(run, size, data).usd)
+    if not any(True for _ in data.keys(keys.ledger_entry_prefix(run.name, "TrainModels", name))):
+        ledger.reserve(data, run.name, "TrainModels", name, job_cost(run, size, data).usd)
 
 
-def _create(
-    run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings
-) -> dict[str, Any]:
+def _create(run: Run, size: int, name: str, data: Bucket, bedrock: BedrockClient, settings: Settings) -> dict[str, Any]:
     """Create a job within the budget. What is held for a job that is not created is let go: others go on with it."""
-    price = bill(run, size, data)
-    holding = Reservation(run, price.step, price.usd, data, most_of_predictions(run, data))
+    price = job_cost(run, size, data)
+    holding = Reservation(run, price.step, price.usd, data, maximum_prediction_usd(run, data))
     try:
-        holding.hold()
+        holding.reserve()
         _ask_for_job(run, size, name, data, bedrock, settings)
-        ledger.reserve(data, run.run, price.step, name, price.usd)
+        ledger.reserve(data, run.name, price.step, name, price.usd)
     finally:
         # Under an id of its own: a name that is settled could reserve nothing when it is tried again.
         holding.settle(price.model_copy(update={"calls": 0, "training_tokens": 0, "usd": 0.0}))
     return {"status": "InProgress"}
 
 
-def _ask_for_job(run: Run, size: int, name: str, data: Objects, bedrock: BedrockClient, settings: Settings) -> None:
-    student = catalog.model(run.student)
-    validation = keys.dataset(run.run, "validation")
+def _ask_for_job(run: Run, size: int, name: str, data: Bucket, bedrock: BedrockClient, settings: Settings) -> None:
+    student = catalog.get_model(run.student)
+    validation = keys.dataset_key(run.name, "validation")
     optional: dict[str, Any] = {"customModelKmsKeyId": settings.key} if settings.key else {}
     if any(True for _ in data.keys(validation)):
-        uri = f"s3://{data.bucket}/{validation}"
+        uri = f"s3://{data.name}/{validation}"
         optional["validationDataConfig"] = {"validators": [{"s3Uri": uri}]}
-    with translating(f"job {name}"):
+    with pipeline_errors(f"job {name}"):
         bedrock.create_model_customization_job(
             jobName=name,
             customModelName=name,
@@ -127,9 +125,9 @@ def _ask_for_job(run: Run, size: int, name: str, data: Objects, bedrock: Bedrock
             baseModelIdentifier=student.training_id or student.id,
             customizationType="FINE_TUNING",
             hyperParameters=hyperparameters(run, size),
-            trainingDataConfig={"s3Uri": f"s3://{data.bucket}/{keys.dataset(run.run, f'train-{size}')}"},
-            outputDataConfig={"s3Uri": f"s3://{data.bucket}/{keys.training(run.run, size)}"},
-            jobTags=tags(run.run),
-            customModelTags=tags(run.run),
+            trainingDataConfig={"s3Uri": f"s3://{data.name}/{keys.dataset_key(run.name, f'train-{size}')}"},
+            outputDataConfig={"s3Uri": f"s3://{data.name}/{keys.training_prefix(run.name, size)}"},
+            jobTags=tags(run.name),
+            customModelTags=tags(run.name),
             **optional,
         )

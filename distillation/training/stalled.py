@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from distillation.bedrock_errors import FAILURES, translated
+from distillation.bedrock_errors import BEDROCK_FAILURES, to_pipeline_error
 from distillation.records import Run
 from distillation.telemetry import logger, metrics
 
@@ -19,7 +19,7 @@ LONGEST_WAIT = timedelta(days=3)
 passes either is lost with the models that it has paid for. Two sizes that wait, looked at each 300 s, stay below."""
 
 
-def look(run: Run, job: Any, patience: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
+def check(run: Run, job: Any, patience: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
     """Tell of a job that has waited for longer than ``patience``; return why it was stopped, if the request asks for
     that or it has waited for longer than any may."""
     waited = _waited(job, now)
@@ -28,7 +28,7 @@ def look(run: Run, job: Any, patience: timedelta, now: datetime, bedrock: Bedroc
     if waited is None or not (stuck or waited > LONGEST_WAIT):
         return None
     hours = waited / timedelta(hours=1)
-    logger.warning("job stuck", run=run.run, job=job["jobName"], hours=round(hours, 1), phases=_phases(job))
+    logger.warning("job stuck", run=run.name, job=job["jobName"], hours=round(hours, 1), phases=_phases(job))
     why = _why_to_stop(run, waited)
     if why and _stop(job, bedrock):
         return (
@@ -66,6 +66,6 @@ def _stop(job: Any, bedrock: BedrockClient) -> bool:
         bedrock.stop_model_customization_job(jobIdentifier=job["jobArn"])
     except bedrock.exceptions.ConflictException:
         return False
-    except FAILURES as error:
-        raise translated(error, f"job {job['jobName']}") from error
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, f"job {job['jobName']}") from error
     return True

@@ -69,10 +69,10 @@ def _base(service: Service, model: str) -> catalog.Model:
         deployment = service.find(service.deployments, model, "modelDeploymentName")
         if deployment["status"] != "Active":
             raise BedrockError("ValidationException", f"{model} is not Active.")
-        return catalog.model(service.custom_models[deployment["modelArn"]]["_student"])
+        return catalog.get_model(service.custom_models[deployment["modelArn"]]["_student"])
     if model not in catalog.MODELS or not is_local(model):
         raise BedrockError("ResourceNotFoundException", f"Model {model} not found.")
-    return catalog.model(model)
+    return catalog.get_model(model)
 
 
 def _input_tokens(values: dict[str, Any], image: bytes | None, family: catalog.Family) -> int:

@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from distillation.answers.formats.keywords import keywords
+from distillation.answers.formats.keywords import normalise
 from distillation.dataset.validator import errors
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from local.bedrock.faults import chosen
 from local.bedrock.listing import Members, page
@@ -138,7 +138,7 @@ def _student(service: Service, base: str, values: dict[str, Any]) -> catalog.Mod
     try:
         asked = {name: float(value) for name, value in values.get("hyperParameters", {}).items()}
         student.family.resolve_hyperparameters(asked)
-    except (BadRequest, ValueError) as error:
+    except (InvalidRequest, ValueError) as error:
         raise BedrockError("ValidationException", f"Invalid hyperparameters: {error}") from None
     return student
 
@@ -226,7 +226,7 @@ def _read_dataset(service: Service, job: Entry) -> tuple[list[_Example], list[_E
         line for one in job["validationDataConfig"]["validators"] for line in _lines(service, job, one["s3Uri"])
     ]
     bucket = uri.removeprefix("s3://").partition("/")[0]
-    family = catalog.model(job["_student"]).family
+    family = catalog.get_model(job["_student"]).family
     if found := next(errors(lines, family, bucket, validation or None), None):
         raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {found}")
     _enter(service, job, "dataProcessingDetails")
@@ -243,7 +243,7 @@ def _example(service: Service, job: Entry, line: bytes, images: dict[str, Image.
     uri = block["source"]["s3Location"]["uri"]
     if uri not in images:
         images[uri] = opened(_body(service, job, uri))
-    return _Example(uri, images[uri], keywords(record["messages"][1]["content"][0]["text"]))
+    return _Example(uri, images[uri], normalise(record["messages"][1]["content"][0]["text"]))
 
 
 def _lines(service: Service, job: Entry, uri: str) -> list[bytes]:

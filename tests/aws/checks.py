@@ -43,7 +43,7 @@ def image_tokens(seen: Observed) -> str:
     """The family's rule tells the tokens of an image within the spread that the estimate allows for."""
     found = []
     for model in (seen.run.teacher.model, seen.run.student):
-        family = catalog.model(model).family
+        family = catalog.get_model(model).family
         low, high = family.image_tokens_spread
         for width, height in ((900, 900), (900, 600), (450, 900)):
             billed = _ask(seen, model, _drawn(width, height))["usage"]["inputTokens"] - text_tokens(seen.run.prompt)
@@ -55,7 +55,7 @@ def image_tokens(seen: Observed) -> str:
 
 def flex_tier(seen: Observed) -> str:
     """A teacher with a flex price answers on the flex tier, and says so."""
-    if not catalog.model(seen.run.teacher.model).priced("input-flex"):
+    if not catalog.get_model(seen.run.teacher.model).has_price("input-flex"):
         return f"{seen.run.teacher.model} has no flex price"
     answer = _ask(seen, seen.run.teacher.model, _located(seen), serviceTier={"type": "flex"})
     assert answer["serviceTier"]["type"] == "flex"
@@ -64,7 +64,7 @@ def flex_tier(seen: Observed) -> str:
 
 def lifecycle_fields(seen: Observed) -> str:
     """GetFoundationModel tells the lifecycle of the student under its customization id."""
-    model = catalog.model(seen.run.student).training_id or ""
+    model = catalog.get_model(seen.run.student).training_id or ""
     details = seen.stage.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
     assert details["modelLifecycle"]["status"] in ("ACTIVE", "LEGACY")
     return f"{model}: {details['modelLifecycle']['status']}"
@@ -94,7 +94,9 @@ def metric_csv_path(seen: Observed) -> str:
     """Training losses lie where and as the report looks for them."""
     header: list[str] = []
     for model in seen.models:
-        (key,) = [k for k in seen.stage.data.keys(keys.training(seen.run.run, model["size"])) if _METRICS.search(k)]
+        (key,) = [
+            k for k in seen.stage.data.keys(keys.training_prefix(seen.run.name, model["size"])) if _METRICS.search(k)
+        ]
         header = next(csv.reader(io.StringIO(seen.stage.data.read(key).decode())))
         assert {"step_number", "epoch_number", "training_loss"} <= set(header), header
     return ", ".join(header)
@@ -104,7 +106,7 @@ def deployment_invocation(seen: Observed) -> str:
     """A deployment answers Converse under its ARN, for us and for a role with bedrock:InvokeModel on it."""
     for model in seen.models:
         assert _ask(seen, model["deployment"], _located(seen))["stopReason"] == "end_turn"
-        answers = list(seen.stage.data.read_lines(keys.predictions(seen.run.run, f"n{model['size']}")))
+        answers = list(seen.stage.data.read_lines(keys.predictions_key(seen.run.name, f"n{model['size']}")))
         assert any(answer["status"] == "ok" for answer in answers)
     return f"{len(seen.models)} deployments"
 
@@ -114,7 +116,7 @@ def tags_listed(seen: Observed) -> str:
     for model in seen.models:
         for arn in (model["job"], model["arn"], model["deployment"]):
             tags = seen.stage.client("bedrock").list_tags_for_resource(resourceARN=arn)["tags"]
-            assert {"key": RUN_TAG, "value": seen.run.run} in tags, arn
+            assert {"key": RUN_TAG, "value": seen.run.name} in tags, arn
     return "all three kinds"
 
 
@@ -154,7 +156,7 @@ CHECKS: Mapping[str, Callable[[Observed], str]] = {
 
 def _located(seen: Observed) -> dict[str, Any]:
     image, _, _ = seen.image()
-    uri = f"s3://{seen.stage.data.bucket}/{keys.image(seen.run.side, image)}"
+    uri = f"s3://{seen.stage.data.name}/{keys.image_key(seen.run.side, image)}"
     return {"s3Location": {"uri": uri, "bucketOwner": seen.run.account}}
 
 

@@ -44,11 +44,11 @@ class Observed:
     @property
     def report(self) -> dict[str, Any]:
         """What report.json holds."""
-        return self.stage.data.read_json(keys.report(self.run.run, "report.json"))
+        return self.stage.data.read_json(keys.report_key(self.run.name, "report.json"))
 
     def image(self) -> tuple[str, int, int]:
         """Return an image of the run: its name, width and height."""
-        line = next(iter(self.stage.data.read_lines(keys.split(self.run.run, "test"))))
+        line = next(iter(self.stage.data.read_lines(keys.split_key(self.run.name, "test"))))
         return line["image"], line["width"], line["height"]
 
 
@@ -64,7 +64,7 @@ def observed_run(stage: Stage, photos: Sequence[Path]) -> Iterator[Observed]:
         try:
             while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
                 time.sleep(_POLL_SECONDS)
-            request = stage.data.find(keys.request(name))
+            request = stage.data.get_or_none(keys.request_key(name))
             assert request, f"Prepare refused the run: {ended.get('cause')}"
             run = Run.model_validate_json(request)
             yield Observed(stage, run, ended, list(_received(stage, events)))
@@ -80,7 +80,7 @@ def _uploaded(stage: Stage, photos: Sequence[Path], collection: str) -> Iterator
         yield
     finally:
         for key in list(stage.photos.keys(collection)):
-            stage.photos.client.delete_object(Bucket=stage.photos.bucket, Key=key)
+            stage.photos.client.delete_object(Bucket=stage.photos.name, Key=key)
 
 
 def _take_down(stage: Stage, run: str, execution: str) -> None:

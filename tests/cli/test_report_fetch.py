@@ -16,7 +16,7 @@ from distillation.storage import ObjectMissing
 from tests.support.held import decided
 from tests.support.stores import bucket
 
-REPORT = {keys.report("r", name): b"{}" for name in FILES}
+REPORT = {keys.report_key("r", name): b"{}" for name in FILES}
 
 
 def stage(objects: dict[str, bytes]) -> Any:
@@ -44,9 +44,9 @@ def test_report_is_fetched_and_its_page_opened(tmp_path: Path, monkeypatch: pyte
 def test_of_a_run_that_applied_a_model_the_tables_are_fetched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tables = {keys.keywords("r", kind): kind.encode() for kind in ("csv", "jsonl")}
+    tables = {keys.results_key("r", kind): kind.encode() for kind in ("csv", "jsonl")}
     report = {"applied": "old", "verdict": "The model of run old wrote keywords.", "files": list(tables)}
-    objects = tables | {keys.report("r", "report.json"): json.dumps(report).encode()}
+    objects = tables | {keys.report_key("r", "report.json"): json.dumps(report).encode()}
     fetch_report(stage(objects), "r", tmp_path, show=True, as_json=False)
 
     assert capsys.readouterr().out.splitlines() == [

@@ -16,8 +16,8 @@ from cli.console import Refused
 from cli.requests import read_request, request_from_manifest
 from cli.runs import list_runs
 from distillation import keys
-from distillation.errors import BadRequest
-from distillation.storage import Objects
+from distillation.errors import InvalidRequest
+from distillation.storage import Bucket
 from local.bedrock import Endpoint
 from tests.support.held import decided, hold
 from tests.support.stores import bucket
@@ -37,7 +37,7 @@ class Executions:
         return {"status": self._status}
 
 
-def stage(endpoint: Endpoint, data: Objects, status: str = "SUCCEEDED") -> Any:
+def stage(endpoint: Endpoint, data: Bucket, status: str = "SUCCEEDED") -> Any:
     make: Any = boto3.client
     clients = {"bedrock": make("bedrock", endpoint_url=endpoint.url), "stepfunctions": Executions(status)}
     return SimpleNamespace(name="dev", region="us-east-1", data=data, client=clients.__getitem__)
@@ -98,8 +98,10 @@ def test_runs_are_listed_and_compared_with_what_differs_marked(
     endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = bucket(**decided("first", "first-n1-a1"), **decided("second", None, keep="all"))
-    data.write_json(keys.manifest("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
-    data.write_json(keys.manifest("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}})
+    data.write_json(keys.manifest_key("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
+    data.write_json(
+        keys.manifest_key("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}}
+    )
     found = stage(endpoint, data)
     list_runs(found, [], as_json=True)
 
@@ -121,10 +123,10 @@ def test_run_that_took_over_a_deployment_names_no_other_that_is_gone(
 ) -> None:
     data = bucket(**decided("new", "best", replace="old"))
     models = [{"name": name, "deployment": f"arn:{name}"} for name in ("best", "other")]
-    data.write_json(keys.report("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
+    data.write_json(keys.report_key("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
     found = stage(endpoint, data)
     list_runs(found, ["new"], as_json=True)
-    data.write_json(keys.deployment("new"), {"arn": "arn:old"})
+    data.write_json(keys.deployment_key("new"), {"arn": "arn:old"})
     list_runs(found, ["new"], as_json=True)
     before, after = (json.loads(part + "]")[0] for part in capsys.readouterr().out.split("\n]\n")[:2])
 
@@ -136,7 +138,7 @@ def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) ->
     manifest = {"run": json.loads(decided("r", None)["runs/r/request.json"]), "hyperparameters": {}}
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(manifest))
-    data = bucket(**{keys.manifest("r"): json.dumps(manifest).encode()})
+    data = bucket(**{keys.manifest_key("r"): json.dumps(manifest).encode()})
     by_name = request_from_manifest("r", lambda: data)
 
     assert by_name == request_from_manifest(str(path), bucket)
@@ -148,7 +150,7 @@ def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) ->
 @pytest.mark.parametrize("limits", [{"tolerance": 7.0}, {"max_usd": -1.0}])
 def test_apply_refuses_what_prepare_would_before_anything_starts(limits: dict[str, Any], tmp_path: Path) -> None:
     untouched: Any = SimpleNamespace(name="dev", region="us-east-1")  # has no client to start anything with
-    with pytest.raises(BadRequest, match=next(iter(limits))):
+    with pytest.raises(InvalidRequest, match=next(iter(limits))):
         apply_model("holiday", "r", limits, tmp_path, untouched, as_json=False)
 
 

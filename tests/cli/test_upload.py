@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cli.console import Refused
 from cli.upload import missing, own_labels_in, photos_in, send
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from tests.support.stores import MemoryS3
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_photo_is_sent_once_and_only_what_changed_again(folder: Path) -> None:
-    objects = Objects(HashedS3(), "photos")  # type: ignore[arg-type] - only what is asked of it
+    objects = Bucket(HashedS3(), "photos")  # type: ignore[arg-type] - only what is asked of it
     files = photos_in(folder)
     sent = list(send(missing(files, "a/", objects), objects))
     (folder / "day 1/1.jpg").write_bytes(b"!" * 100)
@@ -51,7 +51,7 @@ def test_every_photo_is_sent_once_and_only_what_changed_again(folder: Path) -> N
 
 def test_file_that_cannot_be_sent_stops_no_other(folder: Path) -> None:
     (folder / "bad").write_bytes(b"x")
-    objects = Objects(HashedS3(), "photos")  # type: ignore[arg-type]
+    objects = Bucket(HashedS3(), "photos")  # type: ignore[arg-type]
     sent = list(send(missing(photos_in(folder), "a/", objects), objects))
 
     assert [one.key for one in sent if one.problem] == ["a/bad"]

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from distillation.dataset.examples import record
+from distillation.dataset.examples import training_record
 from tests.support.command import distill
 from tests.support.stores import any_run, bucket
 
@@ -24,7 +24,7 @@ def written(path: Path, *records: Any) -> Path:
 
 
 def example(number: int = 0, label: str = "cat, sofa, window", **changed: Any) -> dict[str, Any]:
-    return record(any_run(), "data", f"{number:064x}", label) | changed
+    return training_record(any_run(), "data", f"{number:064x}", label) | changed
 
 
 def examples(count: int) -> list[dict[str, Any]]:

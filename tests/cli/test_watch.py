@@ -163,7 +163,7 @@ def test_interrupt_leaves_the_run_alone_and_says_so(
 
     class Stage:
         name = "dev"
-        data = bucket(**{keys.request("r"): b""})
+        data = bucket(**{keys.request_key("r"): b""})
 
         def client(self, _: str) -> States:
             return begun()
@@ -175,7 +175,7 @@ def test_interrupt_leaves_the_run_alone_and_says_so(
     assert "the run goes on; to see it again: distill watch r --stage dev" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("key", [keys.request("r"), keys.failure("r")])
+@pytest.mark.parametrize("key", [keys.request_key("r"), keys.failure_key("r")])
 def test_run_is_followed_whether_it_was_claimed_or_refused(key: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert watch.execution_of("r", bucket(**{key: b'{"run": "r", "execution": "arn"}'}), 60) == "arn"
     assert capsys.readouterr().err == ""
@@ -191,14 +191,19 @@ def test_run_that_prepare_refused_is_told_with_its_cause(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     states = begun()
-    ended = {"status": "FAILED", "startDate": START, "error": "BadRequest", "cause": "Prepare: unknown field 'teachr'"}
+    ended = {
+        "status": "FAILED",
+        "startDate": START,
+        "error": "InvalidRequest",
+        "cause": "Prepare: unknown field 'teachr'",
+    }
     monkeypatch.setattr(states, "describe_execution", lambda **_: ended)
-    failure = {"run": "r", "execution": "arn", "state": "Prepare", "error": "BadRequest", "cause": ended["cause"]}
+    failure = {"run": "r", "execution": "arn", "state": "Prepare", "error": "InvalidRequest", "cause": ended["cause"]}
     stage: Any = SimpleNamespace(
         name="dev",
-        data=bucket(**{keys.failure("r"): json.dumps(failure).encode()}),
+        data=bucket(**{keys.failure_key("r"): json.dumps(failure).encode()}),
         client=lambda _: states,
     )
 
     assert not watch.watch_run("r", stage, as_json=False)
-    assert "FAILED: BadRequest: Prepare: unknown field 'teachr'" in capsys.readouterr().out
+    assert "FAILED: InvalidRequest: Prepare: unknown field 'teachr'" in capsys.readouterr().out

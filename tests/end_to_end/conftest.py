@@ -120,7 +120,7 @@ class Pipeline:
         """Return a run as the checks of assumptions about AWS see it; jobs send no events here, so they are made up."""
         stage = Stage("local", "us-east-1")
         execution = stage.client("stepfunctions").describe_execution(executionArn=ended.arn)
-        run = Run.model_validate_json(stage.data.read(keys.request(ended.output["run"])))
+        run = Run.model_validate_json(stage.data.read(keys.request_key(ended.output["run"])))
         names = [model["model"] for model in ended.output["trained"]["models"]]
         return Observed(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from distillation import ledger
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import evenly
 from local.synthesis import ROOT
@@ -25,7 +25,7 @@ def answers(running: Pipeline) -> list[int]:
 
 def calls_in_ledgers(running: Pipeline) -> int:
     """How many calls all runs together wrote down as paid."""
-    data = Objects(running.machine.cloud.client("s3"), running.machine.data_bucket)
+    data = Bucket(running.machine.cloud.client("s3"), running.machine.data_bucket)
     runs = {key.split("/")[1] for key in running.machine.keys("runs/")}
     entries = [entry for run in runs for entry in ledger.summary(data, run)["entries"]]
     return int(sum(entry["calls"] for entry in entries if entry["step"] == "LabelImages"))
@@ -67,7 +67,7 @@ def test_two_thirds_refused_fail_the_run_with_the_reasons_and_what_was_labelled_
         ended = running.run()
         labelled = len(answers(running))
 
-        assert (ended.status, ended.error) == ("FAILED", "TooManySetAside")
+        assert (ended.status, ended.error) == ("FAILED", "ToleranceExceeded")
         assert f"{len(PHOTOS) - labelled} of {len(PHOTOS)} labels were refused" in (ended.cause or "")
         assert "This local endpoint was told to fail here" in (ended.cause or "")
         assert "no label is paid for twice" in (ended.cause or "")

@@ -83,7 +83,7 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
         seen = running.observed(again)
         image, _, _ = seen.image()
         (tmp_path / "request.json").write_text(seen.run.model_dump_json())
-        (tmp_path / "photo.jpg").write_bytes(running.machine.read(keys.image(seen.run.side, image)))
+        (tmp_path / "photo.jpg").write_bytes(running.machine.read(keys.image_key(seen.run.side, image)))
         monkeypatch.chdir(tmp_path)
         snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
         exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment"]))
@@ -131,7 +131,7 @@ def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipel
         table.write_text("\n".join([*labelled[:21], "nothing.jpg,cat"]), "utf-8")
         running.upload({"labels.csv": table})
         refused = running.run(until="LabelImages")
-        assert (refused.status, refused.error) == ("FAILED", "BadRequest")
+        assert (refused.status, refused.error) == ("FAILED", "InvalidRequest")
         assert "labels.csv: line 22 names 'nothing.jpg', which is no photo" in (refused.cause or "")
 
         table.write_text("\n".join(labelled[:21]), "utf-8")
@@ -173,7 +173,7 @@ def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -
         ]
         for request, words in requests:
             ended = running.run(**request)
-            assert (ended.status, ended.error) == ("FAILED", "BadRequest")
+            assert (ended.status, ended.error) == ("FAILED", "InvalidRequest")
             assert words in (ended.cause or "")
         empty = running.run("nothing/")
         assert (empty.status, empty.error) == ("FAILED", "EmptyCollection")
@@ -188,7 +188,7 @@ def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipe
     with pipeline(legacy_models=("local.student-pixels-v1:0:300k",)) as running:
         ended = running.run()
 
-        assert (ended.status, ended.error, ended.states[0]) == ("FAILED", "BadRequest", "Prepare")
+        assert (ended.status, ended.error, ended.states[0]) == ("FAILED", "InvalidRequest", "Prepare")
         assert "LEGACY" in (ended.cause or "")
         assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
         assert running.machine.bedrock.service.calls == []
@@ -252,7 +252,7 @@ def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
         ended = running.run()
         iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(whole))
 
-        assert (ended.status, ended.error) == ("FAILED", "AccessRefused"), ended.cause
+        assert (ended.status, ended.error) == ("FAILED", "AccessDenied"), ended.cause
         assert "bedrock:InvokeModel" in (ended.cause or "")
         assert running.machine.keys("labels/") == []
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from infra.config import StageConfig
 
 NOVA = {
@@ -23,7 +23,7 @@ def test_synth_refuses_a_region_where_the_student_is_not_tuned() -> None:
 
 
 def test_synth_refuses_a_teacher_that_no_table_knows() -> None:
-    with pytest.raises(BadRequest, match="unknown model"):
+    with pytest.raises(InvalidRequest, match="unknown model"):
         StageConfig.model_validate(NOVA | {"teachers": ["nova"]})
 
 
@@ -33,7 +33,7 @@ def test_synth_refuses_a_student_that_cannot_be_tuned() -> None:
 
 
 def test_synth_refuses_a_profile_that_cannot_be_asked_from_the_region() -> None:
-    with pytest.raises(BadRequest, match="not in 'us-east-1'"):
+    with pytest.raises(InvalidRequest, match="not in 'us-east-1'"):
         StageConfig.model_validate(NOVA | {"teachers": ["eu.amazon.nova-pro-v1:0"]})
 
 

@@ -8,14 +8,14 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys, ledger
-from distillation.answers.formats.keywords import keywords
-from distillation.answers.refusals import refusal
-from distillation.errors import AccessRefused, BadRequest, BatchUnfinished, Throttled
-from distillation.inference.converse import AnswerRefused, Question, ask, fault
+from distillation.answers.formats.keywords import normalise
+from distillation.answers.refusals import find_refusal
+from distillation.errors import AccessDenied, BatchUnfinished, InvalidRequest, Throttled
+from distillation.inference.converse import AnswerRejected, Question, ask, rejection
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.records import Answer, Limits, Run, TrainedModel, Usage
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from tests.support.stores import MemoryS3, any_run, any_shift, bucket
 from tests.support.virtual_time import VirtualTime
 
@@ -58,9 +58,9 @@ def ask_about_one(client: Any) -> Answer:
         ("ServiceUnavailableException", Throttled),
         ("ModelTimeoutException", Throttled),
         ("InternalServerException", Throttled),
-        ("AccessDeniedException", AccessRefused),
-        ("ResourceNotFoundException", BadRequest),
-        ("ValidationException", AnswerRefused),
+        ("AccessDeniedException", AccessDenied),
+        ("ResourceNotFoundException", InvalidRequest),
+        ("ValidationException", AnswerRejected),
     ],
 )
 def test_bedrocks_errors_become_what_the_machine_tells_apart(
@@ -104,7 +104,7 @@ def asked_for(least: int, most: int, **request: Any) -> Run:
 def test_answer_counts_only_when_it_is_complete_and_the_list_that_was_asked_for(
     text: str, stop: str, reason: str | None
 ) -> None:
-    found = fault(asked_for(3, 4), answer(text, stop))
+    found = rejection(asked_for(3, 4), answer(text, stop))
 
     assert (reason in (found or "")) if reason else found is None
 
@@ -123,17 +123,17 @@ def test_answer_counts_only_when_it_is_complete_and_the_list_that_was_asked_for(
     ],
 )
 def test_refusals_are_told_from_keywords(text: str) -> None:
-    assert refusal(text)
+    assert find_refusal(text)
 
 
 @pytest.mark.parametrize(
     "text", ["sorry, apology card, cannot, helper", "protest, i can't breathe, sign", "asana, aids"]
 )
 def test_keywords_that_only_sound_like_refusals_are_none(text: str) -> None:
-    assert refusal(text) is None
+    assert find_refusal(text) is None
 
 
-def label(data: Objects, client: Any, images: list[str] = IMAGES) -> list[str]:
+def label(data: Bucket, client: Any, images: list[str] = IMAGES) -> list[str]:
     return [line.status for line in label_batch(any_run(), images, data, client, any_shift())]
 
 
@@ -238,7 +238,7 @@ class Overtaken(MemoryS3):
 def test_of_two_writers_of_one_label_the_slower_takes_the_faster_ones_and_its_call_is_in_the_ledger(
     client: Any, bedrock: Stubber
 ) -> None:
-    data = Objects(Overtaken(), "data")  # type: ignore[arg-type] - in memory
+    data = Bucket(Overtaken(), "data")  # type: ignore[arg-type] - in memory
     bedrock.add_response("converse", converse_answer())
     (line,) = label_batch(any_run(), IMAGES[:1], data, client, any_shift())
 
@@ -273,7 +273,7 @@ def test_throttled_batch_keeps_what_was_answered_and_says_what_was_paid(client: 
 
     assert len(list(data.keys("labels/"))) == 1
     assert ledger.summary(data, "holiday-1")["entries"][0]["calls"] == 1
-    assert list(data.keys(keys.parts("holiday-1", "label"))) == []
+    assert list(data.keys(keys.parts_prefix("holiday-1", "label"))) == []
 
 
 def test_refused_item_is_a_line_and_the_others_go_on(client: Any, bedrock: Stubber) -> None:
@@ -302,4 +302,4 @@ def test_base_tuned_and_ceiling_are_asked_and_failed_sizes_are_not(client: Any, 
 def test_keywords_are_normalised() -> None:
     text = '1. Cat\n- "Golden-Hour", cat; ＷＩＤＥ  view、 * sky.'
 
-    assert keywords(text) == ["cat", "golden hour", "wide view", "sky"]
+    assert normalise(text) == ["cat", "golden hour", "wide view", "sky"]

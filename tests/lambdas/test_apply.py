@@ -12,14 +12,14 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys
-from distillation.errors import BadRequest, Throttled, TooFewImages, TooManySetAside
+from distillation.errors import InvalidRequest, Throttled, ToleranceExceeded, TooFewImages
 from distillation.inference.predictions import answerers
 from distillation.records import Prompt, Request, Run
 from distillation.runs.existing_model import check_beside_apply, with_tuned_model
 from distillation.runs.image_list import list_images
-from distillation.runs.notification import about_run
-from distillation.runs.result_tables import write_keywords
-from distillation.storage import Objects
+from distillation.runs.notification import run_message
+from distillation.runs.result_tables import write_results
+from distillation.storage import Bucket
 from tests.support.stores import any_run, bucket
 
 DEPLOYMENT = "arn:aws:bedrock:us-east-1:000000000000:custom-model-deployment/abcdefghijkl"
@@ -27,13 +27,13 @@ ARN = "arn:aws:bedrock:us-east-1:000000000000:custom-model/amazon.nova-lite-v1:0
 MODEL = {"size": 12, "status": "Active", "name": "tuned-1-n12-a1", "arn": ARN, "deployment": DEPLOYMENT}
 
 
-def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Objects:
+def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Bucket:
     """Return what a run named tuned-1 has left."""
-    tuned = any_run(**request).model_copy(update={"run": "tuned-1", "prompt": Prompt(system="s", user="its own")})
+    tuned = any_run(**request).model_copy(update={"name": "tuned-1", "prompt": Prompt(system="s", user="its own")})
     data = bucket()
-    data.write(keys.request("tuned-1"), tuned.model_dump_json().encode())
+    data.write(keys.request_key("tuned-1"), tuned.model_dump_json().encode())
     gate = {"best": "n12", "promoted": promoted}
-    data.write_json(keys.report("tuned-1", "report.json"), {"models": [MODEL], "gate": gate, "verdict": "no gain."})
+    data.write_json(keys.report_key("tuned-1", "report.json"), {"models": [MODEL], "gate": gate, "verdict": "no gain."})
     return data
 
 
@@ -72,17 +72,17 @@ def test_best_model_serves_where_all_were_kept_and_none_promoted(bedrock: Stubbe
 
 def test_each_reason_not_to_apply_is_told_before_anything_is_paid(bedrock: Stubber) -> None:
     client: Any = bedrock.client
-    with pytest.raises(BadRequest, match="no run 'tuned-1'"):
+    with pytest.raises(InvalidRequest, match="no run 'tuned-1'"):
         with_tuned_model(applying(), bucket(), client)
-    with pytest.raises(BadRequest, match="has promoted no model: no gain"):
+    with pytest.raises(InvalidRequest, match="has promoted no model: no gain"):
         with_tuned_model(applying(), trained(None), client)
-    unfinished = bucket(**{keys.request("tuned-1"): any_run().model_dump_json().encode()})
-    with pytest.raises(BadRequest, match="has no report"):
+    unfinished = bucket(**{keys.request_key("tuned-1"): any_run().model_dump_json().encode()})
+    with pytest.raises(InvalidRequest, match="has no report"):
         with_tuned_model(applying(), unfinished, client)
-    with pytest.raises(BadRequest, match="is Creating, not Active"):
+    with pytest.raises(InvalidRequest, match="is Creating, not Active"):
         with_tuned_model(applying(), trained(), deployed(bedrock, "Creating"))
     bedrock.add_client_error("get_custom_model_deployment", "ResourceNotFoundException")
-    with pytest.raises(BadRequest, match="is gone; train again"):
+    with pytest.raises(InvalidRequest, match="is gone; train again"):
         with_tuned_model(applying(), trained(), client)
 
 
@@ -95,15 +95,15 @@ def test_throttled_look_at_the_deployment_is_for_the_machine_to_try_again(bedroc
 
 def test_fields_that_only_training_has_are_refused_beside_apply() -> None:
     check_beside_apply(Request(apply="r", max_usd=1, tolerance=0.1))
-    with pytest.raises(BadRequest, match="prompt, train_sizes cannot be given"):
+    with pytest.raises(InvalidRequest, match="prompt, train_sizes cannot be given"):
         check_beside_apply(Request(apply="r", prompt="keywords", train_sizes=[12]))
 
 
-def listed(*photos: dict[str, Any], **request: Any) -> tuple[Run, Objects]:
+def listed(*photos: dict[str, Any], **request: Any) -> tuple[Run, Bucket]:
     """Return a run with an inventory of these photos."""
     run, data = any_run(apply="tuned-1", **request), bucket()
     sized = {"status": "ok", "width": 900, "height": 600}
-    data.write_lines(keys.part(run.run, "resize", "b"), [sized | photo for photo in photos])
+    data.write_lines(keys.part_key(run.name, "resize", "b"), [sized | photo for photo in photos])
     return run, data
 
 
@@ -116,7 +116,7 @@ def test_each_distinct_image_is_listed_and_priced_once() -> None:
 
     assert (found["photos"], found["refused"], found["images"]) == (3, 1, 1)
     assert [line["image"] for line in data.read_lines(found["images_key"])] == ["aa"]
-    statuses = [line.get("status", "ok") for line in data.read_lines(keys.inventory(run.run))]
+    statuses = [line.get("status", "ok") for line in data.read_lines(keys.inventory_key(run.name))]
     assert statuses == ["ok", "duplicate", "refused"]
     assert 0 < found["usd"] < 0.001
     assert list_images(run.model_copy(update={"request": Request(apply="r", max_usd=0)}), data)["verdict"].endswith(
@@ -140,10 +140,10 @@ def test_every_photo_has_a_line_with_its_keywords_or_the_reason_why_not() -> Non
     )
     list_images(run, data)
     parts = [answer("aa", "cat, sofa"), answer("dd", "I cannot", "refused")]
-    data.write_lines(keys.part(run.run, "predict", "b"), parts)
-    written = write_keywords(run, data)
+    data.write_lines(keys.part_key(run.name, "predict", "b"), parts)
+    written = write_results(run, data)
     table = list(csv.DictReader(io.StringIO(data.read(written["keywords"]).decode())))
-    lines = [json.loads(line) for line in data.lines(keys.keywords(run.run, "jsonl"))]
+    lines = [json.loads(line) for line in data.iter_lines(keys.results_key(run.name, "jsonl"))]
 
     assert [(row["photo"], row["keywords"], row["reason"]) for row in table] == [
         ("a.jpg", "cat, sofa", ""),
@@ -153,7 +153,7 @@ def test_every_photo_has_a_line_with_its_keywords_or_the_reason_why_not() -> Non
     ]
     assert lines[0]["keywords"] == ["cat", "sofa"]
     assert written["verdict"].endswith("wrote keywords for 2 of 4 photos.")
-    subject, text = about_run(run.run, data)
+    subject, text = run_message(run.name, data)
     assert "2 set aside" in subject
     assert "keywords.csv" in text
 
@@ -161,6 +161,6 @@ def test_every_photo_has_a_line_with_its_keywords_or_the_reason_why_not() -> Non
 def test_more_refused_answers_than_are_tolerated_fail_the_run() -> None:
     run, data = listed(*({"photo": f"holiday/{n}.jpg", "image": f"{n}"} for n in range(3)))
     list_images(run, data)
-    data.write_lines(keys.part(run.run, "predict", "b"), [answer(f"{n}", "no", "refused") for n in range(3)])
-    with pytest.raises(TooManySetAside, match="no list"):
-        write_keywords(run, data)
+    data.write_lines(keys.part_key(run.name, "predict", "b"), [answer(f"{n}", "no", "refused") for n in range(3)])
+    with pytest.raises(ToleranceExceeded, match="no list"):
+        write_results(run, data)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillation.answers.reserved_words import reserved_words
+from distillation.answers.reserved_words import find_reserved_words
 from distillation.dataset.likeness import Likenesses
 from distillation.dataset.rules import RULES
 from distillation.dataset.validator import errors, problems
@@ -24,7 +24,7 @@ EXTENSIONS |= {"mov": ("mov",), "mkv": ("mkv",), "webm": ("webm",), "pdf": ("pdf
 Mutation = Callable[[dict[str, Any], Any], None]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(
-    lambda text: not text.isspace() and not reserved_words(text)
+    lambda text: not text.isspace() and not find_reserved_words(text)
 )
 keys = st.from_regex(r"[A-Za-z0-9/_-]{1,20}", fullmatch=True)
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from distillation import keys
 from distillation.costs import calibration
 from distillation.costs.calibration import Calibration
-from distillation.costs.estimate import estimate
-from distillation.costs.range import Amount
-from distillation.costs.workload import Size, of_run, predicted
-from distillation.errors import BadRequest, TooFewImages
+from distillation.costs.estimate import estimate_run
+from distillation.costs.range import CostRange
+from distillation.costs.workload import Size, measure_workload, predict_workload
+from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
 from distillation.records import Prompt, Run, Usage
-from distillation.storage import Objects
-from distillation.training.job_cost import bill
+from distillation.storage import Bucket
+from distillation.training.job_cost import job_cost
 from tests.support.stores import any_run, bucket
 
 TODAY = datetime.date(2026, 9, 1)
@@ -28,19 +28,19 @@ LANDSCAPE = (900, 600)
 
 
 def estimated(run: Run, images: int = 100, teacher: Calibration | None = None) -> dict[str, Any]:
-    return estimate(run, predicted(run, [LANDSCAPE] * images, 0), {PRO: teacher} if teacher else {}, TODAY)
+    return estimate_run(run, predict_workload(run, [LANDSCAPE] * images, 0), {PRO: teacher} if teacher else {}, TODAY)
 
 
-def split_data(labelled: int = 0) -> Objects:
+def split_data(labelled: int = 0) -> Bucket:
     """A bucket after Split: 12 images to train on, 8 to test; the first so many have a label."""
     data = bucket()
     names = [f"{number:064x}" for number in range(20)]
     lines = [{"image": name, "photo": "p", "group": name, "width": 900, "height": 600} for name in names]
     for name, members in (("to-label", lines), ("train", lines[:12]), ("test", lines[12:])):
-        data.write_lines(keys.split("holiday-1", name), members)
-    data.write_json(keys.split_facts("holiday-1"), {"photos": 21, "images": 20})
+        data.write_lines(keys.split_key("holiday-1", name), members)
+    data.write_json(keys.split_facts_key("holiday-1"), {"photos": 21, "images": 20})
     for name in names[:labelled]:
-        data.write(keys.label("labeler", name, 0), b"{}")
+        data.write(keys.label_key("labeler", name, 0), b"{}")
     return data
 
 
@@ -65,8 +65,8 @@ def test_tokens_times_prices_by_hand() -> None:
 )
 def test_bounds_enclose_what_is_expected_and_more_work_never_costs_less(sizes: list[Size], epochs: int) -> None:
     run = any_run(hyperparameters={"epochCount": epochs})
-    found = estimate(run, predicted(run, sizes, 0), {}, TODAY)
-    more = estimate(run, predicted(run, sizes * 2, 0), {}, TODAY)
+    found = estimate_run(run, predict_workload(run, sizes, 0), {}, TODAY)
+    more = estimate_run(run, predict_workload(run, sizes * 2, 0), {}, TODAY)
 
     for amount in [found["range"], *found["by_step"].values()]:
         assert 0 <= amount["low"] <= amount["expected"] <= amount["high"]
@@ -76,11 +76,11 @@ def test_bounds_enclose_what_is_expected_and_more_work_never_costs_less(sizes: l
 
 def test_labels_and_samples_that_are_kept_cost_nothing() -> None:
     run, data = any_run(), split_data(labelled=15)
-    work = of_run(run, [12], data)
+    work = measure_workload(run, [12], data)
 
-    assert (len(work.to_label), work.labels_kept, len(work.to_sample)) == (5, 15, 8)
-    data.write(keys.label("ceiling", f"{12:064x}", 1), b"{}")
-    assert len(of_run(run, [12], data).to_sample) == 7
+    assert (len(work.to_label), work.labels_reused, len(work.to_sample)) == (5, 15, 8)
+    data.write(keys.label_key("ceiling", f"{12:064x}", 1), b"{}")
+    assert len(measure_workload(run, [12], data).to_sample) == 7
 
 
 def test_run_that_ends_early_is_not_charged_for_what_it_does_not_do() -> None:
@@ -106,7 +106,7 @@ def test_what_earlier_answers_measured_takes_the_place_of_the_rule_and_is_named(
     rule = catalog.NOVA_1.image_tokens(*LANDSCAPE)
     billed = round(calibration.text_tokens(run.prompt) + 1.5 * rule)
     answers = [(LANDSCAPE, Usage(input_tokens=billed, output_tokens=60))] * 10
-    found = calibration.measured(PRO, "holiday-0", "labeler", run.prompt, answers)
+    found = calibration.measure(PRO, "holiday-0", "labeler", run.prompt, answers)
     assert found is not None
     assert found.image_factor == pytest.approx(1.5, abs=0.01)
 
@@ -127,14 +127,14 @@ def test_what_earlier_answers_measured_takes_the_place_of_the_rule_and_is_named(
 def test_calibration_is_kept_by_model_and_found_again() -> None:
     data = bucket()
     answers = [(LANDSCAPE, Usage(input_tokens=1000, output_tokens=60))]
-    found = calibration.measured(LITE, "holiday-0", "labeler", any_run().prompt, answers)
+    found = calibration.measure(LITE, "holiday-0", "labeler", any_run().prompt, answers)
     assert found is not None
-    calibration.keep(found, data)
+    calibration.save(found, data)
 
-    assert calibration.find(LITE, data) == found
-    assert calibration.find(PRO, data) is None
+    assert calibration.load(LITE, data) == found
+    assert calibration.load(PRO, data) is None
     assert list(data.keys("")) == ["calibration/amazon.nova-lite-v1-0.json"]
-    assert calibration.measured(LITE, "holiday-0", "labeler", any_run().prompt, []) is None
+    assert calibration.measure(LITE, "holiday-0", "labeler", any_run().prompt, []) is None
 
 
 def test_what_depends_on_an_unconfirmed_price_is_marked() -> None:
@@ -187,7 +187,7 @@ def test_break_even_is_where_asking_the_teacher_would_have_cost_as_much() -> Non
 def test_prediction_refuses_what_split_would_refuse() -> None:
     with pytest.raises(TooFewImages, match="19 usable images"):
         estimated(any_run(), images=19)
-    with pytest.raises(BadRequest, match="train_sizes: 4 is below 8"):
+    with pytest.raises(InvalidRequest, match="train_sizes: 4 is below 8"):
         estimated(any_run(train_sizes=[4]))
 
 
@@ -196,15 +196,15 @@ def test_a_record_is_billed_as_its_label_was_and_by_rule_where_nobody_was_billed
     names = [f"{number:064x}" for number in range(12)]
     usage = {"input_tokens": 1000, "output_tokens": 50}
     lines = [{"image": n, "answerer": "teacher", "status": "ok", "text": "a, b, c", "usage": usage} for n in names]
-    data.write_lines(keys.part("holiday-1", "label", "1"), lines)
-    assert bill(run, 12, data).training_tokens == 12 * 1050 * 2
-    assert bill(run, 12, data).usd == pytest.approx(12 * 1050 * 2 * 2 / 1e6)
-    assert bill(run, 12, data, trained=False).usd == 0
+    data.write_lines(keys.part_key("holiday-1", "label", "1"), lines)
+    assert job_cost(run, 12, data).training_tokens == 12 * 1050 * 2
+    assert job_cost(run, 12, data).usd == pytest.approx(12 * 1050 * 2 * 2 / 1e6)
+    assert job_cost(run, 12, data, trained=False).usd == 0
 
     own = [{name: value for name, value in line.items() if name != "usage"} for line in lines]
-    data.write_lines(keys.part("holiday-1", "label", "1"), own)
+    data.write_lines(keys.part_key("holiday-1", "label", "1"), own)
     text = calibration.text_tokens(run.prompt)
-    assert bill(run, 12, data).training_tokens == pytest.approx(12 * (text + 864 + 120) * 2, rel=0.01)
+    assert job_cost(run, 12, data).training_tokens == pytest.approx(12 * (text + 864 + 120) * 2, rel=0.01)
 
 
 def test_text_of_any_script_is_counted_by_its_bytes() -> None:
@@ -214,4 +214,4 @@ def test_text_of_any_script_is_counted_by_its_bytes() -> None:
 
 
 def test_amounts_add_up() -> None:
-    assert Amount(1, 2, 3) + Amount(1, 1, 1).times(2) == Amount(3, 4, 5)
+    assert CostRange(1, 2, 3) + CostRange(1, 1, 1).times(2) == CostRange(3, 4, 5)

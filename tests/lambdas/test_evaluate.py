@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from distillation.answers.formats.keywords import keywords, written
+from distillation.answers.formats.keywords import normalise, split
 from distillation.evaluation import intervals
 from distillation.evaluation.evaluation import Evidence, evaluate
 from distillation.evaluation.html_report import Page, render
-from distillation.evaluation.parsed_answers import Reading, folded_plural, read
+from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
 from distillation.evaluation.scores import (
     METRICS,
     agreement,
@@ -30,8 +30,8 @@ def line(text: str | None, status: str = "ok", image: str = "i") -> AnswerLine:
     return AnswerLine.model_validate({"image": image, "answerer": "x", "status": status, "text": text})
 
 
-def reading(*words: str) -> Reading:
-    return Reading(frozenset(words), frozenset(words), valid=True)
+def reading(*words: str) -> ParsedAnswer:
+    return ParsedAnswer(frozenset(words), frozenset(words), valid=True)
 
 
 @pytest.mark.parametrize(
@@ -47,24 +47,24 @@ def reading(*words: str) -> Reading:
     ],
 )
 def test_one_list_of_keywords_reads_the_same_however_it_is_laid_out(text: str) -> None:
-    assert keywords(text) == ["cat", "sofa"]
+    assert normalise(text) == ["cat", "sofa"]
 
 
 def test_raw_reading_keeps_what_was_written() -> None:
-    assert written("Cats, sofa-bed, Cats") == ["Cats", "sofa-bed"]
+    assert split("Cats, sofa-bed, Cats") == ["Cats", "sofa-bed"]
 
 
 @pytest.mark.parametrize(
     ("many", "one"), [("red cars", "red car"), ("people", "person"), ("glass", "glass"), ("sunset", "sunset")]
 )
 def test_plural_and_singular_are_one_keyword(many: str, one: str) -> None:
-    assert folded_plural(many) == folded_plural(one) == one
+    assert singular(many) == singular(one) == one
 
 
 def test_refused_answer_counts_for_what_it_said_but_not_as_valid() -> None:
-    assert read(line("cat, dogs, sea")).valid
-    assert not read(line("cat, dogs, sea", status="refused")).valid
-    assert read(None).keywords == frozenset()
+    assert parse_answer(line("cat, dogs, sea")).valid
+    assert not parse_answer(line("cat, dogs, sea", status="refused")).valid
+    assert parse_answer(None).keywords == frozenset()
 
 
 def test_jaccard_is_shared_over_all() -> None:
@@ -148,12 +148,12 @@ def test_curve_finds_the_law_it_was_drawn_from_and_needs_three_sizes() -> None:
     sizes = [100, 300, 900]
     law = {f"n{size}": [0.6 - 0.9 * size**-0.4] * 4 for size in sizes}
     drawn = intervals.resample(law, list("abcd"))
-    found = intervals.curve(sizes, drawn, list(law))
+    found = intervals.fit_curve(sizes, drawn, list(law))
 
     assert found is not None
     assert found["next_size"] == 1800
     assert found["expected"]["mean"] == pytest.approx(0.6 - 0.9 * 1800**-0.4, abs=0.002)  # type: ignore[index]
-    assert intervals.curve(sizes[:2], drawn, list(law)[:2]) is None
+    assert intervals.fit_curve(sizes[:2], drawn, list(law)[:2]) is None
 
 
 def evidence(tuned: str, images: int = 24) -> Evidence:

@@ -14,7 +14,7 @@ import pytest
 from botocore.stub import Stubber
 from PIL import Image
 
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from tests.support.stores import bucket
 
 DEFINITION = json.loads((Path(__file__).parents[2] / "statemachine/distillation.asl.json").read_text())
@@ -45,7 +45,7 @@ def photo(number: int) -> bytes:
 class Steps:
     """Calls handlers with buckets in memory."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, photos: Objects, **clients: Any) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, photos: Bucket, **clients: Any) -> None:
         self.data = bucket()
         self._patch, self._photos, self._clients = monkeypatch, photos, clients
 
@@ -97,7 +97,7 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
         listing = steps.call("await_upload", {"collection": "holiday/", "previous": ""})
         assert set(listing) == selected("AwaitUpload")
         assert steps.call("await_upload", {"collection": "holiday/", "previous": listing["digest"]})["settled"]
-        batch = {"BatchInput": {"run": state["run"]}, "Items": list(photos.listing("holiday/"))}
+        batch = {"BatchInput": {"run": state["run"]}, "Items": list(photos.list("holiday/"))}
         assert steps.call("resize", batch) == {"ok": 30, "refused": 0}
         split = steps.call("split", {"run": state["run"]})
         assert set(split) == selected("Split")
@@ -121,7 +121,7 @@ def test_all_is_checked_before_a_model_takes_over_and_nothing_of_training_before
     monkeypatch.setenv("STAGE_DEFAULTS", json.dumps(STAGE))
     module = importlib.import_module("lambdas.prepare")
     checked: list[str | None] = []
-    monkeypatch.setattr(module, "check", lambda run, *_: checked.append(run.request.replace))
+    monkeypatch.setattr(module, "check_account", lambda run, *_: checked.append(run.request.replace))
     monkeypatch.setattr(module, "with_tuned_model", lambda run, *_: run)
     monkeypatch.setattr(module, "with_replaced_deployment", lambda run, *_: run)
     # Clients are made, and never asked.

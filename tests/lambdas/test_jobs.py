@@ -16,25 +16,25 @@ from botocore.stub import ANY, Stubber
 
 from distillation import keys, ledger
 from distillation.errors import (
-    AccessRefused,
+    AccessDenied,
     DeploymentFailed,
     JobFailed,
     OverBudget,
-    QuotaReached,
-    StillStopping,
+    QuotaExceeded,
+    ResourceBusy,
     Throttled,
 )
 from distillation.inference.budget import Reservation
 from distillation.records import LedgerPart
 from distillation.serving import deployment as deploy
 from distillation.serving.cleanup import clean_up
-from distillation.serving.promotion import take_over
-from distillation.serving.resources import Holding, stop
-from distillation.storage import Objects
+from distillation.serving.promotion import promote
+from distillation.serving.resources import BedrockResource, stop
+from distillation.storage import Bucket
 from distillation.telemetry import metrics
 from distillation.training import job as customize
 from distillation.training import stalled
-from distillation.training.job_cost import bill, most_of_predictions
+from distillation.training.job_cost import job_cost, maximum_prediction_usd
 from lambdas import runtime
 from tests.support.stores import MemoryS3, any_run, bucket
 
@@ -60,11 +60,11 @@ def bedrock(client: Any) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-def data(objects: Objects | None = None) -> Objects:
+def data(objects: Bucket | None = None) -> Bucket:
     objects = objects or bucket()
     line = {"image": "a" * 64, "photo": "p", "group": "a" * 64, "width": 900, "height": 600}
-    objects.write_lines(keys.split("holiday-1", "train"), [line] * 12)
-    objects.write_lines(keys.split("holiday-1", "test"), [line] * 3)
+    objects.write_lines(keys.split_key("holiday-1", "train"), [line] * 12)
+    objects.write_lines(keys.split_key("holiday-1", "test"), [line] * 3)
     return objects
 
 
@@ -84,7 +84,7 @@ def described(status: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def look(client: Any, objects: Objects | None = None, **request: Any) -> dict[str, Any]:
+def look(client: Any, objects: Bucket | None = None, **request: Any) -> dict[str, Any]:
     return customize.create_or_describe(any_run(**request), 12, objects or data(), client, SETTINGS, LATER)
 
 
@@ -117,7 +117,7 @@ def test_finished_job_is_on_the_ledger_once(client: Any, bedrock: Stubber) -> No
         found = {"status": "Completed", "name": "holiday-1-n12-a1", "job": JOB, "model": MODEL}
         assert look(client, objects) == found
 
-    assert len(list(objects.keys(keys.ledger_parts("holiday-1")))) == 1
+    assert len(list(objects.keys(keys.ledger_prefix("holiday-1")))) == 1
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_tuned_model_is_encrypted_with_the_key_of_the_stage(client: Any, bedrock
 def test_quota_is_named_so_that_the_machine_waits(client: Any, bedrock: Stubber) -> None:
     bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
     bedrock.add_client_error("create_model_customization_job", "ServiceQuotaExceededException")
-    with pytest.raises(QuotaReached):
+    with pytest.raises(QuotaExceeded):
         look(client)
 
 
@@ -248,7 +248,7 @@ UNANSWERED = [
 def test_look_that_gets_no_answer_abandons_no_job_and_is_tried_again(fault: Exception) -> None:
     client: Any = boto3.client("bedrock", config=Config(retries={"total_max_attempts": 1}))
     report = {"models": [{"name": "n", "arn": MODEL}], "gate": {"promoted": "n"}}
-    decided = bucket(**{keys.report("holiday-1", "report.json"): json.dumps(report).encode()})
+    decided = bucket(**{keys.report_key("holiday-1", "report.json"): json.dumps(report).encode()})
     replacing = any_run().model_copy(update={"replaces": DEPLOYMENT})
 
     def fail(**_: Any) -> None:
@@ -258,9 +258,9 @@ def test_look_that_gets_no_answer_abandons_no_job_and_is_tried_again(fault: Exce
     looks: list[Callable[[], Any]] = [
         lambda: look(client),
         lambda: deploy.create_or_describe(any_run(), "n", MODEL, client),
-        lambda: take_over(replacing, decided, client),
+        lambda: promote(replacing, decided, client),
         lambda: clean_up(any_run(), bucket(), client, NOW),
-        lambda: stop([Holding("job", "n", JOB, "InProgress", NOW, {})], client),
+        lambda: stop([BedrockResource("job", "n", JOB, "InProgress", NOW, {})], client),
     ]
     for one in looks:
         with pytest.raises(Throttled):
@@ -354,7 +354,7 @@ def test_promoted_model_and_its_deployment_stay(client: Any, bedrock: Stubber) -
     objects = bucket()
     name = "holiday-1-n12-a1"
     report = {"models": [{"name": name}], "gate": {"promoted": name}}
-    objects.write_json(keys.report("holiday-1", "report.json"), report)
+    objects.write_json(keys.report_key("holiday-1", "report.json"), report)
     listed(bedrock)
 
     assert clean_up(any_run(), objects, client, NOW)["kept"] == [f"deployment {name}", f"model {name}"]
@@ -371,22 +371,22 @@ def test_model_that_stays_deployed_is_an_error_and_no_false_success(client: Any,
     bedrock.add_response("delete_custom_model_deployment", {})
     for _ in range(49):
         bedrock.add_client_error("delete_custom_model", "ConflictException")
-    with pytest.raises(StillStopping):
+    with pytest.raises(ResourceBusy):
         clean_up(any_run(), bucket(), client, NOW, pause=lambda _: None)
 
 
-def labelled(objects: Objects | None = None) -> Objects:
+def labelled(objects: Bucket | None = None) -> Bucket:
     """Return data in which all images are labelled, so that jobs have a price."""
     objects = objects or data()
     labels = [{"image": "a" * 64, "answerer": "teacher", "status": "ok", "text": "a, b, c"}]
-    objects.write_lines(keys.part("holiday-1", "label", "1"), labels)
+    objects.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
     for size in (6, 12):
-        objects.write(keys.dataset("holiday-1", f"train-{size}"), b"")
+        objects.write(keys.dataset_key("holiday-1", f"train-{size}"), b"")
     return objects
 
 
-def priced(objects: Objects, size: int = 12) -> float:
-    return bill(any_run(), size, objects).usd
+def priced(objects: Bucket, size: int = 12) -> float:
+    return job_cost(any_run(), size, objects).usd
 
 
 def create(bedrock: Stubber) -> None:
@@ -405,7 +405,7 @@ def test_job_that_the_budget_does_not_hold_is_not_created(client: Any, bedrock: 
 
 def test_job_is_created_only_if_the_budget_leaves_room_for_its_predictions(client: Any, bedrock: Stubber) -> None:
     objects = labelled()
-    paid, job, predictions = 1.0, priced(objects), most_of_predictions(any_run(), objects)
+    paid, job, predictions = 1.0, priced(objects), maximum_prediction_usd(any_run(), objects)
     ledger.record(objects, "holiday-1", any_part(paid), "labels")
     bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
     with pytest.raises(OverBudget, match=r"and later steps may cost up to \$0\.0"):
@@ -419,21 +419,21 @@ def test_job_is_created_only_if_the_budget_leaves_room_for_its_predictions(clien
 
 def test_size_that_is_refused_holds_nothing_and_the_other_is_asked(client: Any, bedrock: Stubber) -> None:
     objects = labelled()
-    small, large, predictions = priced(objects, 6), priced(objects), most_of_predictions(any_run(), objects)
+    small, large, predictions = priced(objects, 6), priced(objects), maximum_prediction_usd(any_run(), objects)
     run = any_run(max_usd=large + predictions + small / 2)
     ledger.reserve(objects, "holiday-1", "TrainModels", "holiday-1-n6-a1", small)
     for _ in range(8):
         bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
         with pytest.raises(Throttled, match="jobs that have not settled, and later steps"):
             customize.create_or_describe(run, 12, objects, client, SETTINGS, LATER)
-    for code, failure in (("ThrottlingException", Throttled), ("AccessDeniedException", AccessRefused)):
+    for code, failure in (("ThrottlingException", Throttled), ("AccessDeniedException", AccessDenied)):
         bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
         bedrock.add_client_error("create_model_customization_job", code)
         with pytest.raises(failure):
             look(client, objects)
 
     assert ledger.committed_usd(objects, "holiday-1") == pytest.approx((0, small), abs=1e-6)
-    Reservation(run, "PredictTestImages", predictions, objects).hold()
+    Reservation(run, "PredictTestImages", predictions, objects).reserve()
 
 
 class AskedAtOnce(MemoryS3):
@@ -444,7 +444,7 @@ class AskedAtOnce(MemoryS3):
         self.together, self.met = threading.Barrier(2), 0
 
     def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803 - boto3's names
-        if Prefix == keys.ledger_parts("holiday-1") and self.met < 2:
+        if Prefix == keys.ledger_prefix("holiday-1") and self.met < 2:
             self.together.wait()
             found = super().paginate(Prefix=Prefix)
             self.met += 1
@@ -455,11 +455,11 @@ class AskedAtOnce(MemoryS3):
 
 def test_two_sizes_that_ask_at_once_both_let_go_and_the_next_to_come_is_trained() -> None:
     store: Any = AskedAtOnce()
-    objects = labelled(data(Objects(store, "data")))
+    objects = labelled(data(Bucket(store, "data")))
     clients: list[Any] = [boto3.client("bedrock") for _ in range(2)]
     stubs = [Stubber(client) for client in clients]
     small, large = priced(objects, 6), priced(objects)
-    run = any_run(max_usd=large + small / 2 + most_of_predictions(any_run(), objects))
+    run = any_run(max_usd=large + small / 2 + maximum_prediction_usd(any_run(), objects))
 
     def train(number: int) -> str:
         size = (6, 12)[number]

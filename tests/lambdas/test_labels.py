@@ -19,7 +19,7 @@ def label_of(*texts: str | None, run: Run | None = None) -> AnswerLine:
         | ({"status": "ok", "text": text} if text else {"status": "refused", "reason": "no"})
         for sample, text in enumerate(texts)
     ]
-    data.write_lines(keys.part(run.run, "label", "b"), lines)
+    data.write_lines(keys.part_key(run.name, "label", "b"), lines)
     return read_labels(run, data)[IMAGE]
 
 
@@ -71,4 +71,4 @@ def test_all_that_reads_answers_finds_its_format_in_one_table() -> None:
     form = FORMATS[any_run().answer_format]
 
     assert form.items("Cats, CATS") == ["cats"]
-    assert form.fault(form.consensus(["Cats"], 1, Limits()), Limits()) is None
+    assert form.rejection(form.consensus(["Cats"], 1, Limits()), Limits()) is None

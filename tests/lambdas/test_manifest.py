@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from distillation.errors import BadRequest
-from distillation.evaluation.manifest import manifest, request_again
+from distillation.errors import InvalidRequest
+from distillation.evaluation.manifest import build_manifest, request_again
 from distillation.evaluation.verdict import doubling, verdict
 from distillation.records import Request
 from tests.support.stores import any_run, bucket
@@ -19,8 +19,8 @@ REPORT: dict[str, Any] = {"models": [MODEL | {"reason": None}], "jaccard": None,
 
 def lineage(**request: Any) -> dict[str, Any]:
     data = bucket()
-    data.write(keys.dataset("holiday-1", "train-12"), b"{}\n")
-    return json.loads(json.dumps(manifest(any_run(**request), REPORT, data, "abc sha256:1")))
+    data.write(keys.dataset_key("holiday-1", "train-12"), b"{}\n")
+    return json.loads(json.dumps(build_manifest(any_run(**request), REPORT, data, "abc sha256:1")))
 
 
 def test_manifest_says_from_what_and_by_what_each_model_was_made() -> None:
@@ -61,9 +61,9 @@ def test_price_of_twice_the_images_counts_only_sizes_that_were_trained_and_bille
     assert doubling(report) == {"size": 40, "gain": 0.01, "usd": pytest.approx(4.0)}
 
 
-@pytest.mark.parametrize("value", [[], {}, {"run": {"run": "x"}}])
+@pytest.mark.parametrize("value", [[], {}, {"run": {"name": "x"}}])
 def test_what_is_no_manifest_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(BadRequest, match=r"m\.json"):
+    with pytest.raises(InvalidRequest, match=r"m\.json"):
         request_again(value, "m.json")
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from distillation import keys
 from distillation.answers.own_labels import MAXIMUM_BYTES
-from distillation.dataset.examples import write
+from distillation.dataset.examples import write_dataset
 from distillation.dataset.labels import read_labels
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.evaluation.run_data import read_run
-from distillation.photos.listing import take
+from distillation.photos.listing import list_collection
 from distillation.photos.splits import split
 from distillation.records import Limits, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from tests.support.stores import any_run, bucket
 
 NAMES = [f"{n:02}.jpg" for n in range(40)]
@@ -27,7 +27,7 @@ def image_of(name: str) -> str:
     return f"{NAMES.index(name):064x}"
 
 
-def resized() -> Objects:
+def resized() -> Bucket:
     data = bucket()
     lines: list[dict[str, Any]] = [
         {"photo": f"holiday/{name}", "status": "ok", "image": image_of(name), "width": 900, "height": 600}
@@ -38,7 +38,7 @@ def resized() -> Objects:
         {"photo": "holiday/broken.jpg", "status": "refused", "reason": "damaged"},
         {"photo": "holiday/labels.csv", "status": "ignored"},
     ]
-    data.write_lines(keys.part("holiday-1", "resize", "b"), lines)
+    data.write_lines(keys.part_key("holiday-1", "resize", "b"), lines)
     return data
 
 
@@ -46,7 +46,7 @@ def asked_for(least: int, **request: Any) -> Run:
     return any_run(**request).model_copy(update={"limits": Limits(minimum=least, maximum=25)})
 
 
-def split_with(body: str | bytes, name: str = "labels.csv", run: Run | None = None) -> Objects:
+def split_with(body: str | bytes, name: str = "labels.csv", run: Run | None = None) -> Bucket:
     """Split a collection whose owner labelled some photos; return the Data bucket."""
     data = resized()
     encoded = body.encode() if isinstance(body, str) else body
@@ -58,8 +58,8 @@ def csv_of(names: list[str]) -> str:
     return "photo,label\n" + "".join(f'{name},"{LABEL}"\n' for name in names)
 
 
-def own(data: Objects) -> dict[str, str]:
-    return {line["photo"]: line["text"] for line in data.read_lines(keys.own_labels("holiday-1"))}
+def own(data: Bucket) -> dict[str, str]:
+    return {line["photo"]: line["text"] for line in data.read_lines(keys.own_labels_key("holiday-1"))}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_own_labels_are_laid_out_as_the_teachers(name: str, body: str) -> None:
     ],
 )
 def test_file_of_labels_that_is_wrong_is_refused_by_line_with_the_remedy(body: str | bytes, message: str) -> None:
-    with pytest.raises(BadRequest, match=rf"labels\.csv.*{message}"):
+    with pytest.raises(InvalidRequest, match=rf"labels\.csv.*{message}"):
         split_with(body)
 
 
@@ -112,12 +112,14 @@ def test_file_of_labels_that_is_wrong_is_refused_by_line_with_the_remedy(body: s
     ],
 )
 def test_line_of_json_that_is_no_label_is_refused_by_number(line: str) -> None:
-    with pytest.raises(BadRequest, match=r"labels\.jsonl: line 2 (is not JSON|must be like|holds half a character)"):
+    with pytest.raises(
+        InvalidRequest, match=r"labels\.jsonl: line 2 (is not JSON|must be like|holds half a character)"
+    ):
         split_with('{"photo": "01.jpg", "label": "cat, sofa, lamp"}\n' + line, "labels.jsonl")
 
 
 def test_all_that_is_wrong_is_told_at_once_and_a_lot_is_counted() -> None:
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         split_with("photo,label\n" + "nothing,cat\n" * 13)
 
     assert str(refused.value).count("nothing") == 10
@@ -126,35 +128,35 @@ def test_all_that_is_wrong_is_told_at_once_and_a_lot_is_counted() -> None:
 
 def test_two_files_or_none_where_one_is_asked_for_are_refused() -> None:
     files = {"holiday/labels.csv": b"", "holiday/labels.jsonl": b""}
-    with pytest.raises(BadRequest, match=r"labels\.csv and labels\.jsonl are both in 'holiday/'; keep one"):
+    with pytest.raises(InvalidRequest, match=r"labels\.csv and labels\.jsonl are both in 'holiday/'; keep one"):
         split(asked_for(3), resized(), bucket(**files))
-    with pytest.raises(BadRequest, match=r"own_labels: neither .* upload one"):
+    with pytest.raises(InvalidRequest, match=r"own_labels: neither .* upload one"):
         split(asked_for(3, own_labels="gold"), resized(), bucket())
 
 
 def test_photo_with_an_own_label_is_not_asked_about_and_is_trained_on_it() -> None:
     data = split_with(csv_of(NAMES[:20]))
     run = asked_for(3)
-    to_label = {line["image"] for line in data.read_lines(keys.split(run.run, "to-label"))}
-    inventory = {line["photo"]: line.get("labelled_by") for line in data.read_lines(keys.inventory(run.run))}
+    to_label = {line["image"] for line in data.read_lines(keys.split_key(run.name, "to-label"))}
+    inventory = {line["photo"]: line.get("labelled_by") for line in data.read_lines(keys.inventory_key(run.name))}
 
     assert to_label == {image_of(name) for name in NAMES[20:]}
     assert {inventory[f"holiday/{name}"] for name in NAMES[:20]} == {"owner"}
     assert {inventory[f"holiday/{name}"] for name in NAMES[20:]} == {"teacher"}
     answers = [{"image": image, "answerer": "teacher", "status": "ok", "text": "dog, sea, sky"} for image in to_label]
-    data.write_lines(keys.part(run.run, "label", "b"), answers)
+    data.write_lines(keys.part_key(run.name, "label", "b"), answers)
     labels = read_labels(run, data)
     assert {labels[image_of(name)].text for name in NAMES[:20]} == {LABEL}
     assert {line.answerer for line in labels.values()} == {"owner", "teacher"}
-    (size,) = write(run, [100], data)["sizes"]
-    lines = list(data.read_lines(keys.dataset(run.run, f"train-{size}")))
+    (size,) = write_dataset(run, [100], data)["sizes"]
+    lines = list(data.read_lines(keys.dataset_key(run.name, f"train-{size}")))
     assert {line["messages"][1]["content"][0]["text"] for line in lines} == {LABEL, "dog, sea, sky"}
 
 
 def test_gold_is_measured_against_and_the_teacher_is_asked_all_the_same() -> None:
     run = asked_for(3, own_labels="gold")
     data = split_with(f'photo,label\n{NAMES[0]},"cat"\n', run=run)
-    to_label = {line["image"] for line in data.read_lines(keys.split(run.run, "to-label"))}
+    to_label = {line["image"] for line in data.read_lines(keys.split_key(run.name, "to-label"))}
 
     assert len(to_label) == 40
     assert read_labels(run, data) == {}
@@ -171,14 +173,14 @@ def test_label_of_a_photo_that_cannot_be_used_is_left_out() -> None:
     data = split_with(f'{csv_of(["01.jpg"])}broken.jpg,"{LABEL}"\n')
 
     assert list(own(data)) == ["holiday/01.jpg"]
-    assert json.loads(data.read(keys.split_facts("holiday-1")))["own_labels"] == 1
+    assert json.loads(data.read(keys.split_facts_key("holiday-1")))["own_labels"] == 1
 
 
 def test_upload_is_not_over_before_the_labels_are_there() -> None:
     photos = bucket(**{"holiday/01.jpg": b"x"})
-    before = take(photos, "holiday/", "")
+    before = list_collection(photos, "holiday/", "")
     photos.write("holiday/labels.csv", b"photo,label")
-    after = take(photos, "holiday/", before["digest"])
+    after = list_collection(photos, "holiday/", before["digest"])
 
     assert (after["photos"], after["settled"]) == (1, False)
-    assert take(photos, "holiday/", after["digest"])["settled"]
+    assert list_collection(photos, "holiday/", after["digest"])["settled"]

@@ -9,11 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from distillation import keys, ledger
-from distillation.errors import AccessRefused, BatchUnfinished, Throttled
+from distillation.errors import AccessDenied, BatchUnfinished, Throttled
 from distillation.inference.labelling import label_batch
-from distillation.inference.rate_limit import Pace, batches_at_once
+from distillation.inference.rate_limit import RateLimiter, concurrent_batches
 from distillation.records import AnswerLine, Quota, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from local.bedrock.faults import KINDS, SLOW, ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.stores import MemoryS3, any_run, any_shift, bucket
@@ -29,11 +29,11 @@ def images(count: int) -> list[str]:
 
 def run_within(quota: Quota, name: str = "holiday-1") -> Run:
     run = any_run(max_usd=1e6)
-    return run.model_copy(update={"run": name, "quotas": {run.teacher.model: quota}})
+    return run.model_copy(update={"name": name, "quotas": {run.teacher.model: quota}})
 
 
 def labelled(
-    time: VirtualTime, run: Run, names: list[str], data: Objects, bedrock: Any, seconds: float = 750, at_once: int = 1
+    time: VirtualTime, run: Run, names: list[str], data: Bucket, bedrock: Any, seconds: float = 750, at_once: int = 1
 ) -> tuple[list[AnswerLine], int]:
     """Label a batch as the state machine would; return its lines and how many functions it took."""
     for attempt in range(1, 200):
@@ -44,7 +44,7 @@ def labelled(
     raise AssertionError("the batch does not end")
 
 
-def paid_calls(data: Objects, *runs: str) -> int:
+def paid_calls(data: Bucket, *runs: str) -> int:
     return int(sum(entry["calls"] for run in runs for entry in ledger.summary(data, run)["entries"]))
 
 
@@ -66,7 +66,7 @@ def test_each_kind_of_fault_at_a_fifth_of_calls_is_absorbed(kind: str) -> None:
 def test_quota_is_used_up_and_hardly_ever_passed(quota: Quota, most_throttled: float) -> None:
     time, data, names = VirtualTime(), bucket(), images(1000)
     run, bedrock = run_within(quota), SimulatedBedrock(time, quota)
-    at_once = batches_at_once(run, run.teacher.model, len(names), 30)
+    at_once = concurrent_batches(run, run.teacher.model, len(names), 30)
     batches = [names[first : first + 100] for first in range(0, len(names), 100)]
     began = time.now()
     ended = time.clock.pool(at_once).map(
@@ -82,12 +82,12 @@ def test_quota_is_used_up_and_hardly_ever_passed(quota: Quota, most_throttled: f
 
 def test_tokens_that_a_call_did_not_use_are_given_back() -> None:
     time = VirtualTime()
-    pace = Pace(Quota(requests_per_minute=60_000, tokens_per_minute=60_000), any_shift(time.clock))
-    first = pace.start(2_000)
-    pace.give_back(1_500)
+    pace = RateLimiter(Quota(requests_per_minute=60_000, tokens_per_minute=60_000), any_shift(time.clock))
+    first = pace.reserve_start(2_000)
+    pace.return_unused(1_500)
 
-    assert pace.start(2_000) - first == pytest.approx(0.5)
-    assert pace.start(2_000) - first == pytest.approx(2.5)
+    assert pace.reserve_start(2_000) - first == pytest.approx(0.5)
+    assert pace.reserve_start(2_000) - first == pytest.approx(2.5)
 
 
 def test_unknown_lower_quota_slows_the_pace_and_loses_nothing() -> None:
@@ -124,7 +124,7 @@ def test_batch_that_got_no_answer_at_all_is_throttled() -> None:
         label_batch(run_within(PRO), images(20), data, bedrock, any_shift(time.clock))  # type: ignore[arg-type]
 
     assert paid_calls(data, "holiday-1") == 0
-    assert not list(data.keys(keys.parts("holiday-1", "label")))
+    assert not list(data.keys(keys.parts_prefix("holiday-1", "label")))
 
 
 class Picky(SimulatedBedrock):
@@ -153,7 +153,7 @@ def test_what_no_waiting_heals_ends_the_batch_at_once() -> None:
     time = VirtualTime()
     bedrock = Picky(time, PRO)
     bedrock.failing = "AccessDeniedException"
-    with pytest.raises(AccessRefused):
+    with pytest.raises(AccessDenied):
         label_batch(run_within(PRO), images(100), bucket(), bedrock, any_shift(time.clock))  # type: ignore[arg-type]
 
     assert bedrock.calls <= 33  # What was under way; the others were not asked.
@@ -187,7 +187,7 @@ def test_turn_is_kept_while_its_run_is_throttled() -> None:
     run, bedrock = run_within(PRO), Unwilling(time, PRO)
     (image,) = images(1)
     labelled(time, run, [image], data, bedrock)
-    turn = data.read_json(keys.turn(keys.label(run.teacher.id, image, 0)))
+    turn = data.read_json(keys.lock_key(keys.label_key(run.teacher.id, image, 0)))
 
     assert time.now() >= 600
     assert turn["until"] > time.now()
@@ -198,8 +198,8 @@ def test_turn_of_a_run_that_died_is_taken_over() -> None:
     dead = run_within(PRO, "holiday-1")
     bedrock = SimulatedBedrock(time)
     for name in names[:3]:
-        key = keys.label(dead.teacher.id, name, 0)
-        data.write_json(keys.turn(key), {"run": "holiday-1", "until": time.now() + 300})
+        key = keys.label_key(dead.teacher.id, name, 0)
+        data.write_json(keys.lock_key(key), {"run": "holiday-1", "until": time.now() + 300})
     began = time.now()
     lines, _ = labelled(time, run_within(PRO, "holiday-2"), names, data, bedrock)
 
@@ -227,7 +227,7 @@ class Contended(MemoryS3):
 
 
 def test_turn_that_is_being_written_by_another_is_looked_at_again() -> None:
-    time, data = VirtualTime(), Objects(Contended(), "data")  # type: ignore[arg-type] - in memory
+    time, data = VirtualTime(), Bucket(Contended(), "data")  # type: ignore[arg-type] - in memory
     bedrock = SimulatedBedrock(time)
     lines, functions = labelled(time, run_within(PRO), images(20), data, bedrock)
 
@@ -252,13 +252,13 @@ def test_as_many_batches_at_once_as_use_up_the_quota_in_batches_of_minutes(
 ) -> None:
     run = run_within(quota)
 
-    assert batches_at_once(run, run.teacher.model, count, 30) == expected
+    assert concurrent_batches(run, run.teacher.model, count, 30) == expected
 
 
 @pytest.mark.parametrize(("batches", "seconds"), [(1, 2.4), (10, 24)])
 def test_batches_at_once_share_the_quota(batches: int, seconds: float) -> None:
     time = VirtualTime()
-    pace = Pace(PRO, any_shift(time.clock, batches=batches))
-    starts = [pace.start(0) for _ in range(11)]
+    pace = RateLimiter(PRO, any_shift(time.clock, batches=batches))
+    starts = [pace.reserve_start(0) for _ in range(11)]
 
     assert starts[10] - starts[0] == pytest.approx(seconds)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.keys import model_name, run_name
 from distillation.models.catalog import default_quota
 from distillation.records import Limits, Quota, Run
-from distillation.runs.request import Concurrency, Defaults, claim, resolve, run_of
+from distillation.runs.request import Concurrency, Defaults, claim, resolve, run_name_of
 from distillation.runs.specimen import check_specimen
 from tests.support.stores import bucket
 
@@ -36,8 +36,8 @@ def test_event_and_its_redelivery_name_one_run_and_a_new_upload_another() -> Non
     photos = bucket(**{"holiday/distill.json": b"{}"})
     first, again = (resolve(event(), arn, photos, DEFAULTS) for arn in ("arn:e1", "arn:e2"))
 
-    assert first.run == again.run == run_of(event(), "arn:e3")
-    assert resolve(event("v2"), "arn:e1", photos, DEFAULTS).run != first.run
+    assert first.name == again.name == run_name_of(event(), "arn:e3")
+    assert resolve(event("v2"), "arn:e1", photos, DEFAULTS).name != first.name
 
 
 def test_run_is_claimed_by_one_execution_and_goes_on_for_the_same() -> None:
@@ -130,13 +130,13 @@ def test_keywords_asked_for_are_the_prompts_unless_the_request_says_otherwise() 
     ],
 )
 def test_bad_request_says_what_to_change(request_fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadRequest, match=message):
+    with pytest.raises(InvalidRequest, match=message):
         from_console(**request_fields)
 
 
 def test_student_without_a_price_of_training_is_refused_and_never_counted_as_free() -> None:
     pro = DEFAULTS.model_copy(update={"students": ["amazon.nova-pro-v1:0"]})
-    with pytest.raises(BadRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'; add the row"):
+    with pytest.raises(InvalidRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'; add the row"):
         resolve({"collection": "holiday/"}, "arn:e1", bucket(), pro)
 
 
@@ -153,13 +153,13 @@ def test_prompt_file_that_is_wrong_is_refused_by_name(
 ) -> None:
     (tmp_path / "own.toml").write_text(text, "utf-8")
     monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
-    with pytest.raises(BadRequest, match=rf"samples/prompts/own\.toml: {message}"):
+    with pytest.raises(InvalidRequest, match=rf"samples/prompts/own\.toml: {message}"):
         from_console(prompt="own")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
 def test_distill_json_that_is_no_object_is_refused_by_name(body: bytes) -> None:
-    with pytest.raises(BadRequest, match=r"s3://data/holiday/distill\.json"):
+    with pytest.raises(InvalidRequest, match=r"s3://data/holiday/distill\.json"):
         resolve(event(), "arn:e1", bucket(**{"holiday/distill.json": body}), DEFAULTS)
 
 
@@ -199,7 +199,7 @@ def test_profile_has_the_quota_of_its_own_that_is_documented() -> None:
     ],
 )
 def test_quota_that_would_not_be_heeded_is_refused(quotas: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadRequest, match=message):
+    with pytest.raises(InvalidRequest, match=message):
         from_console(quotas=quotas)
 
 
@@ -207,10 +207,10 @@ def test_specimen_of_the_dataset_is_judged_before_anything_is_paid() -> None:
     run = from_console()
     check_specimen(run, "distill-data")
 
-    with pytest.raises(BadRequest, match=r"every training record.*uri: must be a bucket and a key .*Data_Bucket"):
+    with pytest.raises(InvalidRequest, match=r"every training record.*uri: must be a bucket and a key .*Data_Bucket"):
         check_specimen(run, "Data_Bucket")
-    with pytest.raises(BadRequest, match="bucketOwner: must be an account number of 12 digits"):
+    with pytest.raises(InvalidRequest, match="bucketOwner: must be an account number of 12 digits"):
         check_specimen(run.model_copy(update={"account": "me"}), "distill-data")
     long = run.prompt.model_copy(update={"system": "word " * 30_000})
-    with pytest.raises(BadRequest, match="more than 32,000 tokens"):
+    with pytest.raises(InvalidRequest, match="more than 32,000 tokens"):
         check_specimen(run.model_copy(update={"prompt": long}), "distill-data")

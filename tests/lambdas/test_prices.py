@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from distillation.errors import BadRequest
+from distillation.errors import InvalidRequest
 from distillation.models import catalog, prices
 
 
@@ -25,7 +25,9 @@ def test_every_model_of_the_table_can_be_priced_for_what_it_is_asked_to_do() -> 
 
 
 def test_price_that_nobody_wrote_down_is_refused_with_the_file_to_change() -> None:
-    with pytest.raises(BadRequest, match=r"'training' of 'new-model'; add the row to distillation/models/prices.toml"):
+    with pytest.raises(
+        InvalidRequest, match=r"'training' of 'new-model'; add the row to distillation/models/prices.toml"
+    ):
         prices.price("new-model", "training")
 
 

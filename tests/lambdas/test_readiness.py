@@ -13,9 +13,9 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import ledger
-from distillation.errors import AccessRefused, BadRequest, QuotaReached, Throttled
-from distillation.runs.preflight import Account, check
-from distillation.storage import Objects
+from distillation.errors import AccessDenied, InvalidRequest, QuotaExceeded, Throttled
+from distillation.runs.preflight import Account, check_account
+from distillation.storage import Bucket
 from tests.support.stores import any_run, bucket
 
 TRAINING_ID = "amazon.nova-lite-v1:0:300k"
@@ -67,8 +67,8 @@ def aws() -> Iterator[Aws]:
             stub.assert_no_pending_responses()
 
 
-def prepare(aws: Aws, data: Objects | None = None, **request: Any) -> None:
-    check(any_run(**request), data or bucket(), aws.account)
+def prepare(aws: Aws, data: Bucket | None = None, **request: Any) -> None:
+    check_account(any_run(**request), data or bucket(), aws.account)
 
 
 def test_teachers_tiny_answer_is_paid_for_and_on_the_ledger(aws: Aws) -> None:
@@ -93,23 +93,23 @@ def test_teachers_tiny_answer_is_paid_for_and_on_the_ledger(aws: Aws) -> None:
 def test_legacy_student_is_refused_and_its_successor_named(aws: Aws) -> None:
     aws.student("LEGACY")
     words = r"LEGACY at Bedrock \(end of life 2026-12-04\) .* student 'us.amazon.nova-2-lite-v1:0', its successor"
-    with pytest.raises(BadRequest, match=words):
+    with pytest.raises(InvalidRequest, match=words):
         prepare(aws)
 
 
 def test_student_that_bedrock_does_not_know_or_tune_here_is_refused(aws: Aws) -> None:
     aws.bedrock.add_client_error("get_foundation_model", "ResourceNotFoundException")
-    with pytest.raises(BadRequest, match=f"Bedrock has no model '{TRAINING_ID}' in us-east-1"):
+    with pytest.raises(InvalidRequest, match=f"Bedrock has no model '{TRAINING_ID}' in us-east-1"):
         prepare(aws)
     aws.student(customizationsSupported=["DISTILLATION"])
-    with pytest.raises(BadRequest, match="does not fine-tune"):
+    with pytest.raises(InvalidRequest, match="does not fine-tune"):
         prepare(aws)
 
 
 def test_region_without_on_demand_serving_of_tuned_models_is_refused(aws: Aws) -> None:
     elsewhere = Account("us-west-2", aws.account.bedrock, aws.account.runtime, aws.account.quotas)
-    with pytest.raises(BadRequest, match="served on demand in us-east-1 only, not in us-west-2; deploy there"):
-        check(any_run(), bucket(), elsewhere)
+    with pytest.raises(InvalidRequest, match="served on demand in us-east-1 only, not in us-west-2; deploy there"):
+        check_account(any_run(), bucket(), elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_quota_that_does_not_suffice_is_told_with_its_code(
     codes = ["L-CB5B847D", "L-430C95DD", "L-031F46A7"][: len(quotas)]
     for code, value in zip(codes, quotas, strict=True):
         aws.quota(code, value)
-    with pytest.raises(QuotaReached, match=f"{words}.*{codes[-1]}"):
+    with pytest.raises(QuotaExceeded, match=f"{words}.*{codes[-1]}"):
         prepare(aws, **request_fields)
 
 
@@ -137,7 +137,7 @@ def test_quota_of_the_account_is_else_awss_default_and_one_that_cannot_be_read_s
     aws.models(5)
     aws.quotas.add_client_error("get_service_quota", "NoSuchResourceException")
     aws.quotas.add_response("get_aws_default_service_quota", {"Quota": {"Value": 5}})
-    with pytest.raises(QuotaReached, match="is 5, with 5 in use and 1 more needed"):
+    with pytest.raises(QuotaExceeded, match="is 5, with 5 in use and 1 more needed"):
         prepare(aws)
     aws.student()
     aws.models(5)
@@ -150,9 +150,9 @@ def test_quota_of_the_account_is_else_awss_default_and_one_that_cannot_be_read_s
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [
-        ("AccessDeniedException", AccessRefused, "give the account access to the model"),
-        ("ResourceNotFoundException", BadRequest, "change 'teacher', or 'teachers' of the stage in cdk.json"),
-        ("ValidationException", BadRequest, "change 'teacher'"),
+        ("AccessDeniedException", AccessDenied, "give the account access to the model"),
+        ("ResourceNotFoundException", InvalidRequest, "change 'teacher', or 'teachers' of the stage in cdk.json"),
+        ("ValidationException", InvalidRequest, "change 'teacher'"),
         ("ThrottlingException", Throttled, "quota of requests for this model may be 0"),
         ("ModelNotReadyException", Throttled, "if this goes on"),
     ],

@@ -5,8 +5,8 @@ from typing import Any
 
 from distillation import keys
 from distillation.records import TrainedModel
-from distillation.runs.failure import describe, failed_run
-from distillation.runs.request import run_of
+from distillation.runs.failure import describe_failure, failed_run
+from distillation.runs.request import run_name_of
 from tests.support.stores import bucket
 
 
@@ -28,7 +28,7 @@ def cause(message: str) -> str:
 def test_failure_names_the_state_and_the_message_without_its_traceback() -> None:
     caught = {"error": {"Error": "TooFewImages", "Cause": cause("10 usable images")}}
 
-    assert describe(caught, "arn", History("RecordFailure", "Split")) == {  # type: ignore[arg-type]
+    assert describe_failure(caught, "arn", History("RecordFailure", "Split")) == {  # type: ignore[arg-type]
         "state": "Split",
         "error": "TooFewImages",
         "cause": "Split: 10 usable images",
@@ -41,7 +41,7 @@ def test_run_without_a_model_says_of_each_size_why() -> None:
     state = {"error": {"Error": "JobFailed", "Cause": "no size was trained"}, "trained": failed}
     history = History("RecordFailure", "NothingTrained", "AnyModelTrained", "TrainModels")
 
-    told = describe(state, "arn", history)["cause"]  # type: ignore[arg-type]
+    told = describe_failure(state, "arn", history)["cause"]  # type: ignore[arg-type]
 
     assert told == "TrainModels: no size was trained: size 8: bad data; size 14: timed out"
 
@@ -52,8 +52,8 @@ def test_reason_of_a_size_that_failed_is_a_sentence() -> None:
 
 def test_run_that_prepare_refused_has_its_name_all_the_same() -> None:
     start = {"collection": "holiday/", "teachr": "x", "error": {}}
-    name = run_of(start, "arn:1") or ""
-    key = keys.request(name)
+    name = run_name_of(start, "arn:1") or ""
+    key = keys.request_key(name)
 
     assert failed_run(start, "arn:1", bucket()) == name
     assert failed_run(start, "arn:1", bucket(**{key: b'{"execution": "arn:1"}'})) == name
@@ -64,7 +64,7 @@ def test_run_that_prepare_refused_has_its_name_all_the_same() -> None:
 
 def test_run_that_somebody_wrote_into_the_input_keeps_its_own_ending() -> None:
     written = {"collection": "x/", "run": "holiday-1", "error": {}}
-    of_another = bucket(**{keys.request("holiday-1"): b'{"execution": "arn:2"}'})
+    of_another = bucket(**{keys.request_key("holiday-1"): b'{"execution": "arn:2"}'})
 
-    assert failed_run(written, "arn:1", of_another) == run_of(written, "arn:1") != "holiday-1"
+    assert failed_run(written, "arn:1", of_another) == run_name_of(written, "arn:1") != "holiday-1"
     assert failed_run(written | {"claimed_by": None}, "arn:1", of_another) is None

@@ -113,10 +113,10 @@ def test_batch_writes_a_line_for_every_photo_and_never_fails_for_one() -> None:
     counts = resize_batch(any_run(), items, photos, data)
 
     assert counts == {"ok": 1, "refused": 1}
-    lines = {line["photo"]: line for line in data.read_parts(keys.parts("holiday-1", "resize"))}
+    lines = {line["photo"]: line for line in data.read_parts(keys.parts_prefix("holiday-1", "resize"))}
     assert [lines[name]["status"] for name in names] == ["ok", "refused", "ignored"]
     (key,) = data.keys("images/")
-    assert key == keys.image(900, lines["holiday/IMG (1) é+%.JPG"]["image"])
+    assert key == keys.image_key(900, lines["holiday/IMG (1) é+%.JPG"]["image"])
 
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "MPO"]

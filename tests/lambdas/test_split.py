@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillation import keys
-from distillation.errors import EmptyCollection, TooFewImages, TooManySetAside
+from distillation.errors import EmptyCollection, ToleranceExceeded, TooFewImages
 from distillation.photos.near_duplicates import NEAR, NearHashes
 from distillation.photos.splits import split as split_collection
 from distillation.records import Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from tests.support.stores import any_run, bucket
 
 
-def split(run: Run, data: Objects) -> dict[str, Any]:
+def split(run: Run, data: Bucket) -> dict[str, Any]:
     """Split a collection without labels of its own."""
     return split_collection(run, data, bucket())
 
@@ -29,8 +29,8 @@ def resized(
     refused: int = 0,
     hashes: Mapping[str, int] = MappingProxyType({}),
     flags: Mapping[str, list[str]] = MappingProxyType({}),
-    data: Objects | None = None,
-) -> Objects:
+    data: Bucket | None = None,
+) -> Bucket:
     data = data or bucket()
     lines: list[dict[str, Any]] = [
         {"photo": f"p{n:04}", "status": "ok", "image": image, "width": 900, "height": 600, "bytes": 1}
@@ -38,12 +38,12 @@ def resized(
         for n, image in enumerate(images)
     ]
     lines += [{"photo": f"bad{n}", "status": "refused", "reason": "damaged"} for n in range(refused)]
-    data.write_lines(keys.part("holiday-1", "resize", "b"), lines)
+    data.write_lines(keys.part_key("holiday-1", "resize", "b"), lines)
     return data
 
 
-def members(data: Objects, name: str) -> list[str]:
-    return [line["image"] for line in data.read_lines(keys.split("holiday-1", name))]
+def members(data: Bucket, name: str) -> list[str]:
+    return [line["image"] for line in data.read_lines(keys.split_key("holiday-1", name))]
 
 
 def images(count: int) -> list[str]:
@@ -79,17 +79,17 @@ def test_sets_are_the_same_without_memory_of_earlier_runs() -> None:
 
 
 def later(run: str, **request: Any) -> Run:
-    return any_run(**request).model_copy(update={"run": run, "created": f"2026-11-25T00:00:00+00:00-{run}"})
+    return any_run(**request).model_copy(update={"name": run, "created": f"2026-11-25T00:00:00+00:00-{run}"})
 
 
-def chosen(data: Objects, run: str = "holiday-1") -> dict[str, str]:
-    inventory = data.read_lines(keys.inventory(run))
+def chosen(data: Bucket, run: str = "holiday-1") -> dict[str, str]:
+    inventory = data.read_lines(keys.inventory_key(run))
     return {line["image"]: line["set"] for line in inventory if line.get("set")}
 
 
-def groups_of(data: Objects, run: str = "holiday-1") -> dict[str, set[str]]:
+def groups_of(data: Bucket, run: str = "holiday-1") -> dict[str, set[str]]:
     sets: dict[str, set[str]] = {}
-    for line in data.read_lines(keys.inventory(run)):
+    for line in data.read_lines(keys.inventory_key(run)):
         if line.get("set"):
             sets.setdefault(line["group"], set()).add(line["set"])
     return sets
@@ -115,12 +115,14 @@ def test_growth_moves_no_image_and_no_group_ever_straddles(
     for number, count in enumerate((first, second, len(order))):
         run = later(f"holiday-{number}", tolerance=1)
         lines = resized(order[:count], hashes=hashes)
-        data.write_lines(keys.part(run.run, "resize", "b"), lines.read_lines(keys.part("holiday-1", "resize", "b")))
+        data.write_lines(
+            keys.part_key(run.name, "resize", "b"), lines.read_lines(keys.part_key("holiday-1", "resize", "b"))
+        )
         split(run, data)
-        now = chosen(data, run.run)
+        now = chosen(data, run.name)
 
         assert {image: now.get(image) for image in kept} == kept
-        assert all(len(sets) == 1 for sets in groups_of(data, run.run).values())
+        assert all(len(sets) == 1 for sets in groups_of(data, run.name).values())
         for one, other in combinations(now, 2):
             if (hashes[one] ^ hashes[other]).bit_count() <= NEAR:
                 assert now[one] == now[other]
@@ -142,7 +144,7 @@ def test_image_that_resembles_both_sides_gives_way_to_those_that_were_there() ->
 
     assert chosen(again)[test] == "test"
     assert chosen(again)[train] == "train"
-    (line,) = [line for line in again.read_lines(keys.inventory("holiday-1")) if line.get("image") == between]
+    (line,) = [line for line in again.read_lines(keys.inventory_key("holiday-1")) if line.get("image") == between]
     assert (line["status"], line["reason"]) == ("excluded", "resembles images of two sets")
 
 
@@ -169,7 +171,7 @@ def test_facts_tell_of_duplicates_groups_and_flags() -> None:
     flags = {names[3]: ["dark"], names[4]: ["dark", "blurred"]}
     data = resized([*names, names[2]], refused=1, hashes=hashes, flags=flags)
     result = split(any_run(), data)
-    facts = data.read_json(keys.split_facts("holiday-1"))
+    facts = data.read_json(keys.split_facts_key("holiday-1"))
 
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
@@ -179,7 +181,7 @@ def test_facts_tell_of_duplicates_groups_and_flags() -> None:
     }
     share = result["test"] / 40
     assert facts["leaked_by_random_split"] == round(2 * 2 * share * (1 - share), 1)
-    assert {line["group"] for line in data.read_lines(keys.inventory("holiday-1")) if line.get("image") == names[1]}
+    assert {line["group"] for line in data.read_lines(keys.inventory_key("holiday-1")) if line.get("image") == names[1]}
 
 
 def test_flagged_images_are_left_out_only_on_request() -> None:
@@ -189,7 +191,7 @@ def test_flagged_images_are_left_out_only_on_request() -> None:
     assert split(any_run(), resized(names, flags=flags))["images"] == 40
     data = resized(names, flags=flags)
     assert split(any_run(exclude_flags=["dark"]), data)["images"] == 39
-    (line,) = [line for line in data.read_lines(keys.inventory("holiday-1")) if line["status"] == "excluded"]
+    (line,) = [line for line in data.read_lines(keys.inventory_key("holiday-1")) if line["status"] == "excluded"]
     assert (line["image"], line["reason"]) == (names[3], "dark: left out by exclude_flags")
 
 
@@ -219,7 +221,7 @@ def test_same_bytes_under_two_names_are_one_image() -> None:
     data = resized([*images(30), *images(2)])
 
     assert split(any_run(), data)["images"] == 30
-    statuses = [line["status"] for line in data.read_lines(keys.inventory("holiday-1"))]
+    statuses = [line["status"] for line in data.read_lines(keys.inventory_key("holiday-1"))]
     assert statuses.count("duplicate") == 2
 
 
@@ -228,10 +230,10 @@ def test_same_bytes_under_two_names_are_one_image() -> None:
     [
         (resized([]), {}, EmptyCollection),
         (resized(images(19)), {}, TooFewImages),
-        (resized(images(40), refused=4), {}, TooManySetAside),
+        (resized(images(40), refused=4), {}, ToleranceExceeded),
     ],
 )
-def test_what_cannot_go_on_is_refused(data: Objects, request_fields: dict[str, Any], failure: type[Exception]) -> None:
+def test_what_cannot_go_on_is_refused(data: Bucket, request_fields: dict[str, Any], failure: type[Exception]) -> None:
     with pytest.raises(failure):
         split(any_run(**request_fields), data)
 

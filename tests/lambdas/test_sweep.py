@@ -13,10 +13,10 @@ import urllib3
 from botocore.stub import Stubber
 
 from distillation import keys
-from distillation.errors import StillStopping, Throttled
+from distillation.errors import ResourceBusy, Throttled
 from distillation.serving.resources import deployments_and_models, running_jobs
 from distillation.serving.sweep import Sweeper
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from lambdas import runtime
 from lambdas import sweep as lambdas_sweep
 from local.bedrock import Endpoint
@@ -29,8 +29,8 @@ CONTEXT: Any = SimpleNamespace(
 )
 
 
-def sweep(client: Any, data: Objects, **changes: Any) -> dict[str, Any]:
-    asked = {"stage": "dev", "goes_on": lambda _: False, "now": NOW, "pause": lambda _: None} | changes
+def sweep(client: Any, data: Bucket, **changes: Any) -> dict[str, Any]:
+    asked = {"stage": "dev", "is_running": lambda _: False, "now": NOW, "pause": lambda _: None} | changes
     return Sweeper(data=data, bedrock=client, **asked).sweep()
 
 
@@ -96,7 +96,7 @@ def test_what_a_running_execution_holds_is_its_own_affair(endpoint: Endpoint, cl
     hold(endpoint, "running", job="InProgress")
     hold(endpoint, "running", 2)
     data = bucket(**decided("running", None))
-    result = sweep(client, data, goes_on=lambda execution: execution.endswith(":e"))
+    result = sweep(client, data, is_running=lambda execution: execution.endswith(":e"))
 
     assert (result["stopped"], result["deleted"]) == ([], [])
 
@@ -111,7 +111,7 @@ def test_job_whose_execution_is_over_is_stopped(endpoint: Endpoint, client: Any)
 def test_run_whose_request_cannot_be_read_is_left_alone(endpoint: Endpoint, client: Any) -> None:
     hold(endpoint, "odd")
 
-    assert sweep(client, bucket(**{keys.request("odd"): b"{}"}))["deleted"] == []
+    assert sweep(client, bucket(**{keys.request_key("odd"): b"{}"}))["deleted"] == []
 
 
 def test_model_deployed_by_somebody_else_is_an_error_and_the_others_go(endpoint: Endpoint, client: Any) -> None:
@@ -119,7 +119,7 @@ def test_model_deployed_by_somebody_else_is_an_error_and_the_others_go(endpoint:
     hold(endpoint, "b", 2)
     endpoint.service.deployments[f"{ARN}:custom-model-deployment/{1:012x}"]["modelDeploymentName"] = "theirs"
     endpoint.service.tags[f"{ARN}:custom-model-deployment/{1:012x}"] = []
-    with pytest.raises(StillStopping, match=f"model {name}"):
+    with pytest.raises(ResourceBusy, match=f"model {name}"):
         sweep(client, bucket())
 
     assert [one["modelName"] for one in endpoint.service.custom_models.values()] == [name]

@@ -10,8 +10,8 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import ledger
-from distillation.dataset.examples import record
-from distillation.errors import BadRequest
+from distillation.dataset.examples import training_record
+from distillation.errors import InvalidRequest
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.models import catalog
@@ -70,18 +70,18 @@ def taught_by(model: str, **request: Any) -> Run:
 
 @pytest.mark.parametrize("id", [PRO, f"us.{PRO}", f"eu.{PRO}", SYSTEM])
 def test_a_profile_leads_to_the_row_of_its_model(id: str) -> None:
-    assert catalog.model(id) is catalog.MODELS[PRO]
+    assert catalog.get_model(id) is catalog.MODELS[PRO]
     assert catalog.provider(id) == "amazon"
 
 
 def test_profile_with_a_price_of_its_own_has_a_row_of_its_own() -> None:
-    assert catalog.model(HAIKU).price("input").usd > catalog.model(f"global{HAIKU[2:]}").price("input").usd
+    assert catalog.get_model(HAIKU).price("input").usd > catalog.get_model(f"global{HAIKU[2:]}").price("input").usd
 
 
 @pytest.mark.parametrize("id", [APPLICATION, "us.meta.llama", "anthropic.claude-sonnet-4-6"])
 def test_model_without_a_row_is_refused_with_those_that_have_one(id: str) -> None:
-    with pytest.raises(BadRequest, match=f"unknown model .*known: .*{PRO}"):
-        catalog.model(id)
+    with pytest.raises(InvalidRequest, match=f"unknown model .*known: .*{PRO}"):
+        catalog.get_model(id)
 
 
 def test_labels_are_the_models_whatever_profile_leads_to_it() -> None:
@@ -92,8 +92,8 @@ def test_labels_are_the_models_whatever_profile_leads_to_it() -> None:
         prepared([PRO], through=True).teacher.id,
     }
     assert len(ids) == 1
-    assert prepared([PRO], through=True).teacher.called == APPLICATION
-    assert prepared([SYSTEM]).teacher.called == SYSTEM
+    assert prepared([PRO], through=True).teacher.invocation_id == APPLICATION
+    assert prepared([SYSTEM]).teacher.invocation_id == SYSTEM
 
 
 def test_nova_is_given_the_place_of_an_image_and_claude_its_bytes(client: Any, asked: list[dict[str, Any]]) -> None:
@@ -127,25 +127,25 @@ def test_flex_is_asked_for_and_paid_at_half_the_price_and_students_are_not(
     predict_batch(run, [], [IMAGE], data, client, any_shift())
 
     assert [question.get("serviceTier") for question in asked] == [{"type": "flex"}, None, {"type": "flex"}]
-    usd = {(e["step"], e["model"]): e["usd"] for e in ledger.summary(data, run.run)["entries"]}
+    usd = {(e["step"], e["model"]): e["usd"] for e in ledger.summary(data, run.name)["entries"]}
     assert usd["LabelImages", PRO] == pytest.approx((1000 * 0.8 + 100 * 3.2) / 1e6 / 2)
 
 
 def test_teacher_without_a_flex_tier_is_refused_by_name() -> None:
     assert prepared([PRO], service_tier="flex").request.service_tier == "flex"
-    with pytest.raises(BadRequest, match=r"service_tier: .*haiku.* has no flex tier; leave service_tier out"):
+    with pytest.raises(InvalidRequest, match=r"service_tier: .*haiku.* has no flex tier; leave service_tier out"):
         prepared([HAIKU], service_tier="flex", accept_teacher_terms=True)
 
 
 def test_teacher_of_another_provider_needs_its_terms_accepted() -> None:
-    with pytest.raises(BadRequest, match=r"by 'anthropic' .* may forbid training .* accept_teacher_terms: true"):
+    with pytest.raises(InvalidRequest, match=r"by 'anthropic' .* may forbid training .* accept_teacher_terms: true"):
         prepared([HAIKU])
 
     assert prepared([HAIKU], accept_teacher_terms=True).teacher.model == HAIKU
 
 
 def test_profile_of_another_part_of_the_world_is_refused_with_where_it_is_asked() -> None:
-    with pytest.raises(BadRequest, match=r"'eu\.amazon.* is asked in eu-central-1, .* not in 'us-east-1'"):
+    with pytest.raises(InvalidRequest, match=r"'eu\.amazon.* is asked in eu-central-1, .* not in 'us-east-1'"):
         catalog.check_region(f"eu.{PRO}", "us-east-1")
     for id in (PRO, f"us.{PRO}", "global.anthropic.claude-sonnet-4-6", SYSTEM):
         catalog.check_region(id, "us-east-1")
@@ -159,7 +159,7 @@ def test_student_is_trained_and_asked_with_the_teachers_question_word_for_word(
     data = bucket()
     label_batch(run, [IMAGE], data, client, any_shift())
     predict_batch(run, models, [IMAGE], data, client, any_shift())
-    example = record(run, "data", IMAGE, "cat")
+    example = training_record(run, "data", IMAGE, "cat")
 
     questions = [(question["system"], question["messages"]) for question in asked]
     assert [question["modelId"] for question in asked] == [PRO, "amazon.nova-lite-v1:0", DEPLOYMENT, PRO]

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from distillation import keys, telemetry
 from distillation.records import Answer, Usage
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from lambdas import label as label
 from lambdas import predict as predict
 from lambdas import runtime
@@ -51,7 +51,7 @@ def logged() -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
+def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """A claimed run with one label; of two more images one is labelled and one refused."""
     run, data = any_run(), bucket()
     kept = Answer(
@@ -62,8 +62,8 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
         usage=Usage(input_tokens=9, output_tokens=9),
         latency_ms=1,
     )
-    data.write(keys.request(run.run), run.model_dump_json().encode())
-    data.write(keys.label(run.teacher.id, IMAGES[0], 0), kept.model_dump_json().encode())
+    data.write(keys.request_key(run.name), run.model_dump_json().encode())
+    data.write(keys.label_key(run.teacher.id, IMAGES[0], 0), kept.model_dump_json().encode())
     client = boto3.client("bedrock-runtime")
     for module in (label, predict, runtime):
         monkeypatch.setattr(module, "data", lambda: data)
@@ -83,7 +83,10 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
 
 
 def batch(images: list[str], **more: Any) -> dict[str, Any]:
-    return {"BatchInput": {"run": any_run().run, "at_once": 1, **more}, "Items": [{"image": image} for image in images]}
+    return {
+        "BatchInput": {"run": any_run().name, "at_once": 1, **more},
+        "Items": [{"image": image} for image in images],
+    }
 
 
 def metrics_of(printed: str) -> dict[str, float]:
@@ -92,7 +95,7 @@ def metrics_of(printed: str) -> dict[str, float]:
 
 
 def test_batch_of_labels_counts_what_was_asked_found_refused_and_used(
-    data: Objects, capsys: pytest.CaptureFixture[str]
+    data: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     telemetry.metrics.clear_metrics()
     assert label.handler(batch(IMAGES), CONTEXT) == {"ok": 2, "refused": 1}
@@ -107,7 +110,7 @@ def test_batch_of_labels_counts_what_was_asked_found_refused_and_used(
     }
 
 
-def test_batch_of_predictions_counts_the_same(data: Objects, capsys: pytest.CaptureFixture[str]) -> None:
+def test_batch_of_predictions_counts_the_same(data: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.metrics.clear_metrics()
     predict.handler(batch(IMAGES[:1], models=[]), CONTEXT)
     counted = metrics_of(capsys.readouterr().out)
@@ -117,7 +120,7 @@ def test_batch_of_predictions_counts_the_same(data: Objects, capsys: pytest.Capt
 
 
 def test_each_item_is_one_line_with_run_image_and_reason_and_nothing_of_image_or_prompt(
-    data: Objects, logged: list[dict[str, Any]]
+    data: Bucket, logged: list[dict[str, Any]]
 ) -> None:
     label.handler(batch(IMAGES), CONTEXT)
     lines = [record for record in logged if record["msg"] == "answer"]

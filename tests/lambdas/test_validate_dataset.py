@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distillation.dataset.examples import record
+from distillation.dataset.examples import training_record
 from distillation.dataset.validator import errors, problems, reject_invalid
 from distillation.errors import DatasetRejected
 from distillation.models import catalog
@@ -15,7 +15,7 @@ from tests.support.stores import any_run
 
 
 def example() -> dict[str, Any]:
-    return record(any_run(), "data", "a" * 64, "cat, sofa, window")
+    return training_record(any_run(), "data", "a" * 64, "cat, sofa, window")
 
 
 def lines(*records: Any) -> list[bytes]:

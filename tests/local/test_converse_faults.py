@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from distillation.inference.labelling import label_batch
 from distillation.inference.rate_limit import Clock
 from distillation.records import Quota
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from lambdas import runtime
 from local.bedrock import ConverseFaults, Endpoint
 from local.bedrock.faults import KINDS, SLOW
@@ -33,7 +33,7 @@ def test_functions_own_client_survives_each_kind_of_fault_and_pays_once(
     with serving(s3, tmp_path, converse=ConverseFaults(shares={kind: 0.2}, slow_seconds=0.2)) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", endpoint.url)
         own: Any = runtime.bedrock_runtime.__wrapped__()
-        lines = label_batch(run, images, Objects(s3, "data"), own, hurried)  # type: ignore[arg-type] - in memory
+        lines = label_batch(run, images, Bucket(s3, "data"), own, hurried)  # type: ignore[arg-type] - in memory
         service = endpoint.service
 
     assert [line.status for line in lines] == ["ok"] * 10

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from distillation import keys
-from distillation.costs.estimate import estimate
-from distillation.costs.workload import of_run
+from distillation.costs.estimate import estimate_run
+from distillation.costs.workload import measure_workload
 from distillation.dataset.dataset import Dataset
-from distillation.dataset.examples import write
+from distillation.dataset.examples import write_dataset
 from distillation.dataset.validator import reject_invalid
 from distillation.evaluation.report import write_report
 from distillation.inference.labelling import label_batch
@@ -30,7 +30,7 @@ from distillation.photos.splits import VALIDATION_FROM, split
 from distillation.records import Concurrency, Run, TrainedModel
 from distillation.runs.request import Defaults, claim, resolve
 from distillation.serving import deployment as deploy
-from distillation.storage import Objects
+from distillation.storage import Bucket
 from distillation.training import job as customize
 from tests.support.local_bedrock import ROLE, TEACHER, client, ended, serving
 from tests.support.stores import MemoryS3, any_shift
@@ -63,11 +63,11 @@ def crop(image: Image.Image, number: int) -> bytes:
 
 
 @pytest.fixture
-def data() -> Objects:
-    return Objects(MemoryS3(), "data")  # type: ignore[arg-type] - only the calls of Objects are made
+def data() -> Bucket:
+    return Bucket(MemoryS3(), "data")  # type: ignore[arg-type] - only the calls of Objects are made
 
 
-def start(student: str, photos: Objects, **request: Any) -> Run:
+def start(student: str, photos: Bucket, **request: Any) -> Run:
     stage = Defaults(
         teachers=[TEACHER],
         students=[student],
@@ -78,10 +78,10 @@ def start(student: str, photos: Objects, **request: Any) -> Run:
     return resolve({"collection": "photos/", **request}, "arn:e", photos, stage)
 
 
-def in_bucket(photos: dict[str, bytes]) -> Objects:
+def in_bucket(photos: dict[str, bytes]) -> Bucket:
     store = MemoryS3()
     store.objects.update({f"photos/{name}": body for name, body in photos.items()})
-    return Objects(store, "photos")  # type: ignore[arg-type] - only the calls of Objects are made
+    return Bucket(store, "photos")  # type: ignore[arg-type] - only the calls of Objects are made
 
 
 @pytest.mark.parametrize(
@@ -93,34 +93,34 @@ def in_bucket(photos: dict[str, bytes]) -> Objects:
     ],
 )
 def test_student_goes_from_photos_to_a_report(
-    data: Objects,
+    data: Bucket,
     tmp_path: Path,
     student: str,
     photos: dict[str, bytes],
     request_fields: dict[str, Any],
     warmup: str,
 ) -> None:
-    collection, family = in_bucket(photos), catalog.model(student).family
+    collection, family = in_bucket(photos), catalog.get_model(student).family
     run = start(student, collection, **request_fields)
     claim(run, data)
-    resize_batch(run, list(collection.listing("photos/")), collection, data)
+    resize_batch(run, list(collection.list("photos/")), collection, data)
     sets = split(run, data, collection)
-    priced = estimate(run, of_run(run, sets["sizes"], data), {}, datetime.now(UTC).date())
-    data.write_json(keys.report(run.run, "estimate.json"), priced)
+    priced = estimate_run(run, measure_workload(run, sets["sizes"], data), {}, datetime.now(UTC).date())
+    data.write_json(keys.report_key(run.name, "estimate.json"), priced)
     with serving(cast(MemoryS3, data.client), tmp_path) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
         images = [line["image"] for line in data.read_lines(sets["to_label_key"])]
         label_batch(run, images, data, runtime, any_shift())
-        written = write(run, sets["sizes"], data)
+        written = write_dataset(run, sets["sizes"], data)
         (size,) = written["sizes"]
-        key = keys.dataset(run.run, f"train-{size}")
-        reject_invalid(key, Dataset(family, "data").problems(data.lines(key), None))
+        key = keys.dataset_key(run.name, f"train-{size}")
+        reject_invalid(key, Dataset(family, "data").problems(data.iter_lines(key), None))
         trained = train(run, size, data, endpoint, bedrock)
         test = [line["image"] for line in data.read_lines(sets["test_key"])]
         predict_batch(run, [trained], test, data, runtime, any_shift())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model)
     write_report(run, [trained], data, "test")
-    report = json.loads(data.read(keys.report(run.run, "report.json")))
+    report = json.loads(data.read(keys.report_key(run.name, "report.json")))
 
     assert family.minimum_records <= written["records"] <= family.maximum_records
     assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
@@ -130,7 +130,7 @@ def test_student_goes_from_photos_to_a_report(
     assert report["jaccard"]["tuned"][str(size)]["mean"] > report["jaccard"]["base"]["mean"]
 
 
-def train(run: Run, size: int, data: Objects, endpoint: Any, bedrock: Any) -> TrainedModel:
+def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:
     """Do what the states of TrainModels do."""
     now = datetime.now(UTC)
     name = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now)["name"]

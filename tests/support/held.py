@@ -79,9 +79,9 @@ def _deployment(name: str, arn: str, model: str) -> dict[str, Any]:
 
 def decided(run: str, promoted: str | None, **request: Any) -> dict[str, bytes]:
     """Return request and report of a run that has ended."""
-    record = any_run(**request).model_copy(update={"run": run, "created": "2026-11-01T00:00:00+00:00"})
+    record = any_run(**request).model_copy(update={"name": run, "created": "2026-11-01T00:00:00+00:00"})
     report = {"models": [{"name": promoted}], "gate": {"promoted": promoted}}
     return {
-        keys.request(run): record.model_dump_json().encode(),
-        keys.report(run, "report.json"): json.dumps(report).encode(),
+        keys.request_key(run): record.model_dump_json().encode(),
+        keys.report_key(run, "report.json"): json.dumps(report).encode(),
     }

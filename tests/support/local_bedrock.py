@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from distillation.dataset.examples import record
+from distillation.dataset.examples import training_record
 from local import vision
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
 from tests.support.stores import MemoryS3, any_run
@@ -36,7 +36,10 @@ def trainable_bucket(records: int = 10) -> MemoryS3:
     store = MemoryS3()
     for number in range(10):
         store.objects[f"images/900/{number}.jpg"] = jpeg((number * 25, 255 - number * 25, 90))
-    lines = [json.dumps(record(any_run(), "data", str(n % 10), f"word {n % 3}, common, photo")) for n in range(records)]
+    lines = [
+        json.dumps(training_record(any_run(), "data", str(n % 10), f"word {n % 3}, common, photo"))
+        for n in range(records)
+    ]
     store.objects["train.jsonl"] = "\n".join(lines).encode() + b"\n"
     return store
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from distillation.inference.rate_limit import Clock, Shift
+from distillation.inference.rate_limit import BatchLimits, Clock
 from distillation.records import Labeler, Prompt, Request, Run
-from distillation.storage import Objects
+from distillation.storage import Bucket
 
 
 class MemoryS3:
@@ -51,18 +51,18 @@ class MemoryS3:
         return [{"Contents": found}] if found else [{}]
 
 
-def bucket(**objects: bytes) -> Objects:
+def bucket(**objects: bytes) -> Bucket:
     """Return a bucket named ``data``."""
     client = MemoryS3()
     client.objects.update(objects)
-    return Objects(client, "data")  # type: ignore[arg-type] - only the calls above are made
+    return Bucket(client, "data")  # type: ignore[arg-type] - only the calls above are made
 
 
 def any_run(**request: Any) -> Run:
     """Return a run of the Nova pair; keywords are fields of its request."""
     labeler = Labeler(id="labeler", model="amazon.nova-pro-v1:0", max_tokens=400, temperature=0)
     return Run(
-        run="holiday-1",
+        name="holiday-1",
         collection="holiday/",
         execution="arn:aws:states:us-east-1:000000000000:execution:m:e",
         created="2026-11-24T00:00:00+00:00",
@@ -76,7 +76,7 @@ def any_run(**request: Any) -> Run:
     )
 
 
-def any_shift(clock: Clock | None = None, seconds: float = 600, batches: int = 1) -> Shift:
+def any_shift(clock: Clock | None = None, seconds: float = 600, batches: int = 1) -> BatchLimits:
     """Return the circumstances of a batch that has time enough."""
     clock = clock or Clock()
-    return Shift(batches, clock.now() + seconds, clock)
+    return BatchLimits(batches, clock.now() + seconds, clock)

@@ -19,9 +19,9 @@ class AnswerFormat:
 
     items: Callable[[str], list[str]]
     """What is compared: the distinct items, normalised, in the answer's order."""
-    written: Callable[[str], list[str]]
+    split: Callable[[str], list[str]]
     """The distinct items as they were written."""
-    fault: Callable[[str, Limits], str | None]
+    rejection: Callable[[str, Limits], str | None]
     """Why a text is not in this format, as ``is no list``, or None."""
     consensus: Callable[[Sequence[str], int, Limits], str]
     """One text of several: what at least so many of them say; empty where that is nothing."""
@@ -29,6 +29,6 @@ class AnswerFormat:
 
 FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
     {
-        "keywords": AnswerFormat(keywords.keywords, keywords.written, keywords.fault, keywords.consensus),
+        "keywords": AnswerFormat(keywords.normalise, keywords.split, keywords.rejection, keywords.consensus),
     }
 )

@@ -23,12 +23,12 @@ _HEADER = re.compile(r"^[*_#\s]*[\w &/]{2,40}[*_]*:[*_]*(?:\s+|$)")
 _EDGES = " \t\"'`“”‘’«».:*_#"
 
 
-def written(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     """Return the distinct keywords of an answer as they were written: split and trimmed, nothing else."""
     return list(dict.fromkeys(piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()))
 
 
-def keywords(text: str) -> list[str]:
+def normalise(text: str) -> list[str]:
     """Return the distinct keywords of an answer, normalised, in its order.
 
     NFKC; case folded; split at ``, ; 、`` and line ends; without bullets, numbering, category headers
@@ -38,9 +38,9 @@ def keywords(text: str) -> list[str]:
     return list(dict.fromkeys(word for word in map(_bare, pieces) if word))
 
 
-def fault(text: str, limits: Limits) -> str | None:
+def rejection(text: str, limits: Limits) -> str | None:
     """Return why a text is no list of as many keywords as were asked for, as ``is no list``; or None when it is one."""
-    found = keywords(text)
+    found = normalise(text)
     if not found or any(len(keyword.split()) > LONGEST for keyword in found):
         return f"is no list of keywords: {text[:80]!r}"
     if not limits.minimum <= len(found) <= limits.maximum:
@@ -57,7 +57,7 @@ def consensus(texts: Sequence[str], votes: int, limits: Limits) -> str:
     spelling: dict[str, str] = {}
     said: Counter[str] = Counter()
     for text in texts:
-        said.update(keywords(text))
+        said.update(normalise(text))
         for piece in _SEPARATORS.split(unicodedata.normalize("NFKC", text)):
             spelling.setdefault(_bare(piece.casefold()), _trimmed(piece))
     agreed = sorted((keyword for keyword in said if said[keyword] >= votes), key=lambda keyword: -said[keyword])
