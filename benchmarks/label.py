@@ -29,7 +29,8 @@ from distillation.records import Quota
 from distillation.storage import Bucket
 from distillation.telemetry import metrics
 from tests.support.bedrock import SimulatedBedrock
-from tests.support.stores import any_run, bucket
+from tests.support.builders import any_run
+from tests.support.fakes import bucket
 from tests.support.virtual_time import VirtualTime
 
 TOKENS_PER_MINUTE = 1_000_000

@@ -184,7 +184,7 @@ def _store_labels(folder: Path, count: int, rounds: int) -> None:
 
 def _run() -> Any:
     from distillation.records import Prompt
-    from tests.support.stores import any_run
+    from tests.support.builders import any_run
 
     return any_run().model_copy(update={"prompt": Prompt(system=SYSTEM, user=USER)})
 

@@ -213,7 +213,7 @@ def apply(
 ) -> None:
     """Have a tuned model answer about a collection.
 
-    It writes keywords.csv and keywords.jsonl.
+    It writes results.csv and results.jsonl.
     """
     from cli.apply import apply_model
     from cli.stage import Stage as DeployedStage

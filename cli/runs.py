@@ -78,8 +78,8 @@ def _described(data: Bucket, name: str) -> dict[str, Any]:
 def _deployments(report: dict[str, Any], took_over: str | None) -> list[str]:
     """Return the models' own deployments; the promoted model has none any more when it took over another."""
     promoted = (report.get("gate") or {}).get("promoted") if took_over else None
-    models = (model for model in report.get("models", []) if model.get("deployment"))
-    return [model["deployment"] for model in models if not promoted or model["name"] != promoted]
+    models = (model for model in report.get("models", []) if model.get("deployment_arn"))
+    return [model["deployment_arn"] for model in models if not promoted or model["model_name"] != promoted]
 
 
 def _scores(report: dict[str, Any]) -> dict[str, Any]:

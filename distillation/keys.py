@@ -134,7 +134,7 @@ def deployment_key(run: str) -> str:
 
 def results_key(run: str, kind: str) -> str:
     """Key of what a tuned model said about a collection: ``csv`` or ``jsonl``."""
-    return f"runs/{run}/keywords.{kind}"
+    return f"runs/{run}/results.{kind}"
 
 
 def ledger_key(run: str) -> str:

@@ -223,10 +223,10 @@ class TrainedModel(Record):
 
     size: int
     status: Literal["Active", "Failed"]
-    model: str | None = None
-    arn: str | None = None
-    job: str | None = None
-    deployment: str | None = None
+    model_name: str | None = None
+    model_arn: str | None = None
+    job_arn: str | None = None
+    deployment_arn: str | None = None
     reason: Annotated[str, BeforeValidator(message_of)] | None = None
 
 

@@ -200,7 +200,7 @@ class Steps:
                 self._list_data,
                 access.read(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/report/estimate.json"),
                 access.read(data, "work/*/ledger/*", "work/*/predict/*"),
-                access.write(data, "runs/*/keywords.*", "runs/*/ledger.json", "runs/*/report/report.json"),
+                access.write(data, "runs/*/results.*", "runs/*/ledger.json", "runs/*/report/report.json"),
                 memory=1024,
                 timeout=5,
             ),

@@ -15,6 +15,6 @@ from lambdas.runtime import bedrock, read_run
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``{run, name, model}``; return ``{status, deployment}``, status Creating or Active."""
     run = read_run(event["run"])
-    deployment = create_or_describe(run, event["name"], event["model"], bedrock())
+    deployment = create_or_describe(run, event["model_name"], event["model_arn"], bedrock())
     logger.info("deployment looked at", run=run.name, **deployment)
     return deployment

@@ -18,6 +18,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     batch = event["BatchInput"]
     run = read_run(batch["run"])
     images = [item["image"] for item in event["Items"]]
-    lines = label_batch(run, images, data(), bedrock_runtime(), shift(batch["at_once"], context))
+    lines = label_batch(run, images, data(), bedrock_runtime(), shift(batch["concurrent_batches"], context))
     log_answers(run.name, lines, "ImagesLabelled", "Labels")
     return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}

@@ -20,6 +20,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = read_run(batch["run"])
     models = [TrainedModel.model_validate(model) for model in batch.get("models", [])]
     images = [item["image"] for item in event["Items"]]
-    lines = predict_batch(run, models, images, data(), bedrock_runtime(), shift(batch["at_once"], context))
+    lines = predict_batch(run, models, images, data(), bedrock_runtime(), shift(batch["concurrent_batches"], context))
     log_answers(run.name, lines, "ImagesPredicted", "Predictions")
     return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}

@@ -25,11 +25,11 @@ from cli.upload import own_labels_in, photos_in
 from cli.watch import follow
 from distillation.records import Quota
 from distillation.runs.request import run_name_of
-from local import vision
+from local import models
+from local.aws.history import states_entered, status
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import evenly
-from local.cloud.history import states_entered, status
-from local.machine import Machine, one_machine
+from local.pipeline import LocalPipeline, local_pipeline
 
 ROOT = Path(__file__).parents[1]
 COLLECTION = "photos/"
@@ -124,7 +124,7 @@ def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespac
     start, out = time.monotonic(), arguments.out
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    pair = vision.available_pair(BUILD / "models")
+    pair = models.available_pair(BUILD / "models")
     if pair.reason:
         _say(f"models: pixels only, because {pair.reason}")
     _say("synthesise the app")
@@ -133,7 +133,7 @@ def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespac
     _say("start the embedded AWS and the local Bedrock endpoint, deploy")
     quotas = {pair.teacher_id: Quota(requests_per_minute=arguments.rpm)} if arguments.rpm else {}
     faults = Faults(converse=ConverseFaults(shares=evenly(arguments.faults), quotas=quotas))
-    with one_machine(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as machine:
+    with local_pipeline(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as machine:
         _say(f"upload {len(photos)} photos and distill.json")
         machine.upload(photos | own_labels_in(arguments.photos), COLLECTION)
         request = {
@@ -151,19 +151,19 @@ def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespac
     return _finish(summary, out)
 
 
-def _watch(machine: Machine) -> str:
+def _watch(machine: LocalPipeline) -> str:
     """Show the run as ``distill watch`` does until it ends; return its execution."""
     while not (executions := machine.executions()):
         time.sleep(POLL_SECONDS)
     execution = executions[-1]
-    run = run_name_of(json.loads(status(machine.cloud, execution)["input"]), execution) or ""
-    follow(Observer(run, execution, machine.cloud.client("stepfunctions"), machine.data).look, POLL_SECONDS)
+    run = run_name_of(json.loads(status(machine.aws, execution)["input"]), execution) or ""
+    follow(Observer(run, execution, machine.aws.client("stepfunctions"), machine.data).look, POLL_SECONDS)
     return execution
 
 
-def _summary(machine: Machine, execution: str, pair: vision.ModelPair, out: Path) -> dict[str, Any]:
+def _summary(machine: LocalPipeline, execution: str, pair: models.ModelPair, out: Path) -> dict[str, Any]:
     """Copy the report here and return what summary.json holds."""
-    ended = status(machine.cloud, execution)
+    ended = status(machine.aws, execution)
     reports = [key for key in machine.keys("runs/") if "/report/" in key]
     for key in reports:
         (out / Path(key).name).write_bytes(machine.read(key))
@@ -182,7 +182,7 @@ def _summary(machine: Machine, execution: str, pair: vision.ModelPair, out: Path
         "teacher_calls": int(sum(entry["calls"] for entry in entries if entry["model"] == pair.teacher_id)),
         "jaccard": report.get("jaccard"),
         "verdict": report.get("verdict"),
-        "states": states_entered(machine.cloud, execution),
+        "states": states_entered(machine.aws, execution),
         "report": str(out / "report.html") if report else None,
         "models": {"teacher": pair.teacher_id, "student": pair.student_id},
     }

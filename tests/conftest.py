@@ -35,7 +35,7 @@ settings.load_profile("suite")
 def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
     """Run the endpoint over an empty bucket; nothing is trained or answered."""
     from local.bedrock import bedrock_endpoint
-    from tests.support.stores import MemoryS3
+    from tests.support.fakes import MemoryS3
 
     with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
         yield found

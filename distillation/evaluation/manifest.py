@@ -14,7 +14,7 @@ from distillation.models.prices import Price
 from distillation.records import Request, Run, parse
 from distillation.storage import Bucket
 
-_SAID_OF_A_MODEL = ("size", "status", "name", "job", "arn", "deployment")
+_SAID_OF_A_MODEL = ("size", "status", "model_name", "job_arn", "model_arn", "deployment_arn")
 
 
 def build_manifest(run: Run, report: dict[str, Any], data: Bucket, code: str) -> dict[str, Any]:

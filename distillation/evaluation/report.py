@@ -47,7 +47,7 @@ def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) 
     page = render(_page(files, report, lineage, evaluation), _pictures(files, evaluation))
     key = keys.report_key(run.name, "report.html")
     data.write(key, page.encode(), "text/html; charset=utf-8")
-    return {"verdict": report["verdict"], "promoted": report["gate"].get("promoted"), "report": key}
+    return {"verdict": report["verdict"], "promoted": report["gate"].get("promoted"), "report_key": key}
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:
@@ -65,7 +65,7 @@ def _figures(run: Run, evaluation: Evaluation | None, models: list[TrainedModel]
         return {"jaccard": None, "gate": {}}
     gate = evaluation.figures["gate"]
     if gate["passed"] and run.request.keep != "none":
-        gate["promoted"] = next(model.model for model in models if f"n{model.size}" == gate["best"])
+        gate["promoted"] = next(model.model_name for model in models if f"n{model.size}" == gate["best"])
     return evaluation.figures
 
 

@@ -98,10 +98,10 @@ class RunData:
                 {
                     "size": model.size,
                     "status": model.status,
-                    "name": model.model,
-                    "arn": model.arn,
-                    "job": model.job,
-                    "deployment": model.deployment,
+                    "model_name": model.model_name,
+                    "model_arn": model.model_arn,
+                    "job_arn": model.job_arn,
+                    "deployment_arn": model.deployment_arn,
                     "reason": model.reason,
                 }
                 for model in self.models

@@ -37,10 +37,12 @@ def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
     """Return base, the tuned models, and the teacher at the ceiling's temperature; or the one model that is applied."""
     # Students are asked exactly as the teacher was, the temperature included.
     student = partial(_student, run)
-    if run.applies and run.applies.deployment:
-        return [student("tuned", run.applies.deployment)]
+    if run.applies and run.applies.deployment_arn:
+        return [student("tuned", run.applies.deployment_arn)]
     tuned = [
-        student(f"n{model.size}", model.deployment) for model in models if model.status == "Active" and model.deployment
+        student(f"n{model.size}", model.deployment_arn)
+        for model in models
+        if model.status == "Active" and model.deployment_arn
     ]
     ceiling = Answerer(
         name="ceiling",

@@ -56,7 +56,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> dict[str, Any]:
         "to_label": len(to_label),
         "to_label_key": keys.split_key(run.name, "to-label"),
         "test_key": keys.split_key(run.name, "test"),
-        "batches_at_once": {
+        "concurrent_batches": {
             "label": concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
             "predict": concurrent_batches(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
         },

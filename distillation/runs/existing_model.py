@@ -49,7 +49,7 @@ def with_replaced_deployment(run: Run, data: Bucket, bedrock: BedrockClient) -> 
         )
     if run.request.keep == "none":
         raise InvalidRequest("replace: keep is none, so no model would stay to take over; say best or all")
-    return run.model_copy(update={"replaces": model.deployment})
+    return run.model_copy(update={"replaces": model.deployment_arn})
 
 
 def _deployed(field: str, name: str, data: Bucket, bedrock: BedrockClient) -> tuple[Run, TrainedModel]:
@@ -70,11 +70,11 @@ def _model(field: str, tuned: Run, data: Bucket) -> TrainedModel:
     report = json.loads(body)
     gate: dict[str, Any] = report.get("gate") or {}
     for model in report.get("models", []):
-        if model["deployment"] and (model["name"] == gate.get("promoted") or _is_best(model, gate, tuned)):
+        if model["deployment_arn"] and (model["model_name"] == gate.get("promoted") or _is_best(model, gate, tuned)):
             taken = data.get_or_none(keys.deployment_key(tuned.name))
-            deployment = json.loads(taken)["arn"] if taken else model["deployment"]
-            size, name, arn = model["size"], model["name"], model["arn"]
-            return TrainedModel(size=size, status="Active", model=name, arn=arn, deployment=deployment)
+            deployment = json.loads(taken)["arn"] if taken else model["deployment_arn"]
+            size, name, arn = model["size"], model["model_name"], model["model_arn"]
+            return TrainedModel(size=size, status="Active", model_name=name, model_arn=arn, deployment_arn=deployment)
     raise InvalidRequest(f"{field}: run {tuned.name!r} has promoted no model: {report['verdict']}")
 
 
@@ -84,12 +84,12 @@ def _is_best(model: dict[str, Any], gate: dict[str, Any], tuned: Run) -> bool:
 
 def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockClient) -> None:
     try:
-        found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment or "")
+        found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment_arn or "")
     except bedrock.exceptions.ResourceNotFoundException:
         raise InvalidRequest(f"{field}: the deployment of run {name!r} is gone; train again to have one") from None
     except BEDROCK_FAILURES as error:
         raise to_pipeline_error(error, f"deployment of run {name!r}") from error
-    if found["modelArn"] != model.arn:
+    if found["modelArn"] != model.model_arn:
         raise InvalidRequest(
             f"{field}: run {name!r} was replaced: its deployment now serves another run's model; name that run"
         )

@@ -34,7 +34,7 @@ def list_images(run: Run, data: Bucket) -> dict[str, Any]:
         "photos": sum(line.status != "ignored" for line in inventory),
         "refused": sum(line.status == "refused" for line in inventory),
         "images": len(images),
-        "batches_at_once": concurrent_batches(run, run.student, len(images), run.concurrency.predict),
+        "concurrent_batches": concurrent_batches(run, run.student, len(images), run.concurrency.predict),
         "images_key": keys.split_key(run.name, "images"),
         **{name: priced[name] for name in ("usd", "within_budget", "verdict")},
     }

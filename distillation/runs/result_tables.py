@@ -1,4 +1,4 @@
-"""What a tuned model said about a collection, a line for each photo: keywords.csv and keywords.jsonl."""
+"""What a tuned model said about a collection, a line for each photo: results.csv and results.jsonl."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distillation.tolerance import check_tolerance
 
 
 def write_results(run: Run, data: Bucket) -> dict[str, Any]:
-    """Write both tables, ledger.json and report.json; return ``{verdict, keywords}``, the key of keywords.csv.
+    """Write both tables, ledger.json and report.json; return ``{verdict, keywords}``, the key of results.csv.
 
     Raises ``ToleranceExceeded`` when more answers do not count than the request tolerates.
     """
@@ -29,7 +29,7 @@ def write_results(run: Run, data: Bucket) -> dict[str, Any]:
     data.write(table, _csv(rows), "text/csv; charset=utf-8")
     report = _report(run, rows, data)
     data.write_json(keys.report_key(run.name, "report.json"), report)
-    return {"verdict": report["verdict"], "keywords": table}
+    return {"verdict": report["verdict"], "results_key": table}
 
 
 def _rows(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[dict[str, Any]]:

@@ -21,13 +21,13 @@ def create_or_describe(run: Run, name: str, model: str, bedrock: BedrockClient) 
     try:
         found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=name)
     except bedrock.exceptions.ResourceNotFoundException:
-        return {"status": "Creating", "deployment": _create(run, name, model, bedrock)}
+        return {"status": "Creating", "deployment_arn": _create(run, name, model, bedrock)}
     except BEDROCK_FAILURES as error:
         raise to_pipeline_error(error, f"deployment {name}") from error
     if found["status"] == "Failed":
         reason = found.get("failureMessage") or "no reason given"
         raise DeploymentFailed(f"deployment {name}: {reason}")
-    return {"status": found["status"], "deployment": found["customModelDeploymentArn"]}
+    return {"status": found["status"], "deployment_arn": found["customModelDeploymentArn"]}
 
 
 def _create(run: Run, name: str, model: str, bedrock: BedrockClient) -> str:

@@ -23,11 +23,11 @@ def promote(run: Run, data: Bucket, bedrock: BedrockClient) -> dict[str, Any]:
     """
     report = data.read_json(keys.report_key(run.name, "report.json"))
     promoted = report["gate"].get("promoted")
-    model = next((model for model in report.get("models", []) if promoted and model["name"] == promoted), None)
+    model = next((model for model in report.get("models", []) if promoted and model["model_name"] == promoted), None)
     if model is None or run.replaces is None:
-        return {"status": "Done", "deployment": model["deployment"] if model else None}
+        return {"status": "Done", "deployment_arn": model["deployment_arn"] if model else None}
     with pipeline_errors(f"deployment {run.replaces}"):
-        return _go_on(run, run.replaces, model["arn"], data, bedrock)
+        return _go_on(run, run.replaces, model["model_arn"], data, bedrock)
 
 
 def _go_on(run: Run, arn: str, model: str, data: Bucket, bedrock: BedrockClient) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _go_on(run: Run, arn: str, model: str, data: Bucket, bedrock: BedrockClient)
         bedrock.tag_resource(resourceARN=arn, tags=tags(run.name))
         kept = {"name": found["modelDeploymentName"], "arn": arn, "model": model, "replaces": run.request.replace}
         data.write_json(keys.deployment_key(run.name), kept)
-        return {"status": "Done", "deployment": arn}
+        return {"status": "Done", "deployment_arn": arn}
     if status is None:
         bedrock.update_custom_model_deployment(modelArn=model, customModelDeploymentIdentifier=arn)
-    return {"status": "Updating", "deployment": arn}
+    return {"status": "Updating", "deployment_arn": arn}

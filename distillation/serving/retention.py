@@ -17,7 +17,7 @@ def retained(run: Run, data: Bucket, now: datetime) -> set[tuple[Kind, str]]:
     if body is None or run.request.keep == "none" or is_expired(run, now):
         return set()
     report = json.loads(body)
-    names = {model["name"] for model in report.get("models", []) if model["name"]}
+    names = {model["model_name"] for model in report.get("models", []) if model["model_name"]}
     promoted = report.get("gate", {}).get("promoted")
     stays = names if run.request.keep == "all" else {promoted} & names
     taken = data.get_or_none(keys.deployment_key(run.name))

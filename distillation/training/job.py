@@ -68,9 +68,9 @@ def create_or_describe(
             raise JobFailed(f"job {name}: {reason}")
         return {
             "status": job["status"],
-            "name": name,
-            "job": job.get("jobArn"),
-            "model": job.get("outputModelArn"),
+            "model_name": name,
+            "job_arn": job.get("jobArn"),
+            "model_arn": job.get("outputModelArn"),
         }
     raise JobFailed(f"size {size}: no attempt is left")
 

@@ -28,7 +28,7 @@ from local.bedrock.protocol import (
     parameters,
 )
 from local.bedrock.service import Operation, Service
-from local.serving import bound_socket, serving
+from local.http_server import bound_socket, serving
 
 OPERATIONS: dict[str, Operation] = {
     **converse.OPERATIONS,

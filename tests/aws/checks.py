@@ -74,9 +74,9 @@ def job_states(seen: Observed) -> str:
     """A fine-tuning job ends as Completed, tells its three phases, and names its model."""
     told = []
     for model in seen.models:
-        job = seen.stage.client("bedrock").get_model_customization_job(jobIdentifier=model["job"])
+        job = seen.stage.client("bedrock").get_model_customization_job(jobIdentifier=model["job_arn"])
         assert job["status"] == "Completed"
-        assert job["outputModelArn"] == model["arn"]
+        assert job["outputModelArn"] == model["model_arn"]
         phases = {phase: details.get("status") for phase, details in job["statusDetails"].items()}
         assert set(phases) == {"validationDetails", "dataProcessingDetails", "trainingDetails"}
         told.append(f"{job['endTime'] - job['creationTime']} for {model['size']} records")
@@ -86,7 +86,7 @@ def job_states(seen: Observed) -> str:
 def job_events(seen: Observed) -> str:
     """Bedrock tells EventBridge how each job ended, in detail.jobStatus; best effort, and nothing relies on it."""
     ended = {event["detail"]["jobName"]: event["detail"]["jobStatus"] for event in seen.events}
-    assert {model["name"] for model in seen.models} <= set(ended), ended
+    assert {model["model_name"] for model in seen.models} <= set(ended), ended
     return f"{len(seen.events)} events"
 
 
@@ -105,7 +105,7 @@ def metric_csv_path(seen: Observed) -> str:
 def deployment_invocation(seen: Observed) -> str:
     """A deployment answers Converse under its ARN, for us and for a role with bedrock:InvokeModel on it."""
     for model in seen.models:
-        assert _ask(seen, model["deployment"], _located(seen))["stopReason"] == "end_turn"
+        assert _ask(seen, model["deployment_arn"], _located(seen))["stopReason"] == "end_turn"
         answers = list(seen.stage.data.read_lines(keys.predictions_key(seen.run.name, f"n{model['size']}")))
         assert any(answer["status"] == "ok" for answer in answers)
     return f"{len(seen.models)} deployments"
@@ -114,7 +114,7 @@ def deployment_invocation(seen: Observed) -> str:
 def tags_listed(seen: Observed) -> str:
     """ListTagsForResource shows our tags on jobs, models and deployments."""
     for model in seen.models:
-        for arn in (model["job"], model["arn"], model["deployment"]):
+        for arn in (model["job_arn"], model["model_arn"], model["deployment_arn"]):
             tags = seen.stage.client("bedrock").list_tags_for_resource(resourceARN=arn)["tags"]
             assert {"key": RUN_TAG, "value": seen.run.name} in tags, arn
     return "all three kinds"
@@ -123,15 +123,15 @@ def tags_listed(seen: Observed) -> str:
 def deployment_update(seen: Observed) -> str:
     """A deployment takes another model under the same ARN."""
     bedrock, (first, second) = seen.stage.client("bedrock"), seen.models[:2]
-    arn = first["deployment"]
-    bedrock.update_custom_model_deployment(modelArn=second["arn"], customModelDeploymentIdentifier=arn)
+    arn = first["deployment_arn"]
+    bedrock.update_custom_model_deployment(modelArn=second["model_arn"], customModelDeploymentIdentifier=arn)
     began = time.monotonic()
     found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
     while found["updateDetails"]["updateStatus"] == "Updating" and time.monotonic() < began + _PATIENCE_SECONDS:
         time.sleep(_POLL_SECONDS if found["modelArn"] else 0)
         found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
     assert found["updateDetails"]["updateStatus"] == "UpdateCompleted"
-    assert found["modelArn"] == second["arn"]
+    assert found["modelArn"] == second["model_arn"]
     return f"after {time.monotonic() - began:.0f} s"
 
 
@@ -139,7 +139,7 @@ def deployed_model_stays(seen: Observed) -> str:
     """Bedrock refuses with ConflictException to delete a model that is deployed."""
     bedrock = seen.stage.client("bedrock")
     try:
-        bedrock.delete_custom_model(modelIdentifier=seen.models[-1]["arn"])
+        bedrock.delete_custom_model(modelIdentifier=seen.models[-1]["model_arn"])
     except bedrock.exceptions.ConflictException as error:
         return str(error)
     raise AssertionError("the model was deleted from under its deployment")

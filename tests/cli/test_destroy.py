@@ -15,7 +15,7 @@ from cli.console import Refused
 from cli.destroy import destroy_stage, stage_buckets
 from cli.stage import ROOT
 from local.bedrock import Endpoint
-from tests.support.held import hold
+from tests.support.bedrock_state import add_resources
 
 ABSENT = ("ValidationError", "Stack with id S does not exist")
 
@@ -59,7 +59,7 @@ def refuse(_: str) -> str:
 
 
 def test_nothing_goes_until_the_name_of_the_stage_is_typed(endpoint: Endpoint, cdk: list[Any]) -> None:
-    hold(endpoint, "kept")
+    add_resources(endpoint, "kept")
     with pytest.raises(Refused, match="nothing was removed"):
         destroy_stage(stage(endpoint, Storage()), sure=False, ask=lambda _: "y")
 
@@ -78,7 +78,7 @@ def test_where_nobody_can_type_nothing_goes(
 
 
 def test_models_stacks_and_buckets_go_once_their_names_are_typed(endpoint: Endpoint, cdk: list[Any]) -> None:
-    hold(endpoint, "kept")
+    add_resources(endpoint, "kept")
     answers, storage = iter(["dev", "data"]), Storage()
     destroy_stage(stage(endpoint, storage), sure=False, ask=lambda _: next(answers))
     command, how = cdk[-1]
@@ -107,7 +107,7 @@ def test_script_is_asked_nothing_and_keeps_the_buckets(
 def test_stage_or_region_that_is_not_in_cdk_json_is_refused(
     endpoint: Endpoint, cdk: list[Any], chosen: dict[str, str], words: str
 ) -> None:
-    hold(endpoint, "kept")
+    add_resources(endpoint, "kept")
     with pytest.raises(Refused, match=words):
         destroy_stage(stage(endpoint, Storage(), **chosen), sure=True)
 
@@ -119,7 +119,7 @@ def test_without_the_cdk_nothing_goes(endpoint: Endpoint, monkeypatch: pytest.Mo
     def missing(*_: Any, **__: Any) -> None:
         raise FileNotFoundError(2, "No such file or directory", "npx")
 
-    hold(endpoint, "kept")
+    add_resources(endpoint, "kept")
     monkeypatch.setattr(subprocess, "run", missing)
     with pytest.raises(Refused, match="'npx'"):
         destroy_stage(stage(endpoint, Storage()), sure=True)

@@ -13,8 +13,8 @@ from cli.report import FILES, fetch_report
 from cli.stage import fetch
 from distillation import keys
 from distillation.storage import ObjectMissing
-from tests.support.held import decided
-from tests.support.stores import bucket
+from tests.support.bedrock_state import ended_run
+from tests.support.fakes import bucket
 
 REPORT = {keys.report_key("r", name): b"{}" for name in FILES}
 
@@ -24,11 +24,11 @@ def stage(objects: dict[str, bytes]) -> Any:
 
 
 def test_objects_are_fetched_whole_or_not_at_all(tmp_path: Path) -> None:
-    data = bucket(**{"runs/r/keywords.csv": b"c", "runs/r/keywords.jsonl": b"j"})
+    data = bucket(**{"runs/r/results.csv": b"c", "runs/r/results.jsonl": b"j"})
 
     assert [path.read_bytes() for path in fetch(data, data.keys(""), tmp_path / "whole")] == [b"c", b"j"]
     with pytest.raises(ObjectMissing, match="runs/r/none"):
-        fetch(data, ["runs/r/keywords.csv", "runs/r/none"], tmp_path / "half")
+        fetch(data, ["runs/r/results.csv", "runs/r/none"], tmp_path / "half")
     assert not (tmp_path / "half").exists()
 
 
@@ -51,14 +51,14 @@ def test_of_a_run_that_applied_a_model_the_tables_are_fetched(
 
     assert capsys.readouterr().out.splitlines() == [
         report["verdict"],
-        str(tmp_path / "keywords.csv"),
-        str(tmp_path / "keywords.jsonl"),
+        str(tmp_path / "results.csv"),
+        str(tmp_path / "results.jsonl"),
     ]
-    assert (tmp_path / "keywords.csv").read_bytes() == b"csv"
+    assert (tmp_path / "results.csv").read_bytes() == b"csv"
 
 
 def test_run_without_a_report_is_told_from_one_that_there_is_not(tmp_path: Path) -> None:
-    begun = {key: body for key, body in decided("r", None).items() if "report" not in key}
+    begun = {key: body for key, body in ended_run("r", None).items() if "report" not in key}
     with pytest.raises(Unreachable, match="distill watch r --stage dev"):
         fetch_report(stage(begun), "r", tmp_path, show=False, as_json=False)
     with pytest.raises(Refused, match="no run 's'") as unknown:

@@ -19,8 +19,8 @@ from distillation import keys
 from distillation.errors import InvalidRequest
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
-from tests.support.held import decided, hold
-from tests.support.stores import bucket
+from tests.support.bedrock_state import add_resources, ended_run
+from tests.support.fakes import bucket
 
 
 class Executions:
@@ -50,9 +50,9 @@ def clean(found: Any, run: str | None = None, *, objects: bool = False, really: 
 def test_clean_removes_nothing_until_it_is_told_to_and_then_only_leftovers(
     endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept, dropped = hold(endpoint, "kept", 1), hold(endpoint, "dropped", 2)
-    hold(endpoint, "theirs", 3, stage="prod")
-    found = stage(endpoint, bucket(**decided("kept", kept), **decided("dropped", None)))
+    kept, dropped = add_resources(endpoint, "kept", 1), add_resources(endpoint, "dropped", 2)
+    add_resources(endpoint, "theirs", 3, stage="prod")
+    found = stage(endpoint, bucket(**ended_run("kept", kept), **ended_run("dropped", None)))
     clean(found)
     told = capsys.readouterr().out
 
@@ -67,8 +67,8 @@ def test_clean_removes_nothing_until_it_is_told_to_and_then_only_leftovers(
 
 
 def test_all_of_one_run_goes_with_its_objects_when_asked_by_name(endpoint: Endpoint) -> None:
-    name = hold(endpoint, "kept")
-    data = bucket(**decided("kept", name), **{"labels/l/a/0.json": b"{}", "work/kept/x": b"", "runs/kept-2/y": b""})
+    name = add_resources(endpoint, "kept")
+    data = bucket(**ended_run("kept", name), **{"labels/l/a/0.json": b"{}", "work/kept/x": b"", "runs/kept-2/y": b""})
     with pytest.raises(Refused, match="needs --run"):
         clean(stage(endpoint, data), objects=True, really=True)
     clean(stage(endpoint, data), "kept", objects=True, really=True)
@@ -79,7 +79,7 @@ def test_all_of_one_run_goes_with_its_objects_when_asked_by_name(endpoint: Endpo
 
 
 def test_run_that_goes_on_or_is_unknown_is_refused(endpoint: Endpoint) -> None:
-    data = bucket(**decided("busy", None))
+    data = bucket(**ended_run("busy", None))
     with pytest.raises(Refused, match="goes on"):
         clean(stage(endpoint, data, "RUNNING"), "busy", really=True)
     with pytest.raises(Refused, match="no run 'absent'"):
@@ -87,17 +87,17 @@ def test_run_that_goes_on_or_is_unknown_is_refused(endpoint: Endpoint) -> None:
 
 
 def test_model_that_another_runs_deployment_serves_is_not_taken_from_under_it(endpoint: Endpoint) -> None:
-    name = hold(endpoint, "old")
+    name = add_resources(endpoint, "old")
     ((arn, _),) = endpoint.service.deployments.items()
     endpoint.service.tags[arn][0] = {"key": "vision-distillation:run", "value": "new"}
     with pytest.raises(Refused, match=f"deployment {name} of run 'new' serves"):
-        clean(stage(endpoint, bucket(**decided("old", name))), "old", really=True)
+        clean(stage(endpoint, bucket(**ended_run("old", name))), "old", really=True)
 
 
 def test_runs_are_listed_and_compared_with_what_differs_marked(
     endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = bucket(**decided("first", "first-n1-a1"), **decided("second", None, keep="all"))
+    data = bucket(**ended_run("first", "first-n1-a1"), **ended_run("second", None, keep="all"))
     data.write_json(keys.manifest_key("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
     data.write_json(
         keys.manifest_key("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}}
@@ -121,8 +121,8 @@ def test_runs_are_listed_and_compared_with_what_differs_marked(
 def test_run_that_took_over_a_deployment_names_no_other_that_is_gone(
     endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = bucket(**decided("new", "best", replace="old"))
-    models = [{"name": name, "deployment": f"arn:{name}"} for name in ("best", "other")]
+    data = bucket(**ended_run("new", "best", replace="old"))
+    models = [{"model_name": name, "deployment_arn": f"arn:{name}"} for name in ("best", "other")]
     data.write_json(keys.report_key("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
     found = stage(endpoint, data)
     list_runs(found, ["new"], as_json=True)
@@ -135,7 +135,7 @@ def test_run_that_took_over_a_deployment_names_no_other_that_is_gone(
 
 
 def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) -> None:
-    manifest = {"run": json.loads(decided("r", None)["runs/r/request.json"]), "hyperparameters": {}}
+    manifest = {"run": json.loads(ended_run("r", None)["runs/r/request.json"]), "hyperparameters": {}}
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(manifest))
     data = bucket(**{keys.manifest_key("r"): json.dumps(manifest).encode()})

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from cli.console import Refused
 from cli.upload import missing, own_labels_in, photos_in, send
 from distillation.storage import Bucket
-from tests.support.stores import MemoryS3
+from tests.support.fakes import MemoryS3
 
 
 class HashedS3(MemoryS3):

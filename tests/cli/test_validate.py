@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from distillation.dataset.examples import training_record
+from tests.support.builders import any_run
 from tests.support.command import distill
-from tests.support.stores import any_run, bucket
+from tests.support.fakes import bucket
 
 SUCCESS = "Validation successful, all samples passed"
 

@@ -14,7 +14,7 @@ from cli.console import Refused
 from cli.progress import Observer, Progress, State
 from distillation import keys, ledger
 from distillation.records import LedgerPart
-from tests.support.stores import bucket
+from tests.support.fakes import bucket
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 

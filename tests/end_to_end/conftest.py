@@ -15,10 +15,10 @@ from cli.destroy import empty
 from cli.stage import Stage
 from distillation import keys
 from distillation.records import Run
+from local.aws.deploy import deploy
+from local.aws.history import states_entered, status
 from local.bedrock import Faults
-from local.cloud.deploy import deploy
-from local.cloud.history import states_entered, status
-from local.machine import Machine, one_machine
+from local.pipeline import LocalPipeline, local_pipeline
 from local.synthesis import ROOT, synthesise
 from tests.aws.observed import Observed
 
@@ -42,7 +42,7 @@ class Ended:
 class Pipeline:
     """The running pipeline in the words of a test."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: LocalPipeline) -> None:
         self.machine = machine
 
     def upload(self, photos: dict[str, Path], collection: str = "holiday/") -> None:
@@ -58,15 +58,15 @@ class Pipeline:
 
     def start_from_console(self, **start: Any) -> str:
         """Start an execution with an input of one's own."""
-        return self.machine.cloud.client("stepfunctions").start_execution(
+        return self.machine.aws.client("stepfunctions").start_execution(
             stateMachineArn=self.machine.outputs["StateMachineArn"], input=json.dumps(start)
         )["executionArn"]
 
     def wait(self, execution: str) -> Ended:
         """Wait for an execution to end."""
-        self.until(lambda: status(self.machine.cloud, execution)["status"] != "RUNNING")
-        found = status(self.machine.cloud, execution)
-        states = states_entered(self.machine.cloud, execution)
+        self.until(lambda: status(self.machine.aws, execution)["status"] != "RUNNING")
+        found = status(self.machine.aws, execution)
+        states = states_entered(self.machine.aws, execution)
         output = json.loads(found.get("output") or "{}")
         return Ended(execution, found["status"], found.get("error"), found.get("cause"), states, output)
 
@@ -77,7 +77,7 @@ class Pipeline:
     @contextmanager
     def without_pipeline_stack(self, assembly: Path) -> Iterator[None]:
         """Delete the pipeline's stack, and deploy it again afterwards."""
-        cloudformation, name = self.machine.cloud.client("cloudformation"), "Distill-local-Pipeline"
+        cloudformation, name = self.machine.aws.client("cloudformation"), "Distill-local-Pipeline"
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
         cloudformation.delete_stack(StackName=name)
 
@@ -87,7 +87,7 @@ class Pipeline:
         self.until(lambda: found() in ("DELETE_COMPLETE", "DELETE_FAILED"))
         assert found() == "DELETE_COMPLETE"
         yield
-        for outputs in deploy(self.machine.cloud, assembly).values():
+        for outputs in deploy(self.machine.aws, assembly).values():
             self.machine.outputs.update(outputs)
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -121,7 +121,7 @@ class Pipeline:
         stage = Stage("local", "us-east-1")
         execution = stage.client("stepfunctions").describe_execution(executionArn=ended.arn)
         run = Run.model_validate_json(stage.data.read(keys.request_key(ended.output["run"])))
-        names = [model["model"] for model in ended.output["trained"]["models"]]
+        names = [model["model_name"] for model in ended.output["trained"]["models"]]
         return Observed(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 
     def asked(self, model: str) -> int:
@@ -137,15 +137,17 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def machine(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPipeline]:
     """One deployment for many tests, as its functions start slowly and then stay warm."""
     work, models = tmp_path_factory.mktemp("work"), ROOT / "build" / "models"
-    with one_machine(assembly, work, models, wait_scale=0.001) as started:
+    with local_pipeline(assembly, work, models, wait_scale=0.001) as started:
         yield started
 
 
 @pytest.fixture
-def pipeline(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[Pipeline]]:
+def pipeline(
+    machine: LocalPipeline, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., AbstractContextManager[Pipeline]]:
     """Give the deployed pipeline, empty; keywords are what goes wrong at its Bedrock. It must be left as it was."""
     # boto3's own session remembers the credentials of whoever used it first.
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -159,12 +161,12 @@ def pipeline(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     return started
 
 
-def _empty(machine: Machine) -> None:
+def _empty(machine: LocalPipeline) -> None:
     """End what still runs, and forget all photos, labels, runs and models."""
-    states = machine.cloud.client("stepfunctions")
+    states = machine.aws.client("stepfunctions")
     for execution in machine.executions():
-        if status(machine.cloud, execution)["status"] == "RUNNING":
+        if status(machine.aws, execution)["status"] == "RUNNING":
             states.stop_execution(executionArn=execution)
     for bucket in (machine.photos_bucket, machine.data_bucket):
-        empty(machine.cloud.client("s3"), bucket)
+        empty(machine.aws.client("s3"), bucket)
     machine.bedrock.service.forget()

@@ -98,7 +98,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         applied = told.stdout.splitlines()
         assert json.loads(applied[-1])["files"] == [str(tables / f"keywords.{kind}") for kind in ("csv", "jsonl")]
         assert json.loads(applied[-2])["usd"] > 0
-        assert len((tables / "keywords.jsonl").read_text("utf-8").splitlines()) == 24
+        assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.left_at_bedrock[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
 
         # What stands is listed, and goes when it is asked for by name.

@@ -11,7 +11,7 @@ Start = Callable[..., AbstractContextManager[Pipeline]]
 
 def test_buckets_of_a_stage_are_found_access_logs_last(pipeline: Start) -> None:
     with pipeline() as running:
-        cloudformation = running.machine.cloud.client("cloudformation")
+        cloudformation = running.machine.aws.client("cloudformation")
         buckets = stage_buckets(cloudformation, "local")
 
         assert {running.machine.photos_bucket, running.machine.data_bucket} < set(buckets)
@@ -22,7 +22,7 @@ def test_buckets_of_a_stage_are_found_access_logs_last(pipeline: Start) -> None:
 
 def test_bucket_goes_only_when_its_name_is_typed(pipeline: Start) -> None:
     with pipeline() as running:
-        s3 = running.machine.cloud.client("s3")
+        s3 = running.machine.aws.client("s3")
         s3.create_bucket(Bucket="doomed")
         s3.put_bucket_versioning(Bucket="doomed", VersioningConfiguration={"Status": "Enabled"})
         s3.put_object(Bucket="doomed", Key="photo.jpg", Body=b"old")

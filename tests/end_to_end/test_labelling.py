@@ -25,7 +25,7 @@ def answers(running: Pipeline) -> list[int]:
 
 def calls_in_ledgers(running: Pipeline) -> int:
     """How many calls all runs together wrote down as paid."""
-    data = Bucket(running.machine.cloud.client("s3"), running.machine.data_bucket)
+    data = Bucket(running.machine.aws.client("s3"), running.machine.data_bucket)
     runs = {key.split("/")[1] for key in running.machine.keys("runs/")}
     entries = [entry for run in runs for entry in ledger.summary(data, run)["entries"]]
     return int(sum(entry["calls"] for entry in entries if entry["step"] == "LabelImages"))
@@ -36,7 +36,7 @@ def test_run_stopped_in_the_middle_of_the_map_and_two_begun_at_once_pay_for_each
         running.upload(ALL_PHOTOS)
         stopped = running.start(until="LabelImages", quotas={TEACHER: {"requests_per_minute": 600}})
         running.until(lambda: len(running.machine.keys("labels/")) >= 5)
-        running.machine.cloud.client("stepfunctions").stop_execution(executionArn=stopped)
+        running.machine.aws.client("stepfunctions").stop_execution(executionArn=stopped)
         assert len(answers(running)) < len(ALL_PHOTOS)
         both = [running.start(until="LabelImages") for _ in range(2)]
 

@@ -86,7 +86,7 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
         (tmp_path / "photo.jpg").write_bytes(running.machine.read(keys.image_key(seen.run.side, image)))
         monkeypatch.chdir(tmp_path)
         snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-        exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment"]))
+        exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment_arn"]))
         assert "," in capsys.readouterr().out
 
         # The checks of `make verify-aws` know how to look: here at what stands in for AWS.
@@ -98,9 +98,7 @@ def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         first = running.start(until="Estimate")
-        event = json.loads(
-            running.machine.cloud.client("stepfunctions").describe_execution(executionArn=first)["input"]
-        )
+        event = json.loads(running.machine.aws.client("stepfunctions").describe_execution(executionArn=first)["input"])
         second = running.wait(running.start_from_console(**event))
         ended = running.wait(first)
 
@@ -193,7 +191,7 @@ def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipe
         assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
         assert running.machine.bedrock.service.calls == []
         # The operator asks as the administrator, whom no role's policy limits.
-        assert running.machine.cloud.client("bedrock").list_custom_models()["modelSummaries"] == []
+        assert running.machine.aws.client("bedrock").list_custom_models()["modelSummaries"] == []
         assert running.machine.keys("runs/") == [key for key in running.machine.keys("runs/") if "failure" in key]
 
 
@@ -230,7 +228,7 @@ def test_stopped_run_and_deleted_stack_leave_nothing_that_bills(pipeline: Start,
         running.upload(PHOTOS)
         execution = running.start(train_sizes=[8, 14])
         running.until(lambda: len(running.left_at_bedrock[0]) == 2)
-        running.machine.cloud.client("stepfunctions").stop_execution(executionArn=execution)
+        running.machine.aws.client("stepfunctions").stop_execution(executionArn=execution)
         running.until(lambda: running.left_at_bedrock == ([], [], []))
 
         assert running.wait(execution).status == "ABORTED"
@@ -244,7 +242,7 @@ def test_stopped_run_and_deleted_stack_leave_nothing_that_bills(pipeline: Start,
 def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
-        iam = running.machine.cloud.client("iam")
+        iam = running.machine.aws.client("iam")
         (role,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if "LabelRole" in r["RoleName"]]
         whole = iam.get_role_policy(RoleName=role, PolicyName="Step")["PolicyDocument"]
         lacking = whole | {"Statement": [s for s in whole["Statement"] if s["Action"] != "bedrock:InvokeModel"]}
@@ -259,7 +257,7 @@ def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
 
 def test_definition_that_runs_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:
     with pipeline() as running:
-        found = running.machine.cloud.client("stepfunctions").describe_state_machine(
+        found = running.machine.aws.client("stepfunctions").describe_state_machine(
             stateMachineArn=running.machine.outputs["StateMachineArn"]
         )["definition"]
         template = json.loads((assembly / "Distill-local-Pipeline.template.json").read_text())

@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 from PIL import Image
 
 from distillation.storage import Bucket
-from tests.support.stores import bucket
+from tests.support.fakes import bucket
 
 DEFINITION = json.loads((Path(__file__).parents[2] / "statemachine/distillation.asl.json").read_text())
 KEYWORDS = ", ".join(f"thing {number}" for number in range(15))
@@ -104,7 +104,7 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
         sized = {"run": state["run"], "sizes": split["sizes"]}
         assert set(steps.call("estimate", sized)) == selected("Estimate")
         images = list(steps.data.read_lines(split["to_label_key"]))
-        labelled = steps.call("label", {"BatchInput": {"run": state["run"], "at_once": 1}, "Items": images})
+        labelled = steps.call("label", {"BatchInput": {"run": state["run"], "concurrent_batches": 1}, "Items": images})
         assert labelled == {"ok": 30, "refused": 0}
         written = steps.call("write_dataset", sized)
         assert set(written) == selected("WriteDataset")
@@ -112,7 +112,7 @@ def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.Monke
         assert set(checked) == selected("ValidateDataset")
         stopped = steps.call("evaluate", {"run": state["run"], "state": {}})
         assert set(stopped) == selected("Evaluate")
-        assert b"<html" in steps.data.read(stopped["report"])
+        assert b"<html" in steps.data.read(stopped["report_key"])
 
 
 def test_all_is_checked_before_a_model_takes_over_and_nothing_of_training_before_one_is_applied(

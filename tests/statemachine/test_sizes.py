@@ -22,14 +22,14 @@ SMALLEST_BATCH, LARGEST_BATCH = (
     for name in ("ge", "le")
 )
 MODELS = [
-    TrainedModel(size=IMAGES, status="Failed", model="m" * 63, deployment="d" * 150, reason=CAUSE).model_dump()
+    TrainedModel(size=IMAGES, status="Failed", model_name="m" * 63, deployment_arn="d" * 150, reason=CAUSE).model_dump()
     for _ in range(10)
 ]
 ANY = "x" * 1_024
 """What is taken for a field that is not named below: a key, a name or a count."""
 # What each step may hand over at most: texts at their longest, counts at their largest.
 LARGEST: dict[str, dict[str, Any]] = {
-    "Split": {"sizes": [IMAGES] * 10, "batches_at_once": {"label": 1000, "predict": 1000}},
+    "Split": {"sizes": [IMAGES] * 10, "concurrent_batches": {"label": 1000, "predict": 1000}},
     "Estimate": {"verdict": CAUSE},
     "WriteDataset": {"sizes": [IMAGES] * 10},
     "TrainModels": {"models": MODELS},
@@ -83,7 +83,7 @@ def test_input_of_a_batch_fits_with_the_largest_batches_and_the_longest_names() 
         "Size": 10**9,
         "StorageClass": "S" * 20,
     }
-    batch = {"run": "r" * 41, "at_once": 1000}
+    batch = {"run": "r" * 41, "concurrent_batches": 1000}
     photos = STATES["ResizePhotos"]["ItemBatcher"]["MaxItemsPerBatch"]
 
     assert size({"BatchInput": batch, "Items": [listed] * photos}) < LIMIT

@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from distillation.dataset.examples import training_record
-from local import vision
+from local import models
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
-from tests.support.stores import MemoryS3, any_run
+from tests.support.builders import any_run
+from tests.support.fakes import MemoryS3
 
 TEACHER, STUDENT = "local.teacher-pixels-v1:0", "local.student-pixels-v1:0"
 ROLE = "arn:aws:iam::000000000000:role/bedrock"
@@ -48,7 +49,7 @@ def trainable_bucket(records: int = 10) -> MemoryS3:
 def serving(s3: MemoryS3, cache: Path, identity: Any | None = None, **faults: Any) -> Iterator[Endpoint]:
     """Run the endpoint over a bucket, with jobs that take no longer than they must."""
     chosen = Faults(**{"job_seconds": 0, **faults})
-    with bedrock_endpoint(s3=lambda: s3, work_dir=cache, models=vision, identity=identity, faults=chosen) as endpoint:
+    with bedrock_endpoint(s3=lambda: s3, work_dir=cache, models=models, identity=identity, faults=chosen) as endpoint:
         yield endpoint
 
 

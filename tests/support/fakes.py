@@ -1,0 +1,56 @@
+"""Fakes of AWS clients that unit tests use."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from distillation.storage import Bucket
+
+
+class MemoryS3:
+    """What ``Objects`` calls of an S3 client."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class NoSuchKey(Exception):
+            """Raised for a missing key."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        if Key not in self.objects:
+            raise self.exceptions.NoSuchKey
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
+        with self._lock:
+            if IfNoneMatch and Key in self.objects:
+                raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+            self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
+
+    def delete_objects(self, *, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        for doomed in Delete["Objects"]:
+            self.objects.pop(doomed["Key"], None)
+        return {}
+
+    def get_paginator(self, _: str) -> MemoryS3:
+        return self
+
+    def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        found = [
+            {"Key": key, "ETag": f'"{hash(self.objects[key])}"', "Size": len(self.objects[key])}
+            for key in sorted(key for key in list(self.objects) if key.startswith(Prefix))
+        ]
+        return [{"Contents": found}] if found else [{}]
+
+
+def bucket(**objects: bytes) -> Bucket:
+    """Return a bucket named ``data``."""
+    client = MemoryS3()
+    client.objects.update(objects)
+    return Bucket(client, "data")  # type: ignore[arg-type] - only the calls above are made
