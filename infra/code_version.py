@@ -8,7 +8,7 @@ from pathlib import Path
 
 DEPLOYED = (
     *("distillation/**/*", "lambdas/**/*", "samples/prompts/**/*"),
-    *("infra/layers/*.txt", "statemachine/*.json"),
+    *("infra/layers/*.txt", "statemachine/*.yaml"),
 )
 
 

@@ -14,9 +14,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import access
-from infra.constructs.step_function import ROOT, StepFunction
-
-DEFINITION = ROOT / "statemachine" / "distillation.asl.json"
+from infra.constructs.step_function import StepFunction
+from infra.definition import render
 
 
 class Workflow(Construct):
@@ -35,7 +34,7 @@ class Workflow(Construct):
         self.machine = sfn.StateMachine(
             self,
             "StateMachine",
-            definition_body=sfn.DefinitionBody.from_string(DEFINITION.read_text("utf-8")),
+            definition_body=sfn.DefinitionBody.from_string(render()),
             definition_substitutions={
                 "DataBucket": data.bucket_name,
                 "PhotosBucket": photos.bucket_name,

@@ -23,7 +23,7 @@ def write(root: Path, name: str, text: str) -> None:
         ("infra/layers/common.txt", True),
         ("lambdas/label.py", True),
         ("samples/prompts/keywords.toml", True),
-        ("statemachine/distillation.asl.json", True),
+        ("statemachine/distillation.asl.yaml", True),
         ("lambdas/__pycache__/label.pyc", False),
         ("infra/layers/common.in", False),
         ("docs/costs.md", False),

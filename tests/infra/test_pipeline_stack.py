@@ -18,10 +18,11 @@ from aws_cdk.assertions import Match, Template
 from distillation import telemetry
 from distillation.models import catalog
 from infra.config import StageConfig
+from infra.definition import render
 from infra.steps import Steps
 
 ROOT = Path(__file__).parents[2]
-DEFINITION = json.loads((ROOT / "statemachine/distillation.asl.json").read_text())
+DEFINITION = json.loads(render())
 STAGE = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]["dev"]
 
 
@@ -97,7 +98,7 @@ def test_every_placeholder_is_substituted_and_every_substitution_used(pipeline: 
     (machine,) = pipeline.find_resources("AWS::StepFunctions::StateMachine").values()
     text = machine["Properties"]["DefinitionString"]
 
-    assert text == (ROOT / "statemachine/distillation.asl.json").read_text()
+    assert text == render()
     for name in machine["Properties"]["DefinitionSubstitutions"]:
         assert "${" + name + "}" in text
     assert text.count("${") == sum(
@@ -116,7 +117,7 @@ def test_only_the_models_of_the_stage_may_be_asked(pipeline: Template, step: str
     text = json.dumps(statement["Resource"])
 
     assert statement["Action"] == "bedrock:InvokeModel"
-    for model in catalog.MODELS:
+    for model in catalog.models():
         assert (f'foundation-model/{model}"' in text) == (model in allowed)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +14,10 @@ from botocore.stub import Stubber
 from PIL import Image
 
 from distillation.storage import Bucket
+from infra.definition import render
 from tests.support.fakes import bucket
 
-DEFINITION = json.loads((Path(__file__).parents[2] / "statemachine/distillation.asl.json").read_text())
+DEFINITION = json.loads(render())
 KEYWORDS = ", ".join(f"thing {number}" for number in range(15))
 STAGE = {
     "account": "000000000000",

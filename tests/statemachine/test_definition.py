@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from distillation.training.stalled import LONGEST_WAIT
+from infra.definition import SOURCE, render
 
 ROOT = Path(__file__).parents[2]
-DEFINITION = json.loads((ROOT / "statemachine/distillation.asl.json").read_text())
+DEFINITION = json.loads(render())
 
 # What AWS and the embedded AWS both run; a field outside this list would be ignored by one of them.
 FIELDS = {
@@ -43,14 +46,35 @@ def raised_errors() -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
+def test_source_has_no_key_twice() -> None:
+    """PyYAML keeps the last of two equal keys without a warning."""
+    unvisited: list[yaml.Node] = [yaml.compose(SOURCE.read_text())]
+    while unvisited:
+        node = unvisited.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            assert len(keys) == len(set(keys)), f"{keys} at line {node.start_mark.line + 1}"
+            unvisited += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            unvisited += node.value
+
+
+def test_source_can_be_read_in_one_sitting() -> None:
+    assert len(SOURCE.read_text().splitlines()) <= 550
+
+
+def test_rendering_resolves_anchors_and_drops_their_section() -> None:
+    assert set(DEFINITION) == {"Comment", "StartAt", "TimeoutSeconds", "States"}
+    assert "<<" not in render()
+
+
 def test_no_field_outside_the_allow_list() -> None:
     for name, state in STATES.items():
         assert set(state) <= FIELDS[state["Type"]] | EVERYWHERE, name
 
 
 def test_every_path_is_dotted_or_takes_all_items() -> None:
-    text = (ROOT / "statemachine/distillation.asl.json").read_text()
-    for path in re.findall(r'\$\$?(?:[.\[][^"\', )]*)?', text):
+    for path in re.findall(r'\$\$?(?:[.\[][^"\', )]*)?', render()):
         if not path.startswith("${"):
             assert re.fullmatch(r"\$\$?(\[\*\])?(\.\w+(\[\*\])?)*", path), path
 

@@ -1,0 +1,25 @@
+"""The state machine's definition: YAML in ``statemachine/``, JSON in the template.
+
+``python -m infra.definition`` writes the JSON to standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+SOURCE = Path(__file__).parents[1] / "statemachine" / "distillation.asl.yaml"
+
+
+def render() -> str:
+    """Return the definition as JSON text, with anchors resolved and without the keys that start with ``x-``."""
+    document = yaml.safe_load(SOURCE.read_text("utf-8"))
+    definition = {key: value for key, value in document.items() if not key.startswith("x-")}
+    return json.dumps(definition, ensure_ascii=False, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
