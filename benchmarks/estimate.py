@@ -1,8 +1,8 @@
-"""How fast the sizes of photos are read from their headers, beside decoding them, and what 20,000 cost to price.
+"""Measure how fast photo sizes are read from headers, compared with decoding, and how long 20,000 photos take to price.
 
     python -m benchmarks.estimate [FOLDER] [--copies 1000] [--rounds 3]
 
-Copies of the folder's photos are measured and decoded in turns; the ratio is what to look at.
+Copies of the folder's photos are measured and decoded alternately. ``times`` is the ratio of the two speeds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from distillation.costs.workload import predict_workload
 
 _PHOTOS = Path(__file__).parents[1] / "samples" / "photos"
 _DECODED = 50
-"""Photos decoded a round: all of them would take minutes."""
+"""Number of photos decoded per round; all of them would take minutes."""
 
 
 def main() -> None:
@@ -35,23 +35,27 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=_PHOTOS)
     parser.add_argument("--copies", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    headers, decoded = [], []
+    arguments = parser.parse_args()
+    header_rates, decode_rates = [], []
     with tempfile.TemporaryDirectory() as folder:
-        paths = _copies(asked.folder, Path(folder), asked.copies)
-        for _ in range(asked.rounds):
-            headers.append(len(paths) / _seconds(lambda: list(in_folder(Path(folder), 900))))
-            decoded.append(_DECODED / _seconds(lambda: [_decode(path) for path in paths[:_DECODED]]))
+        paths = _copy_photos(arguments.folder, Path(folder), arguments.copies)
+        for _ in range(arguments.rounds):
+            header_rates.append(len(paths) / _seconds(lambda: list(in_folder(Path(folder), 900))))
+            decode_rates.append(_DECODED / _seconds(lambda: [_decode(path) for path in paths[:_DECODED]]))
     run = resolved("photos/", {"max_usd": 1000}, "dev", "us-east-1")
     seconds = _seconds(
         lambda: estimate_run(run, predict_workload(run, [(900, 600)] * 20_000, 0), {}, datetime.date(2026, 11, 25))
     )
-    rate, whole = statistics.median(headers), statistics.median(decoded)
-    result = {"headers_per_second": round(rate), "decoded_per_second": round(whole), "times": round(rate / whole)}
+    header_rate, decode_rate = statistics.median(header_rates), statistics.median(decode_rates)
+    result = {
+        "headers_per_second": round(header_rate),
+        "decoded_per_second": round(decode_rate),
+        "times": round(header_rate / decode_rate),
+    }
     sys.stdout.write(json.dumps(result | {"seconds_to_price_20000": round(seconds, 2)}) + "\n")
 
 
-def _copies(source: Path, folder: Path, count: int) -> list[Path]:
+def _copy_photos(source: Path, folder: Path, count: int) -> list[Path]:
     photos = sorted(source.glob("*.jpg"))
     for number in range(count):
         shutil.copy(photos[number % len(photos)], folder / f"{number:06}.jpg")

@@ -1,9 +1,9 @@
-"""How much memory the largest photo of each format takes: decoding, resizing, encoding, hash and flags.
+"""Measure peak memory for the largest photo of each format: decoding, resizing, encoding, hash and flags.
 
     python -m benchmarks.photo_memory
 
-For each kind of file a photo of noise with as many pixels as the format may have is made, and resized in a process of
-its own whose peak memory, Python included, is reported (Linux only); then one of 100 megapixels, where that is more.
+For each file format, create a photo of noise with the format's maximum number of pixels, and one of 100 megapixels.
+Resize each in its own process and report the peak memory of the process, including Python (Linux only).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 from PIL import Image
 
+from distillation.photos.perceptual_hash import perceptual_hash
+from distillation.photos.quality import image_quality
 from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
 
 SIDE = 900
@@ -39,24 +41,26 @@ KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 def main() -> None:
     if len(sys.argv) > 1:
-        _say(_resized(Path(sys.argv[1])))
+        _print_row(_resize_and_measure(Path(sys.argv[1])))
         return
     Image.MAX_IMAGE_PIXELS = None
     for kind, mode, options in KINDS:
         for pixels in sorted({MAXIMUM_PIXELS[kind], LARGE}):
-            if kind != "AVIF" or pixels < LARGE:  # Which takes minutes to encode.
+            if kind != "AVIF" or pixels < LARGE:  # AVIF takes minutes to encode.
                 _measure(kind, mode, options, pixels)
 
 
 def _measure(kind: str, mode: str, options: dict[str, Any], pixels: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "photo"
-        _photo(pixels, mode).save(file, kind, **options)
-        told = subprocess.run([sys.executable, "-m", __spec__.name, file], capture_output=True, text=True, check=True)
-    _say({"kind": f"{kind} {mode}", **options, "megapixels": pixels // 1_000_000, **json.loads(told.stdout)})
+        _noise_photo(pixels, mode).save(file, kind, **options)
+        process = subprocess.run(
+            [sys.executable, "-m", __spec__.name, file], capture_output=True, text=True, check=True
+        )
+    _print_row({"kind": f"{kind} {mode}", **options, "megapixels": pixels // 1_000_000, **json.loads(process.stdout)})
 
 
-def _photo(pixels: int, mode: str) -> Image.Image:
+def _noise_photo(pixels: int, mode: str) -> Image.Image:
     width = int((pixels * 4 / 3) ** 0.5)
     height = pixels // width
     tile, photo = Image.effect_noise((512, 512), 60), Image.new("L", (width, height))
@@ -66,10 +70,12 @@ def _photo(pixels: int, mode: str) -> Image.Image:
     return photo.convert(mode)
 
 
-def _resized(file: Path) -> dict[str, Any]:
+def _resize_and_measure(file: Path) -> dict[str, Any]:
     body = file.read_bytes()
     try:
-        resize(body, SIDE).quality()
+        greyscale = resize(body, SIDE).pixels.convert("L")
+        image_quality(greyscale)
+        perceptual_hash(greyscale)
         outcome = "resized"
     except PhotoRefused as refusal:
         outcome = f"refused: {refusal}"
@@ -78,7 +84,7 @@ def _resized(file: Path) -> dict[str, Any]:
     return {"file MB": len(body) // 1_000_000, "peak MB": int(peak) // 1024, "outcome": outcome}
 
 
-def _say(row: dict[str, Any]) -> None:
+def _print_row(row: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""AwaitUpload: see whether the collection has stopped growing."""
+"""AwaitUpload: check whether the upload of the collection has finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lambdas.runtime import photos
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{collection, previous}``, a digest; return ``{photos, digest, settled}``."""
+    """Take ``{collection, previous}``, a digest, and return ``{photos, digest, settled}``."""
     listing = list_collection(photos(), event["collection"], event["previous"])
     logger.info("collection listed", collection=event["collection"], photos=listing["photos"])
     return listing

@@ -1,4 +1,4 @@
-"""ResizePhotos: bring a batch of photos to the side that the student's family wants."""
+"""ResizePhotos: resize a batch of photos to the image size of the student's family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Split: drop exact duplicates and divide the images into training, validation and test sets."""
+"""Split: remove exact duplicates and divide the images into training, validation and test sets."""
 
 from __future__ import annotations
 

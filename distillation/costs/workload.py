@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from distillation import keys
 from distillation.models import catalog
 from distillation.photos.set_assignment import MINIMUM_TEST_IMAGES
-from distillation.photos.splits import VALIDATION_FROM, VALIDATION_SHARE, check_enough, training_sizes
+from distillation.photos.splits import (
+    MINIMUM_IMAGES_FOR_VALIDATION,
+    VALIDATION_SHARE,
+    check_image_count,
+    training_sizes,
+)
 from distillation.records import Run, SplitLine
 from distillation.storage import Bucket
 
@@ -56,8 +61,8 @@ def predict_workload(run: Run, images: Sequence[Size], photo_bytes: int) -> Work
 
     Raises ``TooFewImages`` or ``InvalidRequest`` as Split would.
     """
-    check_enough(run, len(images))
-    validated = len(images) >= VALIDATION_FROM and catalog.get_model(run.student).family.validation_file
+    check_image_count(run, len(images))
+    validated = len(images) >= MINIMUM_IMAGES_FOR_VALIDATION and catalog.get_model(run.student).family.validation_file
     test = max(MINIMUM_TEST_IMAGES, round(len(images) * run.request.test_share))
     validation = round((len(images) - test) * VALIDATION_SHARE) if validated else 0
     train = len(images) - test - validation

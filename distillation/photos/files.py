@@ -1,18 +1,18 @@
-"""Which objects of a collection are photos, and which only lie beside them."""
+"""Decide by name which objects of a collection are photos."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-OWN_LABELS = ("labels.csv", "labels.jsonl")
-"""Names that the owner's own labels may have, beside ``distill.json``."""
-# What operating systems, photo programs and careful owners leave beside photos; passed over without a word.
-_SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", *OWN_LABELS}
+from distillation.answers.own_labels import OWN_LABELS_FILES
+
+# Files that operating systems and photo programs write beside photos. They are ignored without a message.
+_SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", *OWN_LABELS_FILES}
 _SIDECAR_SUFFIXES = {".aae", ".json", ".md", ".thm", ".xml", ".xmp"}
 
 
 def is_ignored(key: str) -> bool:
-    """Tell whether an object is no photo by its name alone: hidden, a folder marker, or a sidecar."""
+    """Return whether the name shows that an object is not a photo: hidden, a folder marker, or a sidecar."""
     path = PurePosixPath(key)
     return (
         key.endswith("/")

@@ -1,9 +1,9 @@
-"""Find near-duplicates: images whose perceptual hashes differ in few bits, directly or through others.
+"""Find near-duplicates: images whose perceptual hashes differ in few bits, directly or through other images.
 
-Plain Python, as the function has no numpy. A hash is cut into five bands; of two hashes that differ in at most
-``NEAR`` bits, fewer than ten, one band differs in at most one bit. So each hash is looked up under its bands, as they
-are and with any one bit turned, instead of being compared with all others (Norouzi et al. 2012, "Fast search in
-Hamming space with multi-index hashing"). Figures: benchmarks/split.py.
+The index is plain Python because the Lambda function has no numpy. Each hash is cut into five bands. If two hashes
+differ in at most ``MAXIMUM_DISTANCE`` bits, fewer than ten, at least one band differs in at most one bit. Looking up
+each band unchanged and with every single bit flipped therefore finds all near hashes without comparing all pairs.
+Source: Norouzi et al. 2012, "Fast search in Hamming space with multi-index hashing". Timing: benchmarks/split.py.
 """
 
 from __future__ import annotations
@@ -11,66 +11,72 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-NEAR = 8
-"""Bits of 63. Of 68 photos compressed, halved, brightened or cropped by 2 % at most two a kind lie farther from the
-original; of 2,200 pairs of unlike photos none lies nearer than 14."""
+MAXIMUM_DISTANCE = 8
+"""Hamming distance, in bits of 63, up to which two images are near-duplicates.
 
-_WIDTH = 13
-_BANDS = range(0, 64, _WIDTH)
-_MASK = (1 << _WIDTH) - 1
-_FLIPS = [0, *(1 << bit for bit in range(_WIDTH))]
+68 photos were compressed, halved, brightened and cropped by 2 %: per change at most two are farther from the original.
+Of 2,200 pairs of different photos none is nearer than 14.
+"""
+
+_BAND_BITS = 13
+_BAND_SHIFTS = range(0, 64, _BAND_BITS)
+_BAND_MASK = (1 << _BAND_BITS) - 1
+_SINGLE_BIT_FLIPS = [0, *(1 << bit for bit in range(_BAND_BITS))]
 
 
-class NearHashes:
-    """Some hashes, to be asked which of them lie near another."""
+class HashIndex:
+    """Index of hashes that can be searched by Hamming distance."""
 
     def __init__(self, hashes: Iterable[int]) -> None:
-        self._bands: list[dict[int, list[int]]] = [defaultdict(list) for _ in _BANDS]
-        for found in set(hashes):
-            for band, shift in zip(self._bands, _BANDS, strict=True):
-                band[found >> shift & _MASK].append(found)
+        self._bands: list[dict[int, list[int]]] = [defaultdict(list) for _ in _BAND_SHIFTS]
+        for value in set(hashes):
+            for band, shift in zip(self._bands, _BAND_SHIFTS, strict=True):
+                band[value >> shift & _BAND_MASK].append(value)
 
-    def near(self, asked: int) -> set[int]:
-        """Return the hashes that differ from ``asked`` in at most ``NEAR`` bits."""
-        found = set()
-        for band, shift in zip(self._bands, _BANDS, strict=True):
-            key = asked >> shift & _MASK
-            for flip in _FLIPS:
+    def within_distance(self, query: int) -> set[int]:
+        """Return the hashes that differ from ``query`` in at most ``MAXIMUM_DISTANCE`` bits."""
+        matches = set()
+        for band, shift in zip(self._bands, _BAND_SHIFTS, strict=True):
+            key = query >> shift & _BAND_MASK
+            for flip in _SINGLE_BIT_FLIPS:
                 for candidate in band.get(key ^ flip, ()):
-                    if (candidate ^ asked).bit_count() <= NEAR:
-                        found.add(candidate)
-        return found
+                    if (candidate ^ query).bit_count() <= MAXIMUM_DISTANCE:
+                        matches.add(candidate)
+        return matches
 
 
 class NearDuplicates:
-    """Which images of a collection are near-duplicates of which; an image without a hash is near none."""
+    """Near-duplicates among the images of a collection; an image without a hash has none."""
 
-    def __init__(self, hash_of: Mapping[str, str | None]) -> None:
-        self._hash_of = {image: int(found, 16) for image, found in hash_of.items() if found is not None}
-        self._images: dict[int, list[str]] = defaultdict(list)
-        for image, found in self._hash_of.items():
-            self._images[found].append(image)
-        self._near = NearHashes(self._images)
+    def __init__(self, hash_by_image: Mapping[str, str | None]) -> None:
+        self._hash_by_image = {image: int(text, 16) for image, text in hash_by_image.items() if text is not None}
+        self._images_by_hash: dict[int, list[str]] = defaultdict(list)
+        for image, value in self._hash_by_image.items():
+            self._images_by_hash[value].append(image)
+        self._index = HashIndex(self._images_by_hash)
 
     def of(self, image: str) -> Iterator[str]:
-        """Yield the images near one, itself not among them."""
-        found = self._hash_of.get(image)
-        if found is not None:
-            for near in self._near.near(found):
-                yield from (other for other in self._images[near] if other != image)
+        """Yield the near-duplicates of an image, without the image itself."""
+        value = self._hash_by_image.get(image)
+        if value is not None:
+            for near_value in self._index.within_distance(value):
+                yield from (other for other in self._images_by_hash[near_value] if other != image)
 
 
-def group_near_duplicates(images: Iterable[str], neighbours: NearDuplicates) -> dict[str, str]:
-    """Return by image the name of its group: the lowest of the images that are joined, itself if it is alone."""
-    group_of = dict.fromkeys(images, "")
-    for first in sorted(group_of):
-        if group_of[first]:
+def group_near_duplicates(images: Iterable[str], near_duplicates: NearDuplicates) -> dict[str, str]:
+    """Return each image's group, named after the group's lowest image; an image without near-duplicates is alone.
+
+    Groups are transitive: images that are connected through other images are in the same group.
+    """
+    group_by_image = dict.fromkeys(images, "")
+    for first in sorted(group_by_image):
+        if group_by_image[first]:
             continue
-        group_of[first] = first
-        waiting = [first]
-        while waiting:
-            for other in neighbours.of(waiting.pop()):
-                if group_of.get(other) == "":
-                    group_of[other] = first
-                    waiting.append(other)
-    return group_of
+        group_by_image[first] = first
+        queue = [first]
+        while queue:
+            for other in near_duplicates.of(queue.pop()):
+                if group_by_image.get(other) == "":
+                    group_by_image[other] = first
+                    queue.append(other)
+    return group_by_image

@@ -1,4 +1,4 @@
-"""Resize the photos of one batch; a photo that cannot be used is a line with a reason, never an error."""
+"""Resize the photos of one batch. A photo that cannot be used is recorded with a reason and never fails the batch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from distillation import keys
 from distillation.photos.files import is_ignored
+from distillation.photos.perceptual_hash import perceptual_hash
+from distillation.photos.quality import image_quality
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
 from distillation.records import InventoryLine, Run
 from distillation.storage import Bucket
@@ -14,8 +16,8 @@ from distillation.telemetry import logger
 
 
 def resize_batch(run: Run, items: list[dict[str, Any]], photos: Bucket, data: Bucket) -> dict[str, int]:
-    """Write the images and the batch's part; return how many photos were ``ok`` and ``refused``."""
-    lines = [_line(run, item, photos, data) for item in items]
+    """Write the images and the batch's inventory lines; return the number of ``ok`` and ``refused`` photos."""
+    lines = [_resize_photo(run, item, photos, data) for item in items]
     batch = keys.batch_id([item["Key"] for item in items])
     data.write_lines(
         keys.part_key(run.name, "resize", batch),
@@ -27,20 +29,21 @@ def resize_batch(run: Run, items: list[dict[str, Any]], photos: Bucket, data: Bu
     }
 
 
-def _line(run: Run, item: dict[str, Any], photos: Bucket, data: Bucket) -> InventoryLine:
+def _resize_photo(run: Run, item: dict[str, Any], photos: Bucket, data: Bucket) -> InventoryLine:
     key = item["Key"]
     if is_ignored(key):
         return InventoryLine(photo=key, status="ignored")
     try:
         if item["Size"] > MAXIMUM_BYTES:
-            raise PhotoRefused(f"{item['Size']:,} bytes, more than {MAXIMUM_BYTES:,}")
+            raise PhotoRefused(f"{item['Size']:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}; save it smaller")
         image = resize(photos.read(key), run.side)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))
         return InventoryLine(photo=key, status="refused", reason=str(refusal))
     sha256 = hashlib.sha256(image.jpeg).hexdigest()
     data.put_if_absent(keys.image_key(run.side, sha256), image.jpeg, "image/jpeg")
-    looks = image.quality()
+    greyscale = image.pixels.convert("L")
+    quality = image_quality(greyscale)
     return InventoryLine(
         photo=key,
         status="ok",
@@ -48,6 +51,7 @@ def _line(run: Run, item: dict[str, Any], photos: Bucket, data: Bucket) -> Inven
         width=image.pixels.width,
         height=image.pixels.height,
         bytes=len(image.jpeg),
-        perceptual_hash=looks.perceptual_hash,
-        flags=looks.flags,
+        # All blank images have similar hashes, so a blank image would be a near-duplicate of every other one.
+        perceptual_hash=None if quality.is_blank else perceptual_hash(greyscale),
+        flags=quality.flags,
     )

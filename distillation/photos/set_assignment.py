@@ -1,7 +1,7 @@
-"""Which set an image is in: where an earlier run put it, else with its near-duplicates, else by a hash.
+"""Assign images to sets: keep the set of an earlier run, else join near-duplicates, else choose by a hash.
 
-Near-duplicates never lie on two sides, and an image that once had a set keeps it, whatever is added later. Both hold
-because newcomers give way: one that resembles images of two sets is kept apart, in none.
+Near-duplicates are never in two different sets, and an image never changes its set when photos are added later. To
+keep both rules, a new image that is a near-duplicate of images in two sets is assigned to none.
 """
 
 from __future__ import annotations
@@ -15,82 +15,92 @@ from distillation.photos.near_duplicates import NearDuplicates, group_near_dupli
 from distillation.records import SetName
 
 MINIMUM_TEST_IMAGES = 8
-"""Where the share gives fewer, the groups with the next lowest hashes are added."""
+"""Number of test images below which the groups with the next lowest hashes are added to the test set."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the images in test and, of the others, in validation; both from 0 to 1."""
+    """Target sizes of the test and validation sets, as shares of the images."""
 
     test: float
+    """Share of all images, 0-1."""
     validation: float
+    """Share of the images that are not in the test set, 0-1."""
 
 
 def assign_sets(
-    images: Iterable[str], neighbours: NearDuplicates, earlier: Mapping[str, SetName], shares: Shares
+    images: Iterable[str], near_duplicates: NearDuplicates, earlier: Mapping[str, SetName], shares: Shares
 ) -> dict[str, SetName]:
-    """Return the set of every image but of those that resemble images of two sets.
+    """Return the set of each image, without images that are near-duplicates of images in two sets.
 
-    ``earlier`` has the sets that earlier runs chose, in their order, perhaps of images that are no longer there.
+    ``earlier`` maps images to the sets that earlier runs chose, in the order of the runs. It may contain images that
+    no longer exist.
     """
     images = set(images)
-    placed = _where_they_were(images, neighbours, earlier)
-    undecided = _beside_those(images - placed.keys() - earlier.keys(), neighbours, placed)
-    _by_hash(undecided, neighbours, placed, len(images), shares)
-    return placed
+    assigned = _restore_earlier(images, near_duplicates, earlier)
+    unassigned = _join_near_duplicates(images - assigned.keys() - earlier.keys(), near_duplicates, assigned)
+    _assign_by_hash(unassigned, near_duplicates, assigned, len(images), shares)
+    return assigned
 
 
 def hash_fraction(purpose: str, name: str) -> float:
-    """Return a number from 0 up to 1 that depends on nothing but purpose and name."""
+    """Return a pseudo-random number, 0 to less than 1, that depends only on ``purpose`` and ``name``."""
     digest = hashlib.sha256(f"{purpose}:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _where_they_were(
-    images: set[str], neighbours: NearDuplicates, earlier: Mapping[str, SetName]
+def _restore_earlier(
+    images: set[str], near_duplicates: NearDuplicates, earlier: Mapping[str, SetName]
 ) -> dict[str, SetName]:
-    placed: dict[str, SetName] = {}
-    for image, chosen in earlier.items():
-        # Two runs at the same time may have parted what belongs together; the first one's choice counts.
-        if image in images and _sets_beside(image, neighbours, placed) <= {chosen}:
-            placed[image] = chosen
-    return placed
+    assigned: dict[str, SetName] = {}
+    for image, set_name in earlier.items():
+        # Two concurrent runs may have put near-duplicates into different sets. The choice of the first run wins.
+        if image in images and _sets_of_near_duplicates(image, near_duplicates, assigned) <= {set_name}:
+            assigned[image] = set_name
+    return assigned
 
 
-def _beside_those(newcomers: set[str], neighbours: NearDuplicates, placed: dict[str, SetName]) -> set[str]:
-    """Place newcomers that resemble placed images, directly or through others; return those that do not."""
-    undecided = set(newcomers)
-    waiting = sorted(placed)
-    for image in waiting:
-        for newcomer in sorted(undecided.intersection(neighbours.of(image))):
-            undecided.remove(newcomer)
-            beside = _sets_beside(newcomer, neighbours, placed)
-            if len(beside) == 1:
-                placed[newcomer] = beside.pop()
-                waiting.append(newcomer)
-    return undecided
+def _join_near_duplicates(
+    new_images: set[str], near_duplicates: NearDuplicates, assigned: dict[str, SetName]
+) -> set[str]:
+    """Assign new images that are connected to assigned ones by near-duplicates; return those that are not connected."""
+    unassigned = set(new_images)
+    queue = sorted(assigned)
+    for image in queue:
+        for new_image in sorted(unassigned.intersection(near_duplicates.of(image))):
+            unassigned.remove(new_image)
+            sets = _sets_of_near_duplicates(new_image, near_duplicates, assigned)
+            if len(sets) == 1:
+                assigned[new_image] = sets.pop()
+                queue.append(new_image)
+    return unassigned
 
 
-def _sets_beside(image: str, neighbours: NearDuplicates, placed: Mapping[str, SetName]) -> set[SetName]:
-    return {placed[other] for other in neighbours.of(image) if other in placed}
+def _sets_of_near_duplicates(
+    image: str, near_duplicates: NearDuplicates, assigned: Mapping[str, SetName]
+) -> set[SetName]:
+    return {assigned[other] for other in near_duplicates.of(image) if other in assigned}
 
 
-def _by_hash(
-    undecided: set[str], neighbours: NearDuplicates, placed: dict[str, SetName], images: int, shares: Shares
+def _assign_by_hash(
+    unassigned: set[str],
+    near_duplicates: NearDuplicates,
+    assigned: dict[str, SetName],
+    image_count: int,
+    shares: Shares,
 ) -> None:
     members: dict[str, list[str]] = defaultdict(list)
-    for image, group in group_near_duplicates(undecided, neighbours).items():
+    for image, group in group_near_duplicates(unassigned, near_duplicates).items():
         members[group].append(image)
-    in_test = Counter(placed.values())["test"]
+    test_images = Counter(assigned.values())["test"]
     for group in sorted(members, key=lambda group: hash_fraction("test", group)):
-        # A group larger than the whole set ought to be would be all that it tests.
-        fits = len(members[group]) <= shares.test * images
-        chosen: SetName = "train"
-        if fits and (hash_fraction("test", group) < shares.test or in_test < MINIMUM_TEST_IMAGES):
-            chosen = "test"
-            in_test += len(members[group])
-        elif (
-            hash_fraction("validation", group) < shares.validation and len(members[group]) <= shares.validation * images
-        ):
-            chosen = "validation"
-        placed.update(dict.fromkeys(members[group], chosen))
+        size = len(members[group])
+        set_name: SetName = "train"
+        # A group larger than the whole test set should be would be the only thing tested.
+        fits_test = size <= shares.test * image_count
+        if fits_test and (hash_fraction("test", group) < shares.test or test_images < MINIMUM_TEST_IMAGES):
+            set_name = "test"
+            test_images += size
+        elif hash_fraction("validation", group) < shares.validation and size <= shares.validation * image_count:
+            set_name = "validation"
+        assigned.update(dict.fromkeys(members[group], set_name))

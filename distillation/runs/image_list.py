@@ -9,7 +9,7 @@ from distillation.costs.calibration import load
 from distillation.costs.estimate import estimate_apply
 from distillation.errors import TooFewImages
 from distillation.inference.rate_limit import concurrent_batches
-from distillation.photos.splits import check_refusals, duplicate_line, first_photos, read_inventory
+from distillation.photos.splits import check_refused_photos, first_photo_by_image, mark_duplicate, read_resize_results
 from distillation.records import InventoryLine, Run, SplitLine
 from distillation.storage import Bucket
 
@@ -19,13 +19,13 @@ def list_images(run: Run, data: Bucket) -> dict[str, Any]:
 
     Raises ``EmptyCollection``, ``ToleranceExceeded`` or ``TooFewImages``.
     """
-    inventory = read_inventory(run, data)
-    check_refusals(run, inventory)
-    images = first_photos(inventory)
+    inventory = read_resize_results(run, data)
+    check_refused_photos(run, inventory)
+    images = first_photo_by_image(inventory)
     if not images:
         raise TooFewImages(f"no photo in {run.collection!r} can be used; replace them and start again")
     lines = [_line(image, photo) for image, photo in images.items()]
-    marked = [line.model_copy(update=duplicate_line(line, images)) for line in inventory]
+    marked = [mark_duplicate(line, images) for line in inventory]
     data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in marked])
     data.write_lines(keys.split_key(run.name, "images"), [line.model_dump() for line in lines])
     priced = estimate_apply(run, [(line.width, line.height) for line in lines], load(run.student, data))
