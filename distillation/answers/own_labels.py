@@ -1,4 +1,7 @@
-"""The owner's own labels: ``labels.csv`` or ``labels.jsonl`` in the collection, checked before anything is paid for."""
+"""The owner's own labels: ``labels.csv`` or ``labels.jsonl`` in the collection.
+
+The whole file is checked before the run spends anything.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillation.answers.formats import FORMATS
+from distillation.answers.rejection import text_rejection
 from distillation.errors import InvalidRequest
-from distillation.inference.converse import text_rejection
-from distillation.photos.files import OWN_LABELS
 from distillation.records import InventoryLine, Limits, OwnLabel, Run
 from distillation.storage import Bucket
 
+OWN_LABELS_FILES = ("labels.csv", "labels.jsonl")
+"""Names that the file may have. It is in the collection's folder, beside ``distill.json``."""
 MAXIMUM_BYTES = 32 * 1024 * 1024
+"""Size limit of the file, in bytes."""
 _CHARACTERS_PER_TOKEN = 4
-_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _COLUMNS = ("photo", "label")
-_SHOWN = 10
+_SHOWN_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One line of the file; ``problem`` where it cannot be read."""
+    """One line of the file. ``problem`` says why the line cannot be read, if it cannot."""
 
     line: int
     photo: str = ""
@@ -37,34 +42,42 @@ class _Row:
 
 
 def read_own_labels(run: Run, photos: Bucket, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
-    """Return the owner's labels of images that can be used, in the order of the file; none where there is no file.
+    """Return the owner's labels of usable images, in the order of the file; empty if there is no file.
 
-    Raises ``InvalidRequest`` naming each line that is wrong, and what to change.
+    Raises ``InvalidRequest`` that names each wrong line and its remedy.
     """
-    name = _name(run, photos)
+    name = _file_name(run, photos)
     if name is None:
         return []
-    rows = list(_rows(photos, f"{run.collection}{name}", name))
+    rows = list(_read_rows(photos, f"{run.collection}{name}", name))
     if not rows:
-        raise InvalidRequest(f"{name} holds no label; write a line for each photo that has one, or remove the file")
-    known = {_unicode(line.photo.removeprefix(run.collection)): line for line in inventory if line.status != "ignored"}
-    problems, found = _check(run, rows, known)
+        raise InvalidRequest(f"{name} contains no label; write a line for each photo that has one, or remove the file")
+    lines_by_name = {
+        _composed(line.photo.removeprefix(run.collection)): line for line in inventory if line.status != "ignored"
+    }
+    problems, labels = _check_rows(run, rows, lines_by_name)
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise InvalidRequest(f"{name}: {'; '.join(problems[:_SHOWN])}{more}")
-    return list(found.values())
+        hidden = len(problems) - _SHOWN_PROBLEMS
+        more = f"; and {hidden} more" if hidden > 0 else ""
+        raise InvalidRequest(f"{name}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
+    return list(labels.values())
 
 
-def _name(run: Run, photos: Bucket) -> str | None:
-    sizes = {item["Key"]: item["Size"] for name in OWN_LABELS for item in photos.list(f"{run.collection}{name}")}
-    names = [name for name in OWN_LABELS if f"{run.collection}{name}" in sizes]
+def _file_name(run: Run, photos: Bucket) -> str | None:
+    """Return the name of the file of labels, or None if there is none.
+
+    Raises ``InvalidRequest`` for two files, for a file that is too large, and for a missing file if the request needs
+    one.
+    """
+    sizes = {item["Key"]: item["Size"] for name in OWN_LABELS_FILES for item in photos.list(f"{run.collection}{name}")}
+    names = [name for name in OWN_LABELS_FILES if f"{run.collection}{name}" in sizes]
     if len(names) > 1:
         raise InvalidRequest(f"{' and '.join(names)} are both in {run.collection!r}; keep one of them")
     if not names:
         if run.request.own_labels:
             raise InvalidRequest(
-                f"own_labels: neither {' nor '.join(OWN_LABELS)} is in {run.collection!r}; upload one, "
-                "or leave own_labels out"
+                f"own_labels: neither {' nor '.join(OWN_LABELS_FILES)} is in {run.collection!r}; upload one, "
+                "or remove own_labels from the request"
             )
         return None
     if (size := sizes[f"{run.collection}{names[0]}"]) > MAXIMUM_BYTES:
@@ -72,7 +85,7 @@ def _name(run: Run, photos: Bucket) -> str | None:
     return names[0]
 
 
-def _rows(photos: Bucket, key: str, name: str) -> Iterator[_Row]:
+def _read_rows(photos: Bucket, key: str, name: str) -> Iterator[_Row]:
     body = photos.read(key)
     try:
         text = body.decode("utf-8-sig")
@@ -92,8 +105,9 @@ def _csv_rows(text: str) -> Iterator[_Row]:
             )
         reader.fieldnames = columns
         for fields in reader:
+            # DictReader marks surplus fields with the key None, and missing fields with the value None.
             if None in fields or None in fields.values():
-                problem = f"has not {len(columns)} fields, as line 1 has; put a label with commas in double quotes"
+                problem = f"does not have {len(columns)} fields as line 1 has; put labels with commas in double quotes"
                 yield _Row(reader.line_num, problem=problem)
             else:
                 yield _Row(reader.line_num, fields["photo"], fields["label"])
@@ -111,72 +125,90 @@ def _json_row(number: int, line: str) -> _Row:
     try:
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return _Row(number, problem=f"is not JSON: {error}")
+        return _Row(number, problem=f"is not valid JSON: {error}")
     if not isinstance(record, dict) or not all(isinstance(record.get(column), str) for column in _COLUMNS):
-        return _Row(number, problem='must be like {"photo": "cat.jpg", "label": "cat, sofa"}')
-    if _HALF_A_CHARACTER.search(record["photo"] + record["label"]):
-        return _Row(number, problem="holds half a character, from \\ud800 to \\udfff; write the whole one")
+        return _Row(number, problem='must have the form {"photo": "cat.jpg", "label": "cat, sofa"}')
+    if _SURROGATE.search(record["photo"] + record["label"]):
+        problem = "contains an unpaired surrogate (\\ud800 to \\udfff); write the whole character"
+        return _Row(number, problem=problem)
     return _Row(number, record["photo"], record["label"])
 
 
-def _check(run: Run, rows: list[_Row], known: Mapping[str, InventoryLine]) -> tuple[list[str], dict[str, OwnLabel]]:
-    """Return what is wrong, by line, and the labels by image."""
+def _check_rows(
+    run: Run, rows: list[_Row], lines_by_name: Mapping[str, InventoryLine]
+) -> tuple[list[str], dict[str, OwnLabel]]:
+    """Return the problems in the order of the lines, and the valid labels keyed by image."""
     problems: list[str] = []
-    found: dict[str, OwnLabel] = {}
-    first: dict[str, int] = {}
+    labels: dict[str, OwnLabel] = {}
+    first_lines: dict[str, int] = {}
     for row in rows:
-        photo = _unicode(row.photo.strip())
-        problem = row.problem or _problem(run, row, photo, known, first)
-        first.setdefault(photo, row.line)
-        if problem is None and (image := known[photo].image):
-            label = OwnLabel(image=image, photo=known[photo].photo, text=_laid_out(run, row.label))
-            twin = found.setdefault(image, label)
-            if twin.text != label.text:
-                problem = f"labels {photo!r} otherwise than {twin.photo!r}, which is the same image; make them one"
+        photo = _composed(row.photo.strip())
+        problem = row.problem or _row_problem(run, row, photo, lines_by_name, first_lines)
+        first_lines.setdefault(photo, row.line)
+        if problem is None and (image := lines_by_name[photo].image):
+            label = OwnLabel(image=image, photo=lines_by_name[photo].photo, text=_formatted_label(run, row.label))
+            first_label = labels.setdefault(image, label)
+            if first_label.text != label.text:
+                problem = (
+                    f"labels {photo!r} differently from {first_label.photo!r}, which is the same image; "
+                    "give both the same label"
+                )
         if problem:
-            # Looking for a name like it takes long among many.
-            hint = _hint(photo, known) if photo and photo not in known and len(problems) < _SHOWN else ""
+            # Searching for similar names is slow in a large collection, so only shown problems get a hint.
+            is_unknown = photo and photo not in lines_by_name
+            hint = _spelling_hint(photo, lines_by_name) if is_unknown and len(problems) < _SHOWN_PROBLEMS else ""
             problems.append(f"line {row.line} {problem}{hint}")
-    return problems, found
+    return problems, labels
 
 
-def _problem(
-    run: Run, row: _Row, photo: str, known: Mapping[str, InventoryLine], first: Mapping[str, int]
+def _row_problem(
+    run: Run,
+    row: _Row,
+    photo: str,
+    lines_by_name: Mapping[str, InventoryLine],
+    first_lines: Mapping[str, int],
 ) -> str | None:
     if not photo:
-        return "names no photo; write its name as it is in the collection"
-    if photo not in known:
-        return f"names {photo!r}, which is no photo of {run.collection!r}"
-    if photo in first:
-        return f"is a second label of {photo!r}, after line {first[photo]}; keep one"
+        return "names no photo; write the photo's name as it is in the collection"
+    if photo not in lines_by_name:
+        return f"names {photo!r}, which is not a photo in {run.collection!r}"
+    if photo in first_lines:
+        return f"is a second label for {photo!r}, after line {first_lines[photo]}; keep one"
     if not row.label.strip():
-        return f"has an empty label of {photo!r}; fill it, or remove the line to have the teacher asked"
-    most = run.request.max_tokens * _CHARACTERS_PER_TOKEN
-    if len(row.label) > most:
-        return f"has a label of {len(row.label)} characters, more than the {most} that max_tokens lets the student say"
-    return _fault(run, row.label)
+        return f"has an empty label for {photo!r}; write one, or remove the line to use the teacher's label"
+    maximum = run.request.max_tokens * _CHARACTERS_PER_TOKEN
+    if len(row.label) > maximum:
+        return (
+            f"has a label of {len(row.label)} characters, more than the {maximum} that the student can write "
+            f"in max_tokens ({run.request.max_tokens}); shorten the label or raise max_tokens"
+        )
+    return _label_problem(run, row.label)
 
 
-def _fault(run: Run, label: str) -> str | None:
-    """Judge a label as the teacher's answers are; what is only measured against may be of any length."""
+def _label_problem(run: Run, label: str) -> str | None:
+    """Return why a label is not usable, or None if it is.
+
+    The rules are those for the teacher's answers. Labels with ``own_labels: gold`` may have any number of items,
+    because nothing is trained on them.
+    """
     unlimited = run.model_copy(update={"limits": Limits()})
-    if fault := text_rejection(unlimited, label):
-        return f"has a label that {fault}; change it"
-    if run.request.own_labels != "gold" and (fault := text_rejection(run, label)):
-        return f"has a label that {fault}; change it, or keywords_min and keywords_max, or put own_labels: gold"
+    if reason := text_rejection(unlimited, label):
+        return f"has a label that {reason}; change it"
+    if run.request.own_labels != "gold" and (reason := text_rejection(run, label)):
+        return f"has a label that {reason}; change it, change keywords_min and keywords_max, or set own_labels to gold"
     return None
 
 
-def _hint(photo: str, known: Mapping[str, InventoryLine]) -> str:
-    near = difflib.get_close_matches(photo, known, 1)
-    return f"; is it {near[0]!r}?" if near else "; write its name as it is below the collection's folder"
+def _spelling_hint(photo: str, names: Iterable[str]) -> str:
+    similar = difflib.get_close_matches(photo, list(names), 1)
+    return f"; did you mean {similar[0]!r}?" if similar else "; write its name relative to the collection's folder"
 
 
-def _laid_out(run: Run, label: str) -> str:
-    """Lay a label out as the format has it: the student learns the layout too."""
+def _formatted_label(run: Run, label: str) -> str:
+    """Return a label in the layout of the answer format, because the student learns the layout too."""
     return FORMATS[run.answer_format].consensus([label], 1, Limits())
 
 
-def _unicode(name: str) -> str:
-    # A Mac writes "é" as two characters, a spreadsheet as one.
+def _composed(name: str) -> str:
+    """Return ``name`` in Unicode form NFC. macOS stores accented letters as two code points, spreadsheets as one."""
     return unicodedata.normalize("NFC", name)

@@ -1,6 +1,7 @@
-"""How a model says that it will not answer; such a text is no label, whatever else it holds.
+"""Phrases with which a model refuses to answer. A text that contains one is never used as a label.
 
-English only, as the shipped prompt asks for English. A refusal in other words fails as a list of keywords.
+The phrases are English because the default prompt asks for English. A refusal in another language usually fails the
+check of the answer format instead.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ REFUSALS = (
     r"\b(?:against|violates?) (?:my|our|the|content) (?:\w+ )?(?:guidelines|policy|policies)\b",
     r"\bblocked by our content filters\b",
 )
-"""Regular expressions, looked for anywhere and in any case."""
+"""Regular expressions that match a refusal anywhere in a text, ignoring case."""
 
-_ANY = re.compile("|".join(REFUSALS), re.IGNORECASE)
+_ANY_REFUSAL = re.compile("|".join(REFUSALS), re.IGNORECASE)
 
 
 def find_refusal(text: str) -> str | None:
-    """Return the words by which a text refuses, or None."""
-    found = _ANY.search(text.replace("\u2019", "'"))
-    return found.group() if found else None
+    """Return the phrase with which ``text`` refuses, or None if it does not refuse."""
+    match = _ANY_REFUSAL.search(text.replace("\u2019", "'"))
+    return match.group() if match else None

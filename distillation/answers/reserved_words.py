@@ -1,4 +1,4 @@
-"""Words that Bedrock reserves: a prompt or label that holds one fails the whole job."""
+"""Words that Bedrock reserves. A prompt or label that contains one makes the whole customization job fail."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ RESERVED_WORDS = (
 
 
 def find_reserved_words(text: str) -> list[str]:
-    """Return the reserved words in a text, looked for case-sensitively, as documented."""
-    # Most labels hold none of these signs, and each word holds one.
-    return _found(text) if ":" in text or ">" in text or "]" in text else []
+    """Return the reserved words in ``text``. The search is case-sensitive, as Bedrock documents it."""
+    # Fast path: each reserved word contains one of these characters, and most labels contain none of them.
+    return _matching_words(text) if ":" in text or ">" in text or "]" in text else []
 
 
 @lru_cache(maxsize=32)  # A dataset has the same prompt in every record.
-def _found(text: str) -> list[str]:
+def _matching_words(text: str) -> list[str]:
     return [word for word in RESERVED_WORDS if word in text]

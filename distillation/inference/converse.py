@@ -1,4 +1,4 @@
-"""Ask a model about an image, and tell an answer that counts from one that does not."""
+"""Ask a model about an image with Bedrock's Converse API."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from distillation.answers.formats import FORMATS
-from distillation.answers.refusals import find_refusal
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.bedrock_errors import code_and_message, http_status
 from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
-from distillation.records import Answer, Labeler, Prompt, Run, ServiceTier, Usage
+from distillation.records import Answer, Labeler, Prompt, ServiceTier, Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -21,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class AnswerRejected(DistillationError):
-    """A model answered, or Bedrock refused, in a way that makes this one image unusable."""
+    """Bedrock or the model did not answer about one image, and a retry will not help. The image is set aside."""
 
 
 class Unavailable(Throttled):
-    """Bedrock, or the way to it, failed for reasons of its own; later will work."""
+    """Bedrock failed or could not be reached, but not because of a quota. Try again later."""
 
 
 class NoAnswer(Unavailable):
-    """The model failed at this image; a few attempts more are worth it."""
+    """The model failed to answer about this image. A few retries may succeed."""
 
 
 RETRYABLE: dict[str, type[Throttled]] = {
@@ -40,25 +38,28 @@ RETRYABLE: dict[str, type[Throttled]] = {
     "ModelTimeoutException": NoAnswer,
     "ModelErrorException": NoAnswer,
 }
+"""Errors to raise for the error codes of Converse after which a call is retried."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about one image."""
+    """A question about one image."""
 
     prompt: Prompt
     image: str
+    """Name of the image: the SHA-256 hash of its bytes."""
     source: ImageSourceTypeDef
     rejection: str | None = None
-    """Why an earlier answer did not count, where there was one."""
+    """Reason why an earlier answer was rejected, or None if this is the first question about the image."""
     tier: ServiceTier = "default"
 
 
 def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Question) -> Answer:
-    """Ask ``model`` about one image.
+    """Ask a model about one image, with the inference settings of ``labeler``.
 
-    ``model`` is a model id or the ARN of a deployment. Raises ``Throttled`` for what heals,
-    ``AccessDenied`` or ``InvalidRequest`` for what is wrong with all, ``AnswerRefused`` for this image.
+    ``model`` is a model id, or the ARN of a deployment or inference profile. Raises ``Throttled`` if a retry may
+    succeed, ``AccessDenied`` or ``InvalidRequest`` if every question to the model would fail, and ``AnswerRejected``
+    if only this image fails.
     """
     try:
         response = client.converse(
@@ -66,12 +67,12 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
             system=[{"text": question.prompt.system}],
             messages=[_message(question)],
             inferenceConfig={"maxTokens": labeler.max_tokens, "temperature": labeler.temperature},
-            **_tier(question),
+            **_service_tier(question),
         )
     except ReadTimeoutError as error:
-        raise NoAnswer(f"{model} did not answer in time: {error}") from error
+        raise NoAnswer(f"{model} did not answer before the read timeout: {error}") from error
     except (ConnectionError, HTTPClientError, ResponseParserError) as error:
-        raise Unavailable(f"no answer from Bedrock about {model}: {error}") from error
+        raise Unavailable(f"{model}: no valid response from Bedrock: {error}") from error
     except ClientError as error:
         raise to_answer_error(error, model) from error
     return Answer(
@@ -87,49 +88,11 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
     )
 
 
-def rejection(run: Run, answer: Answer) -> str | None:
-    """Return why an answer does not count in a run, or None when it does."""
-    if answer.stop_reason != "end_turn":
-        return f"the answer ended with {answer.stop_reason}, not end_turn"
-    found = text_rejection(run, answer.text)
-    return f"the answer {found}" if found else None
-
-
-def text_rejection(run: Run, text: str) -> str | None:
-    """Return why a text, whoever wrote it, is no label for a run, as ``is no list``; or None when it is one."""
-    if found := find_reserved_words(text):
-        return f"holds {', '.join(found)}, which Bedrock reserves"
-    if found := find_refusal(text):
-        return f"is a refusal: {found!r}"
-    return FORMATS[run.answer_format].rejection(text, run.limits)
-
-
-def _tier(question: Question) -> dict[str, Any]:
-    # Said only where asked for: not every model knows the field.
-    return {} if question.tier == "default" else {"serviceTier": {"type": question.tier}}
-
-
-def _message(question: Question) -> MessageTypeDef:
-    text = question.prompt.user
-    if complaint := question.rejection:
-        # Quoting a reserved word would tempt the model to say it again.
-        said = "it holds words that are reserved" if find_reserved_words(complaint) else complaint
-        text += f"\n\nAn earlier answer was not accepted: {said}. Answer again, exactly as asked above."
-    return {"role": "user", "content": [{"text": text}, {"image": {"format": "jpeg", "source": question.source}}]}
-
-
-def _text(response: Any) -> str:
-    blocks = response["output"]["message"]["content"]
-    text = "".join(block.get("text", "") for block in blocks).strip()
-    # Half a character, where an answer was cut off, could not be kept.
-    return text.encode(errors="replace").decode()
-
-
 def to_answer_error(error: ClientError, model: str) -> DistillationError:
-    """Return the failure that an error of Converse means: what heals, what is wrong with all, or with this image."""
+    """Return the pipeline's error for an error of Converse; ``ask`` lists the classes."""
     code, message = code_and_message(error)
-    if kind := RETRYABLE.get(code) or _healing_status(error):
-        return kind(f"{model}: {code}: {message}")
+    if error_class := RETRYABLE.get(code) or _retryable_by_status(error):
+        return error_class(f"{model}: {code}: {message}")
     if code in ("AccessDeniedException", "UnrecognizedClientException"):
         return AccessDenied(f"{model}: {message}; give the account access to the model in Bedrock")
     if code == "ResourceNotFoundException":
@@ -137,9 +100,33 @@ def to_answer_error(error: ClientError, model: str) -> DistillationError:
     return AnswerRejected(f"{code}: {message}")
 
 
-def _healing_status(error: ClientError) -> type[Throttled] | None:
-    """Tell by the HTTP status what heals, for codes that no service model names: proxies answer with such."""
+def _retryable_by_status(error: ClientError) -> type[Throttled] | None:
+    """Return the error to raise for an HTTP status after which a call is retried, or None for other statuses.
+
+    Proxies and load balancers answer with codes that are not in Bedrock's service model.
+    """
     status = http_status(error)
     if status == 429:
         return Throttled
     return Unavailable if status >= 500 else None
+
+
+def _service_tier(question: Question) -> dict[str, Any]:
+    # The default tier is not sent, because not every model accepts the field.
+    return {} if question.tier == "default" else {"serviceTier": {"type": question.tier}}
+
+
+def _message(question: Question) -> MessageTypeDef:
+    text = question.prompt.user
+    if reason := question.rejection:
+        # Quoting a reserved word could make the model repeat it.
+        quotable_reason = "it holds words that are reserved" if find_reserved_words(reason) else reason
+        text += f"\n\nAn earlier answer was not accepted: {quotable_reason}. Answer again, exactly as asked above."
+    return {"role": "user", "content": [{"text": text}, {"image": {"format": "jpeg", "source": question.source}}]}
+
+
+def _text(response: Any) -> str:
+    blocks = response["output"]["message"]["content"]
+    text = "".join(block.get("text", "") for block in blocks).strip()
+    # An answer that was cut off may end with half a surrogate pair, which cannot be encoded as UTF-8.
+    return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Label one batch: a label that was paid for once, by any run, is found and not asked again."""
+"""Label the images of one batch. A label that any run has paid for is reused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from distillation import keys
-from distillation.inference.image_batch import Answerer, Batch, ask_all
+from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.records import AnswerLine, Run
 from distillation.storage import Bucket
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 def label_batch(
-    run: Run, images: list[str], data: Bucket, client: BedrockRuntimeClient, shift: BatchLimits
+    run: Run, images: list[str], data: Bucket, client: BedrockRuntimeClient, limits: BatchLimits
 ) -> list[AnswerLine]:
-    """Ask the teacher about the images of a batch, as often as samples are asked for, and write the batch's part."""
-    batch = Batch(run, "LabelImages", data, client, shift)
+    """Ask the teacher ``samples_per_image`` times about each image, and write and return the lines of the batch.
+
+    Raises the same errors as ``ImageBatch.ask``.
+    """
+    batch = ImageBatch(run, "LabelImages", data, client, limits)
     lines = [
-        line
-        for sample in range(run.request.samples_per_image)
-        for line in ask_all(batch, _teacher(run, sample), images)
+        line for sample in range(run.request.samples_per_image) for line in batch.ask(_teacher(run, sample), images)
     ]
     data.write_lines(
         keys.part_key(run.name, "label", keys.batch_id(images)),
@@ -32,14 +33,14 @@ def label_batch(
     return lines
 
 
-def _teacher(run: Run, sample: int) -> Answerer:
-    return Answerer(
+def _teacher(run: Run, sample: int) -> Target:
+    return Target(
         name="teacher",
         model=run.teacher.invocation_id,
         billed_as=run.teacher.model,
         labeler=run.teacher,
-        key=partial(keys.label_key, run.teacher.id, sample=sample),
-        again=partial(keys.label_retry_key, run.teacher.id, sample=sample),
+        answer_key=partial(keys.label_key, run.teacher.id, sample=sample),
+        retry_key=partial(keys.label_retry_key, run.teacher.id, sample=sample),
         tier=run.request.service_tier,
         sample=sample,
     )

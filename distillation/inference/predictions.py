@@ -1,4 +1,4 @@
-"""Ask all answerers about the test images of one batch."""
+"""Ask the student, its tuned models and the teacher about the test images of one batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from distillation import keys
-from distillation.inference.image_batch import Answerer, Batch, ask_all
+from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.records import AnswerLine, Run, TrainedModel
 from distillation.storage import Bucket
@@ -21,11 +21,14 @@ def predict_batch(
     images: list[str],
     data: Bucket,
     client: BedrockRuntimeClient,
-    shift: BatchLimits,
+    limits: BatchLimits,
 ) -> list[AnswerLine]:
-    """Ask about each image and write the batch's part; sizes that failed to train are left out."""
-    batch = Batch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, shift)
-    lines = [line for answerer in answerers(run, models) for line in ask_all(batch, answerer, images)]
+    """Ask every target about each image, and write and return the lines of the batch.
+
+    Raises the same errors as ``ImageBatch.ask``.
+    """
+    batch = ImageBatch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, limits)
+    lines = [line for target in prediction_targets(run, models) for line in batch.ask(target, images)]
     data.write_lines(
         keys.part_key(run.name, "predict", keys.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],
@@ -33,34 +36,36 @@ def predict_batch(
     return lines
 
 
-def answerers(run: Run, models: list[TrainedModel]) -> list[Answerer]:
-    """Return base, the tuned models, and the teacher at the ceiling's temperature; or the one model that is applied."""
-    # Students are asked exactly as the teacher was, the temperature included.
-    student = partial(_student, run)
+def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
+    """Return the targets of a run: the student, its deployed tuned models, and the teacher for the ceiling.
+
+    A run that applies an existing model has that model as its only target. Models whose training failed are left out.
+    """
     if run.applies and run.applies.deployment_arn:
-        return [student("tuned", run.applies.deployment_arn)]
+        return [_student(run, "tuned", run.applies.deployment_arn)]
     tuned = [
-        student(f"n{model.size}", model.deployment_arn)
+        _student(run, f"n{model.size}", model.deployment_arn)
         for model in models
         if model.status == "Active" and model.deployment_arn
     ]
-    ceiling = Answerer(
+    ceiling = Target(
         name="ceiling",
         model=run.ceiling.invocation_id,
         billed_as=run.ceiling.model,
         labeler=run.ceiling,
-        key=partial(keys.label_key, run.ceiling.id, sample=run.ceiling_sample),
-        again=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
+        answer_key=partial(keys.label_key, run.ceiling.id, sample=run.ceiling_sample),
+        retry_key=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
         tier=run.request.service_tier,
     )
-    return [student("base", run.student), *tuned, ceiling]
+    return [_student(run, "base", run.student), *tuned, ceiling]
 
 
-def _student(run: Run, name: str, model: str) -> Answerer:
-    return Answerer(
+def _student(run: Run, name: str, model: str) -> Target:
+    return Target(
         name=name,
         model=model,
         billed_as=run.student,
+        # The student is asked with the teacher's prompt, temperature and max_tokens.
         labeler=run.teacher,
-        key=lambda image: keys.prediction_key(run.name, name, image),
+        answer_key=partial(keys.prediction_key, run.name, name),
     )

@@ -1,4 +1,4 @@
-"""When to ask: starts kept within a quota, calls that overlap, pauses that grow, and an end before the function's."""
+"""Call a model within its quota: rate limiting, concurrent calls, retries with backoff, and a deadline."""
 
 from __future__ import annotations
 
@@ -16,156 +16,169 @@ from distillation.models import catalog
 from distillation.records import Answer, Labeler, Quota, Run
 from distillation.telemetry import CallCounts
 
-MOST_OVERLAPPING_CALLS = 32
-"""Threads of one function; the clients keep as many connections."""
-_BATCH_SECONDS = 360
-"""What a batch is to take, more or less."""
-_AWAITED_SECONDS = 15
-"""So long may answers take without holding up the pace."""
-_ATTEMPTS_PER_IMAGE = 6
-"""After so many the model itself is taken to fail at an image."""
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
-_SLOWEST = 16.0
-"""How many times slower than its quota a pace may become."""
+MAX_CONCURRENT_CALLS = 32
+"""Maximum number of concurrent calls of one function. The boto3 clients keep as many connections."""
+_TARGET_BATCH_SECONDS = 360
+"""Duration in seconds that a batch should take."""
+_EXPECTED_LATENCY_SECONDS = 15
+"""Latency of an answer, in seconds, up to which there are enough threads to use the whole quota."""
+_MAX_ATTEMPTS_PER_IMAGE = 6
+"""Number of calls without an answer from the model after which an image is set aside."""
+_BASE_BACKOFF_SECONDS = 0.5
+_MAX_BACKOFF_SECONDS = 30.0
+_MAX_SLOWDOWN_FACTOR = 16.0
+"""Maximum factor by which a rate limiter lengthens the interval between calls after throttling."""
 
 
 class DeadlineReached(DistillationError):
-    """The next call would not end before the function does."""
+    """The next call would start after the batch's deadline."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """How time passes and how work overlaps; a simulation brings its own."""
+    """The time and the threads of a batch; tests replace them with simulated ones."""
 
     now: Callable[[], float] = time.time
+    """Return the time in seconds since the epoch."""
     sleep: Callable[[float], None] = time.sleep
+    """Wait for a number of seconds."""
     pool: Callable[[int], Executor] = ThreadPoolExecutor
+    """Return a pool with a number of threads."""
 
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """The circumstances of one batch: how many run beside it, itself included, and until when it may ask."""
+    """The share of the quota and the time that one batch has."""
 
     concurrent_batches: int
+    """Number of batches that share the quota, including this one."""
     deadline: float
+    """Time after which no call starts, in seconds since the epoch."""
     clock: Clock = field(default_factory=Clock)
 
 
 def tokens_per_call(run: Run, model: str, labeler: Labeler) -> int:
-    """Tokens that a call takes from a quota when it starts: the input of a square image, and all that may come out."""
-    image = catalog.get_model(model).family.image_tokens(run.side, run.side)
-    return image + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
+    """Return the tokens that Bedrock takes from the quota when a call starts: the input and ``max_tokens``."""
+    image_tokens = catalog.get_model(model).family.image_tokens(run.side, run.side)
+    return image_tokens + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
 
 
 def calls_per_minute(run: Run, model: str) -> float:
-    """Return how often a model may be asked in a minute, by requests and by tokens; infinity where nothing is known."""
+    """Return the calls per minute that the model's request and token quotas allow; infinity if both are unknown."""
     quota, tokens = run.quota(model), tokens_per_call(run, model, run.teacher)
     return min(quota.requests_per_minute or inf, (quota.tokens_per_minute or inf) / tokens)
 
 
-def concurrent_batches(run: Run, model: str, images: int, most: int) -> int:
-    """Return how many batches of so many images share a model's quota, ``most`` at most.
+def concurrent_batches(run: Run, model: str, images: int, maximum: int) -> int:
+    """Return the number of batches to run at the same time for ``images`` images, at most ``maximum``.
 
-    Enough that a batch takes minutes, since its start and its last answer leave the quota unused; few enough that it
-    ends well before its function. Among those, the number whose last round is the fullest.
+    A batch should take about ``_TARGET_BATCH_SECONDS``. Shorter batches waste quota while they start and end; longer
+    ones may reach the timeout of their function. Of the numbers within 40 % of the ideal one, this returns the number
+    whose last round of batches is the fullest.
     """
     batches = ceil(images / run.images_per_batch)
-    best = min(most, calls_per_minute(run, model) * _BATCH_SECONDS / 60 / run.images_per_batch)
-    low, high = (max(1, min(batches, most, ceil(best * share))) for share in (0.6, 1.4))
-    return min(range(low, high + 1), key=lambda count: (ceil(batches / count) * count, abs(count - best)))
+    ideal = min(maximum, calls_per_minute(run, model) * _TARGET_BATCH_SECONDS / 60 / run.images_per_batch)
+    low, high = (max(1, min(batches, maximum, ceil(ideal * share))) for share in (0.6, 1.4))
+    return min(range(low, high + 1), key=lambda count: (ceil(batches / count) * count, abs(count - ideal)))
 
 
 class RateLimiter:
-    """Spreads the starts of a batch's calls, so that all batches together keep to a quota.
+    """Spaces the calls of one batch so that all concurrent batches together stay within a quota.
 
-    As Bedrock counts them, a call's input and all that it may put out are taken when it starts, and what it did not
-    use is given back when it ends. Throttled all the same, the pace slows down: another run, or a lower real quota.
+    Tokens are counted as Bedrock counts them. A call takes its input tokens and ``max_tokens`` from the quota when it
+    starts, and returns what it did not use when it ends. After throttling the interval between calls grows, because
+    another run shares the quota or the account's real quota is lower.
     """
 
-    def __init__(self, quota: Quota, shift: BatchLimits) -> None:
-        self._request_seconds = _seconds_each(quota.requests_per_minute, shift.concurrent_batches)
-        self._token_seconds = _seconds_each(quota.tokens_per_minute, shift.concurrent_batches)
-        self._now, self._lock, self._slowness = shift.clock.now, Lock(), 1.0
-        # Batches that begin together do not ask together.
-        self._requests_from = self._tokens_from = self._now() + random.random() * self._request_seconds
+    def __init__(self, quota: Quota, limits: BatchLimits) -> None:
+        """Create a limiter for the batch's share of ``quota``. An unknown quota imposes no limit."""
+        self._seconds_per_request = _interval_seconds(quota.requests_per_minute, limits.concurrent_batches)
+        self._seconds_per_token = _interval_seconds(quota.tokens_per_minute, limits.concurrent_batches)
+        self._now, self._lock, self._slowdown_factor = limits.clock.now, Lock(), 1.0
+        # A random offset keeps batches that start together from calling at the same moment.
+        self._next_by_requests = self._next_by_tokens = self._now() + random.random() * self._seconds_per_request
 
     def calls_within(self, seconds: float) -> float:
-        """Return how many calls start in so many seconds."""
-        return seconds / self._request_seconds if self._request_seconds else inf
+        """Return the number of calls that may start within ``seconds``."""
+        return seconds / self._seconds_per_request if self._seconds_per_request else inf
 
     def reserve_start(self, tokens: int) -> float:
-        """Reserve the next start for a call of so many tokens; return when that is."""
+        """Reserve the next start for a call of ``tokens`` tokens; return its time in seconds since the epoch."""
         with self._lock:
-            start = max(self._now(), self._requests_from, self._tokens_from)
-            self._requests_from = start + self._request_seconds * self._slowness
-            self._tokens_from = start + self._token_seconds * self._slowness * tokens
+            start = max(self._now(), self._next_by_requests, self._next_by_tokens)
+            self._next_by_requests = start + self._seconds_per_request * self._slowdown_factor
+            self._next_by_tokens = start + self._seconds_per_token * self._slowdown_factor * tokens
             return start
 
     def return_unused(self, tokens: int) -> None:
-        """Return reserved tokens that a call did not use, and take up the pace again if it was slowed down."""
+        """Return reserved tokens that a call did not use, and shorten the interval if throttling lengthened it."""
         with self._lock:
-            self._tokens_from -= self._token_seconds * tokens
-            self._slowness = max(1.0, self._slowness * 0.95)
+            self._next_by_tokens -= self._seconds_per_token * tokens
+            self._slowdown_factor = max(1.0, self._slowdown_factor * 0.95)
 
     def slow_down(self) -> None:
-        """Ask less often from now on."""
+        """Lengthen the interval between calls, after a call was throttled."""
         with self._lock:
-            self._slowness = min(_SLOWEST, self._slowness * 1.25)
+            self._slowdown_factor = min(_MAX_SLOWDOWN_FACTOR, self._slowdown_factor * 1.25)
 
 
 class RateLimitedClient:
-    """Makes the calls of one batch to one model: paced, overlapping, and again where that heals."""
+    """Calls one model for one batch, within its quota, and retries calls that may succeed later."""
 
-    def __init__(self, quota: Quota, tokens: int, shift: BatchLimits) -> None:
+    def __init__(self, quota: Quota, tokens: int, limits: BatchLimits) -> None:
+        """Create a client whose calls take ``tokens`` tokens each from ``quota`` when they start."""
+        self.answers: list[Answer] = []
+        """Answers that were received, all of which are billed."""
         self.counts = CallCounts()
-        self._pace, self._tokens, self._shift = RateLimiter(quota, shift), tokens, shift
+        self._limiter, self._tokens, self._limits = RateLimiter(quota, limits), tokens, limits
         self._lock = Lock()
 
     @property
     def threads(self) -> int:
-        """How many calls overlap, so that slow answers do not hold up the pace."""
-        return ceil(min(MOST_OVERLAPPING_CALLS, self._pace.calls_within(_AWAITED_SECONDS) + 1))
+        """Number of concurrent calls that use the whole quota, at most ``MAX_CONCURRENT_CALLS``."""
+        return ceil(min(MAX_CONCURRENT_CALLS, self._limiter.calls_within(_EXPECTED_LATENCY_SECONDS) + 1))
 
-    def call(self, question: Callable[[], Answer]) -> Answer:
-        """Return the answer to a question.
+    def call(self, send: Callable[[], Answer]) -> Answer:
+        """Return the answer of ``send``, which is called again after a backoff while it raises ``Throttled``.
 
-        Raises ``OutOfTime`` once another attempt would come too late, and ``AnswerRefused`` when the model fails at
-        this image again and again; what cannot heal is raised as it is.
+        Raises ``DeadlineReached`` if the next attempt would start after the deadline, and ``AnswerRejected`` if the
+        model fails at this image repeatedly. Other errors are not retried.
         """
         attempt = 0
         while True:
             attempt += 1
-            self.wait_until(self._pace.reserve_start(self._tokens))
+            self.wait_until(self._limiter.reserve_start(self._tokens))
             try:
-                answer = question()
+                answer = send()
             except Throttled as error:
-                self._note(error)
-                if isinstance(error, NoAnswer) and attempt == _ATTEMPTS_PER_IMAGE:
+                self._count_failure(error)
+                if isinstance(error, NoAnswer) and attempt == _MAX_ATTEMPTS_PER_IMAGE:
                     raise AnswerRejected(f"no answer in {attempt} attempts: {error}") from error
-                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
-                self.wait_until(self._shift.clock.now() + random.uniform(0, pause))
+                backoff = min(_MAX_BACKOFF_SECONDS, _BASE_BACKOFF_SECONDS * 2**attempt)
+                self.wait_until(self._limits.clock.now() + random.uniform(0, backoff))
             else:
-                self._note(None)
-                self._pace.return_unused(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
+                with self._lock:
+                    self.answers.append(answer)
+                self._limiter.return_unused(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
                 return answer
 
     def wait_until(self, moment: float) -> None:
-        """Wait; raises ``OutOfTime`` for a moment after the deadline."""
-        if moment > self._shift.deadline:
-            raise DeadlineReached("the function ends before the quota has room for the next call")
-        if (left := moment - self._shift.clock.now()) > 0:
-            self._shift.clock.sleep(left)
+        """Wait until ``moment``, in seconds since the epoch. Raises ``DeadlineReached`` if it is after the deadline."""
+        if moment > self._limits.deadline:
+            raise DeadlineReached("the function would end before the next call gets an answer")
+        if (seconds := moment - self._limits.clock.now()) > 0:
+            self._limits.clock.sleep(seconds)
 
-    def _note(self, error: Throttled | None) -> None:
-        unavailable = isinstance(error, Unavailable)
-        with self._lock:
-            self.counts.calls += 1
-            self.counts.unavailable += unavailable
-            self.counts.throttled += error is not None and not unavailable
-        if error and not unavailable:
-            self._pace.slow_down()
+    def _count_failure(self, error: Throttled) -> None:
+        if isinstance(error, Unavailable):
+            with self._lock:
+                self.counts.unavailable += 1
+        else:
+            with self._lock:
+                self.counts.throttled += 1
+            self._limiter.slow_down()
 
 
-def _seconds_each(per_minute: float | None, batches: int) -> float:
+def _interval_seconds(per_minute: float | None, batches: int) -> float:
+    """Return the seconds between two requests or tokens of one of ``batches`` batches; 0 if the quota is unknown."""
     return 60 * batches / per_minute if per_minute else 0.0

@@ -1,6 +1,6 @@
-"""The forms in which an answer can be asked for: a file each, and a row in ``FORMATS``.
+"""Answer formats: one module per format, and one entry in ``FORMATS``.
 
-A prompt's file names its format; all that reads answers asks the format, and knows no other rule.
+A prompt file names its format. All code that reads answers goes through ``FORMATS``.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from distillation.records import Limits
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """What can be done with the text of an answer."""
+    """Operations on the text of an answer."""
 
     items: Callable[[str], list[str]]
-    """What is compared: the distinct items, normalised, in the answer's order."""
+    """Return the distinct items of a text, normalised for comparison, in the order of the text."""
     split: Callable[[str], list[str]]
-    """The distinct items as they were written."""
+    """Return the distinct items of a text as written."""
     rejection: Callable[[str, Limits], str | None]
-    """Why a text is not in this format, as ``is no list``, or None."""
+    """Return why a text is not valid in this format, such as ``has 2 distinct keywords, not 3 to 4``, or None."""
     consensus: Callable[[Sequence[str], int, Limits], str]
-    """One text of several: what at least so many of them say; empty where that is nothing."""
+    """Return a text of the items on which at least this many of the texts agree; empty if they agree on none."""
 
 
 FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
     {
-        "keywords": AnswerFormat(keywords.normalise, keywords.split, keywords.rejection, keywords.consensus),
+        "keywords": AnswerFormat(
+            items=keywords.normalise,
+            split=keywords.split,
+            rejection=keywords.rejection,
+            consensus=keywords.consensus,
+        ),
     }
 )
+"""Formats keyed by the name that a prompt file gives."""

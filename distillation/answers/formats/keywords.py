@@ -1,7 +1,7 @@
-"""Read a model's answer as a set of keywords: one normalisation for labels, scores and report.
+"""The format ``keywords``: a list of keywords on one line or on several.
 
-Plural folding, the last rule, needs a library and is in ``distillation/evaluation/parsed_answers.py``: steps that
-only count keywords start without it.
+Labels, scores and the report share this normalisation. Folding plurals needs a library, so it is in
+``distillation/evaluation/parsed_answers.py``; steps that only count keywords start without that library.
 """
 
 from __future__ import annotations
@@ -14,61 +14,67 @@ from functools import lru_cache
 
 from distillation.records import Limits
 
-LONGEST = 6
-"""Words of a keyword above which it is a sentence; the shipped prompt asks for one to three."""
+MAXIMUM_WORDS = 6
+"""Words that one keyword may have. A longer one is a sentence; the default prompt asks for one to three words."""
 
+_SHOWN_CHARACTERS = 80
 _SEPARATORS = re.compile(r"[,;、，；\n]")
 _BULLET = re.compile(r"^(?:[-*•·–—]+|\(?\d+[.)])\s*")
 _HEADER = re.compile(r"^[*_#\s]*[\w &/]{2,40}[*_]*:[*_]*(?:\s+|$)")
-_EDGES = " \t\"'`“”‘’«».:*_#"
+_QUOTES_AND_PUNCTUATION = " \t\"'`“”‘’«».:*_#"
 
 
 def split(text: str) -> list[str]:
-    """Return the distinct keywords of an answer as they were written: split and trimmed, nothing else."""
+    """Return the distinct keywords of ``text`` as written, without surrounding spaces."""
     return list(dict.fromkeys(piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()))
 
 
 def normalise(text: str) -> list[str]:
-    """Return the distinct keywords of an answer, normalised, in its order.
+    """Return the distinct keywords of ``text``, normalised, in the order of the text.
 
-    NFKC; case folded; split at ``, ; 、`` and line ends; without bullets, numbering, category headers
-    (``Objects: cat`` is ``cat``), quotes and closing full stops; hyphens and runs of spaces become one space.
+    Normalisation applies NFKC and case folding, and replaces hyphens and runs of spaces with one space. It removes
+    bullets, numbering, category headers (``Objects: cat`` is ``cat``), quotes and full stops at the end.
     """
     pieces = _SEPARATORS.split(unicodedata.normalize("NFKC", text).casefold())
-    return list(dict.fromkeys(word for word in map(_bare, pieces) if word))
+    return list(dict.fromkeys(keyword for keyword in map(_normalised_keyword, pieces) if keyword))
 
 
 def rejection(text: str, limits: Limits) -> str | None:
-    """Return why a text is no list of as many keywords as were asked for, as ``is no list``; or None when it is one."""
-    found = normalise(text)
-    if not found or any(len(keyword.split()) > LONGEST for keyword in found):
-        return f"is no list of keywords: {text[:80]!r}"
-    if not limits.minimum <= len(found) <= limits.maximum:
-        return f"has {len(found)} distinct keywords, not {limits.minimum} to {limits.maximum}"
+    """Return why ``text`` is not a valid keyword list, or None if it is valid.
+
+    A list is valid if its number of distinct keywords is within ``limits`` and no keyword exceeds ``MAXIMUM_WORDS``.
+    """
+    keywords = normalise(text)
+    if not keywords or any(len(keyword.split()) > MAXIMUM_WORDS for keyword in keywords):
+        return f"is not a list of keywords: {text[:_SHOWN_CHARACTERS]!r}"
+    if not limits.minimum <= len(keywords) <= limits.maximum:
+        return f"has {len(keywords)} distinct keywords, not {limits.minimum} to {limits.maximum}"
     return None
 
 
 def consensus(texts: Sequence[str], votes: int, limits: Limits) -> str:
-    """Return the keywords that at least ``votes`` of the texts say, as a list on one line.
+    """Return the keywords that at least ``votes`` of the texts contain, as a list on one line.
 
-    Those that most of them say come first, among equals in the order of the texts; no more than the limits allow. A
-    keyword is spelt as it is first.
+    Keywords are sorted by votes, highest first, and then by the order of the texts. At most ``limits.maximum`` are
+    returned, each spelled as in the first text that contains it.
     """
-    spelling: dict[str, str] = {}
-    said: Counter[str] = Counter()
+    spellings: dict[str, str] = {}
+    votes_of: Counter[str] = Counter()
     for text in texts:
-        said.update(normalise(text))
+        votes_of.update(normalise(text))
         for piece in _SEPARATORS.split(unicodedata.normalize("NFKC", text)):
-            spelling.setdefault(_bare(piece.casefold()), _trimmed(piece))
-    agreed = sorted((keyword for keyword in said if said[keyword] >= votes), key=lambda keyword: -said[keyword])
-    return ", ".join(spelling[keyword] for keyword in agreed[: limits.maximum])
+            spellings.setdefault(_normalised_keyword(piece.casefold()), _without_markup(piece))
+    agreed = [keyword for keyword, count in votes_of.items() if count >= votes]
+    agreed.sort(key=lambda keyword: -votes_of[keyword])
+    return ", ".join(spellings[keyword] for keyword in agreed[: limits.maximum])
 
 
-# Models say the same words again and again.
+# Answers about one collection repeat the same keywords.
 @lru_cache(maxsize=50_000)
-def _bare(piece: str) -> str:
-    return " ".join(_trimmed(piece).replace("-", " ").split())
+def _normalised_keyword(piece: str) -> str:
+    return " ".join(_without_markup(piece).replace("-", " ").split())
 
 
-def _trimmed(piece: str) -> str:
-    return " ".join(_HEADER.sub("", _BULLET.sub("", piece.strip())).strip(_EDGES).split())
+def _without_markup(piece: str) -> str:
+    """Return ``piece`` without bullet, category header, surrounding quotes and repeated spaces."""
+    return " ".join(_HEADER.sub("", _BULLET.sub("", piece.strip())).strip(_QUOTES_AND_PUNCTUATION).split())

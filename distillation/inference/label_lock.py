@@ -1,0 +1,58 @@
+"""Locks that keep two runs from paying for the same answer at the same time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from distillation import keys
+from distillation.storage import Bucket
+
+LIFETIME_SECONDS = 300
+"""Lock lifetime in seconds. After it another run may take over the lock, because its holder has probably crashed."""
+
+
+class LabelLock:
+    """A lock on one answer, held by a run.
+
+    The lock is an S3 object that is created with If-None-Match. It protects against other runs only: a batch that is
+    tried again acquires the locks that its own run left behind.
+    """
+
+    def __init__(self, data: Bucket, answer_key: str, run: str, now: Callable[[], float]) -> None:
+        """Prepare a lock on the answer with the key ``answer_key``. ``now`` returns the time in seconds."""
+        self._data, self._answer_key, self._run, self._now = data, answer_key, run, now
+        self._key = keys.lock_key(answer_key)
+        self._expires = 0.0
+
+    def acquire(self) -> bool:
+        """Acquire the lock, and return whether the run has to ask for the answer.
+
+        False means that another run holds the lock, or that its answer has been stored in the meantime.
+        """
+        self._expires = self._now() + LIFETIME_SECONDS
+        if self._data.put_if_absent(self._key, self._body()):
+            return True
+        body = self._data.get_or_none(self._key)
+        if body is None:  # Another run is creating the lock at this moment.
+            return False
+        holder = json.loads(body)
+        if holder["run"] != self._run and holder["until"] > self._now():
+            return False
+        self._data.write(self._key, self._body())
+        return self._data.get_or_none(self._answer_key) is None
+
+    def extend(self) -> None:
+        """Start a new lifetime if more than half of the current one has passed."""
+        if self._now() > self._expires - LIFETIME_SECONDS / 2:
+            self._expires = self._now() + LIFETIME_SECONDS
+            self._data.write(self._key, self._body())
+
+    def release(self) -> None:
+        """Let other runs acquire the lock, after asking failed. A stored answer makes a release unnecessary."""
+        # The lock is overwritten, not deleted: the steps have no permission to delete objects.
+        self._expires = 0.0
+        self._data.write(self._key, self._body())
+
+    def _body(self) -> bytes:
+        return json.dumps({"run": self._run, "until": self._expires}).encode()

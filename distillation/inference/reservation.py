@@ -1,0 +1,84 @@
+"""Reservations of budget, which make ``max_usd`` a hard limit for batches and jobs that run at the same time.
+
+A batch reserves its maximum cost before its first call, and settles the reservation with its actual cost. It writes
+the reservation before it lists the total. S3 listings are strongly consistent, so of several batches the last one to
+write sees all others, and together they cannot exceed the budget.
+
+The reservation of a batch that crashed keeps counting, because its cost is unknown. A job has a reservation while it
+is created, and then one under its own name until it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+from distillation import ledger
+from distillation.errors import OverBudget, Throttled
+from distillation.models import catalog
+from distillation.records import Labeler, LedgerPart, Run, ServiceTier
+from distillation.storage import Bucket
+
+_REMEDY = (
+    "Raise max_usd in distill.json, or use fewer photos, and start again. "
+    "Stored labels are reused and not billed again."
+)
+
+
+class Reservation:
+    """A part of a run's budget that is reserved for one batch or job."""
+
+    def __init__(self, run: Run, step: str, usd: float, data: Bucket, headroom_usd: float = 0.0) -> None:
+        """Prepare a reservation of ``usd`` US dollars for ``step``, without making it.
+
+        ``headroom_usd`` is the amount that must remain in the budget for later steps.
+        """
+        self.id = uuid.uuid4().hex
+        self._run, self._step, self._usd, self._data, self._headroom_usd = run, step, usd, data, headroom_usd
+        self._lock = threading.Lock()
+        self._is_decided = False
+        self._error: Exception | None = None
+
+    def reserve(self) -> None:
+        """Make the reservation. Only the first call does; later calls, from any thread, have the same outcome.
+
+        Raises ``OverBudget`` if the rest of the budget is too small. Raises ``Throttled`` if it may become large
+        enough when other batches settle their reservations.
+        """
+        with self._lock:
+            if not self._is_decided:
+                self._error = self._try_to_reserve()
+                self._is_decided = True
+        if self._error:
+            raise self._error
+
+    def settle(self, part: LedgerPart) -> None:
+        """Write the actual cost to the ledger, which replaces the reserved amount."""
+        ledger.write_part(self._data, self._run.name, part, self.id)
+
+    def _try_to_reserve(self) -> Exception | None:
+        own_usd = ledger.reserve(self._data, self._run.name, self._step, self.id, self._usd)
+        paid_usd, reserved_usd = ledger.paid_and_reserved_usd(self._data, self._run.name)
+        max_usd = self._run.request.max_usd
+        headroom = f", and later steps may cost up to ${self._headroom_usd:,.4f}" if self._headroom_usd else ""
+        reason = f"{headroom}: together more than max_usd ${max_usd:,.2f}. {_REMEDY}"
+        if paid_usd + own_usd + self._headroom_usd > max_usd:
+            return OverBudget(f"${paid_usd:,.4f} are spent and the next step may cost up to ${own_usd:,.4f}{reason}")
+        if reserved_usd > own_usd and paid_usd + reserved_usd + self._headroom_usd > max_usd:
+            return Throttled(
+                f"${paid_usd:,.4f} are spent and ${reserved_usd:,.4f} are reserved by batches and jobs "
+                f"that have not settled{reason}"
+            )
+        return None
+
+
+def maximum_usd(run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default") -> float:
+    """Return the maximum cost of one answer about each of ``images`` images, in US dollars.
+
+    The maximum assumes square images, two bytes of prompt per token, and answers of ``max_tokens`` tokens.
+    """
+    family = catalog.get_model(model).family
+    prompt_tokens = len((run.prompt.system + run.prompt.user).encode()) // 2
+    image_tokens = family.image_tokens(run.side, run.side) * family.image_tokens_spread[1]
+    input_tokens = round((prompt_tokens + image_tokens) * images)
+    return ledger.inference_usd(model, input_tokens, labeler.max_tokens * images, tier)

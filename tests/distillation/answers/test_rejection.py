@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from distillation.answers.rejection import answer_rejection
+from distillation.records import Answer, Usage
+from tests.support.builders import run_with_limits
+
+
+@pytest.mark.parametrize(
+    ("text", "stop_reason", "expected"),
+    [
+        ("cat, sofa, window", "max_tokens", "max_tokens"),
+        ("cat, sofa, window", "content_filtered", "content_filtered"),
+        ("cat, sofa, User: x", "end_turn", "User:"),
+        ("I cannot help with that.", "end_turn", "is a refusal: 'I cannot help'"),
+        ("cat, sofa, but I can\u2019t identify people", "end_turn", "is a refusal"),
+        ("", "end_turn", "not a list of keywords"),
+        ("The photo shows a cat on a sofa, a window, and a lamp", "end_turn", "not a list of keywords"),
+        ("cat, Cat, cats-eye", "end_turn", "2 distinct keywords, not 3 to 4"),
+        ("a, b, c, d, e", "end_turn", "5 distinct keywords, not 3 to 4"),
+        ("cat, sofa, window", "end_turn", None),
+    ],
+)
+def test_answer_is_usable_only_if_it_is_complete_and_in_the_requested_format(
+    text: str, stop_reason: str, expected: str | None
+) -> None:
+    usage = Usage(input_tokens=1, output_tokens=1)
+    answer = Answer(model="m", image="i", text=text, stop_reason=stop_reason, usage=usage, latency_ms=1)
+    reason = answer_rejection(run_with_limits(3, 4), answer)
+
+    assert (expected in (reason or "")) if expected else reason is None
