@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the stacks of one stage: what is kept, and what is rebuilt from code at will."""
+"""The CDK app: the storage stack and the pipeline stack of one stage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from infra.storage_stack import StorageStack
 
 
 class Stacks(NamedTuple):
-    """One stage's stacks."""
+    """Stacks of one stage."""
 
     storage: StorageStack
     pipeline: PipelineStack
 
 
 def build(app: cdk.App) -> Stacks:
-    """Add the stacks of the chosen stage to ``app``."""
+    """Add the stacks of the stage in the CDK context to ``app``."""
     config = StageConfig.from_context(app.node)
     env = cdk.Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=config.region)
     storage = StorageStack(app, f"Distill-{config.stage}-Storage", env=env)

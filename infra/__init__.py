@@ -1,1 +1,1 @@
-"""What is deployed."""
+"""The CDK stacks: what is deployed, and what each part may do."""

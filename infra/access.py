@@ -1,4 +1,4 @@
-"""What a step may do: policy statements with exact actions and key prefixes."""
+"""IAM policy statements for the steps, with exact actions and key prefixes."""
 
 from __future__ import annotations
 
@@ -8,87 +8,92 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
-from distillation.models import catalog
+from distillation.models import catalog, ids
 
 
-def read(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
-    """Let read objects under prefixes."""
-    return _objects("s3:GetObject", bucket, prefixes)
+def read_objects(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
+    """Allow `s3:GetObject` under these prefixes."""
+    return _object_actions("s3:GetObject", bucket, prefixes)
 
 
-def write(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
-    """Let write objects under prefixes."""
-    return _objects("s3:PutObject", bucket, prefixes)
+def write_objects(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
+    """Allow `s3:PutObject` under these prefixes."""
+    return _object_actions("s3:PutObject", bucket, prefixes)
 
 
 def list_keys(bucket: s3.IBucket) -> iam.PolicyStatement:
-    """Let list keys. Without it S3 answers 403, not 404, for an object that does not exist."""
+    """Allow `s3:ListBucket`. Without it S3 returns 403 instead of 404 for an object that does not exist."""
     return iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
 
 
-def ask(
+def invoke_models(
     stack: cdk.Stack, models: Sequence[str], profiles: Mapping[str, str] | None = None
 ) -> list[iam.PolicyStatement]:
-    """Let ask foundation models in this Region, and others through their inference profile only.
+    """Allow invoking ``models``: directly in the stage's Region, or only through their inference profile.
 
-    ``profiles``: ARN of an application inference profile, by the id of the model that is asked through it.
+    ``profiles`` maps a model id to the ARN of the application inference profile to invoke it through.
     """
-    by_application = profiles or {}
-    distinct = dict.fromkeys(models)
-    alone = [model for model in distinct if model not in by_application and not catalog.profile_prefix(model)]
-    direct = [_invoke([foundation_model(stack, catalog.foundation_id(model)) for model in alone])] if alone else []
-    return direct + [
-        statement
-        for model in distinct
-        if model not in alone
-        for statement in _through_profile(stack, model, by_application.get(model))
-    ]
+    profiles = profiles or {}
+    direct = [model for model in dict.fromkeys(models) if model not in profiles and not ids.profile_prefix(model)]
+    statements = (
+        [_invoke([foundation_model_arn(stack, ids.foundation_id(model)) for model in direct])] if direct else []
+    )
+    for model in dict.fromkeys(models):
+        if model not in direct:
+            statements += _invoke_through_profile(stack, model, profiles.get(model))
+    return statements
 
 
-def ask_deployments(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Let ask tuned models; their deployments are named by Bedrock when they are made."""
-    return bedrock(stack, ["InvokeModel"], "custom-model-deployment")
+def invoke_deployments(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Allow invoking tuned models. Bedrock chooses the names of their deployments."""
+    return bedrock_actions(stack, ["InvokeModel"], "custom-model-deployment")
 
 
-def bedrock(stack: cdk.Stack, actions: Sequence[str], *kinds: str) -> iam.PolicyStatement:
-    """Let act on this account's Bedrock resources of some kinds, such as ``custom-model``."""
+def bedrock_actions(stack: cdk.Stack, actions: Sequence[str], *kinds: str) -> iam.PolicyStatement:
+    """Allow ``actions`` on this account's Bedrock resources of these kinds, for example ``custom-model``."""
     return iam.PolicyStatement(
         actions=[f"bedrock:{action}" for action in actions],
         resources=[stack.format_arn(service="bedrock", resource=kind, resource_name="*") for kind in kinds],
     )
 
 
-def encrypt(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
-    """Let encrypt tuned models with the customer's key, through Bedrock only; nothing where there is no key.
+def encrypt_models(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
+    """Allow encrypting tuned models with the customer managed key, through Bedrock only; empty without a key.
 
-    "Encryption of custom models", Amazon Bedrock user guide.
+    Source: "Encryption of custom models", Amazon Bedrock user guide.
     """
-    return _key(stack, key, "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+    return _key_actions(stack, key, "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
 
 
-def decrypt(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
-    """Let ask tuned models that are encrypted with the customer's key."""
-    return _key(stack, key, "kms:Decrypt")
+def decrypt_models(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
+    """Allow using tuned models that are encrypted with the customer managed key; empty without a key."""
+    return _key_actions(stack, key, "kms:Decrypt")
 
 
-def list_bedrock(*actions: str) -> iam.PolicyStatement:
-    """Let list; Bedrock's List actions know no resources."""
+def list_bedrock_resources(*actions: str) -> iam.PolicyStatement:
+    """Allow Bedrock List actions, which do not support resource-level permissions."""
     return iam.PolicyStatement(actions=[f"bedrock:{action}" for action in actions], resources=["*"])
 
 
-def take_down(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Let find jobs, deployments and models by their tags, stop and delete them."""
-    tags = "ListTagsForResource"
+def delete_bedrock_resources(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Allow finding jobs, deployments and models by tag, stopping jobs and deleting the other two."""
     return [
-        list_bedrock("ListCustomModelDeployments", "ListCustomModels", "ListModelCustomizationJobs"),
-        bedrock(stack, ["GetModelCustomizationJob", tags, "StopModelCustomizationJob"], "model-customization-job"),
-        bedrock(stack, ["DeleteCustomModel", tags], "custom-model"),
-        bedrock(stack, ["DeleteCustomModelDeployment", tags], "custom-model-deployment"),
+        list_bedrock_resources("ListCustomModelDeployments", "ListCustomModels", "ListModelCustomizationJobs"),
+        bedrock_actions(
+            stack,
+            ["GetModelCustomizationJob", "ListTagsForResource", "StopModelCustomizationJob"],
+            "model-customization-job",
+        ),
+        bedrock_actions(stack, ["DeleteCustomModel", "ListTagsForResource"], "custom-model"),
+        bedrock_actions(stack, ["DeleteCustomModelDeployment", "ListTagsForResource"], "custom-model-deployment"),
     ]
 
 
-def executions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
-    """Let act on executions of any machine; naming ours would be a circle, for it names the function."""
+def execution_actions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
+    """Allow ``actions`` on executions of any state machine.
+
+    Naming the stage's own machine would be a circular dependency: its definition names the function.
+    """
     arn = stack.format_arn(
         service="states", resource="execution", resource_name="*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
     )
@@ -96,25 +101,25 @@ def executions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
 
 
 def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
-    """Let see whether the stage's students may still be tuned."""
+    """Allow `bedrock:GetFoundationModel` on the students, to check that Bedrock still trains them."""
     return iam.PolicyStatement(
         actions=["bedrock:GetFoundationModel"],
-        resources=[foundation_model(stack, training_id) for training_id in _training_ids(students)],
+        resources=[foundation_model_arn(stack, training_id) for training_id in _training_model_ids(students)],
     )
 
 
 def read_quotas() -> iam.PolicyStatement:
-    """Let read quotas; these actions know no resources."""
+    """Allow reading Service Quotas; these actions do not support resource-level permissions."""
     actions = ["servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota"]
     return iam.PolicyStatement(actions=actions, resources=["*"])
 
 
-def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
-    """Let create jobs that tune the stage's students."""
+def create_jobs(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
+    """Allow creating customization jobs for the stage's students."""
     return iam.PolicyStatement(
         actions=["bedrock:CreateModelCustomizationJob"],
         resources=[
-            *(foundation_model(stack, training_id) for training_id in _training_ids(students)),
+            *(foundation_model_arn(stack, training_id) for training_id in _training_model_ids(students)),
             *(
                 stack.format_arn(service="bedrock", resource=kind, resource_name="*")
                 for kind in ("custom-model", "model-customization-job")
@@ -123,29 +128,29 @@ def customize(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
     )
 
 
-def foundation_model(stack: cdk.Stack, model: str, region: str | None = None) -> str:
-    """Return the ARN of a foundation model, in the stage's Region unless another is given."""
+def foundation_model_arn(stack: cdk.Stack, model: str, region: str | None = None) -> str:
+    """Return the ARN of a foundation model, by default in the stage's Region."""
     return stack.format_arn(
         service="bedrock", account="", region=region, resource="foundation-model", resource_name=model
     )
 
 
-def _through_profile(stack: cdk.Stack, model: str, application: str | None) -> list[iam.PolicyStatement]:
-    """Let ask a profile, and the model wherever the profile leads, by no other way.
+def _invoke_through_profile(stack: cdk.Stack, model: str, application_profile: str | None) -> list[iam.PolicyStatement]:
+    """Allow invoking a profile, and its model in the profile's Regions only through that profile.
 
-    "Geographic cross-Region inference" and "Global cross-Region inference", Amazon Bedrock user guide.
+    Source: "Geographic cross-Region inference" and "Global cross-Region inference", Amazon Bedrock user guide.
     """
-    name, prefix = catalog.foundation_id(model), catalog.profile_prefix(model)
-    profile = application or stack.format_arn(
+    name, prefix = ids.foundation_id(model), ids.profile_prefix(model)
+    profile = application_profile or stack.format_arn(
         service="bedrock", resource="inference-profile", resource_name=f"{prefix}.{name}"
     )
-    regions = catalog.PROFILE_REGIONS[prefix] if prefix else ()
-    reached = [foundation_model(stack, name, region) for region in regions or [stack.region]]
-    through = {"bedrock:InferenceProfileArn": profile}
-    statements = [_invoke([profile]), _invoke(reached, through)]
+    regions = ids.profile_regions(model)
+    models = [foundation_model_arn(stack, name, region) for region in regions or [stack.region]]
+    through_profile = {"bedrock:InferenceProfileArn": profile}
+    statements = [_invoke([profile]), _invoke(models, through_profile)]
     if prefix == "global":
-        anywhere = foundation_model(stack, name, region="")
-        statements.append(_invoke([anywhere], {**through, "aws:RequestedRegion": "unspecified"}))
+        model = foundation_model_arn(stack, name, region="")
+        statements.append(_invoke([model], {**through_profile, "aws:RequestedRegion": "unspecified"}))
     return statements
 
 
@@ -154,16 +159,16 @@ def _invoke(resources: list[str], equals: Mapping[str, str] | None = None) -> ia
     return iam.PolicyStatement(actions=["bedrock:InvokeModel"], resources=resources, conditions=conditions)
 
 
-def _training_ids(students: Sequence[str]) -> list[str]:
+def _training_model_ids(students: Sequence[str]) -> list[str]:
     return [catalog.get_model(student).training_id or student for student in students]
 
 
-def _key(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:
+def _key_actions(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:
     if key is None:
         return []
-    through = {"StringEquals": {"kms:ViaService": f"bedrock.{stack.region}.amazonaws.com"}}
-    return [iam.PolicyStatement(actions=list(actions), resources=[key], conditions=through)]
+    through_bedrock = {"StringEquals": {"kms:ViaService": f"bedrock.{stack.region}.amazonaws.com"}}
+    return [iam.PolicyStatement(actions=list(actions), resources=[key], conditions=through_bedrock)]
 
 
-def _objects(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:
+def _object_actions(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=[action], resources=[bucket.arn_for_objects(prefix) for prefix in prefixes])

@@ -1,7 +1,5 @@
-"""The functions, the state machine, its triggers and its notifications; safe to destroy and recreate."""
+"""Stack of the functions, the state machine, its triggers, notifications and alarms."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import aws_cdk as cdk
@@ -16,15 +14,15 @@ from constructs import Construct
 
 from infra import access
 from infra.config import StageConfig
-from infra.constructs.endings import Endings
-from infra.constructs.monitoring import Monitoring
-from infra.constructs.step_function import StepFunction
-from infra.constructs.workflow import Workflow
+from infra.monitoring import Monitoring
+from infra.step_lambda import StepLambda
 from infra.steps import Steps
+from infra.sweep_triggers import SweepTriggers
+from infra.workflow import Workflow
 
 
 class PipelineStack(cdk.Stack):
-    """From photos to a tuned model and a report; keeps nothing of its own."""
+    """The pipeline of one stage. It stores no data, so it can be destroyed and created again."""
 
     def __init__(
         self,
@@ -38,29 +36,30 @@ class PipelineStack(cdk.Stack):
     ) -> None:
         super().__init__(scope, id, env=env)
         self._config, self._data, self._photos = config, data, photos
-        self._topic = self._notifications()
-        self._dead_letters = self._queue()
+        self._topic = self._notification_topic()
+        self._dead_letters = self._dead_letter_queue()
         steps = Steps(
             self,
-            bedrock_role=self._role_for_bedrock(),
+            bedrock_role=self._bedrock_role(),
             config=config,
             data=data,
             dead_letters=self._dead_letters,
             photos=photos,
             topic=self._topic,
         )
-        self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps.of_machine)
-        endings = Endings(self, "Endings", dead_letters=self._dead_letters, sweep=steps.sweep)
-        # On deletion the machine goes first: it ends its executions, which then create no further job.
-        self.workflow.node.add_dependency(endings.on_deletion)
+        self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps.functions)
+        # Renaming "Endings" would replace the custom resource in it, and deleting the old one sweeps the stage.
+        triggers = SweepTriggers(self, "Endings", dead_letters=self._dead_letters, sweep=steps.sweep)
+        # CloudFormation deletes the machine before the last sweep, so that no execution creates another job.
+        self.workflow.node.add_dependency(triggers.on_deletion)
         self._start_on_request(self.workflow)
-        self._finish_on_ending(self.workflow, [steps.of_machine["CleanUp"], steps.of_machine["Notify"]])
+        self._clean_up_after_failure(self.workflow, [steps.functions["CleanUp"], steps.functions["Notify"]])
         Monitoring(
             self,
             "Monitoring",
             config=config,
             dead_letters=self._dead_letters,
-            functions={**steps.of_machine, "Sweep": steps.sweep},
+            functions={**steps.functions, "Sweep": steps.sweep},
             machine=self.workflow.machine,
             topic=self._topic,
         )
@@ -73,8 +72,8 @@ class PipelineStack(cdk.Stack):
             f"#/statemachines/view/{self.workflow.machine.state_machine_arn}",
         )
 
-    def _role_for_bedrock(self) -> iam.Role:
-        """The role that Bedrock assumes in a job: reads datasets and images, writes metrics."""
+    def _bedrock_role(self) -> iam.Role:
+        """Return the role that Bedrock assumes in a job to read datasets and images and to write metrics."""
         jobs = self.format_arn(service="bedrock", resource="model-customization-job", resource_name="*")
         return iam.Role(
             self,
@@ -90,27 +89,27 @@ class PipelineStack(cdk.Stack):
                 "Job": iam.PolicyDocument(
                     statements=[
                         access.list_keys(self._data),
-                        access.read(self._data, "images/*", "runs/*/dataset/*", "runs/*/training/*"),
-                        access.write(self._data, "runs/*/training/*"),
+                        access.read_objects(self._data, "images/*", "runs/*/dataset/*", "runs/*/training/*"),
+                        access.write_objects(self._data, "runs/*/training/*"),
                     ]
                 )
             },
         )
 
-    def _notifications(self) -> sns.Topic:
+    def _notification_topic(self) -> sns.Topic:
         topic = sns.Topic(self, "Notifications", enforce_ssl=True)
         if self._config.notify:
             topic.add_subscription(subscriptions.EmailSubscription(self._config.notify))
         return topic
 
-    def _queue(self) -> sqs.Queue:
+    def _dead_letter_queue(self) -> sqs.Queue:
         return sqs.Queue(self, "DeadLetters", enforce_ssl=True, retention_period=cdk.Duration.days(14))
 
     def _start_on_request(self, workflow: Workflow) -> None:
         events.Rule(
             self,
             "StartOnRequest",
-            description="A distill.json in a collection starts a run.",
+            description="Start a run when distill.json is uploaded to a collection.",
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
@@ -122,11 +121,11 @@ class PipelineStack(cdk.Stack):
             targets=[targets.SfnStateMachine(workflow.machine, dead_letter_queue=self._dead_letters)],
         )
 
-    def _finish_on_ending(self, workflow: Workflow, functions: list[StepFunction]) -> None:
+    def _clean_up_after_failure(self, workflow: Workflow, functions: list[StepLambda]) -> None:
         events.Rule(
             self,
             "FinishOnEnding",
-            description="Clean up and tell after a failure, which Catch may not have seen.",
+            description="Clean up and notify after a run failed, timed out or was stopped.",
             event_pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],

@@ -1,7 +1,5 @@
-"""The function of every step: what it may do, its memory and its time."""
+"""The function of each step, in the order of the state machine: permissions, memory and timeout."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import aws_cdk as cdk
@@ -14,14 +12,18 @@ from aws_cdk import aws_sqs as sqs
 from infra import access
 from infra.code_version import code_version
 from infra.config import StageConfig
-from infra.constructs.dependency_layer import DependencyLayer
-from infra.constructs.step_function import ROOT, StepFunction
+from infra.dependency_layer import DependencyLayer
+from infra.step_lambda import ROOT, StepLambda
 
 _REQUEST = "runs/*/request.json"
 
 
 class Steps:
-    """``of_machine``: the functions that the state machine calls, by the names in its file; ``sweep`` stands alone."""
+    """The functions of one stage.
+
+    ``functions`` are those that the state machine invokes, keyed by the name in its definition. ``sweep`` runs every
+    day and when the stack is deleted.
+    """
 
     def __init__(
         self,
@@ -36,245 +38,260 @@ class Steps:
     ) -> None:
         self._stack, self._config, self._data, self._photos = stack, config, data, photos
         self._bedrock_role, self._dead_letters, self._topic = bedrock_role, dead_letters, topic
-        self._layer = DependencyLayer(stack, "Dependencies", lockfile=ROOT / "infra/layers/common.txt")
+        self._layer = DependencyLayer(stack, "CommonLayer", lockfile=ROOT / "infra/layers/common.txt")
         self._list_data = access.list_keys(data)
-        self.of_machine = {
-            **self._before_paying(),
-            **self._labels(),
-            **self._models(),
-            **self._applying(),
-            **self._endings(),
-        }
+        functions = [
+            *self._preparation(),
+            *self._labeling(),
+            *self._training(),
+            *self._evaluation(),
+            *self._application(),
+            *self._failure(),
+        ]
+        self.functions = {function.node.id: function for function in functions}
         self.sweep = self._sweep()
 
-    def _before_paying(self) -> dict[str, StepFunction]:
-        """Return what runs before anything is paid."""
-        stack, data, photos, config = self._stack, self._data, self._photos, self._config
-        return {
-            "Prepare": self._step(
+    def _preparation(self) -> list[StepLambda]:
+        """Return the steps before the first label: accept the request, resize, split, estimate."""
+        config, data, photos, stack = self._config, self._data, self._photos, self._stack
+        return [
+            self._function(
                 "Prepare",
-                access.read(photos, "*distill.json"),
+                access.read_objects(photos, "*distill.json"),
                 self._list_data,
-                access.read(data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
-                access.write(data, _REQUEST, "work/*/ledger/*"),
-                access.bedrock(stack, ["GetCustomModelDeployment"], "custom-model-deployment"),
+                access.read_objects(data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
+                access.write_objects(data, _REQUEST, "work/*/ledger/*"),
+                access.bedrock_actions(stack, ["GetCustomModelDeployment"], "custom-model-deployment"),
                 access.describe_students(stack, config.students),
-                *access.ask(stack, config.teachers, config.profiles),
-                access.list_bedrock("ListCustomModels"),
+                *access.invoke_models(stack, config.teachers, config.profiles),
+                access.list_bedrock_resources("ListCustomModels"),
                 access.read_quotas(),
                 environment={"STAGE_DEFAULTS": self._stage_defaults()},
-                timeout=2,
+                timeout_minutes=2,
             ),
-            "AwaitUpload": self._step("AwaitUpload", access.list_keys(photos), timeout=2),
-            "Resize": self._step(
+            self._function("AwaitUpload", access.list_keys(photos), timeout_minutes=2),
+            self._function(
                 "Resize",
-                access.read(photos, "*"),
-                access.read(data, _REQUEST),
-                access.write(data, "images/*", "work/*/resize/*"),
-                memory=1769,
-                timeout=15,
+                access.read_objects(photos, "*"),
+                access.read_objects(data, _REQUEST),
+                access.write_objects(data, "images/*", "work/*/resize/*"),
+                memory_mb=1769,
+                timeout_minutes=15,
             ),
-            "Split": self._step(
+            self._function(
                 "Split",
                 self._list_data,
                 access.list_keys(photos),
-                access.read(photos, "*labels.csv", "*labels.jsonl"),
-                access.read(data, _REQUEST, "sets/*", "work/*/resize/*"),
-                access.write(data, "runs/*/inventory.jsonl", "runs/*/own-labels.jsonl", "runs/*/splits/*", "sets/*"),
-                memory=1024,
-                timeout=5,
+                access.read_objects(photos, "*labels.csv", "*labels.jsonl"),
+                access.read_objects(data, _REQUEST, "sets/*", "work/*/resize/*"),
+                access.write_objects(
+                    data, "runs/*/inventory.jsonl", "runs/*/own-labels.jsonl", "runs/*/splits/*", "sets/*"
+                ),
+                memory_mb=1024,
+                timeout_minutes=5,
             ),
-            "Estimate": self._step(
+            self._function(
                 "Estimate",
                 self._list_data,
-                access.read(data, _REQUEST, "calibration/*", "runs/*/splits/*"),
-                access.write(data, "runs/*/report/estimate.json"),
-                timeout=5,
+                access.read_objects(data, _REQUEST, "calibration/*", "runs/*/splits/*"),
+                access.write_objects(data, "runs/*/report/estimate.json"),
+                timeout_minutes=5,
             ),
-        }
+        ]
 
-    def _labels(self) -> dict[str, StepFunction]:
-        """Return what leads from images to a dataset that Bedrock takes."""
-        stack, data, config = self._stack, self._data, self._config
-        return {
-            "Label": self._step(
+    def _labeling(self) -> list[StepLambda]:
+        """Return the steps that label images and write the dataset."""
+        config, data, stack = self._config, self._data, self._stack
+        return [
+            self._function(
                 "Label",
                 self._list_data,
-                access.read(data, _REQUEST, "images/*", "labels/*", "work/turns/*"),
-                access.write(data, "labels/*", "work/turns/*", "work/*/label/*", "work/*/ledger/*"),
-                *access.ask(stack, config.teachers, config.profiles),
-                timeout=15,
+                access.read_objects(data, _REQUEST, "images/*", "labels/*", "work/locks/*"),
+                access.write_objects(data, "labels/*", "work/locks/*", "work/*/label/*", "work/*/ledger/*"),
+                *access.invoke_models(stack, config.teachers, config.profiles),
+                timeout_minutes=15,
             ),
-            "WriteDataset": self._step(
+            self._function(
                 "WriteDataset",
                 self._list_data,
-                access.read(data, _REQUEST, "runs/*/own-labels.jsonl", "runs/*/splits/*", "work/*/label/*"),
-                access.write(data, "runs/*/dataset/*"),
-                memory=1024,
-                timeout=5,
+                access.read_objects(data, _REQUEST, "runs/*/own-labels.jsonl", "runs/*/splits/*", "work/*/label/*"),
+                access.write_objects(data, "runs/*/dataset/*"),
+                memory_mb=1024,
+                timeout_minutes=5,
             ),
-            "ValidateDataset": self._step(
+            self._function(
                 "ValidateDataset",
                 self._list_data,
-                access.read(data, _REQUEST, "runs/*/dataset/*"),
-                memory=1024,
-                timeout=5,
+                access.read_objects(data, _REQUEST, "runs/*/dataset/*"),
+                memory_mb=1024,
+                timeout_minutes=5,
             ),
-        }
+        ]
 
-    def _models(self) -> dict[str, StepFunction]:
-        """Return what leads from a dataset to tuned models, their answers, and what those are worth."""
-        stack, data, config = self._stack, self._data, self._config
-        return {
-            "Customize": self._step(
+    def _training(self) -> list[StepLambda]:
+        """Return the steps that TrainModels runs for each training size."""
+        config, data, stack = self._config, self._data, self._stack
+        return [
+            self._function(
                 "Customize",
                 self._list_data,
-                access.read(data, _REQUEST, "calibration/*", "runs/*/own-labels.jsonl"),
-                access.read(data, "runs/*/splits/*", "work/*/label/*"),
-                access.write(data, "work/*/ledger/*"),
-                access.customize(stack, config.students),
-                access.bedrock(
+                access.read_objects(data, _REQUEST, "calibration/*", "runs/*/own-labels.jsonl"),
+                access.read_objects(data, "runs/*/splits/*", "work/*/label/*"),
+                access.write_objects(data, "work/*/ledger/*"),
+                access.create_jobs(stack, config.students),
+                access.bedrock_actions(
                     stack, ["GetModelCustomizationJob", "StopModelCustomizationJob"], "model-customization-job"
                 ),
-                access.bedrock(stack, ["TagResource"], "model-customization-job", "custom-model"),
+                access.bedrock_actions(stack, ["TagResource"], "model-customization-job", "custom-model"),
                 iam.PolicyStatement(actions=["iam:PassRole"], resources=[self._bedrock_role.role_arn]),
-                *access.encrypt(stack, config.custom_model_kms_key_id),
+                *access.encrypt_models(stack, config.custom_model_kms_key_id),
                 environment={
                     "BEDROCK_ROLE_ARN": self._bedrock_role.role_arn,
                     "CUSTOM_MODEL_KMS_KEY_ID": config.custom_model_kms_key_id or "",
                     "STUCK_JOB_HOURS": str(config.stuck_job_hours),
                 },
-                timeout=2,
+                timeout_minutes=2,
             ),
-            "Deploy": self._step(
+            self._function(
                 "Deploy",
-                access.read(data, _REQUEST),
-                access.bedrock(stack, ["CreateCustomModelDeployment"], "custom-model"),
-                *access.decrypt(stack, config.custom_model_kms_key_id),
-                access.bedrock(stack, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"),
-                timeout=2,
+                access.read_objects(data, _REQUEST),
+                access.bedrock_actions(stack, ["CreateCustomModelDeployment"], "custom-model"),
+                *access.decrypt_models(stack, config.custom_model_kms_key_id),
+                access.bedrock_actions(stack, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"),
+                timeout_minutes=2,
             ),
-            "Predict": self._step(
+        ]
+
+    def _evaluation(self) -> list[StepLambda]:
+        """Return the steps that compare the models, promote one, delete the others and notify."""
+        config, data, stack = self._config, self._data, self._stack
+        return [
+            self._function(
                 "Predict",
                 self._list_data,
-                access.read(data, _REQUEST, "images/*", "labels/*", "work/turns/*", "work/*/answers/*"),
-                access.write(data, "labels/*", "work/turns/*", "work/*/answers/*"),
-                access.write(data, "work/*/predict/*", "work/*/ledger/*"),
-                *access.ask(stack, [*config.teachers, *config.students], config.profiles),
-                access.ask_deployments(stack),
-                *access.decrypt(stack, config.custom_model_kms_key_id),
-                timeout=15,
+                access.read_objects(data, _REQUEST, "images/*", "labels/*", "work/locks/*", "work/*/answers/*"),
+                access.write_objects(data, "labels/*", "work/locks/*", "work/*/answers/*"),
+                access.write_objects(data, "work/*/predict/*", "work/*/ledger/*"),
+                *access.invoke_models(stack, [*config.teachers, *config.students], config.profiles),
+                access.invoke_deployments(stack),
+                *access.decrypt_models(stack, config.custom_model_kms_key_id),
+                timeout_minutes=15,
             ),
-            "Evaluate": self._step(
+            self._function(
                 "Evaluate",
                 self._list_data,
-                access.read(data, "images/*", "runs/*", "work/*"),
-                access.write(
+                access.read_objects(data, "images/*", "runs/*", "work/*"),
+                access.write_objects(
                     data,
-                    *("calibration/*", "runs/*/ledger.json", "runs/*/manifest.json"),
-                    *("runs/*/predictions/*", "runs/*/report/*"),
+                    "calibration/*",
+                    "runs/*/ledger.json",
+                    "runs/*/manifest.json",
+                    "runs/*/predictions/*",
+                    "runs/*/report/*",
                 ),
                 environment={"CODE_VERSION": code_version(ROOT)},
-                layers=[DependencyLayer(stack, "Numbers", lockfile=ROOT / "infra/layers/evaluate.txt")],
-                memory=1769,
-                timeout=15,
+                layers=[DependencyLayer(stack, "EvaluateLayer", lockfile=ROOT / "infra/layers/evaluate.txt")],
+                memory_mb=1769,
+                timeout_minutes=15,
             ),
-        }
-
-    def _applying(self) -> dict[str, StepFunction]:
-        """Return what answers about a new collection with a tuned model."""
-        data = self._data
-        return {
-            "ListImages": self._step(
-                "ListImages",
-                self._list_data,
-                access.read(data, _REQUEST, "calibration/*", "work/*/resize/*"),
-                access.write(
-                    data, "runs/*/inventory.jsonl", "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"
-                ),
-                memory=1024,
-                timeout=5,
-            ),
-            "WriteResults": self._step(
-                "WriteResults",
-                self._list_data,
-                access.read(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/report/estimate.json"),
-                access.read(data, "work/*/ledger/*", "work/*/predict/*"),
-                access.write(data, "runs/*/results.*", "runs/*/ledger.json", "runs/*/report/report.json"),
-                memory=1024,
-                timeout=5,
-            ),
-        }
-
-    def _endings(self) -> dict[str, StepFunction]:
-        """Return what ends a run."""
-        stack, data = self._stack, self._data
-        return {
-            "Promote": self._step(
+            self._function(
                 "Promote",
                 self._list_data,
-                access.read(data, _REQUEST, "runs/*/report/report.json"),
-                access.write(data, "runs/*/deployment.json"),
-                access.bedrock(
+                access.read_objects(data, _REQUEST, "runs/*/report/report.json"),
+                access.write_objects(data, "runs/*/deployment.json"),
+                access.bedrock_actions(
                     stack,
                     ["GetCustomModelDeployment", "TagResource", "UpdateCustomModelDeployment"],
                     "custom-model-deployment",
                 ),
-                access.bedrock(stack, ["UpdateCustomModelDeployment"], "custom-model"),
-                *access.decrypt(stack, self._config.custom_model_kms_key_id),
+                access.bedrock_actions(stack, ["UpdateCustomModelDeployment"], "custom-model"),
+                *access.decrypt_models(stack, config.custom_model_kms_key_id),
             ),
-            "CleanUp": self._step(
+            self._function(
                 "CleanUp",
                 self._list_data,
-                access.read(data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
-                *access.take_down(stack),
+                access.read_objects(data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
+                *access.delete_bedrock_resources(stack),
                 dead_letters=self._dead_letters,
-                timeout=10,
+                timeout_minutes=10,
             ),
-            "Notify": self._step(
+            self._function(
                 "Notify",
                 self._list_data,
-                access.read(data, _REQUEST, "runs/*/failure.json", "runs/*/report/report.json"),
+                access.read_objects(data, _REQUEST, "runs/*/failure.json", "runs/*/report/report.json"),
                 iam.PolicyStatement(actions=["sns:Publish"], resources=[self._topic.topic_arn]),
                 dead_letters=self._dead_letters,
                 environment={"TOPIC_ARN": self._topic.topic_arn},
             ),
-            "RecordFailure": self._step(
+        ]
+
+    def _application(self) -> list[StepLambda]:
+        """Return the steps that only a request with ``apply`` needs."""
+        data = self._data
+        return [
+            self._function(
+                "ListImages",
+                self._list_data,
+                access.read_objects(data, _REQUEST, "calibration/*", "work/*/resize/*"),
+                access.write_objects(
+                    data, "runs/*/inventory.jsonl", "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"
+                ),
+                memory_mb=1024,
+                timeout_minutes=5,
+            ),
+            self._function(
+                "WriteResults",
+                self._list_data,
+                access.read_objects(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/report/estimate.json"),
+                access.read_objects(data, "work/*/ledger/*", "work/*/predict/*"),
+                access.write_objects(data, "runs/*/results.*", "runs/*/ledger.json", "runs/*/report/report.json"),
+                memory_mb=1024,
+                timeout_minutes=5,
+            ),
+        ]
+
+    def _failure(self) -> list[StepLambda]:
+        """Return the step that records why a run failed."""
+        data, stack = self._data, self._stack
+        return [
+            self._function(
                 "RecordFailure",
                 self._list_data,
-                access.read(data, _REQUEST),
-                access.write(data, "runs/*/failure.json"),
-                access.executions(
-                    stack, *("states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns")
+                access.read_objects(data, _REQUEST),
+                access.write_objects(data, "runs/*/failure.json"),
+                access.execution_actions(
+                    stack, "states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"
                 ),
-                # Of a Map Run: which resource AWS checks for that is documented nowhere.
+                # Lists the executions of a Map Run. AWS does not document which resource it checks for that.
                 iam.PolicyStatement(actions=["states:ListExecutions"], resources=["*"]),
             ),
-        }
+        ]
 
-    def _sweep(self) -> StepFunction:
-        return self._step(
+    def _sweep(self) -> StepLambda:
+        """Return the step that deletes what no run retains."""
+        return self._function(
             "Sweep",
             self._list_data,
-            access.read(self._data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
-            *access.take_down(self._stack),
-            access.executions(self._stack, "states:DescribeExecution"),
+            access.read_objects(self._data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
+            *access.delete_bedrock_resources(self._stack),
+            access.execution_actions(self._stack, "states:DescribeExecution"),
             dead_letters=self._dead_letters,
-            timeout=15,
+            timeout_minutes=15,
         )
 
-    def _step(
+    def _function(
         self,
         id: str,
         *statements: iam.PolicyStatement,
         dead_letters: sqs.IQueue | None = None,
         environment: dict[str, str] | None = None,
         layers: list[lambda_.LayerVersion] | None = None,
-        memory: int = 512,
-        timeout: int = 1,
-    ) -> StepFunction:
+        memory_mb: int = 512,
+        timeout_minutes: int = 1,
+    ) -> StepLambda:
+        """Return the function of the step ``id`` with its permissions, memory and timeout."""
         step = "".join(f"_{c.lower()}" if c.isupper() else c for c in id).lstrip("_")
-        return StepFunction(
+        return StepLambda(
             self._stack,
             id,
             dead_letters=dead_letters,
@@ -285,13 +302,14 @@ class Steps:
                 **(environment or {}),
             },
             layers=[self._layer, *(layers or [])],
-            memory_size=memory,
+            memory_size=memory_mb,
             step=step,
             statements=statements,
-            timeout=cdk.Duration.minutes(timeout),
+            timeout=cdk.Duration.minutes(timeout_minutes),
         )
 
     def _stage_defaults(self) -> str:
+        """Return the stage's defaults for requests, as JSON for Prepare's environment."""
         return self._stack.to_json_string(
             {
                 "account": self._stack.account,

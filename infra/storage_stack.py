@@ -1,7 +1,5 @@
-"""Everything that must outlive a redeployment of the pipeline: photos, labels, reports."""
+"""Stack of the buckets, which outlive the pipeline: photos, labels, reports."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import aws_cdk as cdk
@@ -10,7 +8,7 @@ from constructs import Construct
 
 
 class StorageStack(cdk.Stack):
-    """The buckets, and nothing that can be rebuilt from code. They stay when the stack goes."""
+    """The buckets of one stage. They are retained when the stack is deleted."""
 
     def __init__(self, scope: Construct, id: str, *, env: cdk.Environment | None = None) -> None:
         super().__init__(scope, id, env=env)

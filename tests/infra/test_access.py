@@ -1,5 +1,3 @@
-"""Rights to ask models: in this Region, or through an inference profile and by no other way."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -15,12 +13,12 @@ APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profil
 
 def statements(models: list[str], profiles: dict[str, str] | None = None) -> list[dict[str, Any]]:
     stack = cdk.Stack(cdk.App(), "S", env=cdk.Environment(account=ACCOUNT, region="us-east-1"))
-    found = [statement.to_statement_json() for statement in access.ask(stack, models, profiles)]
-    return [{name: _plain(part) for name, part in stack.resolve(one).items()} for one in found]
+    documents = [statement.to_statement_json() for statement in access.invoke_models(stack, models, profiles)]
+    return [{name: _plain(part) for name, part in stack.resolve(document).items()} for document in documents]
 
 
 def _plain(value: Any) -> Any:
-    """Write out ARNs that CDK joins from the partition and the rest."""
+    """Return ``value`` with the ARNs that CDK joins at deployment as plain text."""
     if isinstance(value, dict) and "Fn::Join" in value:
         return "".join("aws" if isinstance(part, dict) else part for part in value["Fn::Join"][1])
     if isinstance(value, dict):
@@ -32,13 +30,13 @@ def foundation(model: str, region: str) -> str:
     return f"arn:aws:bedrock:{region}::foundation-model/{model}"
 
 
-def test_model_in_the_region_is_asked_by_itself_only() -> None:
+def test_model_without_a_profile_is_allowed_in_the_region_only() -> None:
     (statement,) = statements([PRO, PRO])
 
     assert (statement["Resource"], statement.get("Condition")) == (foundation(PRO, "us-east-1"), None)
 
 
-def test_geographic_profile_gives_the_model_in_its_regions_through_the_profile_only() -> None:
+def test_geographic_profile_allows_the_model_in_its_regions_through_the_profile_only() -> None:
     profile, models = statements([f"us.{PRO}"])
 
     assert profile["Resource"] == f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{PRO}"
@@ -47,7 +45,7 @@ def test_geographic_profile_gives_the_model_in_its_regions_through_the_profile_o
     assert statements([profile["Resource"]]) == [profile, models]
 
 
-def test_global_profile_gives_the_model_here_and_wherever_bedrock_leads() -> None:
+def test_global_profile_allows_the_model_in_any_region_through_the_profile_only() -> None:
     name = "anthropic.claude-sonnet-4-6"
     profile, here, anywhere = statements([f"global.{name}"])
 
@@ -57,7 +55,7 @@ def test_global_profile_gives_the_model_here_and_wherever_bedrock_leads() -> Non
     assert anywhere["Condition"] == {"StringEquals": {**through, "aws:RequestedRegion": "unspecified"}}
 
 
-def test_application_profile_is_asked_instead_of_what_it_was_made_from() -> None:
+def test_application_profile_replaces_direct_access_to_its_model() -> None:
     profile, models = statements([PRO], {PRO: APPLICATION})
 
     assert profile["Resource"] == APPLICATION
@@ -69,9 +67,9 @@ def test_application_profile_is_asked_instead_of_what_it_was_made_from() -> None
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
-def test_key_of_the_customer_is_used_through_bedrock_only_and_by_none_without_one() -> None:
+def test_customer_managed_key_is_allowed_through_bedrock_only() -> None:
     stack = cdk.Stack(env=cdk.Environment(region="us-east-1"))
-    (encrypt,), (decrypt,) = access.encrypt(stack, KEY), access.decrypt(stack, KEY)
+    (encrypt,), (decrypt,) = access.encrypt_models(stack, KEY), access.decrypt_models(stack, KEY)
 
     assert encrypt.to_statement_json() == {
         "Action": ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
@@ -80,4 +78,4 @@ def test_key_of_the_customer_is_used_through_bedrock_only_and_by_none_without_on
         "Resource": KEY,
     }
     assert decrypt.actions == ["kms:Decrypt"]
-    assert access.encrypt(stack, None) == access.decrypt(stack, None) == []
+    assert access.encrypt_models(stack, None) == access.decrypt_models(stack, None) == []

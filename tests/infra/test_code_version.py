@@ -14,7 +14,7 @@ def write(root: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told_apart"),
+    ("name", "deployed"),
     [
         ("distillation/inference/labelling.py", True),
         ("distillation/models/prices.toml", True),
@@ -29,9 +29,9 @@ def write(root: Path, name: str, text: str) -> None:
         ("docs/costs.md", False),
     ],
 )
-def test_version_tells_apart_whatever_is_deployed_and_nothing_else(tmp_path: Path, name: str, told_apart: bool) -> None:
+def test_version_changes_exactly_when_a_deployed_file_changes(tmp_path: Path, name: str, deployed: bool) -> None:
     write(tmp_path, name, "1")
     earlier = code_version(tmp_path)
     write(tmp_path, name, "2")
 
-    assert (code_version(tmp_path) != earlier) == told_apart
+    assert (code_version(tmp_path) != earlier) == deployed

@@ -17,23 +17,23 @@ NOVA = {
 }
 
 
-def test_synth_refuses_a_region_where_the_student_is_not_tuned() -> None:
-    with pytest.raises(ValidationError, match="us-east-1, not in 'eu-west-1'"):
+def test_region_where_the_student_cannot_be_trained_is_rejected() -> None:
+    with pytest.raises(ValidationError, match=r"cannot be trained in 'eu-west-1' .Regions: us-east-1"):
         StageConfig.model_validate(NOVA | {"region": "eu-west-1"})
 
 
-def test_synth_refuses_a_teacher_that_no_table_knows() -> None:
+def test_unknown_teacher_is_rejected() -> None:
     with pytest.raises(InvalidRequest, match="unknown model"):
         StageConfig.model_validate(NOVA | {"teachers": ["nova"]})
 
 
-def test_synth_refuses_a_student_that_cannot_be_tuned() -> None:
-    with pytest.raises(ValidationError, match=r"Bedrock tunes .local.teacher-pixels"):
+def test_student_that_cannot_be_trained_is_rejected() -> None:
+    with pytest.raises(ValidationError, match=r"teacher-pixels-v1:0' cannot be trained in 'us-east-1' .Regions: none"):
         StageConfig.model_validate(NOVA | {"students": ["local.teacher-pixels-v1:0"]})
 
 
-def test_synth_refuses_a_profile_that_cannot_be_asked_from_the_region() -> None:
-    with pytest.raises(InvalidRequest, match="not in 'us-east-1'"):
+def test_profile_that_cannot_be_invoked_from_the_region_is_rejected() -> None:
+    with pytest.raises(InvalidRequest, match="not from 'us-east-1'"):
         StageConfig.model_validate(NOVA | {"teachers": ["eu.amazon.nova-pro-v1:0"]})
 
 
@@ -45,20 +45,20 @@ def test_synth_refuses_a_profile_that_cannot_be_asked_from_the_region() -> None:
         {"amazon.nova-pro-v1:0": "us.amazon.nova-pro-v1:0"},
     ],
 )
-def test_synth_refuses_an_application_profile_that_is_not_one_of_a_teacher_here(profiles: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="'profiles' maps a teacher of the stage"):
+def test_application_profile_must_belong_to_a_teacher_and_the_region(profiles: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"'profiles' in cdk.json must map a teacher of the stage"):
         StageConfig.model_validate(NOVA | {"profiles": profiles})
 
 
 @pytest.mark.parametrize(
     ("quotas", "message"),
     [
-        ({"amazon.nova-premier-v1:0": {"requests_per_minute": 25}}, "neither among its 'teachers' nor its 'students'"),
+        ({"amazon.nova-premier-v1:0": {"requests_per_minute": 25}}, "not one of the stage's 'teachers' or 'students'"),
         ({"amazon.nova-pro-v1:0": {"requests": 25}}, "Extra inputs are not permitted"),
         ({"amazon.nova-pro-v1:0": {"requests_per_minute": 0}}, "greater than 0"),
     ],
 )
-def test_synth_refuses_quotas_that_would_not_be_heeded(quotas: dict[str, Any], message: str) -> None:
+def test_quotas_without_effect_are_rejected(quotas: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         StageConfig.model_validate(NOVA | {"quotas": quotas})
 
@@ -71,6 +71,6 @@ def test_synth_refuses_quotas_that_would_not_be_heeded(quotas: dict[str, Any], m
         "1234abcd-12ab-34cd-56ef-1234567890ab",
     ],
 )
-def test_synth_refuses_a_key_that_no_grant_could_name(key: str) -> None:
-    with pytest.raises(ValidationError, match="'custom_model_kms_key_id' must be the ARN of a key"):
+def test_kms_key_must_be_a_key_arn_in_the_region(key: str) -> None:
+    with pytest.raises(ValidationError, match=r"'custom_model_kms_key_id' in cdk.json must be the ARN of a key"):
         StageConfig.model_validate(NOVA | {"custom_model_kms_key_id": key})

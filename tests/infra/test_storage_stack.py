@@ -10,17 +10,15 @@ def buckets(storage: Template) -> Mapping[str, Mapping[str, Any]]:
     return storage.find_resources("AWS::S3::Bucket")
 
 
-def test_every_bucket_stays_and_is_closed_and_versioned(storage: Template) -> None:
-    found = buckets(storage)
-
-    assert len(found) == 3
-    for bucket in found.values():
+def test_every_bucket_is_retained_private_and_versioned(storage: Template) -> None:
+    assert len(buckets(storage)) == 3
+    for bucket in buckets(storage).values():
         assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
         assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
         assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
 
 
-def test_every_bucket_refuses_what_is_not_tls(storage: Template) -> None:
+def test_every_bucket_denies_requests_without_tls(storage: Template) -> None:
     policies = storage.find_resources("AWS::S3::BucketPolicy").values()
     denied = [
         policy["Properties"]["Bucket"]["Ref"]
@@ -31,7 +29,7 @@ def test_every_bucket_refuses_what_is_not_tls(storage: Template) -> None:
     assert sorted(denied) == sorted(buckets(storage))
 
 
-def test_scratch_and_old_versions_expire_and_nothing_else(storage: Template) -> None:
+def test_only_work_objects_and_old_versions_expire(storage: Template) -> None:
     storage.has_resource_properties(
         "AWS::S3::Bucket",
         {

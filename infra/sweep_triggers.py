@@ -1,7 +1,5 @@
-"""What ends things that no step of a run has ended: a daily sweep, and one when the stack is deleted."""
+"""Triggers of the Sweep function: every day, and when the stack is deleted."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import aws_cdk as cdk
@@ -10,21 +8,22 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.step_function import StepFunction
+from infra.step_lambda import StepLambda
 
 
-class Endings(Construct):
-    """Calls ``sweep`` every day, and on the stack's deletion by ``on_deletion``.
+class SweepTriggers(Construct):
+    """A daily schedule and a custom resource, which both invoke ``sweep``.
 
-    What must be gone before that last sweep, so that it starts nothing new, depends on ``on_deletion``.
+    ``on_deletion`` invokes it when the stack is deleted. Let whatever could still create Bedrock resources depend on
+    ``on_deletion``: CloudFormation then deletes that first and sweeps afterwards.
     """
 
-    def __init__(self, scope: Construct, id: str, *, dead_letters: sqs.IQueue, sweep: StepFunction) -> None:
+    def __init__(self, scope: Construct, id: str, *, dead_letters: sqs.IQueue, sweep: StepLambda) -> None:
         super().__init__(scope, id)
         events.Rule(
             self,
             "Daily",
-            description="Remove what no run keeps, and what has outlived its keep_days.",
+            description="Delete the models and deployments that no run retains or whose keep_days have passed.",
             schedule=events.Schedule.rate(cdk.Duration.days(1)),
             targets=[targets.LambdaFunction(sweep, dead_letter_queue=dead_letters)],
         )

@@ -1,10 +1,8 @@
-"""What is watched: an alarm for each thing that somebody must look after, and one dashboard.
+"""Alarms and the dashboard of a stage.
 
-docs/operations.md has a section for each alarm, by its name: what it means, where to look, what to do.
+docs/operations.md has a section per alarm, titled with its name: what it means, where to look, what to do.
 """
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +17,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import StageConfig
-from infra.constructs.step_function import StepFunction
+from infra.step_lambda import StepLambda
 
 NAMESPACE = "VisionDistillation"
-"""Of the steps' own metrics: distillation/telemetry.py."""
+"""CloudWatch namespace of the steps' metrics; must equal ``NAMESPACE`` in distillation/telemetry.py."""
 _LABELS = {
     "Labels": ("ImagesLabelled", "LabelsReused", "LabelsRefused", "CallsThrottled", "CallsFailed"),
     "Tokens of labels": ("InputTokens", "OutputTokens"),
@@ -31,7 +29,7 @@ _FIVE_MINUTES, _DAY = cdk.Duration.minutes(5), cdk.Duration.days(1)
 
 
 class Monitoring(Construct):
-    """Tells ``topic`` when an alarm goes off and when it is over."""
+    """Alarms that notify ``topic`` when they start and when they end, and a dashboard."""
 
     def __init__(
         self,
@@ -40,34 +38,40 @@ class Monitoring(Construct):
         *,
         config: StageConfig,
         dead_letters: sqs.IQueue,
-        functions: Mapping[str, StepFunction],
+        functions: Mapping[str, StepLambda],
         machine: sfn.StateMachine,
         topic: sns.Topic,
     ) -> None:
         super().__init__(scope, id)
         self._config = config
-        self._let_alarms_publish(topic)
-        stuck = self._of_a_step("customize", "JobsStuck", _FIVE_MINUTES)
-        oldest = self._of_a_step("sweep", "OldestDeploymentDays", _DAY)
-        letters = dead_letters.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES, statistic="Maximum")
+        self._allow_alarms_to_publish(topic)
+        stuck = self._step_metric("customize", "JobsStuck", _FIVE_MINUTES)
+        oldest = self._step_metric("sweep", "OldestDeploymentDays", _DAY)
+        dead_letter_count = dead_letters.metric_approximate_number_of_messages_visible(
+            period=_FIVE_MINUTES, statistic="Maximum"
+        )
         failed = machine.metric_failed(period=_FIVE_MINUTES, statistic="Sum")
         timed_out = machine.metric_timed_out(period=_FIVE_MINUTES, statistic="Sum")
-        watched = {
+        alarms = {
             "RunFailed": (failed, 1, "A run has failed."),
             "RunTimedOut": (timed_out, 1, "A run took longer than the state machine allows."),
-            "JobStuck": (stuck, 1, "A customization job does not get going."),
-            "DeadLetters": (letters, 1, "An event, or a function that it called, was given up."),
+            "JobStuck": (stuck, 1, "A customization job has not started training."),
+            "DeadLetters": (
+                dead_letter_count,
+                1,
+                "An event was not delivered, or the function that it invokes failed three times.",
+            ),
             "OldDeployment": (
                 oldest,
                 config.old_deployment_days,
                 "A tuned model has been deployed for longer than the stage's old_deployment_days.",
             ),
         }
-        for name, (metric, threshold, meaning) in watched.items():
+        for name, (metric, threshold, meaning) in alarms.items():
             alarm = self._alarm(name, metric, threshold, meaning)
             alarm.add_alarm_action(actions.SnsAction(topic))
             alarm.add_ok_action(actions.SnsAction(topic))
-        self._dashboard(machine, functions, [stuck, oldest, letters])
+        self._dashboard(machine, functions, [stuck, oldest, dead_letter_count])
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, meaning: str) -> cloudwatch.Alarm:
         return cloudwatch.Alarm(
@@ -78,39 +82,44 @@ class Monitoring(Construct):
             evaluation_periods=1,
             metric=metric,
             threshold=threshold,
-            # Sweep tells its figure once a day; between two of them nothing has changed.
+            # Sweep emits this metric once a day; in between the alarm keeps its state.
             treat_missing_data=cloudwatch.TreatMissingData.IGNORE
             if name == "OldDeployment"
             else cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
-    def _of_a_step(self, service: str, name: str, period: cdk.Duration) -> cloudwatch.Metric:
+    def _step_metric(self, service: str, name: str, period: cdk.Duration) -> cloudwatch.Metric:
         dimensions = {"service": service, "stage": self._config.stage}
         return cloudwatch.Metric(
             dimensions_map=dimensions, metric_name=name, namespace=NAMESPACE, period=period, statistic="Maximum"
         )
 
-    def _sums(self, service: str, names: Sequence[str]) -> list[cloudwatch.Metric]:
-        return [self._of_a_step(service, name, _FIVE_MINUTES).with_(statistic="Sum") for name in names]
+    def _step_sums(self, service: str, names: Sequence[str]) -> list[cloudwatch.Metric]:
+        return [self._step_metric(service, name, _FIVE_MINUTES).with_(statistic="Sum") for name in names]
 
     def _dashboard(
-        self, machine: sfn.StateMachine, functions: Mapping[str, StepFunction], states: Sequence[cloudwatch.IMetric]
+        self,
+        machine: sfn.StateMachine,
+        functions: Mapping[str, StepLambda],
+        single_values: Sequence[cloudwatch.IMetric],
     ) -> None:
         runs = [
             *(machine.metric_started(statistic="Sum"), machine.metric_succeeded(statistic="Sum")),
             *(machine.metric_failed(statistic="Sum"), machine.metric_timed_out(statistic="Sum")),
             machine.metric_aborted(statistic="Sum"),
         ]
-        photos = self._sums("resize", ("PhotosResized", "PhotosRefused"))
+        photos = self._step_sums("resize", ("PhotosResized", "PhotosRefused"))
         errors = [function.metric_errors(label=name) for name, function in functions.items()]
         dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=cdk.Duration.days(7))
         dashboard.add_widgets(_graph("Runs", runs), _graph("Photos", photos))
-        dashboard.add_widgets(*(_graph(title, self._sums("label", names)) for title, names in _LABELS.items()))
-        dashboard.add_widgets(_graph("Errors of steps", errors), _graph("Teachers and students", self._bedrock()))
-        dashboard.add_widgets(*(_single(metric) for metric in states))
+        dashboard.add_widgets(*(_graph(title, self._step_sums("label", names)) for title, names in _LABELS.items()))
+        dashboard.add_widgets(
+            _graph("Errors of steps", errors), _graph("Teachers and students", self._bedrock_metrics())
+        )
+        dashboard.add_widgets(*(_single_value(metric) for metric in single_values))
 
-    def _bedrock(self) -> list[cloudwatch.IMetric]:
-        """Questions asked and turned away, as Bedrock counts them for the whole account."""
+    def _bedrock_metrics(self) -> list[cloudwatch.IMetric]:
+        """Return the invocations and throttles of each model, which Bedrock counts per account."""
         return [
             cloudwatch.Metric(
                 dimensions_map={"ModelId": model}, metric_name=name, namespace="AWS/Bedrock", statistic="Sum"
@@ -119,8 +128,8 @@ class Monitoring(Construct):
             for name in ("Invocations", "InvocationThrottles")
         ]
 
-    def _let_alarms_publish(self, topic: sns.Topic) -> None:
-        """The topic has a policy of its own, which takes the place of the one that lets alarms in."""
+    def _allow_alarms_to_publish(self, topic: sns.Topic) -> None:
+        """Allow CloudWatch to publish, because the topic's TLS policy replaces SNS's default policy."""
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["sns:Publish"],
@@ -135,5 +144,5 @@ def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.Grap
     return cloudwatch.GraphWidget(left=list(metrics), title=title, width=12)
 
 
-def _single(metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
+def _single_value(metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
     return cloudwatch.SingleValueWidget(metrics=[metric], width=8)

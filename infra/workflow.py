@@ -1,7 +1,5 @@
-"""The state machine: the file in statemachine/, its substitutions, logs and rights."""
+"""The state machine: its definition, substitutions, logs and permissions."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -14,12 +12,12 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import access
-from infra.constructs.step_function import StepFunction
 from infra.definition import render
+from infra.step_lambda import StepLambda
 
 
 class Workflow(Construct):
-    """``machine`` runs the definition as it stands in the file, and may do what it says."""
+    """The state machine of ``statemachine/``, allowed to invoke ``steps`` and to read what its Maps list."""
 
     def __init__(
         self,
@@ -28,7 +26,7 @@ class Workflow(Construct):
         *,
         data: s3.IBucket,
         photos: s3.IBucket,
-        steps: Mapping[str, StepFunction],
+        steps: Mapping[str, StepLambda],
     ) -> None:
         super().__init__(scope, id)
         self.machine = sfn.StateMachine(
@@ -51,8 +49,8 @@ class Workflow(Construct):
             ),
             tracing_enabled=True,
         )
-        # A policy of its own: as part of the role's default policy these would be a circular
-        # dependency, for they name the machine that depends on that policy.
+        # A separate policy: the machine depends on the role's default policy, so statements that name the machine would
+        # be a circular dependency there.
         iam.Policy(
             self,
             "RunMaps",
@@ -61,7 +59,7 @@ class Workflow(Construct):
                 iam.PolicyStatement(actions=["states:StartExecution"], resources=[self.machine.state_machine_arn]),
                 iam.PolicyStatement(
                     actions=["states:DescribeExecution", "states:StopExecution"],
-                    resources=[self._executions()],
+                    resources=[self._execution_arns()],
                 ),
             ],
         )
@@ -72,9 +70,9 @@ class Workflow(Construct):
             )
         )
         self.machine.add_to_role_policy(access.list_keys(photos))
-        self.machine.add_to_role_policy(access.read(data, "runs/*/splits/*"))
+        self.machine.add_to_role_policy(access.read_objects(data, "runs/*/splits/*"))
 
-    def _executions(self) -> str:
+    def _execution_arns(self) -> str:
         return cdk.Stack.of(self).format_arn(
             service="states",
             resource="execution",

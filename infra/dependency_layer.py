@@ -1,7 +1,5 @@
-"""Third-party packages, installed for Lambda's platform without Docker."""
+"""Lambda layers of third-party packages, built for Lambda's platform without Docker."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +14,7 @@ from constructs import Construct
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
 ARCHITECTURE = lambda_.Architecture.ARM_64
-# Wheels come as manylinux 2.28 or older; pip wants every platform named.
+# Wheels for manylinux 2.28 and older run on Lambda; pip needs every platform tag listed.
 _PLATFORM = [
     *("--platform", "manylinux_2_28_aarch64", "--platform", "manylinux_2_27_aarch64"),
     *("--platform", "manylinux_2_17_aarch64", "--platform", "manylinux2014_aarch64"),
@@ -26,22 +24,22 @@ _PLATFORM = [
 
 @jsii.implements(cdk.ILocalBundling)
 class WheelBundling:
-    """Unpack the locked wheels into the layer's ``python/`` folder."""
+    """Bundling that installs the locked wheels into the layer's ``python/`` folder."""
 
     def __init__(self, lockfile: Path) -> None:
         self._lockfile = lockfile
 
     def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
-        """Install into ``output_dir``; CDK falls back to Docker only if this returned False."""
+        """Install the wheels and return True; on False the CDK would bundle with Docker."""
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-        # The lock was made for 3.14; older pips hold a wheel's Requires-Python against the running Python.
+        # Some pip versions check Requires-Python against the running Python instead of --python-version.
         command += [*_PLATFORM, "--ignore-requires-python", "--requirement", str(self._lockfile)]
         subprocess.run([*command, "--target", f"{output_dir}/python"], check=True)
         return True
 
 
 class DependencyLayer(lambda_.LayerVersion):
-    """A layer rebuilt only when its lockfile or the target platform changes."""
+    """A layer of the packages in ``lockfile``, rebuilt only when the lockfile or the target platform changes."""
 
     def __init__(self, scope: Construct, id: str, *, lockfile: Path) -> None:
         digest = hashlib.sha256(lockfile.read_bytes() + b"python3.14-arm64").hexdigest()

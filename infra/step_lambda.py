@@ -1,7 +1,5 @@
-"""One Lambda step of the pipeline."""
+"""The Lambda function of one step."""
 
-# jsii's protocols name parameters otherwise than its classes do; nothing of ours is wrong there.
-# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -14,20 +12,20 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.dependency_layer import ARCHITECTURE, RUNTIME
+from infra.dependency_layer import ARCHITECTURE, RUNTIME
 
-ROOT = Path(__file__).parents[2]
-_ONLY_DEPLOYED_CODE = [
+ROOT = Path(__file__).parents[1]
+_IGNORED_FILES = [
     *("*", "!/distillation", "!/distillation/**", "!/lambdas", "!/lambdas/**"),
     *("!/samples", "!/samples/prompts", "!/samples/prompts/**", "__pycache__/"),
 ]
 
 
-class StepFunction(lambda_.Function):
-    """A function whose code is ``lambdas/<step>.py`` and whose role can only write logs
-    until ``statements`` say more.
+class StepLambda(lambda_.Function):
+    """A function that runs ``lambdas/<step>.py``, with a log group and a role of its own.
 
-    ``dead_letters`` gets the events, sent by rules, that the function could not deal with in three attempts.
+    The role allows writing logs and what ``statements`` allow. ``dead_letters`` receives events from EventBridge rules
+    for which the function failed three times.
     """
 
     def __init__(
@@ -70,7 +68,7 @@ class StepFunction(lambda_.Function):
             id,
             architecture=ARCHITECTURE,
             dead_letter_queue=dead_letters,
-            code=lambda_.Code.from_asset(str(ROOT), exclude=_ONLY_DEPLOYED_CODE, ignore_mode=cdk.IgnoreMode.GIT),
+            code=lambda_.Code.from_asset(str(ROOT), exclude=_IGNORED_FILES, ignore_mode=cdk.IgnoreMode.GIT),
             environment={"POWERTOOLS_SERVICE_NAME": step, **environment},
             handler=f"lambdas.{step}.handler",
             layers=layers,

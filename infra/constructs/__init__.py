@@ -1,1 +1,0 @@
-"""Constructs that the stacks are made of."""
