@@ -120,7 +120,7 @@ def _message(question: Question) -> MessageTypeDef:
     text = question.prompt.user
     if reason := question.rejection:
         # Quoting a reserved word could make the model repeat it.
-        quotable_reason = "it holds words that are reserved" if find_reserved_words(reason) else reason
+        quotable_reason = "it contains words that are reserved" if find_reserved_words(reason) else reason
         text += f"\n\nAn earlier answer was not accepted: {quotable_reason}. Answer again, exactly as asked above."
     return {"role": "user", "content": [{"text": text}, {"image": {"format": "jpeg", "source": question.source}}]}
 
