@@ -1,4 +1,4 @@
-# A convenience over the plain commands of a CDK project; each target says what it runs.
+# Shortcuts for the commands of this project. `make help` lists them.
 PYTHON ?= python3
 PHOTOS ?= samples/photos
 TRAIN_SIZES ?=
@@ -10,12 +10,12 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser verify-aws check synth lock destroy clean
+.PHONY: help setup demo test test-browser verify-aws check asl synth lock destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready node_modules/.ready ## Set up .venv and node_modules
+setup: .venv/.ready node_modules/.ready ## Install the dependencies into .venv and node_modules
 
 .venv/.ready: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,27 +28,32 @@ node_modules/.ready: package.json package-lock.json .venv/.ready
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-demo: .venv/.ready ## Run the main job on this machine (PHOTOS=dir, TRAIN_SIZES=12,30, FAULTS=0.2, RPM=60)
+demo: .venv/.ready ## Run a distillation on this machine (PHOTOS=dir, TRAIN_SIZES=12,30, FAULTS=0.2, RPM=60)
 	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" $(if $(RPM),--rpm "$(RPM)")
 
-test: setup check ## Lint, types, state machine, templates, and all tests
+test: setup check ## Run all checks and all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
 
-test-browser: setup ## Open the report in a headless Chromium (CHROMIUM=path)
-	@test -n "$(CHROMIUM)" || { echo "no Chromium found; name one: make test-browser CHROMIUM=path" >&2; exit 2; }
+test-browser: setup ## Test the report in a headless Chromium (CHROMIUM=path)
+	@test -n "$(CHROMIUM)" || { echo "Chromium not found. Pass its path: make test-browser CHROMIUM=path" >&2; exit 2; }
 	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
 
-verify-aws: setup ## Check on AWS what cannot be checked here: hours, about $0.20, asks first (STAGE=dev)
-	@printf 'This runs stage %s over 24 photos on AWS: two training jobs, about $$0.20, at most $$1, one to several hours.\n' "$(STAGE)"
-	@printf 'Its models are deleted at the end. Type yes to go on: '; read answer; test "$$answer" = yes
+verify-aws: setup ## Run a small distillation on AWS: takes hours, costs about $0.20, asks first (STAGE=dev)
+	@printf 'This runs stage %s on AWS with 24 photos and two training jobs. It costs about $$0.20, at most $$1, and takes one to several hours.\n' "$(STAGE)"
+	@printf 'Its models are deleted at the end. Type yes to continue: '; read answer; test "$$answer" = yes
 	VERIFY_AWS="$(STAGE)" $(BIN)/python -m pytest -q -rA tests/aws
 
-check: setup ## Lint, format, types, the state machine's schema, synth
+check: setup asl ## Run the linters, type checker, import contracts, state machine validator and synth
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	npx --no-install asl-validator --json-path statemachine/distillation.asl.json
+	$(BIN)/lint-imports --no-logo --no-cache
+	npx --no-install asl-validator --json-path build/distillation.asl.json
 	npx --no-install cdk synth --quiet --output build/cdk.dev
+
+asl: setup ## Render the state machine's YAML to build/distillation.asl.json
+	@mkdir -p build
+	$(BIN)/python -m infra.definition > build/distillation.asl.json
 
 synth: setup ## Synthesise the stacks with their layers into cdk.out
 	npx --no-install cdk synth --quiet
@@ -59,8 +64,8 @@ lock: setup ## Compile the layers' requirements for Lambda's platform
 	  --python-platform aarch64-manylinux_2_28 --only-binary :all: --no-header --no-annotate \
 	  -o infra/layers/$$layer.txt; done
 
-destroy: setup ## Take a stage down on AWS, tuned models first; asks before the buckets (STAGE=dev)
+destroy: setup ## Delete a stage on AWS, tuned models first; asks before deleting the buckets (STAGE=dev)
 	@$(BIN)/distill destroy --stage "$(STAGE)"
 
-clean: ## Remove what the targets made, but .venv
+clean: ## Remove build, cdk.out and node_modules
 	rm -rf build cdk.out node_modules

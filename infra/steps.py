@@ -318,6 +318,7 @@ class Steps:
                 "profiles": self._config.profiles,
                 "quotas": {model: quota.model_dump(exclude_none=True) for model, quota in self._config.quotas.items()},
                 "region": self._stack.region,
+                "stage": self._config.stage,
                 "students": self._config.students,
                 "teachers": self._config.teachers,
             }
