@@ -1,1 +1,1 @@
-"""Records, errors, objects, model families and telemetry: what more than one step needs."""
+"""Distillation of vision-language models on Amazon Bedrock: the library behind the Lambda functions and ``distill``."""

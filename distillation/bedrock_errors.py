@@ -1,4 +1,4 @@
-"""Bedrock's error codes on jobs, models and deployments as the failures that the machine tells apart."""
+"""Translate errors of the Bedrock control plane into the exceptions of ``distillation.errors``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from botocore.parsers import ResponseParserError
 from distillation.errors import AccessDenied, DistillationError, InvalidRequest, QuotaExceeded, ResourceBusy, Throttled
 
 BEDROCK_FAILURES = (ClientError, ConnectionError, HTTPClientError, ResponseParserError)
-"""What a call of Bedrock raises: the service said no, or no answer that can be read came back."""
+"""Exceptions of a boto3 call: an error response, no response, or a response that cannot be parsed."""
 
-_FAILURES: dict[str, type[DistillationError]] = {
+_PIPELINE_ERRORS: dict[str, type[DistillationError]] = {
     "AccessDeniedException": AccessDenied,
     "ConflictException": ResourceBusy,
     "InternalServerException": Throttled,
@@ -23,34 +23,43 @@ _FAILURES: dict[str, type[DistillationError]] = {
     "TooManyTagsException": InvalidRequest,
     "ValidationException": InvalidRequest,
 }
+"""Exceptions by Bedrock's error code."""
 
 
 def code_and_message(error: ClientError) -> tuple[str, str]:
-    """Return the service's error code and text."""
+    """Return the error code and the message of an error response."""
     details = error.response.get("Error", {})
     return details.get("Code", "Unknown"), details.get("Message", str(error))
 
 
 def http_status(error: ClientError) -> int:
-    """Return the status of the service's answer, 0 where there was none."""
+    """Return the HTTP status of an error response, or 0 if it has none."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
-def to_pipeline_error(error: Exception, what: str) -> Exception:
-    """Return the failure that an error of Bedrock means, naming what was asked for."""
+def to_pipeline_error(error: Exception, subject: str) -> Exception:
+    """Return the pipeline's exception for an error of a Bedrock call.
+
+    ``subject`` is what the call was about, such as ``job my-run-n65-a1``; the message starts with it. A ``ClientError``
+    with an unknown code and no retryable status is returned unchanged.
+    """
     if not isinstance(error, ClientError):
-        return Throttled(f"{what}: no answer from Bedrock: {error}")
+        return Throttled(f"{subject}: no answer from Bedrock: {error}")
     code, message = code_and_message(error)
-    # A proxy or a load balancer answers with codes that no service model names.
-    heals = Throttled if http_status(error) == 429 or http_status(error) >= 500 else None
-    kind = _FAILURES.get(code) or heals
-    return kind(f"{what}: {message}") if kind else error
+    kind = _PIPELINE_ERRORS.get(code)
+    # Proxies and load balancers answer with codes that are not in Bedrock's service model.
+    if kind is None and (http_status(error) == 429 or http_status(error) >= 500):
+        kind = Throttled
+    return kind(f"{subject}: {message}") if kind else error
 
 
 @contextmanager
-def pipeline_errors(what: str) -> Iterator[None]:
-    """Raise the failure that an error of Bedrock inside means."""
+def pipeline_errors(subject: str) -> Iterator[None]:
+    """Raise the pipeline's exception for an error of a Bedrock call in the ``with`` block.
+
+    ``subject`` is what the call is about; see ``to_pipeline_error``.
+    """
     try:
         yield
     except BEDROCK_FAILURES as error:
-        raise to_pipeline_error(error, what) from error
+        raise to_pipeline_error(error, subject) from error

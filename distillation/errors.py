@@ -1,8 +1,27 @@
-"""Failures that the state machine tells apart.
+"""Exceptions that end a step, by name.
 
-The class name is the contract: Step Functions matches it in ``ErrorEquals`` and shows it to the
-person who reads a failed execution, and the message is the Cause. A message names the input and
-says what to change.
+    DistillationError
+    ├── InvalidRequest
+    ├── EmptyCollection
+    ├── TooFewImages
+    ├── ToleranceExceeded
+    ├── OverBudget
+    ├── DatasetRejected
+    ├── AccessDenied
+    ├── JobFailed
+    ├── DeploymentFailed
+    ├── ObjectMissing
+    ├── Throttled           retried
+    ├── BatchUnfinished     retried
+    ├── QuotaExceeded       retried
+    └── ResourceBusy        retried
+
+The state machine retries the classes in ``RETRIED``, each only in the steps that can raise it. Any other exception
+ends the run, or only the training size that raised it.
+
+The class name is part of the interface: Step Functions compares it with ``ErrorEquals`` and shows it in the console.
+The message is the Cause of the failure: it names the input and says what to change.
+``AnswerRejected`` and ``DeadlineReached`` of ``distillation.inference`` are caught there and end no step.
 """
 
 from __future__ import annotations
@@ -11,47 +30,35 @@ import json
 
 
 class DistillationError(Exception):
-    """Base of every failure that a step raises on purpose."""
+    """Base of every exception that a step raises on purpose."""
 
 
 class InvalidRequest(DistillationError):
-    """The request cannot be carried out as written; repeating it will not help."""
+    """The request cannot be carried out as written. Repeating it does not help."""
 
 
 class EmptyCollection(DistillationError):
-    """The collection holds no photo."""
+    """The collection has no photos."""
 
 
 class TooFewImages(DistillationError):
-    """Fewer usable images than training and testing need."""
+    """There are fewer usable images than training and testing need."""
 
 
 class ToleranceExceeded(DistillationError):
-    """More items were refused than the request tolerates."""
+    """More items were set aside than the request's ``tolerance`` allows."""
 
 
 class OverBudget(DistillationError):
-    """Going on could cost more than ``max_usd``."""
+    """The next step could raise the cost of the run above ``max_usd``."""
 
 
 class DatasetRejected(DistillationError):
-    """Bedrock would refuse the dataset."""
-
-
-class Throttled(DistillationError):
-    """Bedrock asked us to slow down or was briefly unavailable; later will work."""
-
-
-class BatchUnfinished(DistillationError):
-    """A function's time was up before its batch was; what was answered is kept, and the batch tried again goes on."""
+    """The dataset breaks a rule of Bedrock."""
 
 
 class AccessDenied(DistillationError):
     """A role lacks a permission, or the account lacks access to the model."""
-
-
-class QuotaExceeded(DistillationError):
-    """An account quota is in use, perhaps by another run; hours later it may be free."""
 
 
 class JobFailed(DistillationError):
@@ -59,17 +66,37 @@ class JobFailed(DistillationError):
 
 
 class DeploymentFailed(DistillationError):
-    """A tuned model could not be made callable."""
+    """A tuned model could not be deployed."""
+
+
+class ObjectMissing(DistillationError):
+    """An S3 object that an earlier step writes does not exist."""
+
+
+class Throttled(DistillationError):
+    """Bedrock throttled the call or was briefly unavailable."""
+
+
+class BatchUnfinished(DistillationError):
+    """The function reached its deadline before its batch was complete. A retry reuses the stored answers."""
+
+
+class QuotaExceeded(DistillationError):
+    """An account quota is used up, possibly by another run that will end within hours."""
 
 
 class ResourceBusy(DistillationError):
-    """Bedrock has not finished stopping or deleting yet; asking again later will work."""
+    """Bedrock is still stopping or deleting the resource."""
 
 
-def message_of(cause: str) -> str:
-    """Return the message inside a function's error as Step Functions hands it on, or the cause itself if it is none."""
+RETRIED = frozenset({Throttled, BatchUnfinished, QuotaExceeded, ResourceBusy})
+"""Exceptions that a Retry of the state machine names."""
+
+
+def error_message(cause: str) -> str:
+    """Return the message in the Cause of a failed Lambda function, or ``cause`` itself if it is not such a document."""
     try:
-        parsed = json.loads(cause)
+        document = json.loads(cause)
     except ValueError:
         return cause
-    return parsed.get("errorMessage", cause) if isinstance(parsed, dict) else cause
+    return document.get("errorMessage", cause) if isinstance(document, dict) else cause

@@ -1,4 +1,4 @@
-"""Where things lie in the Data bucket, and how runs, jobs and models are named.
+"""S3 keys in the Data bucket, and names of runs, jobs and models.
 
 Keys hold only ``[A-Za-z0-9/_.-]``, the characters that Bedrock accepts in an S3 location.
 """
@@ -11,179 +11,189 @@ import re
 from typing import Any
 
 REQUEST_FILE = "distill.json"
+"""Name of the request file in a collection of the Photos bucket."""
 
 
 def run_name(collection: str, identity: str) -> str:
-    """Name a run: the same collection and identity (object version, or execution ARN) give the same.
+    """Return the name of a run: ``<collection>-<hash>``, the same for the same collection and identity.
 
-    At most 41 characters of ``[a-z0-9-]`` without ``--``, so that every name derived from it fits
-    Bedrock's 63.
+    ``identity`` is the object version of the request file, or the execution ARN. The name has at most 41 characters of
+    ``[a-z0-9-]`` without ``--``, so that names derived from it fit Bedrock's limit of 63.
     """
     return f"{_slug(collection)}-{_digest(collection + chr(0) + identity, 10)}"
 
 
 def model_name(run: str, size: int, attempt: int) -> str:
-    """Name of the job, the tuned model and its deployment."""
+    """Return the name of a job, its tuned model and its deployment: ``<run>-n<size>-a<attempt>``."""
     return f"{run}-n{size}-a{attempt}"
 
 
 def labeler_id(model: str, system: str, user: str, settings: dict[str, Any]) -> str:
-    """Hash of all that can change an answer: model (whatever profile leads to it), prompt and inference settings."""
+    """Return the hash of everything that can change an answer: foundation model, prompt and inference settings."""
     return _digest(json.dumps([model, system, user, settings], sort_keys=True), 16)
 
 
 def batch_id(items: list[str]) -> str:
-    """Name of a batch: the same items, in any order, give the same name, so a retry overwrites."""
+    """Return the id of a batch: a hash of its items in any order, so that a retry overwrites its part."""
     return _digest("\n".join(sorted(items)), 16)
 
 
 def image_key(side: int, sha256: str) -> str:
-    """Key of an image."""
+    """Return ``images/<side>/<sha256>.jpg``, the key of an image; ``side`` is its longest side in pixels."""
     return f"images/{side}/{sha256}.jpg"
 
 
 def labels_prefix(labeler: str) -> str:
-    """Prefix of all answers of a labeler."""
+    """Return ``labels/<labeler>/``, the prefix of all answers of a labeler."""
     return f"labels/{labeler}/"
 
 
 def label_key(labeler: str, sha256: str, sample: int) -> str:
-    """Key of a teacher's answer."""
+    """Return ``labels/<labeler>/<sha256>/<sample>.json``, the key of a teacher's answer."""
     return f"{labels_prefix(labeler)}{sha256}/{sample}.json"
 
 
 def label_retry_key(labeler: str, sha256: str, sample: int) -> str:
-    """Key of the answer that is asked for when the first does not count."""
+    """Return ``labels/<labeler>/<sha256>/<sample>-again.json``, the key of the retry of an invalid answer."""
     return f"{labels_prefix(labeler)}{sha256}/{sample}-again.json"
 
 
 def calibration_key(model: str) -> str:
-    """Key of what was measured of a model's tokens; ``model`` holds letters, digits, dots and hyphens only."""
+    """Return ``calibration/<model>.json``, the key of a model's measured tokens.
+
+    ``model`` must have letters, digits, dots and hyphens only.
+    """
     return f"calibration/{model}.json"
 
 
 def request_key(run: str) -> str:
-    """Key of the claimed, resolved request of a run."""
+    """Return ``runs/<run>/request.json``, the key of the resolved request."""
     return f"runs/{run}/request.json"
 
 
 def inventory_key(run: str) -> str:
-    """Key of the list of all photos of a run and what became of them."""
+    """Return ``runs/<run>/inventory.jsonl``, the key of the list of all photos with their status."""
     return f"runs/{run}/inventory.jsonl"
 
 
 def split_key(run: str, name: str) -> str:
-    """Key of a set of images: ``train``, ``test``, ``validation`` or ``to-label``."""
+    """Return ``runs/<run>/splits/<name>.jsonl``, the key of a set of images.
+
+    ``name`` is ``train``, ``test``, ``validation`` or ``to-label``; ``images`` in a run with ``apply``.
+    """
     return f"runs/{run}/splits/{name}.jsonl"
 
 
 def dataset_key(run: str, name: str) -> str:
-    """Key of a dataset file: ``train-<size>`` or ``validation``."""
+    """Return ``runs/<run>/dataset/<name>.jsonl``; ``name`` is ``train-<size>`` or ``validation``."""
     return f"runs/{run}/dataset/{name}.jsonl"
 
 
 def dataset_prefix(run: str) -> str:
-    """Prefix of the dataset files."""
+    """Return ``runs/<run>/dataset/``, the prefix of the dataset files."""
     return f"runs/{run}/dataset/"
 
 
 def set_assignments_prefix(collection: str, *rules: Any) -> str:
-    """Prefix of what earlier runs under the same rules decided of a collection's images."""
+    """Return ``sets/<collection>-<hash>/``, the prefix of a collection's set assignments under the same rules."""
     return f"sets/{_slug(collection)}-{_digest(json.dumps([collection, *rules]), 10)}/"
 
 
 def set_assignments_key(prefix: str, created: str, run: str) -> str:
-    """Key, under ``sets``, of the sets that one run chose; keys are in the order of the runs."""
+    """Return ``<prefix><created>-<run>.jsonl``, the key of one run's set assignments; keys sort by creation time."""
     return f"{prefix}{re.sub(r'[^0-9T]', '', created[:19])}-{run}.jsonl"
 
 
 def split_facts_key(run: str) -> str:
-    """Key of what Split tells of duplicates, groups and flags."""
+    """Return ``runs/<run>/splits/facts.json``, the key of Split's counts of duplicates, groups and flags."""
     return f"runs/{run}/splits/facts.json"
 
 
 def own_labels_key(run: str) -> str:
-    """Key of the owner's own labels, where the collection has some."""
+    """Return ``runs/<run>/own-labels.jsonl``, the key of the labels that the collection brings."""
     return f"runs/{run}/own-labels.jsonl"
 
 
 def manifest_key(run: str) -> str:
-    """Key of how the models came about."""
+    """Return ``runs/<run>/manifest.json``, the key of the lineage of the models."""
     return f"runs/{run}/manifest.json"
 
 
 def training_prefix(run: str, size: int) -> str:
-    """Prefix under which Bedrock writes a job's metrics."""
+    """Return ``runs/<run>/training/n<size>/``, the prefix of the metrics that Bedrock writes for a job."""
     return f"runs/{run}/training/n{size}/"
 
 
 def predictions_key(run: str, answerer: str) -> str:
-    """Key of the collected answers on the test images: ``base``, ``n<size>`` or ``ceiling``."""
+    """Return ``runs/<run>/predictions/<answerer>.jsonl``, the key of all answers on the test images.
+
+    ``answerer`` is ``base``, ``n<size>`` or ``ceiling``.
+    """
     return f"runs/{run}/predictions/{answerer}.jsonl"
 
 
 def report_key(run: str, name: str) -> str:
-    """Key of a file of the report."""
+    """Return ``runs/<run>/report/<name>``, the key of a file of the report."""
     return f"runs/{run}/report/{name}"
 
 
 def deployment_key(run: str) -> str:
-    """Key of the deployment that a run's promoted model has taken over."""
+    """Return ``runs/<run>/deployment.json``, the key of the deployment that the promoted model took over."""
     return f"runs/{run}/deployment.json"
 
 
 def results_key(run: str, kind: str) -> str:
-    """Key of what a tuned model said about a collection: ``csv`` or ``jsonl``."""
+    """Return ``runs/<run>/results.<kind>``, the key of a tuned model's answers; ``kind`` is ``csv`` or ``jsonl``."""
     return f"runs/{run}/results.{kind}"
 
 
 def ledger_key(run: str) -> str:
-    """Key of the summed ledger."""
+    """Return ``runs/<run>/ledger.json``, the key of the summed ledger."""
     return f"runs/{run}/ledger.json"
 
 
 def failure_key(run: str) -> str:
-    """Key of the record of what ended a run early."""
+    """Return ``runs/<run>/failure.json``, the key of the failure that ended the run."""
     return f"runs/{run}/failure.json"
 
 
 def parts_prefix(run: str, step: str) -> str:
-    """Prefix of a step's parts."""
+    """Return ``work/<run>/<step>/``, the prefix of a step's parts."""
     return f"work/{run}/{step}/"
 
 
 def part_key(run: str, step: str, batch: str) -> str:
-    """Key of a step's result for one batch."""
+    """Return ``work/<run>/<step>/<batch>.jsonl``, the key of a step's result for one batch."""
     return f"{parts_prefix(run, step)}{batch}.jsonl"
 
 
 def prediction_key(run: str, answerer: str, sha256: str) -> str:
-    """Key of one student's answer about one test image; found by a batch that is tried again."""
+    """Return ``work/<run>/answers/<answerer>/<sha256>.json``, the key of a student's answer, which a retry reuses."""
     return f"work/{run}/answers/{answerer}/{sha256}.json"
 
 
-def lock_key(answer: str) -> str:
-    """Key that says which run asks for the answer with that key."""
-    return f"work/turns/{answer}"
+def lock_key(answer_key: str) -> str:
+    """Return ``work/locks/<answer key>``, the key of the lock on an answer."""
+    return f"work/locks/{answer_key}"
 
 
 def ledger_prefix(run: str) -> str:
-    """Prefix of the ledger parts of a run."""
+    """Return ``work/<run>/ledger/``, the prefix of a run's ledger parts and reservations."""
     return f"work/{run}/ledger/"
 
 
 def ledger_part_key(run: str, step: str, id: str, micro_dollars: int) -> str:
-    """Key of what one batch or job paid."""
+    """Return ``work/<run>/ledger/<step>.<id>.<micro dollars>.json``, the key of what a batch or job cost."""
     return f"{ledger_entry_prefix(run, step, id)}{micro_dollars}.json"
 
 
 def ledger_entry_prefix(run: str, step: str, id: str) -> str:
-    """Prefix of what one batch or job paid and reserved."""
+    """Return ``work/<run>/ledger/<step>.<id>.``, the prefix of a batch's or job's ledger part and reservation."""
     return f"{ledger_prefix(run)}{step}.{id}."
 
 
 def reservation_key(run: str, step: str, id: str, micro_dollars: int) -> str:
-    """Key of the most that a batch or job may pay."""
+    """Return ``work/<run>/ledger/<step>.<id>.<micro dollars>.reserved``, the key of a reservation."""
     return f"{ledger_entry_prefix(run, step, id)}{micro_dollars}.reserved"
 
 

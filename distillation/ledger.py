@@ -1,90 +1,91 @@
-"""What was spent: one small object per batch, with its cost in its name.
+"""Ledger of a run: one small S3 object (a part) per batch or job, with its cost in the key.
 
-One LIST of the parts gives the running total without reading any; Evaluate sums them once into
-``ledger.json``. Beside a part may lie the reservation that it settles, under the same id.
+Listing the parts gives the total without reading them. Evaluate sums them into ``ledger.json``. A batch writes a
+reservation before its first call, and a part with the same id replaces it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from math import ceil
-from typing import Any
 
 from distillation import keys
+from distillation.documents import Ledger, LedgerEntry
 from distillation.models import catalog
 from distillation.records import LedgerPart, ServiceTier
 from distillation.storage import Bucket
 
-_MICRO = 1_000_000
+_MICRO_DOLLARS = 1_000_000
+"""Micro dollars per US dollar."""
 
 
-def record(data: Bucket, run: str, part: LedgerPart, id: str) -> None:
-    """Write one part. Each attempt of a batch has an id of its own: what was paid twice counts twice."""
-    data.write_json(keys.ledger_part_key(run, part.step, id, round(part.usd * _MICRO)), part.model_dump())
+def write_part(data: Bucket, run: str, part: LedgerPart, id: str) -> None:
+    """Write one part. Each attempt of a batch needs a new ``id``, so that calls paid twice count twice."""
+    data.write_json(keys.ledger_part_key(run, part.step, id, round(part.usd * _MICRO_DOLLARS)), part.model_dump())
 
 
 def reserve(data: Bucket, run: str, step: str, id: str, usd: float) -> float:
-    """Write down the most that a batch may cost, until a part with its id says what it did; return it, rounded up."""
-    micro_dollars = ceil(usd * _MICRO)
+    """Reserve the highest cost of a batch, in US dollars; return it, rounded up to a micro dollar.
+
+    A part with the same ``id`` settles the reservation.
+    """
+    micro_dollars = ceil(usd * _MICRO_DOLLARS)
     data.write(keys.reservation_key(run, step, id, micro_dollars), b"")
-    return micro_dollars / _MICRO
+    return micro_dollars / _MICRO_DOLLARS
 
 
 def total_usd(data: Bucket, run: str) -> float:
-    """Return what a run has cost so far, in US dollars, from the names of its parts."""
-    return committed_usd(data, run)[0]
+    """Return the cost of a run so far in US dollars."""
+    return paid_and_reserved_usd(data, run)[0]
 
 
-def committed_usd(data: Bucket, run: str) -> tuple[float, float]:
-    """Return what a run has paid, and what is reserved beyond that, in US dollars."""
+def paid_and_reserved_usd(data: Bucket, run: str) -> tuple[float, float]:
+    """Return what a run has paid, and its reservations that no part has settled, in US dollars."""
     paid: dict[str, int] = {}
     reserved: dict[str, int] = {}
     for key in data.keys(keys.ledger_prefix(run)):
         _, id, micro_dollars, kind = key.rsplit("/", 1)[1].split(".")
         (paid if kind == "json" else reserved)[id] = int(micro_dollars)
-    unsettled = (usd for id, usd in reserved.items() if id not in paid)
-    return sum(paid.values()) / _MICRO, sum(unsettled) / _MICRO
+    unsettled = (amount for id, amount in reserved.items() if id not in paid)
+    return sum(paid.values()) / _MICRO_DOLLARS, sum(unsettled) / _MICRO_DOLLARS
 
 
-def suffix(tier: ServiceTier) -> str:
-    """Return how the uses of a tier end in prices.toml."""
+def tier_suffix(tier: ServiceTier) -> str:
+    """Return the suffix of a service tier's uses in prices.toml, such as ``-flex``."""
     return "" if tier == "default" else f"-{tier}"
 
 
 def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: ServiceTier = "default") -> float:
-    """Price of a model's tokens in US dollars; a tuned model is billed as its base."""
-    priced = catalog.get_model(model)
-    uses = f"input{suffix(tier)}", f"output{suffix(tier)}"
-    return priced.price(uses[0]).cost(input_tokens) + priced.price(uses[1]).cost(output_tokens)
+    """Return the price of a model's tokens in US dollars. Pass the base model's id for a tuned model."""
+    input_use, output_use = _inference_uses(tier)
+    row = catalog.get_model(model)
+    return row.price(input_use).cost(input_tokens) + row.price(output_use).cost(output_tokens)
 
 
-def summary(data: Bucket, run: str) -> dict[str, Any]:
-    """Sum the parts by step, model and tier: ``{"usd": ..., "entries": [{step, model, tier, calls, ..., confirmed}]}``.
-
-    An entry is ``confirmed`` when an official copy has its prices.
-    """
-    entries: dict[tuple[str, str, ServiceTier], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+def summary(data: Bucket, run: str) -> Ledger:
+    """Return the parts of a run's ledger summed by step, model and service tier."""
+    totals: dict[tuple[str, str, ServiceTier], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for key in data.keys(keys.ledger_prefix(run)):
         if not key.endswith(".json"):
             continue
         part = LedgerPart.model_validate_json(data.read(key))
-        entry = entries[part.step, part.model, part.tier]
         for field in ("calls", "throttled", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
-            entry[field] += getattr(part, field)
-    rows = [
-        {
-            "step": step,
-            "model": model,
-            "tier": tier,
-            **values,
-            "confirmed": confirmed(model, tier, values["training_tokens"] > 0),
-        }
-        for (step, model, tier), values in sorted(entries.items())
+            totals[part.step, part.model, part.tier][field] += getattr(part, field)
+    entries = [
+        LedgerEntry.model_validate(
+            {"step": step, "model": model, "tier": tier, **values}
+            | {"confirmed": prices_are_confirmed(model, tier, values["training_tokens"] > 0)}
+        )
+        for (step, model, tier), values in sorted(totals.items())
     ]
-    return {"usd": sum(row["usd"] for row in rows), "entries": rows}
+    return Ledger(usd=sum(entry.usd for entry in entries), entries=entries)
 
 
-def confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
-    """Tell whether an official copy has the prices of a model's training, or of its answers."""
-    uses = ("training",) if training else (f"input{suffix(tier)}", f"output{suffix(tier)}")
+def prices_are_confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
+    """Return whether an official copy has the price of a model's training, or the prices of its tokens."""
+    uses = ("training",) if training else _inference_uses(tier)
     return all(catalog.get_model(model).price(use).confirmed for use in uses)
+
+
+def _inference_uses(tier: ServiceTier) -> tuple[str, str]:
+    return f"input{tier_suffix(tier)}", f"output{tier_suffix(tier)}"

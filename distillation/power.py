@@ -1,4 +1,4 @@
-"""How small a difference a test set can show: told before anything is paid, and again in the report."""
+"""Statistical power: the smallest difference that a test set can detect."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from math import sqrt
 from statistics import NormalDist
 
 TYPICAL_SD = 0.10
-"""Standard deviation of paired Jaccard differences, where none has been measured yet."""
+"""Standard deviation of paired Jaccard differences per image, assumed until a run has measured it."""
 
 
 def minimum_detectable_difference(
     test_images: int, sd: float = TYPICAL_SD, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Return the smallest mean difference of a paired two-sided test that is found with ``power``.
+    """Return the smallest mean difference that a paired two-sided test detects, in units of the score (0-1).
 
-    ``sd`` is the standard deviation of the differences per image, in units of the score (0 to 1). By
-    the normal approximation: (z(1 - alpha/2) + z(power)) sd / sqrt(n) (Miller 2024, arXiv 2411.00640).
+    ``sd`` is the standard deviation of the differences per image, ``power`` the probability of detection. Uses the
+    normal approximation (z(1 - alpha/2) + z(power)) sd / sqrt(n) (Miller 2024, arXiv 2411.00640).
     Raises ``ValueError`` without test images.
     """
     if test_images < 1:

@@ -1,4 +1,4 @@
-"""The records that cross a step boundary; docs/data-formats.md shows each with an example."""
+"""Records that steps pass to each other through S3; docs/data-formats.md has a table of fields for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from distillation.errors import InvalidRequest, message_of
+from distillation.errors import InvalidRequest, error_message
 
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
@@ -17,239 +17,352 @@ SetName = Literal["train", "validation", "test"]
 
 
 class Record(BaseModel):
-    """Base of what travels: immutable, and nothing unknown in it."""
+    """Base of a record: immutable, without unknown fields."""
 
-    model_config = ConfigDict(allow_inf_nan=False, extra="forbid", frozen=True)
+    model_config = ConfigDict(allow_inf_nan=False, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Prompt(Record):
-    """What is said to the teacher and, word for word, to the student."""
+    """Question about an image, sent to the teacher and, word for word, to the student."""
 
     system: str = Field(min_length=1, max_length=10_000)
+    """System prompt, 1-10,000 characters."""
     user: str = Field(min_length=1, max_length=10_000)
+    """User prompt, 1-10,000 characters."""
 
 
 class Limits(Record):
-    """How many items an answer must hold: keywords, in the format of that name."""
+    """Number of items that a valid answer has, such as keywords."""
 
     minimum: int = 1
+    """Smallest number of distinct items."""
     maximum: int = 100
+    """Largest number of distinct items."""
 
 
 class Quota(Record):
-    """What an account may ask of one model in a minute; None: what the models table says.
+    """Quota of an account on calls of one model per minute. An unset field means the default of catalog.toml.
 
-    Tokens are counted as Bedrock counts them: input and max_tokens when a call starts, what was used when it ends.
+    Bedrock counts input tokens and ``max_tokens`` when a call starts. It corrects the count when the call ends.
     """
 
     requests_per_minute: float | None = Field(default=None, gt=0)
+    """Requests per minute."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Tokens per minute."""
 
     def merged(self, other: Quota | None) -> Quota:
-        """Return this quota with what another says."""
+        """Return this quota with the fields that ``other`` sets."""
         return self.model_copy(update=other.model_dump(exclude_none=True)) if other else self
 
 
 class Concurrency(Record):
-    """The most batches of each Map that run at once."""
+    """Largest number of batches that each Map runs at the same time."""
 
     resize: int = Field(ge=1, le=1000)
+    """Batches of ResizePhotos, 1-1000."""
     label: int = Field(ge=1, le=1000)
+    """Batches of LabelImages, 1-1000."""
     predict: int = Field(ge=1, le=1000)
+    """Batches of PredictTestImages and PredictImages, 1-1000."""
 
 
 class Request(Record):
-    """What a user may ask for: the fields of ``distill.json``, all optional."""
+    """Options of a run: the fields of ``distill.json``, all optional."""
 
     teacher: str | None = None
+    """Model id of the teacher; by default the stage's first."""
     student: str | None = None
+    """Model id of the student; by default the stage's first."""
     prompt: str | Prompt = "keywords"
+    """Name of a file in samples/prompts, or the texts themselves."""
     keywords_min: int | None = Field(default=None, ge=1, le=100)
+    """Smallest number of distinct keywords in a valid answer, 1-100; by default the prompt file's."""
     keywords_max: int | None = Field(default=None, ge=1, le=100)
+    """Largest number of distinct keywords in a valid answer, 1-100; by default the prompt file's."""
     service_tier: ServiceTier = "default"
+    """Service tier of the teacher's calls; ``flex`` costs half and may answer later."""
     accept_teacher_terms: bool = False
+    """Whether the terms of a teacher from another provider than the student's are accepted."""
     own_labels: OwnLabels | None = None
+    """Use of the collection's own labels: trained on (``train``), or compared with only (``gold``)."""
     samples_per_image: int = Field(default=1, ge=1, le=9)
+    """Answers of the teacher per label, 1-9."""
     max_tokens: int = Field(default=400, ge=16, le=5000)
+    """Largest number of output tokens per answer, 16-5000."""
     temperature: float = Field(default=0.0, ge=0, le=1)
+    """Sampling temperature of labels and predictions, 0-1."""
     ceiling_temperature: float = Field(default=0.5, gt=0, le=1)
+    """Sampling temperature of the teacher's second answer, above 0 and up to 1."""
     train_sizes: list[int] | None = Field(default=None, min_length=1, max_length=10)
+    """Numbers of training images to train on, 1-10 of them; by default one size with all images."""
     test_share: float = Field(default=0.25, ge=0.05, le=0.5)
+    """Share of the images that no model is trained on, 0.05-0.5."""
     min_images: int = Field(default=20, ge=16)
+    """Smallest number of usable images, at least 16."""
     hyperparameters: dict[str, float] = {}
+    """Values by hyperparameter name; the family's defaults for the others."""
     duplicate_records: int = Field(default=1, ge=1, le=10)
+    """Times that each record is written if a training size has fewer than 1,000 images, 1-10."""
     stop_stuck_jobs: bool = False
+    """Whether to stop a job that does not start within the stage's ``stuck_job_hours``."""
     tolerance: float = Field(default=0.05, ge=0, le=1)
+    """Share of photos and of labels that may be set aside, 0-1."""
     max_usd: float = Field(default=25.0, ge=0)
+    """Highest cost of the run in US dollars."""
     quotas: dict[str, Quota] = {}
+    """Quotas by model id, if the account's are lower than the stage's."""
     until: Until | None = None
+    """Last state to run; by default the run continues to the end."""
     keep: Keep = "best"
+    """Tuned models that are retained: the promoted one (``best``), none or all."""
     keep_days: int | None = Field(default=None, ge=1, le=3650)
+    """Days from the start of the run after which retained models are deleted, 1-3650; by default never."""
     gate_margin: float = Field(default=0.0, ge=0, le=1)
+    """Gain, 0-1, that the lower bound of the 95 % confidence interval must exceed for promotion."""
     exclude_flags: list[Flag] = []
+    """Quality flags whose images are left out."""
     apply: str | None = Field(default=None, min_length=1)
+    """Name of a run whose tuned model answers about this collection; nothing is trained."""
     replace: str | None = Field(default=None, min_length=1)
+    """Name of a run whose deployment the promoted model takes over."""
 
 
 class Labeler(Record):
-    """A model, a prompt and inference settings; ``id`` is the hash of all of them, however the model is reached.
-
-    ``profile``: ARN of the application inference profile through which the stage asks it, if any.
-    """
+    """A teacher with its prompt and inference settings."""
 
     id: str
+    """Hash of the foundation model, the prompt and the inference settings; names the label cache."""
     model: str
+    """Model id, profile id or profile ARN."""
     max_tokens: int
+    """Largest number of output tokens per answer."""
     temperature: float
+    """Sampling temperature, 0-1."""
     profile: str | None = None
+    """ARN of the application inference profile to call it through, if the stage has one."""
 
     @property
     def invocation_id(self) -> str:
-        """What Bedrock is given as the model's id."""
+        """``modelId`` of a Converse call."""
         return self.profile or self.model
 
 
 class Run(Record):
-    """One distillation: the request with every choice made. Kept as ``runs/<run>/request.json``."""
+    """One distillation: the request with all defaults resolved, stored as ``runs/<run>/request.json``."""
 
     name: str
+    """Name of the run; see ``keys.run_name``."""
+    stage: str
+    """Name of the stage."""
     collection: str
+    """Prefix of the photos in the Photos bucket."""
     execution: str
+    """ARN of the execution that claimed the run."""
     created: str
+    """Start of the run, ISO 8601 in UTC."""
     account: str
+    """AWS account id."""
     teacher: Labeler
+    """Labeler that writes the labels."""
     ceiling: Labeler
+    """Labeler that writes the teacher's second answers on the test images."""
     student: str
+    """Model id of the student."""
     prompt: Prompt
+    """Prompt of teacher and student."""
     answer_format: str = "keywords"
+    """Name of the answer format; see ``distillation.answers.formats``."""
     limits: Limits = Limits()
+    """Number of items that a valid answer has."""
     side: int
+    """Longest side of images in pixels."""
     quotas: dict[str, Quota] = {}
+    """Requests and tokens per minute, by model id."""
     concurrency: Concurrency = Concurrency(resize=1, label=1, predict=1)
+    """Largest number of concurrent batches."""
     images_per_batch: int = 100
+    """Images per batch of LabelImages, PredictTestImages and PredictImages."""
     request: Request
+    """The request as written."""
     applies: TrainedModel | None = None
-    """Whose model answers, where the request is to apply one instead of training."""
+    """Tuned model that answers, if the request has ``apply``."""
     replaces: str | None = None
-    """ARN of the deployment that a promoted model is to take over."""
+    """ARN of the deployment that a promoted model takes over, if the request has ``replace``."""
 
     @property
     def ceiling_sample(self) -> int:
-        """Number of the teacher's second answer; where it is asked as the label was, it must not find a label."""
+        """Sample number of the teacher's second answer.
+
+        It follows those of the label if both have the same labeler, so that it does not reuse a label.
+        """
         return self.request.samples_per_image if self.ceiling.id == self.teacher.id else 1
 
     def quota(self, model: str) -> Quota:
-        """Return what may be asked of a model in a minute; nothing in it where nothing is known."""
+        """Return the model's requests and tokens per minute; fields are None when unknown."""
         return self.quotas.get(model, Quota())
 
 
 class InventoryLine(Record):
-    """One photo and what became of it."""
+    """One photo of the collection and its status."""
 
     photo: str
+    """Key of the photo in the Photos bucket."""
     status: Literal["ok", "refused", "ignored", "duplicate", "excluded"]
+    """``ok``, or why the photo is not used: unreadable, not a photo, a duplicate, or flagged."""
     image: str | None = None
+    """SHA-256 of the image's bytes, in hexadecimal."""
     width: int | None = None
+    """Width of the image in pixels."""
     height: int | None = None
+    """Height of the image in pixels."""
     bytes: int | None = None
+    """Size of the image in bytes."""
     perceptual_hash: str | None = None
+    """Perceptual hash of the image, in hexadecimal."""
     flags: list[Flag] = []
+    """Quality flags of the image."""
     group: str | None = None
+    """Image that names the group of near-duplicates."""
     reason: str | None = None
+    """Why the photo is not used."""
     set: SetName | None = None
+    """Set that the image is in."""
     labelled_by: Literal["teacher", "owner"] | None = None
+    """Source of the image's label."""
 
 
 class OwnLabel(Record):
-    """The owner's label of an image, laid out as an answer is."""
+    """A label that the collection's owner wrote."""
 
     image: str
+    """SHA-256 of the image's bytes, in hexadecimal."""
     photo: str
+    """Key of the photo in the Photos bucket."""
     text: str
+    """Label in the layout of an answer."""
 
 
 class SplitLine(Record):
-    """One image of a set; ``photo`` is the first original that gave it, ``group`` names its near-duplicates."""
+    """One image of a set."""
 
     image: str
+    """SHA-256 of the image's bytes, in hexadecimal."""
     group: str
+    """Image that names the group of near-duplicates; the image itself if it has none."""
     photo: str
+    """Key of the first photo with this image in the Photos bucket."""
     width: int
+    """Width of the image in pixels."""
     height: int
+    """Height of the image in pixels."""
 
 
 class Usage(Record):
-    """Tokens that a model billed for one answer."""
+    """Tokens that Bedrock billed for one answer."""
 
     input_tokens: int
+    """Input tokens, including the image."""
     output_tokens: int
+    """Output tokens."""
 
 
 class Answer(Record):
-    """What a model said about an image. Kept as a label, or as a prediction."""
+    """Answer of a model about an image, stored as a label or a prediction."""
 
     model: str
+    """Model id, profile ARN or deployment ARN that was called."""
     image: str
+    """SHA-256 of the image's bytes, in hexadecimal."""
     text: str
+    """Text of the answer."""
     stop_reason: str
+    """Stop reason that Converse returned."""
     usage: Usage
+    """Billed tokens."""
     latency_ms: int
+    """Latency that Converse returned, in milliseconds."""
 
 
 class AnswerLine(Record):
-    """One line of a part of LabelImages or PredictTestImages.
-
-    ``disagreement``: of the samples that a label was made of, 0 (all the same) to 1.
-    """
+    """One answer in a part of LabelImages, PredictTestImages or PredictImages."""
 
     image: str
+    """SHA-256 of the image's bytes, in hexadecimal."""
     answerer: str
+    """``teacher``, ``ceiling``, ``base`` or ``n<size>``."""
     status: Literal["ok", "refused"]
+    """Whether the answer is valid."""
     format: str = "keywords"
+    """Name of the answer format."""
     sample: int = 0
+    """Number of the answer, from 0."""
     text: str | None = None
+    """Text of the answer."""
     reason: str | None = None
+    """Why the answer was refused."""
     reused: bool = False
+    """Whether the answer was stored before this batch."""
     usage: Usage | None = None
+    """Billed tokens."""
     latency_ms: int | None = None
+    """Latency in milliseconds."""
     disagreement: float | None = None
+    """Disagreement of the samples of a label, from 0 (all equal) to 1."""
 
 
 class TrainedModel(Record):
-    """How the training of one size ended; made by the states of TrainModels.
-
-    ``model`` is a name; ``arn``, of the tuned model, ``job`` and ``deployment`` are ARNs.
-    """
+    """Result of one training size, assembled by the states of TrainModels."""
 
     size: int
+    """Number of training images."""
     status: Literal["Active", "Failed"]
+    """Whether the model is deployed."""
     model_name: str | None = None
+    """Name of the job, the tuned model and its deployment."""
     model_arn: str | None = None
+    """ARN of the tuned model."""
     job_arn: str | None = None
+    """ARN of the customization job."""
     deployment_arn: str | None = None
-    reason: Annotated[str, BeforeValidator(message_of)] | None = None
+    """ARN of the deployment."""
+    reason: Annotated[str, BeforeValidator(error_message)] | None = None
+    """Why there is no model or no deployment."""
 
 
 class LedgerPart(Record):
-    """What one batch paid for; ``throttled``: calls that were turned away and cost nothing."""
+    """Cost of one batch or job."""
 
     step: str
+    """State that paid."""
     model: str
+    """Model id whose prices apply."""
     tier: ServiceTier = "default"
+    """Service tier of the calls."""
     calls: int
+    """Billed calls."""
     throttled: int = 0
+    """Throttled calls, which cost nothing."""
     reused: int
+    """Stored answers that were reused, which cost nothing."""
     input_tokens: int
+    """Billed input tokens."""
     output_tokens: int
+    """Billed output tokens."""
     training_tokens: int = 0
+    """Billed training tokens."""
     usd: float
+    """Cost in US dollars."""
 
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
 
 def parse(kind: type[AnyRecord], value: Any, source: str) -> AnyRecord:
-    """Check an outside input against a record; raises ``InvalidRequest`` naming each wrong field."""
+    """Validate input from outside, such as a user's file, and return it as a record.
+
+    ``source`` names the input in the message. Raises ``InvalidRequest`` that names each wrong field.
+    """
     try:
         return kind.model_validate(value)
     except ValidationError as error:

@@ -10,25 +10,22 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from pydantic import BaseModel
 
 from distillation.bedrock_errors import code_and_message
-from distillation.errors import DistillationError
+from distillation.errors import ObjectMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_CHUNK = 1 << 16
-_SPOOLED_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
+_MEMORY_BYTES = 1 << 20
 _JSON_LINES = "application/jsonl"
-
-
-class ObjectMissing(DistillationError):
-    """An object that an earlier step writes is not there."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One bucket."""
+    """One S3 bucket."""
 
     client: S3Client
     name: str
@@ -38,11 +35,11 @@ class Bucket:
         return self._body(key).read()
 
     def read_first(self, key: str, count: int) -> bytes:
-        """Return the first bytes of an object that is not empty, at most ``count`` of them."""
+        """Return at most the first ``count`` bytes of an object, which must not be empty."""
         return self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
 
     def get_or_none(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None when there is no such object."""
+        """Return an object's bytes, or None if the object does not exist."""
         try:
             return self.read(key)
         except ObjectMissing:
@@ -53,12 +50,12 @@ class Bucket:
         return json.loads(self.read(key))
 
     def iter_lines(self, key: str) -> Iterator[bytes]:
-        """Yield an object's lines, each with its line end, holding one at a time; raises ``ObjectMissing``."""
+        """Yield an object's lines, with line ends, without reading the whole object; raises ``ObjectMissing``."""
         with closing(self._body(key)) as body:
             tail = b""
-            while chunk := body.read(_CHUNK):
-                *whole, tail = (tail + chunk).split(b"\n")
-                yield from (line + b"\n" for line in whole)
+            while chunk := body.read(_CHUNK_BYTES):
+                *complete, tail = (tail + chunk).split(b"\n")
+                yield from (line + b"\n" for line in complete)
             if tail:
                 yield tail
 
@@ -68,49 +65,50 @@ class Bucket:
             yield json.loads(line)
 
     def read_parts(self, prefix: str) -> Iterator[dict[str, Any]]:
-        """Yield the records of all JSON Lines objects under a prefix, in the order of their keys."""
+        """Yield the records of all JSON Lines objects under a prefix, in key order."""
         for key in self.keys(prefix):
             yield from self.read_lines(key)
 
     def write(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> None:
-        """Write an object, replacing what was there."""
+        """Write an object; an existing object is replaced."""
         self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
     def write_json(self, key: str, value: Any) -> None:
         """Write a value as JSON."""
         self.write(key, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
+    def write_document(self, key: str, document: BaseModel) -> None:
+        """Write a pydantic model as JSON."""
+        self.write(key, document.model_dump_json(indent=1).encode())
+
     def write_lines(self, key: str, records: Iterable[Any]) -> None:
-        """Write records as JSON Lines, one held at a time, without a blank line at the end of the file."""
-        with _spooled(records) as body:
+        """Write records as JSON Lines without a blank last line; ``records`` is consumed one record at a time."""
+        with _json_lines_file(records) as body:
             self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=_JSON_LINES)
 
     def put_lines_if_absent(self, key: str, records: Iterable[Any]) -> bool:
-        """Write records as JSON Lines unless the object exists already; return whether it was written."""
-        with _spooled(records) as body:
+        """Write records as JSON Lines unless the object exists; return whether it was written."""
+        with _json_lines_file(records) as body:
             return self.put_if_absent(key, body, _JSON_LINES)
 
     def put_if_absent(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> bool:
-        """Write an object unless it exists already; return whether it was written."""
+        """Write an object unless it exists; return whether it was written."""
         try:
             self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
         except ClientError as error:
-            # 409: another writer is at it this moment; either way the object is, or will be, there.
-            if code_and_message(error)[0] in (
-                "PreconditionFailed",
-                "ConditionalRequestConflict",
-            ):
+            # 409 ConditionalRequestConflict: another writer is creating the object at the same time.
+            if code_and_message(error)[0] in ("PreconditionFailed", "ConditionalRequestConflict"):
                 return False
             raise
         return True
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys under a prefix, in order."""
+        """Yield the keys under a prefix, in key order."""
         for item in self.list(prefix):
             yield item["Key"]
 
     def list(self, prefix: str) -> Iterator[Any]:
-        """Yield what ListObjectsV2 tells of each object under a prefix."""
+        """Yield the entry of ListObjectsV2 for each object under a prefix, in key order."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         for page in pages:
             yield from page.get("Contents", [])
@@ -123,9 +121,9 @@ class Bucket:
 
 
 @contextmanager
-def _spooled(records: Iterable[Any]) -> Iterator[IO[bytes]]:
-    """Give records as a file of JSON Lines: in memory while it is small, then on disk."""
-    with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+def _json_lines_file(records: Iterable[Any]) -> Iterator[IO[bytes]]:
+    """Yield a temporary file with records as JSON Lines; it is kept in memory up to 1 MiB and then on disk."""
+    with SpooledTemporaryFile(_MEMORY_BYTES) as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         file.seek(0)

@@ -1,4 +1,4 @@
-"""The one logger and the one set of metrics; the service name is the step's folder, the stage tells stages apart."""
+"""Logger and CloudWatch metrics of all Lambda functions, with the dimensions ``service`` (the step) and ``stage``."""
 
 from __future__ import annotations
 
@@ -20,33 +20,38 @@ metrics.set_default_dimensions(stage=os.environ.get("STAGE", "none"))
 
 @dataclass
 class CallCounts:
-    """What became of the calls of one batch."""
+    """Numbers of failed calls of one batch."""
 
-    calls: int = 0
     throttled: int = 0
+    """Calls that Bedrock throttled."""
     unavailable: int = 0
+    """Calls that Bedrock could not serve, or that were not answered."""
 
 
-def count_calls(paid: Sequence[Answer], tally: CallCounts) -> None:
-    """Count as metrics what one batch asked of one model, whether or not the batch was done with it."""
-    figures = {
-        "CallsThrottled": tally.throttled,
-        "CallsFailed": tally.unavailable,
+def count_call_metrics(paid: Sequence[Answer], counts: CallCounts) -> None:
+    """Add the calls and tokens of one batch to one model as metrics, also if the batch is unfinished.
+
+    ``paid`` has the answers that were billed.
+    """
+    values = {
+        "CallsThrottled": counts.throttled,
+        "CallsFailed": counts.unavailable,
         "InputTokens": sum(answer.usage.input_tokens for answer in paid),
         "OutputTokens": sum(answer.usage.output_tokens for answer in paid),
     }
-    for name, value in figures.items():
+    for name, value in values.items():
         metrics.add_metric(name, MetricUnit.Count, value)
 
 
-def log_answers(run: str, lines: Sequence[AnswerLine], new: str, what: str) -> None:
-    """Count the answers of a batch that is done as metrics, and log each on one line: never an image, never a prompt.
+def log_answers(run: str, lines: Sequence[AnswerLine], new_metric: str, prefix: str) -> None:
+    """Add the answers of a finished batch as metrics, and log one line per answer, without image or prompt.
 
-    ``new`` names what counts answers that count and were not there before, ``what`` begins the others' names.
+    ``new_metric`` counts the valid answers that were not reused. ``prefix`` starts the names of the metrics
+    ``<prefix>Reused`` and ``<prefix>Refused``.
     """
-    metrics.add_metric(new, MetricUnit.Count, sum(line.status == "ok" and not line.reused for line in lines))
-    metrics.add_metric(f"{what}Reused", MetricUnit.Count, sum(line.reused for line in lines))
-    metrics.add_metric(f"{what}Refused", MetricUnit.Count, sum(line.status == "refused" for line in lines))
+    metrics.add_metric(new_metric, MetricUnit.Count, sum(line.status == "ok" and not line.reused for line in lines))
+    metrics.add_metric(f"{prefix}Reused", MetricUnit.Count, sum(line.reused for line in lines))
+    metrics.add_metric(f"{prefix}Refused", MetricUnit.Count, sum(line.status == "refused" for line in lines))
     for line in lines:
         logger.info(
             "answer",

@@ -1,4 +1,4 @@
-"""The one rule of how many items may be set aside before a run stops."""
+"""Limit on the share of items that a run may set aside."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from distillation.errors import ToleranceExceeded
 from distillation.records import Run
 
-_SHOWN = 3
+_REASONS_SHOWN = 3
 
 
-def check_tolerance(run: Run, what: str, total: int, reasons: Sequence[str], remedy: str) -> None:
-    """Raise ``ToleranceExceeded`` when more of ``total`` items were refused than the request tolerates.
+def check_tolerance(run: Run, items: str, total: int, reasons: Sequence[str], remedy: str) -> None:
+    """Raise ``ToleranceExceeded`` if the run set aside more of ``total`` items than its ``tolerance`` allows.
 
-    ``reasons`` has one text per refused item. The tolerance is a share of many; one bad item in a small collection
-    is no reason to stop.
+    ``items`` is a plural noun, such as ``photos``. ``reasons`` has one text per item set aside; ``remedy`` ends the
+    message. One item may always be set aside, so that a single bad photo does not stop a small collection.
     """
     if len(reasons) > max(1, run.request.tolerance * total):
         raise ToleranceExceeded(
-            f"{len(reasons)} of {total} {what} were refused, more than the tolerance of {run.request.tolerance:.0%}. "
-            f"First: {'; '.join(reasons[:_SHOWN])}. {remedy}"
+            f"{len(reasons)} of {total} {items} were refused, more than the tolerance of {run.request.tolerance:.0%}. "
+            f"First: {'; '.join(reasons[:_REASONS_SHOWN])}. {remedy}"
         )

@@ -1,24 +1,25 @@
-"""What the job of one training size is made of."""
+"""Size of the dataset and hyperparameters of a customization job."""
 
 from __future__ import annotations
 
 from distillation.models import catalog
 from distillation.records import Request, Run
 
-FEW_IMAGES = 1_000
-"""Below so many the Nova guide advises to write records more than once, for more effective epochs."""
+REPEAT_BELOW_IMAGES = 1_000
+"""Below this many records the Nova guide recommends repeating each record, for more effective epochs."""
 
 
-def copies(request: Request, images: int) -> int:
-    """Return how often each of so many images stands in the dataset."""
-    return request.duplicate_records if images < FEW_IMAGES else 1
+def repeats_per_image(request: Request, images: int) -> int:
+    """Return how many times each of ``images`` training images is repeated in the dataset."""
+    return request.duplicate_records if images < REPEAT_BELOW_IMAGES else 1
 
 
-def records(request: Request, images: int) -> int:
-    """Return how many records the dataset of so many images has, as Bedrock counts them."""
-    return images * copies(request, images)
+def record_count(request: Request, images: int) -> int:
+    """Return the number of records in the dataset of ``images`` training images, repeats included."""
+    return images * repeats_per_image(request, images)
 
 
-def hyperparameters(run: Run, images: int) -> dict[str, str]:
-    """Return the hyperparameters of the job on so many images; raises ``InvalidRequest``."""
-    return catalog.get_model(run.student).hyperparameters(run.request.hyperparameters, records(run.request, images))
+def job_hyperparameters(run: Run, images: int) -> dict[str, str]:
+    """Return the hyperparameters of the job on ``images`` training images; raises ``InvalidRequest``."""
+    student, request = catalog.get_model(run.student), run.request
+    return student.resolve_hyperparameters(request.hyperparameters, record_count(request, images))

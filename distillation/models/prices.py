@@ -1,4 +1,4 @@
-"""What things cost: the rows of prices.toml, each with its source, its date, and whether an official copy has it."""
+"""Read prices.toml: list prices, each with its source, its date and whether an official copy has it."""
 
 from __future__ import annotations
 
@@ -8,41 +8,54 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from distillation.documents import PriceRow
 from distillation.errors import InvalidRequest
 
 FILE = Path(__file__).with_name("prices.toml")
 STALE_DAYS = 90
+"""Age in days from which a price is reported as old."""
 _PATH = f"distillation/models/{FILE.name}"
 
 
 @dataclass(frozen=True)
 class Price:
-    """``usd`` US dollars buy ``per`` of ``unit``."""
+    """Price of one use of a product: ``usd`` US dollars for ``per`` units."""
 
     product: str
+    """Model id, or an AWS service such as ``lambda``."""
     use: str
+    """Kind of use, such as ``input``, ``training`` or ``storage``."""
     usd: float
+    """US dollars, before tax, discounts and free tiers."""
     per: float
+    """Quantity that ``usd`` pays for, in ``unit``."""
     unit: str
+    """Unit of quantity, such as ``tokens``."""
     source: str
+    """Document that has the price."""
     date: datetime.date
+    """Day on which the source was read."""
     confirmed: bool = True
+    """Whether an official copy has the price."""
 
     def cost(self, quantity: float) -> float:
-        """Return the US dollars that a quantity, in ``unit``, costs."""
+        """Return the cost of ``quantity`` units in US dollars."""
         return quantity * self.usd / self.per
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row for a report."""
-        return {**self.__dict__, "date": self.date.isoformat()}
+    def as_row(self) -> PriceRow:
+        """Return the row as estimates and manifests have it."""
+        return PriceRow(**{**self.__dict__, "date": self.date.isoformat()})
+
+
+def rows() -> Mapping[tuple[str, str], Price]:
+    """Return all prices by product and use; the file is read once."""
+    return _read(FILE)
 
 
 @cache
-def rows() -> Mapping[tuple[str, str], Price]:
-    """Return all rows by product and use."""
-    products = tomllib.loads(FILE.read_text("utf-8"))
+def _read(path: Path) -> Mapping[tuple[str, str], Price]:
+    products = tomllib.loads(path.read_text("utf-8"))
     return {
         (product, use): Price(product=product, use=use, **row)
         for product, uses in products.items()
@@ -51,26 +64,26 @@ def rows() -> Mapping[tuple[str, str], Price]:
 
 
 def price(product: str, use: str) -> Price:
-    """Return one row; raises ``InvalidRequest`` where the file has none: what has no price cannot be kept to a budget."""
-    found = rows().get((product, use))
-    if found is None:
+    """Return one price. Raises ``InvalidRequest`` if the file has none: a budget needs every price."""
+    row = rows().get((product, use))
+    if row is None:
         raise InvalidRequest(f"no price for {use!r} of {product!r}; add the row to {_PATH}")
-    return found
+    return row
 
 
 def has_price(product: str, use: str) -> bool:
-    """Tell whether the file has a row."""
+    """Return whether the file has a price."""
     return (product, use) in rows()
 
 
 def warnings(used: Iterable[Price], today: datetime.date) -> list[str]:
-    """Return what to mind about rows: which are not confirmed, and which are older than 90 days."""
+    """Return warnings about prices that are not confirmed, and about prices older than 90 days."""
     distinct = {(row.product, row.use): row for row in used}.values()
     unconfirmed = sorted(f"{row.product} {row.use}" for row in distinct if not row.confirmed)
     stale = sorted(f"{row.product} {row.use}" for row in distinct if (today - row.date).days > STALE_DAYS)
-    found = []
+    messages = []
     if unconfirmed:
-        found.append(f"not confirmed by an official copy: the price of {', '.join(unconfirmed)}")
+        messages.append(f"not confirmed by an official copy: the price of {', '.join(unconfirmed)}")
     if stale:
-        found.append(f"older than {STALE_DAYS} days: the price of {', '.join(stale)}; see {_PATH}")
-    return found
+        messages.append(f"older than {STALE_DAYS} days: the price of {', '.join(stale)}; see {_PATH}")
+    return messages

@@ -1,4 +1,4 @@
-"""The quotas that hold for a run: as documented, as its stage says, as its request says."""
+"""Requests and tokens per minute that a run may use: documented defaults, the stage's quotas, the request's quotas."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from distillation.models import catalog
 from distillation.records import Quota
 
 
-def resolve_quotas(models: Iterable[str], stage: Mapping[str, Quota], asked: Mapping[str, Quota]) -> dict[str, Quota]:
-    """Return what may be asked of each model.
+def resolve_quotas(
+    models: Iterable[str], stage_quotas: Mapping[str, Quota], request_quotas: Mapping[str, Quota]
+) -> dict[str, Quota]:
+    """Return the quota of each model, by model id.
 
-    Raises ``InvalidRequest`` for a request that says more than its stage, or speaks of another model.
+    A stage's quota replaces the default; a request's quota can only lower it. Raises ``InvalidRequest`` for a higher
+    quota or a model that the run does not call.
     """
-    found = {model: catalog.default_quota(model).merged(stage.get(model)) for model in models}
-    for model, quota in asked.items():
-        if model not in found:
-            raise InvalidRequest(f"quotas: this run asks {', '.join(found)}, not {model!r}")
-        for name, value in quota.model_dump(exclude_none=True).items():
-            if value > (most := getattr(found[model], name)):
+    limits = {model: catalog.default_quota(model).merged(stage_quotas.get(model)) for model in models}
+    for model, quota in request_quotas.items():
+        if model not in limits:
+            raise InvalidRequest(f"quotas: this run calls {', '.join(limits)}, not {model!r}")
+        for field, value in quota.model_dump(exclude_none=True).items():
+            limit = getattr(limits[model], field)
+            if value > limit:
                 raise InvalidRequest(
-                    f"quotas: {name} of {model!r} is {most:g} in this stage (got {value:g}); if the account has more, "
-                    f"change 'quotas' of the stage in cdk.json and deploy again"
+                    f"quotas: {field} of {model!r} is {limit:g} in this stage (got {value:g}). If the account has "
+                    "more, change 'quotas' of the stage in cdk.json and deploy again"
                 )
-    return {model: quota.merged(asked.get(model)) for model, quota in found.items()}
+    return {model: limit.merged(request_quotas.get(model)) for model, limit in limits.items()}

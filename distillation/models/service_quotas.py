@@ -1,4 +1,4 @@
-"""The account's own quotas on jobs, models and deployments, so far as Service Quotas tells them."""
+"""Check the account's Service Quotas on custom models, deployments and training records before a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from distillation.bedrock_errors import code_and_message, to_pipeline_error
 from distillation.errors import QuotaExceeded
 from distillation.models import catalog
-from distillation.models.hyperparameters import records
+from distillation.models.hyperparameters import record_count
 from distillation.records import Run
 from distillation.telemetry import logger
 
@@ -19,49 +19,55 @@ if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
 CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS = "L-CB5B847D", "L-430C95DD"
-"""Codes; those on records differ by student and are in the models table."""
+"""Quota codes of Amazon Bedrock. The code for training records depends on the student: ``Model.records_quota``."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """How much of a quota a run takes beside what is in use."""
+class QuotaNeed:
+    """How much of one quota a run needs."""
 
     code: str
-    what: str
+    """Quota code in Service Quotas."""
+    resource: str
+    """What the quota limits, as a plural noun phrase."""
     in_use: int
-    wanted: int
+    """Amount that the account already uses."""
+    needed: int
+    """Amount that the run adds."""
     remedy: str
+    """What else than a higher quota would help; empty if nothing would."""
 
 
 def check_quotas(run: Run, bedrock: BedrockClient, quotas: ServiceQuotasClient) -> None:
-    """Raise ``QuotaExceeded`` where a quota that can be read does not suffice; of one that cannot, nothing is said.
+    """Raise ``QuotaExceeded`` if a quota is too small for the run. A quota that cannot be read is not checked.
 
-    What other runs have in progress is no reason: Customize and Deploy wait for it.
+    Jobs and deployments that other runs have in progress do not count: Customize and Deploy wait for them.
     """
-    for need in _needs(run, bedrock):
+    for need in _quota_needs(run, bedrock):
         _check_quota(need, quotas)
 
 
-def _needs(run: Run, bedrock: BedrockClient) -> list[Need]:
-    sizes = run.request.train_sizes or [catalog.get_model(run.student).family.minimum_records]
-    most = max(records(run.request, size) for size in sizes)
+def _quota_needs(run: Run, bedrock: BedrockClient) -> list[QuotaNeed]:
     student = catalog.get_model(run.student)
+    sizes = run.request.train_sizes or [student.family.minimum_records]
     needs = [
-        Need(
+        QuotaNeed(
             CUSTOM_MODELS,
             "custom models of the account",
-            _custom_models(bedrock),
+            _count_custom_models(bedrock),
             len(sizes),
-            "delete models that are not used (`distill clean` lists ours)",
+            "Delete models that are not used (`distill clean` lists ours)",
         ),
-        Need(DEPLOYMENTS_IN_PROGRESS, "custom model deployments in progress", 0, 1, "none can be made"),
+        QuotaNeed(DEPLOYMENTS_IN_PROGRESS, "custom model deployments in progress", 0, 1, ""),
     ]
     if student.records_quota:
-        needs.append(Need(student.records_quota, f"records of a job on {student.id}", 0, most, "lower train_sizes"))
+        records = max(record_count(run.request, size) for size in sizes)
+        resource = f"records of a job on {student.id}"
+        needs.append(QuotaNeed(student.records_quota, resource, 0, records, "Lower train_sizes"))
     return needs
 
 
-def _custom_models(bedrock: BedrockClient) -> int:
+def _count_custom_models(bedrock: BedrockClient) -> int:
     try:
         pages = bedrock.get_paginator("list_custom_models").paginate(isOwned=True)
         return sum(len(page.get("modelSummaries", [])) for page in pages)
@@ -69,24 +75,25 @@ def _custom_models(bedrock: BedrockClient) -> int:
         raise to_pipeline_error(error, "the account's custom models") from error
 
 
-def _check_quota(need: Need, quotas: ServiceQuotasClient) -> None:
-    quota = _read(need.code, quotas)
+def _check_quota(need: QuotaNeed, quotas: ServiceQuotasClient) -> None:
+    quota = _quota_value(need.code, quotas)
     if quota is None:
-        logger.info("quota could not be read", code=need.code, what=need.what)
+        logger.info("quota could not be read", code=need.code, resource=need.resource)
         return
-    if need.in_use + need.wanted > quota:
-        used = f"{need.in_use} in use and " if need.in_use else ""
+    if need.in_use + need.needed > quota:
+        in_use = f"{need.in_use} in use and " if need.in_use else ""
+        increase = f"{need.remedy}, or request an increase" if need.remedy else "Request an increase"
         raise QuotaExceeded(
-            f"the account's quota of {need.what} is {quota:g}, with {used}{need.wanted} more needed; {need.remedy}, or "
-            f"ask for a higher quota: Service Quotas, Amazon Bedrock, {need.code}"
+            f"the account's quota of {need.resource} is {quota:g}, with {in_use}{need.needed} more needed. "
+            f"{increase}: Service Quotas, Amazon Bedrock, {need.code}"
         )
 
 
-def _read(code: str, quotas: ServiceQuotasClient) -> float | None:
-    """Return the account's quota, or AWS's default where the account has none of its own; None if it cannot be read."""
-    for read in (quotas.get_service_quota, quotas.get_aws_default_service_quota):
+def _quota_value(code: str, quotas: ServiceQuotasClient) -> float | None:
+    """Return the account's applied quota, or else AWS's default; None if neither can be read."""
+    for get_quota in (quotas.get_service_quota, quotas.get_aws_default_service_quota):
         try:
-            return read(ServiceCode="bedrock", QuotaCode=code)["Quota"].get("Value")
+            return get_quota(ServiceCode="bedrock", QuotaCode=code)["Quota"].get("Value")
         except ClientError as error:
             if code_and_message(error)[0] != "NoSuchResourceException":
                 return None

@@ -6,10 +6,10 @@ from distillation.power import minimum_detectable_difference
 
 
 @pytest.mark.parametrize(("images", "difference"), [(30, 0.051), (100, 0.028), (300, 0.016), (1000, 0.009)])
-def test_detectable_difference_shrinks_with_the_root_of_the_test_size(images: int, difference: float) -> None:
+def test_detectable_difference_shrinks_with_the_square_root_of_the_test_size(images: int, difference: float) -> None:
     assert minimum_detectable_difference(images, sd=0.1) == pytest.approx(difference, abs=5e-4)
 
 
-def test_detectable_difference_needs_an_image() -> None:
+def test_test_set_without_images_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         minimum_detectable_difference(0)

@@ -1,5 +1,3 @@
-"""What Label and Predict tell about themselves: metrics of a batch, and one line of log per answer."""
-
 from __future__ import annotations
 
 import json
@@ -15,9 +13,7 @@ from botocore.stub import Stubber
 from distillation import keys, telemetry
 from distillation.records import Answer, Usage
 from distillation.storage import Bucket
-from lambdas import label as label
-from lambdas import predict as predict
-from lambdas import runtime
+from lambdas import label, predict, runtime
 from tests.support.bedrock import WORDS
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
@@ -32,8 +28,8 @@ CONTEXT: Any = SimpleNamespace(
 )
 
 
-class Lines(logging.Handler):
-    """Keeps what is logged."""
+class RecordingHandler(logging.Handler):
+    """Logging handler that stores the fields of each record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,17 +41,17 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def logged() -> Iterator[list[dict[str, Any]]]:
-    lines, behind = Lines(), logging.getLogger(telemetry.logger.service)
-    behind.addHandler(lines)
-    yield lines.records
-    behind.removeHandler(lines)
+    handler, logger = RecordingHandler(), logging.getLogger(telemetry.logger.service)
+    logger.addHandler(handler)
+    yield handler.records
+    logger.removeHandler(handler)
 
 
 @pytest.fixture
 def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A claimed run with one label; of two more images one is labelled and one refused."""
+    """Return a bucket with a claimed run and one label; Bedrock answers about one more image and refuses another."""
     run, data = any_run(), bucket()
-    kept = Answer(
+    label_of_first_image = Answer(
         model="m",
         image=IMAGES[0],
         text=WORDS,
@@ -64,7 +60,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         latency_ms=1,
     )
     data.write(keys.request_key(run.name), run.model_dump_json().encode())
-    data.write(keys.label_key(run.teacher.id, IMAGES[0], 0), kept.model_dump_json().encode())
+    data.write(keys.label_key(run.teacher.id, IMAGES[0], 0), label_of_first_image.model_dump_json().encode())
     client = boto3.client("bedrock-runtime")
     for module in (label, predict, runtime):
         monkeypatch.setattr(module, "data", lambda: data)
@@ -83,23 +79,23 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         yield data
 
 
-def batch(images: list[str], **more: Any) -> dict[str, Any]:
+def batch_event(images: list[str], **batch_input: Any) -> dict[str, Any]:
     return {
-        "BatchInput": {"run": any_run().name, "concurrent_batches": 1, **more},
+        "BatchInput": {"run": any_run().name, "concurrent_batches": 1, **batch_input},
         "Items": [{"image": image} for image in images],
     }
 
 
 def metrics_of(printed: str) -> dict[str, float]:
-    (found,) = [json.loads(line) for line in printed.splitlines() if line.startswith('{"_aws"')]
-    return {name: sum(value) for name, value in found.items() if isinstance(value, list)}
+    (document,) = [json.loads(line) for line in printed.splitlines() if line.startswith('{"_aws"')]
+    return {name: sum(value) for name, value in document.items() if isinstance(value, list)}
 
 
-def test_batch_of_labels_counts_what_was_asked_found_refused_and_used(
+def test_label_batch_counts_new_reused_and_refused_labels_calls_and_tokens(
     data: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     telemetry.metrics.clear_metrics()
-    assert label.handler(batch(IMAGES), CONTEXT) == {"ok": 2, "refused": 1}
+    assert label.handler(batch_event(IMAGES), CONTEXT) == {"ok": 2, "refused": 1}
     assert metrics_of(capsys.readouterr().out) == {
         "ImagesLabelled": 1,
         "LabelsReused": 1,
@@ -111,24 +107,26 @@ def test_batch_of_labels_counts_what_was_asked_found_refused_and_used(
     }
 
 
-def test_batch_of_predictions_counts_the_same(data: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prediction_batch_counts_new_and_refused_predictions_and_tokens(
+    data: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
     telemetry.metrics.clear_metrics()
-    predict.handler(batch(IMAGES[:1], models=[]), CONTEXT)
-    counted = metrics_of(capsys.readouterr().out)
+    predict.handler(batch_event(IMAGES[:1], models=[]), CONTEXT)
+    counts = metrics_of(capsys.readouterr().out)
 
-    assert (counted["ImagesPredicted"], counted["PredictionsRefused"]) == (1, 1)
-    assert (counted["InputTokens"], counted["OutputTokens"]) == (1000, 100)
+    assert (counts["ImagesPredicted"], counts["PredictionsRefused"]) == (1, 1)
+    assert (counts["InputTokens"], counts["OutputTokens"]) == (1000, 100)
 
 
-def test_each_item_is_one_line_with_run_image_and_reason_and_nothing_of_image_or_prompt(
+def test_each_answer_is_logged_with_run_image_and_reason_but_without_image_or_prompt(
     data: Bucket, logged: list[dict[str, Any]]
 ) -> None:
-    label.handler(batch(IMAGES), CONTEXT)
+    label.handler(batch_event(IMAGES), CONTEXT)
     lines = [record for record in logged if record["msg"] == "answer"]
 
     assert sorted(line["image"] for line in lines) == IMAGES
     assert {line["run"] for line in lines} == {"holiday-1"}
     assert sorted(str(line["reason"]) for line in lines) == ["None", "None", "ValidationException: bad image"]
-    told = str(logged)
-    assert any_run().prompt.user not in told
-    assert any_run().prompt.system not in told
+    log = str(logged)
+    assert any_run().prompt.user not in log
+    assert any_run().prompt.system not in log

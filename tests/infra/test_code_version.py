@@ -17,6 +17,7 @@ def write(root: Path, name: str, text: str) -> None:
     ("name", "deployed"),
     [
         ("distillation/inference/labelling.py", True),
+        ("distillation/models/catalog.toml", True),
         ("distillation/models/prices.toml", True),
         ("distillation/evaluation/report.css", True),
         ("distillation/evaluation/report.js", True),

@@ -30,3 +30,13 @@ def asked_texts(client: Any) -> list[str]:
         lambda params, **_: texts.append(params["messages"][0]["content"][0]["text"]),
     )
     return texts
+
+
+@pytest.fixture
+def converse_calls(client: Any) -> list[dict[str, Any]]:
+    """Return a list to which the parameters of each Converse call are appended."""
+    calls: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.bedrock-runtime.Converse", lambda params, **_: calls.append(params)
+    )
+    return calls

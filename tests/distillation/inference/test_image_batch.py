@@ -9,7 +9,8 @@ from botocore.stub import Stubber
 from distillation import keys, ledger
 from distillation.errors import BatchUnfinished, Throttled
 from distillation.inference.labelling import label_batch
-from distillation.records import Answer, Quota, Usage
+from distillation.inference.predictions import predict_batch
+from distillation.records import Answer, Quota, Run, Usage
 from distillation.storage import Bucket
 from local.bedrock.faults import ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
@@ -19,6 +20,13 @@ from tests.support.labelling import PRO_QUOTA, billed_calls, image_names, label_
 from tests.support.virtual_time import VirtualTime
 
 IMAGES = image_names(3)
+PRO = "amazon.nova-pro-v1:0"
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+def run_with_teacher(model: str) -> Run:
+    run = any_run()
+    return run.model_copy(update={"teacher": run.teacher.model_copy(update={"model": model})})
 
 
 class FasterWriterS3(MemoryS3):
@@ -89,3 +97,43 @@ def test_batch_without_any_answer_raises_throttled() -> None:
 
     assert billed_calls(data, "holiday-1") == 0
     assert not list(data.keys(keys.parts_prefix("holiday-1", "label")))
+
+
+def test_nova_gets_the_s3_uri_of_an_image_and_claude_its_bytes(
+    client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
+) -> None:
+    for _ in range(2):
+        bedrock.add_response("converse", converse_response())
+    data = bucket(**{f"images/900/{IMAGES[0]}.jpg": b"jpeg"})
+    label_batch(run_with_teacher(PRO), IMAGES[:1], bucket(), client, any_limits())
+    label_batch(run_with_teacher(HAIKU), IMAGES[:1], data, client, any_limits())
+
+    sources = [call["messages"][0]["content"][1]["image"]["source"] for call in converse_calls]
+    assert sources[0]["s3Location"]["uri"] == f"s3://data/images/900/{IMAGES[0]}.jpg"
+    assert sources[1] == {"bytes": b"jpeg"}
+    assert [call["modelId"] for call in converse_calls] == [PRO, HAIKU]
+
+
+def test_image_too_large_for_a_request_is_set_aside_without_a_call(
+    client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
+) -> None:
+    data = bucket(**{f"images/900/{IMAGES[0]}.jpg": b"x" * 3_932_161})
+    (line,) = label_batch(run_with_teacher(HAIKU), IMAGES[:1], data, client, any_limits())
+
+    assert line.status == "refused"
+    assert "3,932,161 bytes, more than the 3,932,160" in (line.reason or "")
+    assert converse_calls == []
+
+
+def test_flex_tier_is_requested_and_billed_at_half_the_price_for_the_teacher_only(
+    client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
+) -> None:
+    for _ in range(3):
+        bedrock.add_response("converse", converse_response())
+    data, run = bucket(), any_run(service_tier="flex")
+    label_batch(run, IMAGES[:1], data, client, any_limits())
+    predict_batch(run, [], IMAGES[:1], data, client, any_limits())
+
+    assert [call.get("serviceTier") for call in converse_calls] == [{"type": "flex"}, None, {"type": "flex"}]
+    usd = {(entry.step, entry.model): entry.usd for entry in ledger.summary(data, run.name).entries}
+    assert usd["LabelImages", PRO] == pytest.approx((1000 * 0.8 + 100 * 3.2) / 1e6 / 2)

@@ -4,13 +4,23 @@ from typing import Any
 
 from botocore.stub import Stubber
 
+from distillation.dataset.writer import training_record
+from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
-from distillation.records import TrainedModel
+from distillation.records import Concurrency, TrainedModel
+from distillation.runs.request import Defaults, resolve
 from tests.support.builders import any_limits, any_run, converse_response, run_with_limits
 from tests.support.fakes import bucket
 from tests.support.labelling import image_names
 
 IMAGES = image_names(1)
+DEFAULTS = Defaults(
+    teachers=["amazon.nova-pro-v1:0"],
+    students=["amazon.nova-lite-v1:0"],
+    concurrency=Concurrency(resize=1, label=1, predict=1),
+    region="us-east-1",
+    account="000000000000",
+)
 DEPLOYMENT = "arn:aws:bedrock:us-east-1:000000000000:custom-model-deployment/abcdefghijkl"
 
 
@@ -35,3 +45,21 @@ def test_student_is_not_asked_again_after_a_rejected_answer(client: Any, bedrock
 
     assert (base.status, ceiling.status) == ("refused", "refused")
     bedrock.assert_no_pending_responses()
+
+
+def test_student_is_trained_and_called_with_the_teachers_question_word_for_word(
+    client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
+) -> None:
+    for _ in range(4):
+        bedrock.add_response("converse", converse_response())
+    run, data = resolve({"collection": "holiday/", "keywords_min": 1}, "arn:e", bucket(), DEFAULTS), bucket()
+    models = [TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT)]
+    label_batch(run, IMAGES, data, client, any_limits())
+    predict_batch(run, models, IMAGES, data, client, any_limits())
+    record = training_record(run, "data", IMAGES[0], "cat")
+
+    model_ids = [call["modelId"] for call in converse_calls]
+    assert model_ids == ["amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0", DEPLOYMENT, "amazon.nova-pro-v1:0"]
+    assert [(call["system"], call["messages"]) for call in converse_calls] == [
+        (record["system"], record["messages"][:1])
+    ] * 4

@@ -1,15 +1,13 @@
-"""What a job of one size is made of: its records, its hyperparameters, and what it is said to cost."""
-
 from __future__ import annotations
 
 import pytest
 
 from distillation import keys
-from distillation.dataset.examples import write_dataset
-from distillation.dataset.validator import problems, reject_invalid
+from distillation.dataset.validator import DatasetValidator, reject_invalid
+from distillation.dataset.writer import write_dataset
 from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
-from distillation.models.hyperparameters import hyperparameters, records
+from distillation.models.hyperparameters import job_hyperparameters, record_count
 from distillation.storage import Bucket
 from distillation.training.job_cost import job_cost
 from tests.support.builders import any_run
@@ -19,15 +17,15 @@ TRAIN = keys.dataset_key("holiday-1", "train-12")
 
 
 def labelled(images: int = 12) -> Bucket:
-    """A bucket with a training set whose images have labels."""
-    objects = bucket()
+    """Return a bucket with a training set whose images have labels."""
+    data = bucket()
     names = [f"{number:064x}" for number in range(images)]
     lines = [{"image": name, "photo": "p", "group": name, "width": 900, "height": 600} for name in names]
     labels = [{"image": name, "answerer": "teacher", "status": "ok", "text": f"a {name}, b, c"} for name in names]
-    objects.write_lines(keys.split_key("holiday-1", "train"), lines)
-    objects.write_lines(keys.split_key("holiday-1", "validation"), [])
-    objects.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
-    return objects
+    data.write_lines(keys.split_key("holiday-1", "train"), lines)
+    data.write_lines(keys.split_key("holiday-1", "validation"), [])
+    data.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
+    return data
 
 
 @pytest.mark.parametrize(
@@ -39,43 +37,47 @@ def labelled(images: int = 12) -> Bucket:
         ("amazon.nova-lite-v1:0", 20_000, "100"),
     ],
 )
-def test_warm_up_grows_with_the_dataset_as_aws_advises(student: str, images: int, steps: str) -> None:
+def test_warm_up_steps_grow_with_the_dataset_as_aws_advises(student: str, images: int, steps: str) -> None:
     run = any_run().model_copy(update={"student": student})
 
-    assert hyperparameters(run, images)["learningRateWarmupSteps"] == steps
+    assert job_hyperparameters(run, images)["learningRateWarmupSteps"] == steps
 
 
-def test_warm_up_that_is_asked_for_stands() -> None:
+def test_requested_warm_up_steps_are_used() -> None:
     run = any_run(hyperparameters={"learningRateWarmupSteps": 7, "epochCount": 3})
 
-    assert hyperparameters(run, 1600) == {"epochCount": "3", "learningRate": "0.00001", "learningRateWarmupSteps": "7"}
+    assert job_hyperparameters(run, 1600) == {
+        "epochCount": "3",
+        "learningRate": "0.00001",
+        "learningRateWarmupSteps": "7",
+    }
     with pytest.raises(InvalidRequest, match="learningRateWarmupSteps must be a whole number from 0 to 100"):
-        hyperparameters(any_run(hyperparameters={"learningRateWarmupSteps": 101}), 12)
+        job_hyperparameters(any_run(hyperparameters={"learningRateWarmupSteps": 101}), 12)
 
 
-def test_few_records_are_written_as_often_as_asked_and_bedrock_takes_them() -> None:
-    objects, run = labelled(), any_run(duplicate_records=3)
-    written = write_dataset(run, [12], objects)
-    lines = objects.read(TRAIN).splitlines(keepends=True)
+def test_records_of_a_small_size_are_repeated_and_the_dataset_is_valid() -> None:
+    data, run = labelled(), any_run(duplicate_records=3)
+    written = write_dataset(run, [12], data)
+    lines = data.read(TRAIN).splitlines(keepends=True)
 
-    assert (written["sizes"], written["records"], len(lines)) == ([12], 36, 36)
+    assert (written.sizes, written.records, len(lines)) == ([12], 36, 36)
     assert lines[:12] == lines[12:24] == lines[24:]
     assert len(set(lines)) == 12
-    reject_invalid(TRAIN, problems(lines, catalog.NOVA_1, "data"))
+    reject_invalid(TRAIN, DatasetValidator(catalog.get_family("nova-v1"), "data").problems(lines))
 
 
-def test_copies_are_paid_for_and_many_records_are_never_copied() -> None:
+def test_repeats_are_paid_for_and_a_large_size_is_not_repeated() -> None:
     once = job_cost(any_run(), 12, labelled())
 
     assert job_cost(any_run(duplicate_records=3), 12, labelled()).training_tokens == 3 * once.training_tokens > 0
-    assert records(any_run(duplicate_records=10).request, 999) == 9990
-    assert records(any_run(duplicate_records=10).request, 1000) == 1000
+    assert record_count(any_run(duplicate_records=10).request, 999) == 9990
+    assert record_count(any_run(duplicate_records=10).request, 1000) == 1000
 
 
-def test_minimum_of_a_family_counts_records_as_bedrock_does() -> None:
+def test_repeats_count_toward_the_minimum_of_a_family() -> None:
     run = any_run().model_copy(update={"student": "us.amazon.nova-2-lite-v1:0"})
-    with pytest.raises(TooFewImages, match="takes no fewer than 200 records"):
+    with pytest.raises(TooFewImages, match="requires at least 200 records"):
         write_dataset(run, [20], labelled(20))
     run = any_run(duplicate_records=10).model_copy(update={"student": "us.amazon.nova-2-lite-v1:0"})
 
-    assert write_dataset(run, [20], labelled(20))["records"] == 200
+    assert write_dataset(run, [20], labelled(20)).records == 200

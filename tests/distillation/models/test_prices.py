@@ -8,7 +8,7 @@ from distillation.errors import InvalidRequest
 from distillation.models import catalog, prices
 
 
-def test_every_row_says_what_it_buys_and_where_it_was_read() -> None:
+def test_every_price_has_a_unit_a_source_and_a_date() -> None:
     for row in prices.rows().values():
         assert row.usd > 0
         assert row.per > 0
@@ -17,21 +17,21 @@ def test_every_row_says_what_it_buys_and_where_it_was_read() -> None:
         assert row.date.year >= 2025
 
 
-def test_every_model_of_the_table_can_be_priced_for_what_it_is_asked_to_do() -> None:
-    for model in catalog.MODELS.values():
+def test_every_model_has_the_prices_of_its_uses() -> None:
+    for model in catalog.models().values():
         tuned = ("training", "storage") if model.training_id and model.id != "amazon.nova-pro-v1:0" else ()
         uses = ("input", "output", *tuned)
         assert all(model.price(use).usd > 0 for use in uses), model.id
 
 
-def test_price_that_nobody_wrote_down_is_refused_with_the_file_to_change() -> None:
+def test_missing_price_is_refused_with_the_file_to_change() -> None:
     with pytest.raises(
         InvalidRequest, match=r"'training' of 'new-model'; add the row to distillation/models/prices.toml"
     ):
         prices.price("new-model", "training")
 
 
-def test_rows_without_an_official_copy_and_rows_of_ninety_days_ago_are_told() -> None:
+def test_unconfirmed_and_old_prices_give_warnings() -> None:
     training = prices.price("amazon.nova-lite-v1:0", "training")
     fresh = prices.price("us.amazon.nova-2-lite-v1:0", "training")
     day = datetime.timedelta(days=1)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from distillation import records
+from distillation.errors import InvalidRequest
+from distillation.records import Quota, Record, Request, parse
+
+RECORDS = [
+    kind
+    for kind in vars(records).values()
+    if isinstance(kind, type) and issubclass(kind, Record) and kind is not Record
+]
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_every_field_has_a_description(kind: type[Record]) -> None:
+    assert [name for name, field in kind.model_fields.items() if not field.description] == []
+
+
+def test_error_names_each_wrong_field_and_the_known_ones() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(Request, {"max_usd": -1, "colour": "red"}, "distill.json")
+
+    message = str(caught.value)
+    assert message.startswith("distill.json: ")
+    assert "field 'max_usd': Input should be greater than or equal to 0 (got -1)" in message
+    assert "unknown field 'colour'; known: accept_teacher_terms, apply, " in message
+
+
+def test_quota_takes_the_fields_that_another_sets() -> None:
+    quota = Quota(requests_per_minute=100, tokens_per_minute=1000)
+
+    assert quota.merged(Quota(requests_per_minute=50)) == Quota(requests_per_minute=50, tokens_per_minute=1000)
+    assert quota.merged(None) == quota
