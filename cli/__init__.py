@@ -1,1 +1,1 @@
-"""What an operator runs against a deployed stage."""
+"""The command-line interface, ``distill``. It imports only the library ``distillation``."""

@@ -1,4 +1,4 @@
-"""``distill apply COLLECTION --run RUN``: have a tuned model write keywords for a collection, and fetch them."""
+"""``distill apply COLLECTION --run RUN``: apply a tuned model to a collection and download the answers."""
 
 from __future__ import annotations
 
@@ -6,41 +6,44 @@ import json
 from pathlib import Path
 
 from cli import watch
-from cli.console import say, warn
-from cli.progress import Observer
-from cli.requests import checked_collection, resolved
-from cli.stage import Stage, fetch
+from cli.console import print_line, print_to_stderr
+from cli.progress import ExecutionObserver
+from cli.requests import collection_prefix, resolve_request
+from cli.stage import Stage, download
 from cli.watch import follow
 from distillation import keys
 
-KINDS = ("csv", "jsonl")
+TABLE_FORMATS = ("csv", "jsonl")
 
 
 def apply_model(
     collection: str, run: str, limits: dict[str, float | None], out: Path | None, stage: Stage, as_json: bool
 ) -> bool:
-    """Start the run that applies a model, show it, and fetch its tables; return whether it succeeded.
+    """Start a run that applies a tuned model, show it, and download its tables. Return whether it succeeded.
 
-    Raises ``InvalidRequest`` and ``Refused`` before anything starts.
-    ``limits``: ``max_usd`` and ``tolerance``, None for a request's default.
+    ``run`` is the run of the tuned model. ``limits`` has ``max_usd`` and ``tolerance``; None means the default of a
+    request. Raise ``InvalidRequest`` or ``CommandError`` before anything starts.
     """
-    prefix = checked_collection(collection)
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    fields = {"apply": run, **given}
-    resolved(prefix, fields, stage.name, stage.region)
+    prefix = collection_prefix(collection)
+    set_limits = {name: limit for name, limit in limits.items() if limit is not None}
+    fields = {"apply": run, **set_limits}
+    resolve_request(prefix, fields, stage.name, stage.region)
     request = {"collection": prefix, **fields}
     states = stage.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=stage.state_machine, input=json.dumps(request))["executionArn"]
-    applying = keys.run_name(prefix, execution)
-    warn(f"{applying} has started; it goes on if you leave: distill watch {applying} --stage {stage.name}")
-    if follow(Observer(applying, execution, states, stage.data).look, watch.POLL_SECONDS, as_json=as_json).failed:
+    new_run = keys.run_name(prefix, execution)
+    print_to_stderr(
+        f"Started {new_run}. Ctrl-C does not stop it. Watch it with: distill watch {new_run} --stage {stage.name}"
+    )
+    observer = ExecutionObserver(new_run, execution, states, stage.data)
+    if follow(observer.progress, watch.POLL_SECONDS, as_json=as_json).has_failed:
         return False
-    ended = states.describe_execution(executionArn=execution)
-    tables = [keys.results_key(applying, kind) for kind in KINDS]
-    paths = fetch(stage.data, tables, out or Path("build/keywords") / applying)
-    verdict = json.loads(ended["output"])["applied"]["verdict"]
+    description = states.describe_execution(executionArn=execution)
+    tables = [keys.results_key(new_run, extension) for extension in TABLE_FORMATS]
+    paths = download(stage.data, tables, out or Path("build/results") / new_run)
+    verdict = json.loads(description["output"])["applied"]["verdict"]
     if as_json:
-        say(json.dumps({"run": applying, "verdict": verdict, "files": [str(path) for path in paths]}))
+        print_line(json.dumps({"run": new_run, "verdict": verdict, "files": [str(path) for path in paths]}))
     else:
-        say("\n".join([verdict, *map(str, paths)]))
+        print_line("\n".join([verdict, *map(str, paths)]))
     return True

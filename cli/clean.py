@@ -1,4 +1,4 @@
-"""``distill clean``: list what a stage holds at Bedrock and what it costs; remove it only with ``--yes``."""
+"""``distill clean``: list the Bedrock resources of a stage with their cost, and delete them with ``--yes``."""
 
 from __future__ import annotations
 
@@ -7,107 +7,115 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from cli.console import Refused, columns, print_json, say
-from cli.stage import Stage, unknown_run
+from cli.console import CommandError, format_table, print_json, print_line
+from cli.stage import Stage, run_not_found
 from distillation import keys
 from distillation.models import catalog
 from distillation.records import Run
-from distillation.serving.resources import BedrockResource, remove, stop
+from distillation.serving.resources import BedrockResource, delete, stop
 from distillation.serving.sweep import Sweeper, is_running
 from distillation.storage import Bucket
 
-_DELETED_AT_ONCE = 1000
+_KEYS_PER_REQUEST = 1000
+"""Maximum number of keys in one DeleteObjects request of S3."""
 
 
-def clean_stage(stage: Stage, run: str | None, *, objects: bool, really: bool, as_json: bool) -> None:
-    """List a stage's jobs, deployments and models, and remove what no run keeps, or all of one run.
+def clean_stage(stage: Stage, run: str | None, *, objects: bool, confirmed: bool, as_json: bool) -> None:
+    """List a stage's jobs, deployments and models, and delete the selected ones if ``confirmed``.
 
-    The order is jobs, deployments, models, objects. Raises ``Refused`` for what must not go.
+    Selected are all resources of ``run``, or without ``run`` all that no run retains. ``objects`` also selects the
+    run's objects in S3. Jobs are stopped first, then deployments, models and objects are deleted.
+    Raise ``CommandError`` if the run does not exist or must not be cleaned.
     """
     if objects and not run:
-        raise Refused("--objects needs --run RUN: the objects of one run are removed, never those of all")
+        raise CommandError("--objects deletes the objects of one run only. Name the run with --run RUN.")
     client = stage.client("stepfunctions")
     sweeper = Sweeper(stage.name, stage.data, stage.client("bedrock"), partial(is_running, client), datetime.now(UTC))
-    jobs, standing = sweeper.resources()
-    held = [*jobs, *standing]
-    leftovers = sweeper.leftovers(held)
-    chosen = _of_run(run, held, sweeper) if run else leftovers
-    objects_of_run = _keys(stage.data, run) if run and objects else []
+    jobs, deployments_and_models = sweeper.resources()
+    resources = [*jobs, *deployments_and_models]
+    leftovers = sweeper.leftovers(resources)
+    selected = _resources_of_run(run, resources, sweeper) if run else leftovers
+    selected_keys = _run_keys(stage.data, run) if run and objects else []
+    rows = [_row(resource, resource in selected, resource in leftovers, sweeper.now) for resource in resources]
     if as_json:
-        print_json([_entry(one, one in chosen, one in leftovers, sweeper) for one in held])
+        print_json(rows)
+    elif rows:
+        _print_table(rows)
     else:
-        _say_table(held, chosen, leftovers, sweeper)
-    if really:
-        stop([one for one in chosen if one.kind == "job"], sweeper.bedrock)
-        remove([one for one in chosen if one.kind != "job"], sweeper.bedrock)
-        _delete(stage.data, objects_of_run)
+        print_line(f"Stage {stage.name} has no jobs, deployments or models at Bedrock.")
+    if confirmed:
+        stop([resource for resource in selected if resource.kind == "job"], sweeper.bedrock)
+        delete([resource for resource in selected if resource.kind != "job"], sweeper.bedrock)
+        _delete_objects(stage.data, selected_keys)
     if not as_json:
-        say(f"{'Removed' if really else 'Nothing was removed. With --yes'}: {_summary(chosen, objects_of_run)}.")
+        outcome = "Deleted" if confirmed else "Nothing was deleted. --yes would delete"
+        print_line(f"{outcome}: {_summary(selected, selected_keys)}.")
 
 
-def _of_run(run: str, held: Sequence[BedrockResource], sweeper: Sweeper) -> list[BedrockResource]:
-    """Return all that a run holds; raises ``Refused`` while it goes on, or while another run's deployment serves it."""
-    chosen = [one for one in held if one.run == run]
+def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: Sweeper) -> list[BedrockResource]:
+    """Return the resources of a run.
+
+    Raise ``CommandError`` if the run does not exist or is still running, or if another run's deployment serves a model
+    of the run.
+    """
+    selected = [resource for resource in resources if resource.run == run]
     body = sweeper.data.get_or_none(keys.request_key(run))
-    if body is None and not chosen:
-        raise unknown_run(run, sweeper.data)
+    if body is None and not selected:
+        raise run_not_found(run, sweeper.data)
     if body is not None and sweeper.is_running(Run.model_validate_json(body).execution):
-        raise Refused(f"run {run!r} goes on; stop its execution first, which cleans up by itself")
-    models = {one.arn for one in chosen if one.kind == "model"}
-    for one in held:
-        if one.model in models and one.run != run:
-            raise Refused(f"{one} of run {one.run!r} serves a model of {run!r}; clean that run first")
-    return chosen
+        raise CommandError(f"run {run!r} is still running. Stop its execution, which also deletes its resources.")
+    models = {resource.arn for resource in selected if resource.kind == "model"}
+    for resource in resources:
+        if resource.model_arn in models and resource.run != run:
+            raise CommandError(
+                f"{resource} of run {resource.run!r} serves a model of run {run!r}. Clean run {resource.run!r} first."
+            )
+    return selected
 
 
-def _say_table(
-    held: Sequence[BedrockResource],
-    chosen: Sequence[BedrockResource],
-    leftovers: Sequence[BedrockResource],
-    sweeper: Sweeper,
-) -> None:
-    if not held:
-        say(f"Stage {sweeper.stage} holds no job, deployment or model at Bedrock.")
-        return
-    head = ["", "kind", "name", "status", "days", "$ a month", "of run", "which"]
-    rows = [_entry(one, one in chosen, one in leftovers, sweeper) for one in held]
-    shown = ("kind", "name", "status", "days", "usd_a_month", "run", "standing")
-    say(columns([head, *(["*" if row["chosen"] else "", *(str(row[name]) for name in shown)] for row in rows)]))
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    header = ["", "kind", "name", "status", "days", "$ a month", "run", "retention"]
+    columns = ("kind", "name", "status", "days", "usd_a_month", "run", "standing")
+    cells = [["*" if row["chosen"] else "", *(str(row[name]) for name in columns)] for row in rows]
+    print_line(format_table([header, *cells]))
 
 
-def _entry(one: BedrockResource, chosen: bool, left_over: bool, sweeper: Sweeper) -> dict[str, Any]:
+def _row(resource: BedrockResource, selected: bool, left_over: bool, now: datetime) -> dict[str, Any]:
     return {
-        "kind": one.kind,
-        "name": one.name,
-        "arn": one.arn,
-        "status": one.status,
-        "days": (sweeper.now - one.created).days,
-        "usd_a_month": _usd_a_month(one),
-        "run": one.run,
-        "standing": "is left over" if left_over else "is kept, or goes on",
-        "chosen": chosen,
+        "kind": resource.kind,
+        "name": resource.name,
+        "arn": resource.arn,
+        "status": resource.status,
+        "days": (now - resource.created).days,
+        "usd_a_month": _monthly_usd(resource),
+        "run": resource.run,
+        "standing": "not retained" if left_over else "retained or running",
+        "chosen": selected,
     }
 
 
-def _usd_a_month(one: BedrockResource) -> float:
-    """A tuned model is stored; its deployment on demand costs nothing while nobody asks it."""
-    base = one.arn.split("/")[-2] if one.kind == "model" else ""
-    tuned = [model for model in catalog.MODELS.values() if model.training_id == base]
-    return tuned[0].price("storage").usd if tuned else 0.0
+def _monthly_usd(resource: BedrockResource) -> float:
+    """Return the storage cost of a tuned model in US dollars. Jobs and idle on-demand deployments cost nothing."""
+    base = resource.arn.split("/")[-2] if resource.kind == "model" else ""
+    models = [model for model in catalog.models().values() if model.training_id == base]
+    return models[0].price("storage").usd if models else 0.0
 
 
-def _keys(data: Bucket, run: str) -> list[str]:
+def _run_keys(data: Bucket, run: str) -> list[str]:
     return [*data.keys(f"runs/{run}/"), *data.keys(f"work/{run}/")]
 
 
-def _delete(data: Bucket, doomed_keys: Sequence[str]) -> None:
-    for start in range(0, len(doomed_keys), _DELETED_AT_ONCE):
-        doomed = [{"Key": key} for key in doomed_keys[start : start + _DELETED_AT_ONCE]]
-        failed = data.client.delete_objects(Bucket=data.name, Delete={"Objects": doomed, "Quiet": True})  # type: ignore[typeddict-item]
-        if errors := failed.get("Errors"):
-            raise Refused(f"s3://{data.name}/{errors[0].get('Key')}: {errors[0].get('Message')}")
+def _delete_objects(data: Bucket, keys_to_delete: Sequence[str]) -> None:
+    for start in range(0, len(keys_to_delete), _KEYS_PER_REQUEST):
+        objects = [{"Key": key} for key in keys_to_delete[start : start + _KEYS_PER_REQUEST]]
+        response = data.client.delete_objects(Bucket=data.name, Delete={"Objects": objects, "Quiet": True})  # type: ignore[typeddict-item]
+        if errors := response.get("Errors"):
+            first = errors[0]
+            raise CommandError(
+                f"s3://{data.name}/{first.get('Key')} was not deleted: {first.get('Message')}. Run the command again."
+            )
 
 
-def _summary(chosen: Sequence[BedrockResource], removed_keys: Sequence[str]) -> str:
-    named = ", ".join(map(str, chosen)) or "nothing at Bedrock"
-    return f"{named}; {len(removed_keys)} objects" if removed_keys else named
+def _summary(selected: Sequence[BedrockResource], selected_keys: Sequence[str]) -> str:
+    resources = ", ".join(map(str, selected)) or "nothing at Bedrock"
+    return f"{resources}; {len(selected_keys)} objects" if selected_keys else resources

@@ -1,8 +1,10 @@
-"""``distill destroy``: take a stage down on AWS, in the order in which things cost and depend on each other.
+"""``distill destroy``: delete a stage from AWS.
 
-Nothing goes before it is known that the CDK runs and the stage's name is typed. First what no stack knows of (jobs,
-deployments, tuned models, by our tags), then the stacks, and last, only when their name is typed, the buckets, which
-the stacks leave behind.
+Nothing is deleted before the CDK is known to run and the user has typed the name of the stage. The order is:
+
+1. jobs, deployments and tuned models, which no stack contains; they are found by their tags;
+2. the stacks;
+3. the buckets, which the stacks retain; each is deleted only if the user types its name.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli.console import Refused, say
-from cli.stage import ROOT, Stage, is_absent, settings_of
-from distillation.serving.resources import deployments_and_models, remove, running_jobs, stop
+from cli.console import CommandError, print_line
+from cli.stage import ROOT, Stage, is_missing_stack, stage_settings
+from distillation.serving.resources import delete, deployments_and_models, running_jobs, stop
 from distillation.serving.tags import STAGE_TAG
 
 if TYPE_CHECKING:
@@ -24,97 +26,103 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
-def answer(question: str) -> str:
-    """Return what is typed; nothing where nobody can."""
+def prompt(question: str) -> str:
+    """Return the line that the user types, or an empty string if there is no input."""
     try:
         return input(question)
     except EOFError:
         return ""
 
 
-def destroy_stage(stage: Stage, *, sure: bool, ask: Callable[[str], str] = answer) -> None:
-    """Take all of a stage down, whatever its runs keep; raises ``Refused`` naming what stopped it.
+def destroy_stage(stage: Stage, *, assume_yes: bool, ask: Callable[[str], str] = prompt) -> None:
+    """Delete a stage, including resources that its runs retain. Raise ``CommandError`` if a part cannot be deleted.
 
-    Running it again goes on there, but buckets are found by the stack that made them: they are named before it goes.
-    ``sure``: nothing is asked, and the buckets stay.
+    Running the command again deletes the rest. The buckets are found through the storage stack, so their names are
+    printed before the stack is deleted. With ``assume_yes`` there are no questions and the buckets are kept.
     """
-    _check(stage)
+    _check_stage(stage)
     buckets = stage_buckets(stage.client("cloudformation"), stage.name)
-    say(f"stage {stage.name}, {stage.region}: all jobs, deployments and tuned models, and both stacks will go")
-    say(f"buckets: {', '.join(buckets) or _unknown_buckets(stage.name)}")
-    if not sure and ask(f"Type {stage.name} to go on: ").strip() != stage.name:
-        raise Refused("nothing was removed: the stage's name was not typed; in a script give --yes")
+    print_line(
+        f"All jobs, deployments, tuned models and stacks of stage {stage.name} in {stage.region} will be deleted."
+    )
+    print_line(f"Buckets: {', '.join(buckets) or _unknown_buckets(stage.name)}")
+    if not assume_yes and ask(f"Type {stage.name} to continue: ").strip() != stage.name:
+        raise CommandError("nothing was deleted, because the name of the stage was not typed. In a script, pass --yes.")
     bedrock, tag = stage.client("bedrock"), (STAGE_TAG, stage.name)
     stopped = stop(running_jobs(tag, "", bedrock), bedrock)
-    deleted = remove(deployments_and_models(tag, "", bedrock), bedrock)
-    say(f"stopped: {', '.join(stopped) or 'no job'}; deleted: {', '.join(deleted) or 'no model'}")
+    deleted = delete(deployments_and_models(tag, "", bedrock), bedrock)
+    print_line(f"Stopped: {', '.join(stopped) or 'no jobs'}. Deleted: {', '.join(deleted) or 'no models'}.")
     stacks = [f"Distill-{stage.name}-Pipeline", f"Distill-{stage.name}-Storage"]
-    # Asked above; the CDK would ask again, and a script has nobody to answer.
-    _cdk(stage, ["destroy", "--force", "-c", f"stage={stage.name}", *stacks])
+    # --force, because the user has confirmed above and a script cannot answer the CDK.
+    _run_cdk(stage, ["destroy", "--force", "-c", f"stage={stage.name}", *stacks])
     for bucket in buckets:
-        if sure:
-            say(f"kept {bucket}")
+        if assume_yes:
+            print_line(f"Kept bucket {bucket}.")
         else:
-            offer_to_delete(stage.client("s3"), bucket, ask)
+            confirm_and_delete_bucket(stage.client("s3"), bucket, ask)
 
 
 def stage_buckets(cloudformation: Any, stage: str) -> list[str]:
-    """Return the buckets that a stage's storage stack holds, access logs last; none once it is gone.
+    """Return the buckets of a stage's storage stack, access logs last, or an empty list if the stack does not exist.
 
-    Raises ``ClientError`` where that cannot be told.
+    Raise ``ClientError`` if CloudFormation refuses the request for another reason.
     """
     name = f"Distill-{stage}-Storage"
     try:
         resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     except ClientError as error:
-        if not is_absent(error):
+        if not is_missing_stack(error):
             raise
         return []
-    found = [r for r in resources if r["ResourceType"] == "AWS::S3::Bucket"]
-    found.sort(key=lambda resource: resource["LogicalResourceId"].startswith("AccessLogs"))
-    return [resource["PhysicalResourceId"] for resource in found]
+    buckets = [resource for resource in resources if resource["ResourceType"] == "AWS::S3::Bucket"]
+    buckets.sort(key=lambda bucket: bucket["LogicalResourceId"].startswith("AccessLogs"))
+    return [bucket["PhysicalResourceId"] for bucket in buckets]
 
 
-def offer_to_delete(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> bool:
-    """Delete a bucket with all its versions if its name is typed; return whether it was."""
-    answer = ask(f"Bucket {bucket} stays. Type its name to delete it with all it holds: ")
+def confirm_and_delete_bucket(s3: S3Client, bucket: str, ask: Callable[[str], str]) -> bool:
+    """Delete a bucket and its content if the user types its name. Return whether it was deleted."""
+    answer = ask(f"Bucket {bucket} is kept unless you type its name to delete it with its content: ")
     if answer.strip() != bucket:
-        say(f"kept {bucket}")
+        print_line(f"Kept bucket {bucket}.")
         return False
-    empty(s3, bucket)
+    delete_all_versions(s3, bucket)
     s3.delete_bucket(Bucket=bucket)
-    say(f"deleted {bucket}")
+    print_line(f"Deleted bucket {bucket}.")
     return True
 
 
-def empty(s3: S3Client, bucket: str) -> None:
-    """Delete all versions of all objects in a bucket."""
+def delete_all_versions(s3: S3Client, bucket: str) -> None:
+    """Delete all object versions in a bucket."""
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        doomed: list[ObjectIdentifierTypeDef] = [
-            {"Key": one.get("Key", ""), "VersionId": one.get("VersionId", "")} for one in versions
+        objects: list[ObjectIdentifierTypeDef] = [
+            {"Key": version.get("Key", ""), "VersionId": version.get("VersionId", "")} for version in versions
         ]
-        if doomed:
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
+        if objects:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
 
 
-def _check(stage: Stage) -> None:
-    """Raise ``Refused`` unless the stage is one of cdk.json, in its Region, and the CDK runs here."""
-    region = settings_of(stage.name)["region"]
+def _check_stage(stage: Stage) -> None:
+    """Raise ``CommandError`` unless cdk.json defines the stage in this Region and the CDK runs on this machine."""
+    region = stage_settings(stage.name)["region"]
     if stage.region != region:
-        raise Refused(f"stage {stage.name!r} is in {region} by cdk.json, not in {stage.region}: --region {region}")
-    _cdk(stage, ["--version"])
+        raise CommandError(
+            f"cdk.json defines stage {stage.name!r} in {region}, not in {stage.region}. Pass --region {region}."
+        )
+    _run_cdk(stage, ["--version"])
 
 
-def _cdk(stage: Stage, arguments: Sequence[str]) -> None:
-    """Run the project's own CDK in the stage's Region; raises ``Refused``."""
+def _run_cdk(stage: Stage, arguments: Sequence[str]) -> None:
+    """Run the CDK that the project installs, in the Region of the stage. Raise ``CommandError`` if it fails."""
     region = {"AWS_REGION": stage.region, "CDK_DEFAULT_REGION": stage.region}
     command = ["npx", "--no-install", "cdk", *arguments]
     try:
         subprocess.run(command, cwd=ROOT, env={**os.environ, **region}, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Refused(f"{error}. Mend that (make setup installs the CDK) and run it again: it goes on there") from None
+        raise CommandError(
+            f"the CDK failed: {error}. Fix the cause (make setup installs the CDK) and run the command again."
+        ) from None
 
 
 def _unknown_buckets(stage: str) -> str:
-    return f"unknown, for stack Distill-{stage}-Storage is gone; find what it left by its name in the S3 console"
+    return f"unknown, because stack Distill-{stage}-Storage does not exist. Find its buckets by name in the S3 console."

@@ -1,4 +1,4 @@
-"""``distill doctor``: what a stage needs before it can run, each with what to do about it."""
+"""``distill doctor``: check whether a stage is ready to run, and say how to fix each problem."""
 
 from __future__ import annotations
 
@@ -12,127 +12,142 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.console import Refused, print_json, say_wrapped
-from cli.stage import ROOT, Stage, settings_of, stack_outputs
+from cli.console import CommandError, print_json, print_wrapped
+from cli.stage import ROOT, Stage, stack_outputs, stage_settings
 from distillation.bedrock_errors import code_and_message
-from distillation.models import catalog
+from distillation.models import catalog, ids
 from distillation.models.service_quotas import CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 
-_BOOTSTRAP_VERSION = 21
-_NODE = 22
+_MINIMUM_BOOTSTRAP = 21
+"""Minimum version of the CDK bootstrap stack."""
+_MINIMUM_NODE = 22
+"""Minimum major version of Node.js."""
 _PINNED = ("aws-cdk-lib", "boto3", "botocore", "pydantic")
 _QUOTAS = {
     CUSTOM_MODELS: ("custom models in the account", 1),
-    DEPLOYMENTS_IN_PROGRESS: ("deployments being made at once", 1),
+    DEPLOYMENTS_IN_PROGRESS: ("deployments in progress", 1),
 }
-"""By code: what it counts, and the least that a run needs."""
+"""Name and minimum value of each quota that a run needs, keyed by quota code."""
 _MARKS = {"good": "ok  ", "bad": "BAD ", "unknown": "?   "}
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One check: ``good``, ``bad``, or ``unknown`` where it could not be asked."""
+class Check:
+    """Result of one check."""
 
     what: str
+    """Name of the checked thing."""
     state: Literal["good", "bad", "unknown"]
+    """``unknown`` if AWS did not answer the question."""
     detail: str
+    """Value or error message."""
     remedy: str = ""
+    """What to do if the state is not ``good``."""
 
 
-def examine(stage: Stage, as_json: bool) -> bool:
-    """Print what was found; return whether nothing is bad. Raises ``Refused`` for a stage that is not in cdk.json."""
-    found = list(findings(stage, settings_of(stage.name)))
+def print_checks(stage: Stage, as_json: bool) -> bool:
+    """Print all checks and return whether none is bad. Raise ``CommandError`` if the stage is not in cdk.json."""
+    checks = list(run_checks(stage, stage_settings(stage.name)))
     if as_json:
-        print_json([asdict(finding) for finding in found])
+        print_json([asdict(check) for check in checks])
     else:
-        for finding in found:
-            say_wrapped(f"{_MARKS[finding.state]} {finding.what:<28} {finding.detail}")
-            if finding.state != "good" and finding.remedy:
-                say_wrapped(f"     {finding.remedy}")
-    return not any(finding.state == "bad" for finding in found)
+        for check in checks:
+            print_wrapped(f"{_MARKS[check.state]} {check.what:<28} {check.detail}")
+            if check.state != "good" and check.remedy:
+                print_wrapped(f"     {check.remedy}")
+    return not any(check.state == "bad" for check in checks)
 
 
-def findings(stage: Stage, settings: dict[str, Any]) -> Iterator[Finding]:
-    """Examine this machine, account, stacks, models and quotas, in the order in which they are needed."""
-    yield from _versions()
-    yield _region(stage, settings)
-    caller = _asked("credentials", lambda: _caller(stage), "set up credentials: aws configure, or aws sso login")
+def run_checks(stage: Stage, settings: dict[str, Any]) -> Iterator[Check]:
+    """Check this machine, Region, account, stacks, models and quotas. Stop after missing credentials."""
+    yield from _check_versions()
+    yield _check_region(stage, settings)
+    caller = _check_aws(
+        "credentials", lambda: _caller(stage), "Set up credentials with: aws configure, or aws sso login"
+    )
     yield caller
     if caller.state == "bad":
         return
-    bootstrap = f"npx cdk bootstrap aws://ACCOUNT/{stage.region}"
-    yield _asked("CDK bootstrap", lambda: _bootstrap(stage), bootstrap)
+    bootstrap = f"Run: npx cdk bootstrap aws://ACCOUNT/{stage.region}"
+    yield _check_aws("CDK bootstrap", lambda: _bootstrap(stage), bootstrap)
     for stack in ("Storage", "Pipeline"):
         name = f"Distill-{stage.name}-{stack}"
-        yield _asked(
-            f"stack {name}", lambda name=name: _stack(stage, name), f"npx cdk deploy --all -c stage={stage.name}"
-        )
+        deploy = f"Run: npx cdk deploy --all -c stage={stage.name}"
+        yield _check_aws(f"stack {name}", lambda name=name: _stack(stage, name), deploy)
     for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
-        access = f"ask for access to it in the Bedrock console, {stage.region}, Model access; "
-        access += "a legacy one is tuned no more: name another in cdk.json"
-        yield _asked(f"model {model}", lambda model=model: _model(stage, model), access)
-    for code, (what, least) in _QUOTAS.items():
-        more = "ask for more: aws service-quotas request-service-quota-increase --service-code bedrock"
-        more += f" --quota-code {code} --desired-value N"
-        yield _asked(f"quota {what}", lambda code=code, least=least: _quota(stage, code, least), more)
+        access = f"Request access in the Bedrock console, {stage.region}, Model access. "
+        access += "A legacy model cannot be tuned any more: name another in cdk.json."
+        yield _check_aws(f"model {model}", lambda model=model: _model(stage, model), access)
+    for code, (name, minimum) in _QUOTAS.items():
+        increase = "Request more with: aws service-quotas request-service-quota-increase --service-code bedrock"
+        increase += f" --quota-code {code} --desired-value N"
+        yield _check_aws(f"quota {name}", lambda code=code, minimum=minimum: _quota(stage, code, minimum), increase)
 
 
-def _versions() -> Iterator[Finding]:
+def _check_versions() -> Iterator[Check]:
     python = sys.version.split()[0]
-    yield _judged("Python", sys.version_info >= (3, 11), python, "install Python 3.11 or newer")
+    yield _check("Python", sys.version_info >= (3, 11), python, "Install Python 3.11 or newer.")
     pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text("utf-8").split() if "==" in line)
     for name in _PINNED:
         try:
-            found = version(name)
+            installed = version(name)
         except PackageNotFoundError:
-            found = "missing"
-        yield _judged(name, found == pins[name], found, f"{pins[name]} is wanted: pip install -r requirements.txt")
-    node = _node()
-    recent = node is not None and int(node.lstrip("v").partition(".")[0]) >= _NODE
-    yield _judged("Node.js for the CDK", recent, node or "missing", f"install Node.js {_NODE} or newer")
+            installed = "missing"
+        remedy = f"Install {pins[name]} with: pip install -r requirements.txt"
+        yield _check(name, installed == pins[name], installed, remedy)
+    node = _node_version()
+    is_recent = node is not None and int(node.lstrip("v").partition(".")[0]) >= _MINIMUM_NODE
+    yield _check("Node.js for the CDK", is_recent, node or "missing", f"Install Node.js {_MINIMUM_NODE} or newer.")
 
 
-def _node() -> str | None:
-    """Return the version of the Node.js that `npx` runs on; that of the venv first, as in the Makefile."""
-    found = shutil.which("node", path=str(ROOT / ".venv/bin")) or shutil.which("node")
-    return subprocess.run([found, "--version"], capture_output=True, text=True).stdout.strip() if found else None
+def _node_version() -> str | None:
+    """Return the version of the Node.js that ``npx`` uses. As in the Makefile, .venv/bin comes before PATH."""
+    node = shutil.which("node", path=str(ROOT / ".venv/bin")) or shutil.which("node")
+    return subprocess.run([node, "--version"], capture_output=True, text=True).stdout.strip() if node else None
 
 
-def _region(stage: Stage, settings: dict[str, Any]) -> Finding:
+def _check_region(stage: Stage, settings: dict[str, Any]) -> Check:
     regions = [set(catalog.get_model(student).family.training_regions) for student in settings["students"]]
     allowed = set.intersection(*regions)
-    remedy = f"deploy in {', '.join(sorted(allowed)) or 'no Region: the students have none in common'}"
-    return _judged("Region", stage.region in allowed, stage.region, remedy)
+    remedy = f"Deploy in one of: {', '.join(sorted(allowed))}."
+    if not allowed:
+        remedy = "The students in cdk.json cannot be trained in the same Region. Remove one of them."
+    return _check("Region", stage.region in allowed, stage.region, remedy)
 
 
-def _asked(what: str, ask: Callable[[], tuple[bool, str]], remedy: str) -> Finding:
-    """Ask AWS; what it refuses is bad, what cannot be asked is unknown."""
+def _check_aws(what: str, request: Callable[[], tuple[bool, str]], remedy: str) -> Check:
+    """Return the check of a request to AWS. An error is ``bad``, or ``unknown`` if it says nothing about the thing."""
     try:
-        good, detail = ask()
-    except Refused as refusal:
-        return Finding(what, "bad", str(refusal), remedy)
+        good, detail = request()
+    except CommandError as error:
+        return Check(what, "bad", str(error), remedy)
     except ClientError as error:
         code, message = code_and_message(error)
-        # An error without a code of its own is an endpoint's that does not know the service.
-        state = "unknown" if code in _NOT_OURS or code.isdigit() else "bad"
-        return Finding(what, state, f"{code}: {message}", remedy if state == "bad" else f"could not be asked; {remedy}")
+        # A numeric code comes from an endpoint that does not implement the service.
+        state = "unknown" if code in _INCONCLUSIVE_CODES or code.isdigit() else "bad"
+        return Check(what, state, f"{code}: {message}", remedy if state == "bad" else f"Not checked. {remedy}")
     except BotoCoreError as error:
-        return Finding(what, "bad" if what == "credentials" else "unknown", str(error), remedy)
-    return _judged(what, good, detail, remedy)
+        return Check(what, "bad" if what == "credentials" else "unknown", str(error), remedy)
+    return _check(what, good, detail, remedy)
 
 
-_NOT_OURS = {"AccessDenied", "AccessDeniedException", "InvalidAction", "NotImplemented", "UnknownOperationException"}
-"""What says nothing of what was asked about: the caller may not ask, or the endpoint does not know the question."""
+_INCONCLUSIVE_CODES = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidAction",
+    "NotImplemented",
+    "UnknownOperationException",
+}
+"""Error codes that mean that the caller lacks a permission or the endpoint does not implement the operation."""
 
 
 def _caller(stage: Stage) -> tuple[bool, str]:
-    found = stage.client("sts").get_caller_identity()
-    return True, found["Arn"]
+    return True, stage.client("sts").get_caller_identity()["Arn"]
 
 
 def _bootstrap(stage: Stage) -> tuple[bool, str]:
-    found = stack_outputs(stage.client("cloudformation"), "CDKToolkit").get("BootstrapVersion", "0")
-    return int(found) >= _BOOTSTRAP_VERSION, f"version {found}, at least {_BOOTSTRAP_VERSION} is wanted"
+    installed = stack_outputs(stage.client("cloudformation"), "CDKToolkit").get("BootstrapVersion", "0")
+    return int(installed) >= _MINIMUM_BOOTSTRAP, f"version {installed} (at least {_MINIMUM_BOOTSTRAP} is required)"
 
 
 def _stack(stage: Stage, name: str) -> tuple[bool, str]:
@@ -142,26 +157,26 @@ def _stack(stage: Stage, name: str) -> tuple[bool, str]:
 
 
 def _model(stage: Stage, id: str) -> tuple[bool, str]:
-    bedrock, foundation = stage.client("bedrock"), catalog.foundation_id(id)
-    found = bedrock.get_foundation_model_availability(modelId=foundation)
-    facts = {
-        "agreement": found["agreementAvailability"]["status"],
-        "authorization": found["authorizationStatus"],
-        "entitlement": found["entitlementAvailability"],
-        "Region": found["regionAvailability"],
+    bedrock, foundation = stage.client("bedrock"), ids.foundation_id(id)
+    availability = bedrock.get_foundation_model_availability(modelId=foundation)
+    statuses = {
+        "agreement": availability["agreementAvailability"]["status"],
+        "authorization": availability["authorizationStatus"],
+        "entitlement": availability["entitlementAvailability"],
+        "Region": availability["regionAvailability"],
     }
-    wrong = [f"{name} {value}" for name, value in facts.items() if value not in ("AVAILABLE", "AUTHORIZED")]
+    problems = [f"{name} {value}" for name, value in statuses.items() if value not in ("AVAILABLE", "AUTHORIZED")]
     details = bedrock.get_foundation_model(modelIdentifier=foundation)["modelDetails"]
     lifecycle = details.get("modelLifecycle", {}).get("status", "ACTIVE")
-    # A legacy model answers still, but is tuned no more.
-    legacy = lifecycle != "ACTIVE" and catalog.get_model(id).training_id is not None
-    return not wrong and not legacy, ", ".join([lifecycle, *wrong])
+    # A legacy model can be invoked but not tuned.
+    is_legacy = lifecycle != "ACTIVE" and catalog.get_model(id).training_id is not None
+    return not problems and not is_legacy, ", ".join([lifecycle, *problems])
 
 
-def _quota(stage: Stage, code: str, least: int) -> tuple[bool, str]:
-    found = stage.client("service-quotas").get_service_quota(ServiceCode="bedrock", QuotaCode=code)["Quota"]["Value"]
-    return found >= least, f"{found:g}"
+def _quota(stage: Stage, code: str, minimum: int) -> tuple[bool, str]:
+    quota = stage.client("service-quotas").get_service_quota(ServiceCode="bedrock", QuotaCode=code)["Quota"]["Value"]
+    return quota >= minimum, f"{quota:g}"
 
 
-def _judged(what: str, good: bool, detail: str, remedy: str) -> Finding:
-    return Finding(what, "good" if good else "bad", detail, remedy)
+def _check(what: str, good: bool, detail: str, remedy: str) -> Check:
+    return Check(what, "good" if good else "bad", detail, remedy)

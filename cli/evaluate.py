@@ -1,4 +1,4 @@
-"""``distill evaluate``: the report of a run for any two files of answers, without AWS."""
+"""``distill evaluate``: write the evaluation report for two files of answers, without AWS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.console import Refused, print_json, say
+from cli.console import CommandError, print_json, print_line
 from distillation.answers.formats import keywords
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
@@ -20,15 +20,15 @@ from distillation.records import AnswerLine, Limits
 _EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("text", "status", "reason", "usage", "latency_ms")
 _NOT_VERIFIED = (
-    "That the test images were not trained on: two files of answers cannot tell.",
-    "Near-duplicates among the images: each counts as its own group unless its answer names a group.",
-    "The control is taken from these very labels, which flatters it.",
-    "Agreeing with the teacher is not the same as being right.",
+    "Whether the student was trained on the test images: the files do not say.",
+    "Whether images are near-duplicates: each image is its own group unless its answer names a group.",
+    "The control is learnt from the same labels that it is scored on, which makes it too good.",
+    "Whether the teacher's answers are right: scores measure agreement with the teacher only.",
 )
 
 
-class BadAnswers(Refused):
-    """A file of answers cannot be read; the message names file, line and remedy."""
+class InvalidAnswers(CommandError):
+    """A file of answers is not valid. The message has the file, the line and what to do."""
 
 
 def evaluate_files(
@@ -40,37 +40,39 @@ def evaluate_files(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write the report and name it, or print its figures; raises ``BadAnswers``."""
+    """Write the report and print its verdict and path, or its JSON. Raise ``InvalidAnswers``."""
     report = compare_files(teacher, student, base, ceiling, images, out)
     if as_json:
         print_json(report)
     else:
-        say(f"{report['verdict']}\n{out / 'report.html'}")
+        print_line(f"{report['verdict']}\n{out / 'report.html'}")
 
 
 def compare_files(
     teacher: Path, student: Path, base: Path | None, ceiling: Path | None, images: Path | None, out: Path
 ) -> dict[str, Any]:
-    """Write report.html, report.json and scores.csv into ``out``; return what report.json holds.
+    """Write report.html, report.json and scores.csv into ``out`` and return the report.
 
-    Raises ``BadAnswers``.
+    Raise ``InvalidAnswers`` if a file or folder cannot be used.
     """
     if images and not images.is_dir():
-        raise BadAnswers(f"--images {images} is not a folder")
+        raise InvalidAnswers(f"--images {images} is not a folder. Name the folder of the images.")
     if out.exists() and not out.is_dir():
-        raise BadAnswers(f"--out {out} is a file; name a folder")
-    labels, groups = _read(teacher)
+        raise InvalidAnswers(f"--out {out} is a file. Name a folder.")
+    labels, groups = _read_answers(teacher)
     labels = {image: line for image, line in labels.items() if line.status == "ok"}
     if not labels:
-        raise BadAnswers(f"{teacher} holds no list of keywords; a line must be like {_EXAMPLE}")
-    answers, _ = _read(student)
+        raise InvalidAnswers(f"{teacher} contains no list of keywords. Write lines such as {_EXAMPLE}")
+    answers, _ = _read_answers(student)
     if not labels.keys() & answers.keys():
-        raise BadAnswers(f"{teacher} and {student} have no image in common; the same image needs the same name in both")
+        raise InvalidAnswers(
+            f"{teacher} and {student} have no image in common. Use the same image names in both files."
+        )
     evidence = Evidence(
         labels=labels,
         tuned={"student": answers},
-        base=_read(base)[0] if base else None,
-        ceiling=_read(ceiling)[0] if ceiling else None,
+        base=_read_answers(base)[0] if base else None,
+        ceiling=_read_answers(ceiling)[0] if ceiling else None,
         groups=groups,
     )
     evaluation = evaluate(evidence)
@@ -96,56 +98,58 @@ def compare_files(
 
 def _pictures(evaluation: Evaluation, labels: dict[str, AnswerLine], folder: Path | None) -> Iterator[Picture]:
     for image in evaluation.images[:PICTURES]:
-        found = next((path for path in _paths(folder, image) if path.is_file()), None) if folder else None
-        yield Picture(image=image, name=image, jpeg=found.read_bytes() if found else None, label=labels[image])
+        path = next((path for path in _candidate_paths(folder, image) if path.is_file()), None) if folder else None
+        yield Picture(image=image, name=image, jpeg=path.read_bytes() if path else None, label=labels[image])
 
 
-def _paths(folder: Path, image: str) -> list[Path]:
-    """Where an image may lie; never outside the folder, whatever its name says."""
+def _candidate_paths(folder: Path, image: str) -> list[Path]:
+    """Return the possible paths of an image. Names that lead outside the folder give none."""
     paths = [folder / image, folder / f"{image}.jpg"]
     return [path for path in paths if path.resolve().is_relative_to(folder.resolve())]
 
 
-def _read(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
-    """Return the answers of a file by image, and the groups that its lines name."""
+def _read_answers(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
+    """Return the answers and the near-duplicate groups in a file, both keyed by image."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadAnswers(f"{path} cannot be read: {error}") from None
+        raise InvalidAnswers(f"{path} cannot be read: {error}. Name a UTF-8 file of JSON lines.") from None
     answers: dict[str, AnswerLine] = {}
     groups: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        record = _record(line, f"{path}:{number}")
+        record = _parse_record(line, f"{path}:{number}")
         image = record["image"]
         if image in answers:
-            raise BadAnswers(f"{path}:{number}: a second answer about {image}; keep one line for each image")
-        known = {name: record[name] for name in _FIELDS if name in record}
-        known.setdefault("status", _status(record.get("text")))
+            raise InvalidAnswers(f"{path}:{number}: second answer about {image}. Keep one line for each image.")
+        fields = {name: record[name] for name in _FIELDS if name in record}
+        fields.setdefault("status", _status(record.get("text")))
         try:
-            answers[image] = AnswerLine.model_validate({**known, "image": image, "answerer": path.stem})
+            answers[image] = AnswerLine.model_validate({**fields, "image": image, "answerer": path.stem})
         except ValidationError as error:
             detail = error.errors()[0]
-            raise BadAnswers(f"{path}:{number}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
+            raise InvalidAnswers(f"{path}:{number}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
         groups[image] = record.get("group") or image
     if not answers:
-        raise BadAnswers(f"{path} holds no answers")
+        raise InvalidAnswers(f"{path} contains no answers. Write lines such as {_EXAMPLE}")
     return answers, groups
 
 
 def _status(text: Any) -> str:
-    """Tell whether a text counts as an answer: in prose it does not."""
+    """Return ``refused`` for a text that is not a list of keywords, such as prose, else ``ok``."""
     return "refused" if isinstance(text, str) and keywords.rejection(text, Limits()) else "ok"
 
 
-def _record(line: str, place: str) -> dict[str, Any]:
+def _parse_record(line: str, place: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError as error:
-        raise BadAnswers(f"{place}: no JSON: {error}") from None
+        raise InvalidAnswers(f"{place}: not valid JSON: {error}. Write lines such as {_EXAMPLE}") from None
     if not isinstance(record, dict) or not isinstance(record.get("image"), str) or not record["image"]:
-        raise BadAnswers(f"{place}: a line must be like {_EXAMPLE}")
+        raise InvalidAnswers(f"{place}: the line has no image name. Write lines such as {_EXAMPLE}")
     if not isinstance(record.get("group"), str | None):
-        raise BadAnswers(f"{place}: group: must be a text, the same for images that count as one")
+        raise InvalidAnswers(
+            f"{place}: group is not a string. Use the same string for images that are near-duplicates."
+        )
     return record

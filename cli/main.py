@@ -1,6 +1,7 @@
-"""``distill``: the operator's command. Every signature is here; what a command does is in the file of its name.
+"""The command ``distill``: arguments, options and help of every subcommand, and the exit codes.
 
-A command imports its file when it is called, so that ``distill --help`` waits for nothing.
+Each subcommand is implemented in the module of the same name. It is imported when the subcommand runs, which keeps
+``distill --help`` fast.
 """
 
 from __future__ import annotations
@@ -12,83 +13,83 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.console import Refused, warn
+from cli.console import CommandError, print_to_stderr
 
-EPILOG = """Exit codes: 0 done; 1 done, and the answer is no (invalid, failed, over budget, not ready); 2 cannot be
-done as asked; 3 AWS, the stage or something in it cannot be reached; 130 interrupted."""
+EPILOG = """Exit codes: 0 success; 1 negative result (invalid, failed, over budget, not ready); 2 the command cannot run
+as requested; 3 AWS, the stage or a part of it cannot be reached; 130 interrupted."""
 
 _REMEDIES = {
-    "EndpointConnectionError": "; is the network there, and AWS_ENDPOINT_URL right or unset?",
-    "NoCredentialsError": "; set them up with aws configure, or aws sso login",
-    "ProfileNotFound": "; name another with AWS_PROFILE",
-    "TokenRetrievalError": "; sign in again: aws sso login",
+    "EndpointConnectionError": ". Check the network connection and AWS_ENDPOINT_URL.",
+    "NoCredentialsError": ". Set up credentials with: aws configure, or aws sso login",
+    "ProfileNotFound": ". Set AWS_PROFILE to another profile.",
+    "TokenRetrievalError": ". Sign in again with: aws sso login",
 }
-"""By the name of what boto3 raises, whose messages tell none."""
+"""Remedies for errors whose boto3 message has none, keyed by exception name."""
 
 
-class Commands(TyperGroup):
-    """Turns what a command raises on purpose into one line and an exit code; ``--debug`` shows where it came from."""
+class CommandGroup(TyperGroup):
+    """Command group that prints expected errors as one line and sets the exit code. ``--debug`` shows the traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was named."""
+        """Run the subcommand."""
         try:
             return super().invoke(ctx)
         except Exception as error:
             code = _exit_code(error)
             if code is None or ctx.params.get("debug"):
                 raise
-            warn(f"distill {ctx.invoked_subcommand}: {error}{_REMEDIES.get(type(error).__name__, '')}")
+            print_to_stderr(f"distill {ctx.invoked_subcommand}: {error}{_REMEDIES.get(type(error).__name__, '')}")
             raise typer.Exit(code) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
 
 
-# Help without rich is a third as long to wait for.
+# Without rich, --help takes a third of the time.
 app = typer.Typer(
     name="distill",
-    cls=Commands,
+    cls=CommandGroup,
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-RequestFile = Annotated[Path | None, typer.Option(help="distill.json with the fields of a request.")]
-Region = Annotated[str, typer.Option(help="Region of the stage.")]
-Stage = Annotated[str, typer.Option(help="Stage of cdk.json that was deployed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RequestFile = Annotated[Path | None, typer.Option(help="JSON file with the fields of a request.")]
+Region = Annotated[str, typer.Option(help="AWS Region of the stage.")]
+Stage = Annotated[str, typer.Option(help="Deployed stage, as defined in cdk.json.")]
 
 
 @app.callback()
-def distill(debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False) -> None:
+def distill(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
     """Teach a small vision-language model on Amazon Bedrock to answer like a large one."""
 
 
 @app.command()
 def doctor(as_json: Json = False, stage: Stage = "dev", region: Region = "us-east-1") -> None:
-    """Say what a stage still needs, and what to do.
+    """Check whether a stage is ready to run.
 
-    Credentials, Region, models, quotas, bootstrap and versions are looked at.
+    Checks versions, Region, credentials, CDK bootstrap, stacks, models and quotas. Says how to fix each problem.
     """
-    from cli.doctor import examine
+    from cli.doctor import print_checks
     from cli.stage import Stage as DeployedStage
 
-    if not examine(DeployedStage(stage, region), as_json):
+    if not print_checks(DeployedStage(stage, region), as_json):
         raise typer.Exit(1)
 
 
 @app.command()
 def estimate(
-    what: Annotated[str, typer.Argument(help="A folder here, a collection, or photos to come: 900x4000x3000.")],
+    what: Annotated[str, typer.Argument(help="Folder, collection, or COUNTxWIDTHxHEIGHT, such as 900x4000x3000.")],
     request: RequestFile = None,
-    measured: Annotated[bool, typer.Option(help="Use what the stage's runs measured, for a folder too.")] = False,
+    measured: Annotated[bool, typer.Option(help="Use the stage's measured token counts for a folder too.")] = False,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Say what a run would cost, before it is paid.
+    """Estimate the cost of a run before paying.
 
-    A folder, or photos to come, need no AWS.
+    AWS is needed only for a collection and with --measured.
     """
     from cli.estimate import estimate_photos
     from cli.stage import Stage as DeployedStage
@@ -99,15 +100,15 @@ def estimate(
 
 @app.command()
 def upload(
-    folder: Annotated[Path, typer.Argument(help="Folder of photos, any nesting.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of photos, including subfolders.")],
     collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Upload photos, but those that are there already.
+    """Upload new and changed photos to a collection.
 
-    Interrupted, the same command goes on.
+    After an interrupt, the same command continues.
     """
     from cli.stage import Stage as DeployedStage
     from cli.upload import upload_photos
@@ -119,12 +120,14 @@ def upload(
 def start(
     collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
     request: RequestFile = None,
-    from_manifest: Annotated[str | None, typer.Option(help="Repeat a run: its name, or its manifest.json.")] = None,
+    from_manifest: Annotated[
+        str | None, typer.Option(help="Repeat a run: its name or the path of its manifest.json.")
+    ] = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Start a run over a collection and print its name."""
+    """Start a run on a collection and print its name."""
     from cli.stage import Stage as DeployedStage
     from cli.start import start_run
 
@@ -133,14 +136,14 @@ def start(
 
 @app.command()
 def watch(
-    run: Annotated[str, typer.Argument(help="Name of the run, as start tells it.")],
+    run: Annotated[str, typer.Argument(help="Name of the run, as printed by start.")],
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Show how far a run is until it ends.
+    """Show the progress of a run until it ends.
 
-    Ctrl-C leaves the run alone.
+    Ctrl-C stops only this command, not the run.
     """
     from cli.stage import Stage as DeployedStage
     from cli.watch import watch_run
@@ -151,15 +154,15 @@ def watch(
 
 @app.command()
 def evaluate(
-    teacher: Annotated[Path, typer.Option(help='Lines of {"image": ..., "text": ...}.')],
-    student: Annotated[Path, typer.Option(help="The same, of the student.")],
-    base: Annotated[Path | None, typer.Option(help="Of the student before training.")] = None,
-    ceiling: Annotated[Path | None, typer.Option(help="The teacher's second answers.")] = None,
+    teacher: Annotated[Path, typer.Option(help='The teacher\'s answers: lines of {"image": ..., "text": ...}.')],
+    student: Annotated[Path, typer.Option(help="The tuned student's answers.")],
+    base: Annotated[Path | None, typer.Option(help="The student's answers before training.")] = None,
+    ceiling: Annotated[Path | None, typer.Option(help="The teacher's second answers, for the ceiling.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder with the images, named as in the answers.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     as_json: Json = False,
 ) -> None:
-    """Report on any two files of answers, without AWS."""
+    """Compare two files of answers, without AWS."""
     from cli.evaluate import evaluate_files
 
     evaluate_files(teacher, student, base, ceiling, images, out, as_json)
@@ -167,14 +170,14 @@ def evaluate(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="Name of the run, as the notification tells it.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the files; else build/reports/RUN.")] = None,
-    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; by default build/reports/RUN.")] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in a browser.")] = True,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Fetch a run's report and open it."""
+    """Download the report of a run and open it."""
     from cli.report import fetch_report
     from cli.stage import Stage as DeployedStage
 
@@ -183,16 +186,16 @@ def report(
 
 @app.command()
 def validate(
-    dataset: Annotated[str, typer.Option("-i", "--input_file", "--input-file", help="JSON Lines file, or s3:// URI.")],
+    dataset: Annotated[str, typer.Option("-i", "--input_file", "--input-file", help="JSON Lines file or s3:// URI.")],
     model: Annotated[str, typer.Option("-m", "--model_name", "--model-name", help="micro, lite, pro, lite-2.0, ...")],
-    validation: Annotated[str | None, typer.Option(help="Validation file, or its s3:// URI.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
-    images: Annotated[bool, typer.Option("--images", help="Open each image in S3 too.")] = False,
+    validation: Annotated[str | None, typer.Option(help="Validation file or s3:// URI.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Also check each image in S3.")] = False,
 ) -> None:
-    """Tell what Bedrock would refuse in a dataset.
+    """Check a dataset for what Bedrock would reject.
 
-    And what harms learning: as aws-samples' script does, and more.
+    Also warns about records that harm training. The options are those of the validation script in aws-samples.
     """
     from cli.validate import validate_dataset
 
@@ -202,18 +205,20 @@ def validate(
 
 @app.command()
 def apply(
-    collection: Annotated[str, typer.Argument(help="Collection in the Photos bucket, such as holiday/.")],
+    collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
     run: Annotated[str, typer.Option(help="Run whose tuned model answers.")],
-    max_usd: Annotated[float | None, typer.Option(help="Most that it may cost; else the request's default.")] = None,
-    tolerance: Annotated[float | None, typer.Option(help="Share of photos that may be set aside.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the tables; else build/keywords/<run>.")] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(help="Maximum cost in US dollars; by default that of a request.")
+    ] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Share of photos that may be set aside, 0-1.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables; by default build/results/RUN.")] = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Have a tuned model answer about a collection.
+    """Apply a tuned model to a collection.
 
-    It writes results.csv and results.jsonl.
+    Downloads the answers as results.csv and results.jsonl.
     """
     from cli.apply import apply_model
     from cli.stage import Stage as DeployedStage
@@ -225,14 +230,14 @@ def apply(
 
 @app.command()
 def runs(
-    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare; without any all are listed.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare; by default all runs are listed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """List a stage's runs, or compare some of them.
+    """List the runs of a stage, or compare some.
 
-    By code, dataset, settings, scores and cost.
+    Shows code, dataset, settings, scores and cost.
     """
     from cli.runs import list_runs
     from cli.stage import Stage as DeployedStage
@@ -242,50 +247,56 @@ def runs(
 
 @app.command()
 def clean(
-    run: Annotated[str | None, typer.Option(help="All of this run, kept or not; else what no run keeps.")] = None,
-    objects: Annotated[bool, typer.Option("--objects", help="The run's objects too; labels and images stay.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove what is marked; without it nothing is removed.")] = False,
+    run: Annotated[
+        str | None, typer.Option(help="Select all resources of this run; by default those that no run retains.")
+    ] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Also delete the run's objects in S3, but no labels or images.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete the selected resources; by default nothing is deleted.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """List what a stage has at Bedrock; --yes removes it.
+    """List or delete a stage's Bedrock resources.
 
-    Jobs, deployments and models, with what they cost.
+    Lists jobs, deployments and models with their monthly cost.
     """
     from cli.clean import clean_stage
     from cli.stage import Stage as DeployedStage
 
-    clean_stage(DeployedStage(stage, region), run, objects=objects, really=yes, as_json=as_json)
+    clean_stage(DeployedStage(stage, region), run, objects=objects, confirmed=yes, as_json=as_json)
 
 
 @app.command()
 def destroy(
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; the buckets stay.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, and keep the buckets.")] = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Take a stage down; ask first, and before the buckets.
+    """Delete a stage and its tuned models.
 
-    Tuned models go first.
+    Asks for confirmation first, and again for each bucket.
     """
     from cli.destroy import destroy_stage
     from cli.stage import Stage as DeployedStage
 
-    destroy_stage(DeployedStage(stage, region), sure=yes)
+    destroy_stage(DeployedStage(stage, region), assume_yes=yes)
 
 
 def _exit_code(error: Exception) -> int | None:
-    """Return the exit code of a failure that its message explains; None for a defect of ours."""
-    if isinstance(error, Refused):
+    """Return the exit code of an expected error, or None for a defect of this program."""
+    if isinstance(error, CommandError):
         return error.exit_code
-    kinds = {kind.__module__.split(".")[0] + "." + kind.__name__ for kind in type(error).__mro__}
-    # Named, not imported: most commands never load these.
-    if "distillation.DistillationError" in kinds:
+    # Compare names, because most commands do not import these classes.
+    class_names = {base.__module__.split(".")[0] + "." + base.__name__ for base in type(error).__mro__}
+    if "distillation.DistillationError" in class_names:
         return 2
-    if kinds & {"botocore.ClientError", "botocore.BotoCoreError"}:
+    if class_names & {"botocore.ClientError", "botocore.BotoCoreError"}:
         return 3
-    # A reader that has gone is no failure to tell of.
+    # A broken pipe means that the reader, such as head, has ended: no error to report.
     return 2 if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) else None
 
 

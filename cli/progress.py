@@ -1,6 +1,6 @@
-"""How far a run is: states from the history of its execution, counts of its Maps, and what its ledger says.
+"""Progress of a run: states from the execution history, item counts of its Maps, and costs from its ledger.
 
-The same on AWS, on the embedded AWS, and for the demo.
+This works the same on AWS, on the AWS emulator and in the demo.
 """
 
 from __future__ import annotations
@@ -15,70 +15,78 @@ from distillation import keys, ledger
 from distillation.records import LedgerPart
 from distillation.storage import Bucket
 
-_PAGE = 200
-_FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
-_STEPS = ("Task", "Map")
+_EVENTS_PER_PAGE = 200
+_FAILED_STATUSES = {"FAILED", "TIMED_OUT", "ABORTED"}
+_STEP_TYPES = ("Task", "Map")
 
 
 @dataclass
-class State:
-    """One state: ``done`` of ``total`` items of a Map; ``inside``, how often the states in it were entered."""
+class StateProgress:
+    """Progress of one state."""
 
     name: str
     began: datetime | None = None
+    """Time of first entry; None if the state was not entered."""
     ended: datetime | None = None
+    """Time of last exit; None while the state is running."""
     done: int | None = None
+    """Finished items of a Distributed Map, including failed ones."""
     total: int | None = None
+    """All items of a Distributed Map."""
     failed: int = 0
+    """Failed items of a Distributed Map."""
     inside: dict[str, int] = field(default_factory=dict)
+    """Number of entries of each state inside an inline Map."""
     usd: float = 0.0
+    """Cost in US dollars so far."""
     input_tokens: int = 0
     output_tokens: int = 0
     training_tokens: int = 0
     confirmed: bool = True
-    """Whether an official copy has all prices behind ``usd``."""
+    """Whether all prices behind ``usd`` are confirmed by an official source."""
 
-    def seconds(self, now: datetime) -> float:
-        """How long it has been at work."""
+    def duration_seconds(self, now: datetime) -> float:
+        """Return the seconds since the state began, up to its end."""
         return ((self.ended or now) - self.began).total_seconds() if self.began else 0.0
 
-    def seconds_left(self, now: datetime) -> float | None:
-        """How long it will take at its pace so far; None where nothing tells."""
+    def remaining_seconds(self, now: datetime) -> float | None:
+        """Return the expected remaining seconds at the average speed so far, or None if unknown."""
         if not self.began or self.ended or not self.done or not self.total:
             return None
-        return self.seconds(now) / self.done * (self.total - self.done)
+        return self.duration_seconds(now) / self.done * (self.total - self.done)
 
 
 @dataclass
-class Progress:
-    """A run at one moment."""
+class RunProgress:
+    """Progress of a run at one moment."""
 
     run: str
     status: str
     began: datetime
     now: datetime
-    states: list[State]
+    states: list[StateProgress]
     estimate: str | None = None
+    """Verdict of the run's estimate, once there is one."""
     error: str | None = None
     cause: str | None = None
 
     @property
     def usd(self) -> float:
-        """What the ledger holds."""
+        """Cost in US dollars so far, from the ledger."""
         return sum(state.usd for state in self.states)
 
     @property
-    def ended(self) -> bool:
-        """Whether it is over."""
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
         return self.status != "RUNNING"
 
     @property
-    def failed(self) -> bool:
-        """Whether it ended badly."""
-        return self.status in _FAILED
+    def has_failed(self) -> bool:
+        """Whether the run failed, timed out or was aborted."""
+        return self.status in _FAILED_STATUSES
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
+        """Return the document that ``--json`` prints."""
         return {
             "run": self.run,
             "status": self.status,
@@ -91,8 +99,8 @@ class Progress:
         }
 
 
-class Observer:
-    """Looks at one execution again and again; what never changes is read once."""
+class ExecutionObserver:
+    """Repeated reader of the progress of one execution. Events and ledger parts are read only once."""
 
     def __init__(self, run: str, execution: str, states: Any, data: Bucket) -> None:
         self._run, self._execution, self._client, self._data = run, execution, states, data
@@ -101,51 +109,51 @@ class Observer:
         self._maps: dict[str, tuple[int, int, int]] = {}
         self._estimate: str | None = None
         definition = states.describe_state_machine_for_execution(executionArn=execution)["definition"]
-        # The steps in the order of the file; choices, waits and endings are no progress.
-        self._steps = [
+        # Definition order. Choice, Wait and end states are left out, because they are not progress.
+        self._state_names = [
             name
             for name, state in json.loads(definition)["States"].items()
-            if state["Type"] in _STEPS and name != "RecordFailure"
+            if state["Type"] in _STEP_TYPES and name != "RecordFailure"
         ]
 
-    def look(self) -> Progress:
-        """Return how far the run is now."""
-        found = self._client.describe_execution(executionArn=self._execution)
+    def progress(self) -> RunProgress:
+        """Return the current progress of the run."""
+        description = self._client.describe_execution(executionArn=self._execution)
         self._events += reversed(list(self._new_events()))
-        states = {name: State(name) for name in self._steps}
-        _enter(states, self._events)
+        states = {name: StateProgress(name) for name in self._state_names}
+        _apply_events(states, self._events)
         self._maps |= map_counts(self._client, self._execution)
         for name, (done, failed, total) in self._maps.items():
             if name in states:
                 states[name].done, states[name].failed, states[name].total = done, failed, total
-        self._spend(states)
-        return Progress(
+        self._add_costs(states)
+        return RunProgress(
             self._run,
-            found["status"],
-            found["startDate"],
-            found.get("stopDate") or datetime.now(UTC),
+            description["status"],
+            description["startDate"],
+            description.get("stopDate") or datetime.now(UTC),
             list(states.values()),
-            self._estimated(states),
-            found.get("error"),
-            found.get("cause"),
+            self._read_estimate(states),
+            description.get("error"),
+            description.get("cause"),
         )
 
     def _new_events(self) -> Iterator[Any]:
-        """Yield the events since the last look, the newest first."""
-        last = self._events[-1]["id"] if self._events else 0
+        """Yield the events since the last call, newest first."""
+        last_id = self._events[-1]["id"] if self._events else 0
         pages = self._client.get_paginator("get_execution_history").paginate(
             executionArn=self._execution,
             includeExecutionData=False,
             reverseOrder=True,
-            PaginationConfig={"PageSize": _PAGE},
+            PaginationConfig={"PageSize": _EVENTS_PER_PAGE},
         )
         for page in pages:
             for event in page["events"]:
-                if event["id"] <= last:
+                if event["id"] <= last_id:
                     return
                 yield event
 
-    def _spend(self, states: dict[str, State]) -> None:
+    def _add_costs(self, states: dict[str, StateProgress]) -> None:
         for key in self._data.keys(keys.ledger_prefix(self._run)):
             if key.endswith(".json") and key not in self._parts:
                 self._parts[key] = LedgerPart.model_validate_json(self._data.read(key))
@@ -155,47 +163,49 @@ class Observer:
                 state.input_tokens += part.input_tokens
                 state.output_tokens += part.output_tokens
                 state.training_tokens += part.training_tokens
-                state.confirmed &= ledger.confirmed(part.model, part.tier, part.training_tokens > 0)
+                state.confirmed &= ledger.prices_are_confirmed(part.model, part.tier, part.training_tokens > 0)
 
-    def _estimated(self, states: dict[str, State]) -> str | None:
-        estimated = states.get("Estimate")
-        if self._estimate is None and estimated and estimated.ended:
+    def _read_estimate(self, states: dict[str, StateProgress]) -> str | None:
+        state = states.get("Estimate")
+        if self._estimate is None and state and state.ended:
             self._estimate = self._data.read_json(keys.report_key(self._run, "estimate.json"))["verdict"]
         return self._estimate
 
 
 def map_counts(states: Any, execution: str) -> dict[str, tuple[int, int, int]]:
-    """Return done, failed and all items of each Distributed Map of an execution, by its Label."""
-    found = {}
+    """Return finished, failed and total item counts of each Distributed Map of an execution, keyed by its Label."""
+    counts_by_label = {}
     for run in states.list_map_runs(executionArn=execution)["mapRuns"]:
         counts = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
-        name = run["mapRunArn"].split(":")[-2].split("/")[-1]
-        found[name] = (counts["succeeded"] + counts["failed"] + counts["aborted"], counts["failed"], counts["total"])
-    return found
+        label = run["mapRunArn"].split(":")[-2].split("/")[-1]
+        finished = counts["succeeded"] + counts["failed"] + counts["aborted"]
+        counts_by_label[label] = (finished, counts["failed"], counts["total"])
+    return counts_by_label
 
 
-def _enter(states: dict[str, State], events: list[Any]) -> None:
-    """Put times and what happened inside Maps into states; a state that is entered again goes on."""
-    inside: str | None = None
+def _apply_events(states: dict[str, StateProgress], events: list[Any]) -> None:
+    """Set the times of states and count the states entered inside Maps. A re-entered state keeps its first time."""
+    current_map: str | None = None
     for event in events:
         if entered := event.get("stateEnteredEventDetails"):
             name = entered["name"]
-            if inside and name != inside:
-                states[inside].inside[name] = states[inside].inside.get(name, 0) + 1
+            if current_map and name != current_map:
+                entries = states[current_map].inside
+                entries[name] = entries.get(name, 0) + 1
             elif name in states:
                 states[name].began, states[name].ended = states[name].began or event["timestamp"], None
-                inside = name if event["type"] == "MapStateEntered" else None
+                current_map = name if event["type"] == "MapStateEntered" else None
         elif exited := event.get("stateExitedEventDetails"):
             if exited["name"] in states:
                 states[exited["name"]].ended = event["timestamp"]
-            if exited["name"] == inside:
-                inside = None
+            if exited["name"] == current_map:
+                current_map = None
 
 
-def _as_json(state: State, now: datetime) -> dict[str, Any]:
+def _as_json(state: StateProgress, now: datetime) -> dict[str, Any]:
     return asdict(state) | {
         "began": state.began.isoformat() if state.began else None,
         "ended": state.ended.isoformat() if state.ended else None,
-        "seconds": round(state.seconds(now), 1),
-        "seconds_left": state.seconds_left(now),
+        "seconds": round(state.duration_seconds(now), 1),
+        "seconds_left": state.remaining_seconds(now),
     }

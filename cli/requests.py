@@ -1,4 +1,4 @@
-"""What a user asks for: ``distill.json`` read from a file, and checked as Prepare will check it."""
+"""Requests: read ``distill.json`` from a file or a manifest and check it as Prepare will."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cli.console import Refused
-from cli.stage import settings_of
+from cli.console import CommandError
+from cli.stage import stage_settings
 from distillation import keys
 from distillation.evaluation.manifest import request_again
 from distillation.records import Run
@@ -19,54 +19,64 @@ _NO_ACCOUNT = "000000000000"
 
 
 def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
-    """Return the fields of a request, none without a file; raises ``Refused``.
+    """Return the fields of a request file, without ``collection``; empty if ``path`` is None.
 
-    Its own ``collection`` is left out: it must be the one that was given, where one was.
+    Raise ``CommandError`` if the file cannot be read or names another collection than ``collection``.
     """
     if path is None:
         return {}
     try:
         fields = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise Refused(f"--request {path}: {error}; give a file with a JSON object, {{}} is enough") from None
+        raise CommandError(
+            f"--request {path} cannot be read: {error}. Give a file with a JSON object, such as {{}}."
+        ) from None
     if not isinstance(fields, dict):
-        raise Refused(f"--request {path} must hold a JSON object; {{}} is enough")
-    named = fields.pop("collection", None)
-    if collection and named not in (None, collection):
-        raise Refused(f"--request {path}: its collection is {named!r}, but {collection!r} was given; leave it out")
+        raise CommandError(f"--request {path} does not contain a JSON object. Write at least {{}}.")
+    file_collection = fields.pop("collection", None)
+    if collection and file_collection not in (None, collection):
+        raise CommandError(
+            f"--request {path} has collection {file_collection!r}, but the command has {collection!r}. "
+            "Remove the field from the file."
+        )
     return fields
 
 
 def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str, Any]:
-    """Return the request that repeats a run, given as its manifest.json or by its name; raises ``InvalidRequest``."""
+    """Return the request that repeats a run. ``manifest`` is the path of its manifest.json or the name of the run.
+
+    Raise ``CommandError`` or ``InvalidRequest`` if there is no such manifest or it cannot be used.
+    """
     path = Path(manifest)
     if path.is_file():
         body, source = path.read_bytes(), str(path)
     else:
         body, source = data().get_or_none(keys.manifest_key(manifest)), f"the manifest of run {manifest!r}"
     if body is None:
-        raise Refused(f"{manifest!r} is neither a file nor a run that has ended; distill runs lists them")
+        raise CommandError(
+            f"{manifest!r} is neither a file nor a run with a manifest. List the runs with: distill runs"
+        )
     try:
         return request_again(json.loads(body), source)
     except ValueError as error:
-        raise Refused(f"{source} is not JSON: {error}") from None
+        raise CommandError(f"{source} is not valid JSON: {error}. Use the manifest.json that the run wrote.") from None
 
 
-def resolved(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:
-    """Make every choice of a request as a stage of cdk.json makes it, without AWS.
+def resolve_request(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:
+    """Return the run that Prepare would create from a request in a stage. AWS is not called.
 
-    Raises ``InvalidRequest`` for what Prepare would refuse, and ``Refused`` for a stage that is not in cdk.json.
+    Raise ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
     """
-    settings = settings_of(stage)
-    allowed = {name: settings[name] for name in Defaults.model_fields if name in settings}
-    defaults = Defaults(**{**allowed, "account": _NO_ACCOUNT, "region": region})
-    # A request with its collection beside it is read from nowhere.
+    settings = stage_settings(stage)
+    stage_defaults = {name: settings[name] for name in Defaults.model_fields if name in settings}
+    defaults = Defaults(**{**stage_defaults, "account": _NO_ACCOUNT, "region": region, "stage": stage})
+    # The request is complete, so resolve does not read the bucket.
     return resolve({**fields, "collection": collection}, "estimate", Bucket(None, ""), defaults)  # type: ignore[arg-type]
 
 
-def checked_collection(text: str) -> str:
-    """Return a collection's prefix, with the slash that it ends in; raises ``Refused``."""
+def collection_prefix(text: str) -> str:
+    """Return the prefix of a collection, which ends in a slash. Raise ``CommandError`` if the name is not valid."""
     collection = text.rstrip("/") + "/"
     if collection == "/" or text.startswith("/") or "//" in text:
-        raise Refused(f"{text!r} is no collection; name a prefix in the Photos bucket, such as holiday/")
+        raise CommandError(f"{text!r} is not a collection. Name a prefix in the Photos bucket, such as holiday/.")
     return collection

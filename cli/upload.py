@@ -1,4 +1,4 @@
-"""``distill upload FOLDER COLLECTION``: bring photos and own labels into the Photos bucket, but not what is there."""
+"""``distill upload FOLDER COLLECTION``: upload new and changed photos and own labels to the Photos bucket."""
 
 from __future__ import annotations
 
@@ -10,99 +10,105 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.console import Refused, Unreachable, on_a_terminal, print_json, say, warn
-from cli.requests import checked_collection
+from cli.console import CommandError, NotReachable, is_terminal, print_json, print_line, print_to_stderr
+from cli.requests import collection_prefix
 from cli.stage import Stage
-from distillation.photos.files import OWN_LABELS, is_ignored
+from distillation.answers.own_labels import OWN_LABELS_FILES
+from distillation.photos.files import is_ignored
 from distillation.photos.resizer import MAXIMUM_BYTES
 from distillation.storage import Bucket
 
-AT_ONCE = 16
-_SHOWN = 3
+CONCURRENCY = 16
+"""Number of parallel uploads."""
+_MAXIMUM_PROBLEMS_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What became of one file: sent, or why it could not be."""
+class UploadResult:
+    """Result of uploading one file."""
 
     key: str
+    """S3 key of the file."""
     bytes: int
+    """Uploaded bytes; 0 if the upload failed."""
     problem: str | None = None
+    """Error message if the upload failed."""
 
 
 def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) -> None:
-    """Upload a folder, any nesting, and say how it went; raises ``Refused`` and ``Unreachable``.
+    """Upload a folder with its subfolders and print a summary. Raise ``CommandError`` or ``NotReachable``.
 
-    Interrupted or failed, the same command goes on where it stopped: an object is either whole or not there.
+    After an interrupt or a failure the same command continues: an object in S3 is either complete or absent.
     """
-    prefix = checked_collection(collection)
+    prefix = collection_prefix(collection)
     files = photos_in(folder) | own_labels_in(folder)
-    wanted = missing(files, prefix, stage.photos)
+    to_upload = files_to_upload(files, prefix, stage.photos)
     started = time.monotonic()
-    sent = list(_shown(send(wanted, stage.photos), wanted, quiet=as_json))
-    failed = [one for one in sent if one.problem]
+    results = list(_with_progress_bar(upload_files(to_upload, stage.photos), to_upload, quiet=as_json))
+    failed = [result for result in results if result.problem]
     seconds = time.monotonic() - started
-    result = {
+    summary = {
         "bucket": stage.photos.name,
         "collection": prefix,
-        "uploaded": len(sent) - len(failed),
-        "there_already": len(files) - len(wanted),
-        "bytes": sum(one.bytes for one in sent if not one.problem),
+        "uploaded": len(results) - len(failed),
+        "there_already": len(files) - len(to_upload),
+        "bytes": sum(result.bytes for result in results if not result.problem),
         "seconds": round(seconds, 1),
-        "failed": [{"key": one.key, "problem": one.problem} for one in failed],
+        "failed": [{"key": result.key, "problem": result.problem} for result in failed],
     }
     if as_json:
-        print_json(result)
+        print_json(summary)
     else:
-        say(
-            f"{result['uploaded']} uploaded to s3://{result['bucket']}/{prefix} ({_megabytes(result['bytes'])} in "
-            f"{seconds:.1f} s), {result['there_already']} were there already"
+        print_line(
+            f"{summary['uploaded']} uploaded to s3://{summary['bucket']}/{prefix} ({summary['bytes'] / 1e6:,.1f} MB in "
+            f"{seconds:.1f} s), {summary['there_already']} unchanged"
         )
     if failed:
-        first = "; ".join(f"{one.key}: {one.problem}" for one in failed[:_SHOWN])
-        raise Unreachable(f"{len(failed)} of {len(wanted)} could not be uploaded: {first}. Run it again: it goes on")
+        first = "; ".join(f"{result.key}: {result.problem}" for result in failed[:_MAXIMUM_PROBLEMS_SHOWN])
+        raise NotReachable(
+            f"{len(failed)} of {len(to_upload)} files could not be uploaded: {first}. "
+            "Run the command again to upload the rest."
+        )
 
 
 def photos_in(folder: Path) -> dict[str, Path]:
-    """Return the files to upload by their names below a folder; raises ``Refused``."""
+    """Return the photos of a folder with its subfolders, keyed by path below it. Raise ``CommandError``."""
     if not folder.is_dir():
-        raise Refused(f"{folder} is not a folder")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    photos = {path.relative_to(folder).as_posix(): path for path in files}
-    photos = {name: path for name, path in photos.items() if not is_ignored(name)}
+        raise CommandError(f"{folder} is not a folder. Name a folder of photos.")
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    photos = {name: path for name, path in files.items() if not is_ignored(name)}
     if not photos:
-        raise Refused(f"{folder} holds no photo")
+        raise CommandError(f"{folder} contains no photos. Name another folder.")
     for path in photos.values():
         if path.stat().st_size > MAXIMUM_BYTES:
-            raise Refused(
-                f"{path} has more than {MAXIMUM_BYTES:,} bytes, which no run takes; remove it or save it smaller"
+            raise CommandError(
+                f"{path} is larger than the maximum of {MAXIMUM_BYTES:,} bytes. Remove it or save it smaller."
             )
     return photos
 
 
 def own_labels_in(folder: Path) -> dict[str, Path]:
-    """Return the file of the owner's labels beside the photos, if there is one; the run checks what is in it."""
-    return {name: folder / name for name in OWN_LABELS if (folder / name).is_file()}
+    """Return the file with own labels in a folder, if there is one, keyed by name. The run checks its content."""
+    return {name: folder / name for name in OWN_LABELS_FILES if (folder / name).is_file()}
 
 
-def missing(files: Mapping[str, Path], prefix: str, photos: Bucket) -> dict[str, Path]:
-    """Return by key the files that the bucket does not hold with the same bytes."""
-    there = {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in photos.list(prefix)}
+def files_to_upload(files: Mapping[str, Path], prefix: str, photos: Bucket) -> dict[str, Path]:
+    """Return the files that are not in the bucket with the same bytes, keyed by S3 key."""
+    uploaded = {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in photos.list(prefix)}
 
     def differs(entry: tuple[str, Path]) -> bool:
         key, path = entry
-        size, tag = there.get(key, (-1, ""))
-        # Size first: most of what differs is told without reading the file. An ETag is the MD5 of what one PUT wrote.
-        return size != path.stat().st_size or tag != _md5(path)
+        size, etag = uploaded.get(key, (-1, ""))
+        # Compare sizes first, which avoids reading most files. The ETag of an object from a single PUT is its MD5.
+        return size != path.stat().st_size or etag != _md5(path)
 
     entries = [(prefix + name, path) for name, path in files.items()]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {key: path for (key, path), send in zip(entries, pool.map(differs, entries), strict=True) if send}
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        return {key: path for (key, path), new in zip(entries, pool.map(differs, entries), strict=True) if new}
 
 
 def _md5(path: Path) -> str:
@@ -110,45 +116,45 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def send(files: Mapping[str, Path], photos: Bucket) -> Iterator[Sent]:
-    """Upload files by key, many at once, and yield each when it is through."""
-    waiting = iter(files.items())
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        # No more are begun than are under way, so that an interrupt ends soon.
-        running: set[Future[Sent]] = {pool.submit(_put, key, path, photos) for key, path in islice(waiting, AT_ONCE)}
+def upload_files(files: Mapping[str, Path], photos: Bucket) -> Iterator[UploadResult]:
+    """Upload files, keyed by S3 key, in parallel. Yield each result when its upload ends."""
+    queue = iter(files.items())
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        # Submit only as many files as there are threads, so that an interrupt takes effect quickly.
+        running: set[Future[UploadResult]] = {
+            pool.submit(_upload_file, key, path, photos) for key, path in islice(queue, CONCURRENCY)
+        }
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(_put, key, path, photos) for key, path in islice(waiting, len(done))}
+            running |= {pool.submit(_upload_file, key, path, photos) for key, path in islice(queue, len(done))}
             for future in done:
                 yield future.result()
 
 
-def _put(key: str, path: Path, photos: Bucket) -> Sent:
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+def _upload_file(key: str, path: Path, photos: Bucket) -> UploadResult:
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     try:
         with path.open("rb") as file:
-            photos.write(key, file, kind)
+            photos.write(key, file, content_type)
     except (OSError, Boto3Error, BotoCoreError, ClientError) as error:
-        return Sent(key, 0, str(error))
-    return Sent(key, path.stat().st_size)
+        return UploadResult(key, 0, str(error))
+    return UploadResult(key, path.stat().st_size)
 
 
-def _shown(sent: Iterator[Sent], files: Mapping[str, Path], quiet: bool) -> Iterator[Sent]:
-    """Pass on what is sent, and on a terminal show how far it is, how fast, and how long it will take."""
-    if quiet or not files or not on_a_terminal():
-        yield from sent
+def _with_progress_bar(
+    results: Iterator[UploadResult], files: Mapping[str, Path], quiet: bool
+) -> Iterator[UploadResult]:
+    """Yield the results and show a progress bar with speed and remaining time on a terminal."""
+    if quiet or not files or not is_terminal():
+        yield from results
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("", total=sum(path.stat().st_size for path in files.values()))
-        for number, one in enumerate(sent, 1):
-            progress.update(task, description=f"{number}/{len(files)} photos", advance=files[one.key].stat().st_size)
-            if one.problem:
-                warn(f"{one.key}: {one.problem}")
-            yield one
-
-
-def _megabytes(count: Any) -> str:
-    return f"{count / 1e6:,.1f} MB"
+        for number, result in enumerate(results, 1):
+            progress.update(task, description=f"{number}/{len(files)} photos", advance=files[result.key].stat().st_size)
+            if result.problem:
+                print_to_stderr(f"{result.key}: {result.problem}")
+            yield result

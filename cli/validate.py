@@ -1,6 +1,7 @@
-"""``distill validate``: tell what Bedrock would refuse in a dataset, and what harms learning, before a job is paid.
+"""``distill validate``: check a dataset before paying for a job, without loading it into memory.
 
-Nothing heavy is loaded for a local file: the whole process stays small (benchmarks/validate.py).
+Errors are what Bedrock would reject; warnings are what harms training. For a local file the command imports no AWS
+client, which keeps memory use small (benchmarks/validate.py).
 """
 
 from __future__ import annotations
@@ -16,125 +17,138 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.console import Refused, say
-from distillation.dataset.dataset import Dataset
+from cli.console import CommandError, print_line
 from distillation.dataset.rules import File, Problem
+from distillation.dataset.validator import DatasetValidator
 from distillation.models import catalog
-from distillation.models.catalog import Family
+from distillation.models.model import Family
 
 if TYPE_CHECKING:
     from distillation.storage import Bucket
 
 SUCCESS = "Validation successful, all samples passed"
-_NAME = re.compile(r"[A-Za-z0-9/_.-]+\.jsonl")
-_LONGEST_LINE = 4 * 1024 * 1024
+_ACCEPTED_NAME = re.compile(r"[A-Za-z0-9/_.-]+\.jsonl")
+_MAXIMUM_LINE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file of a dataset, here or in S3."""
+class DatasetFile:
+    """A dataset file on this machine or in S3."""
 
-    text: str
+    location: str
+    """Path or s3:// URI."""
 
     @property
     def bucket(self) -> str | None:
-        """Bucket of a file in S3; None for one here."""
-        return self.text.removeprefix("s3://").partition("/")[0] if self._in_s3 else None
+        """Bucket of a file in S3, or None for a local file."""
+        return self.location.removeprefix("s3://").partition("/")[0] if self._in_s3 else None
 
     @property
     def name(self) -> str:
-        """What Bedrock would see of the name: the key, or the name without folders."""
-        return self.text.removeprefix("s3://").partition("/")[2] if self._in_s3 else Path(self.text).name
+        """S3 key, or name of a local file without its folder. Bedrock checks this name."""
+        return self.location.removeprefix("s3://").partition("/")[2] if self._in_s3 else Path(self.location).name
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines, holding one at a time; raises ``Refused`` or ``ObjectMissing``."""
+        """Yield the lines without reading the whole file. Raise ``CommandError`` or ``ObjectMissing``.
+
+        Longer lines of a local file are cut at ``_MAXIMUM_LINE_BYTES``.
+        """
         if self.bucket is not None:
-            yield from _objects(self.bucket).iter_lines(self.name)
+            yield from _bucket(self.bucket).iter_lines(self.name)
             return
         try:
-            with Path(self.text).open("rb") as file:
-                while line := file.readline(_LONGEST_LINE):
+            with Path(self.location).open("rb") as file:
+                while line := file.readline(_MAXIMUM_LINE_BYTES):
                     yield line
-                    while len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
-                        line = file.readline(_LONGEST_LINE)
+                    while len(line) == _MAXIMUM_LINE_BYTES and not line.endswith(b"\n"):
+                        line = file.readline(_MAXIMUM_LINE_BYTES)
         except OSError as error:
-            raise Refused(f"{self.text} cannot be read: {error.strerror}; name a file or s3://BUCKET/KEY") from None
+            raise CommandError(
+                f"{self.location} cannot be read: {error.strerror}. Name a file or an s3://BUCKET/KEY URI."
+            ) from None
 
     @property
     def _in_s3(self) -> bool:
-        return self.text.startswith("s3://")
+        return self.location.startswith("s3://")
 
 
 def validate_dataset(
     train: str, model: str, validation: str | None, *, as_json: bool, strict: bool, images: bool
 ) -> bool:
-    """Print every problem of a dataset; return whether it may be trained on. Raises ``Refused``."""
+    """Print every problem of a dataset and return whether it is valid. Raise ``CommandError`` if it cannot be read."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Half a character in a field's name must not end the listing.
+        # The name of a field may contain a lone surrogate, which cannot be encoded.
         sys.stdout.reconfigure(errors="backslashreplace")
     family = _family(model)
-    files: dict[File, Source] = {"train": Source(train)}
+    files: dict[File, DatasetFile] = {"train": DatasetFile(train)}
     if validation is not None:
-        files["validation"] = Source(validation)
-    dataset = Dataset(family, files["train"].bucket)
-    opened: dict[File, Iterator[bytes]] = {file: _opened(source) for file, source in files.items()}
-    found = _problems(dataset, files, opened, family, images)
-    counts = _print_json(found, dataset, strict) if as_json else _print_lines(found, files)
+        files["validation"] = DatasetFile(validation)
+    dataset = DatasetValidator(family, files["train"].bucket)
+    opened: dict[File, Iterator[bytes]] = {file: _open_lines(source) for file, source in files.items()}
+    problems = _problems(dataset, files, opened, family, images)
+    counts = _print_json(problems, dataset, strict) if as_json else _print_lines(problems)
     valid = _is_valid(counts, strict)
     if not as_json:
         records = sum(dataset.records.values())
-        say(SUCCESS if valid else f"{counts['error']} errors, {counts['warning']} warnings in {records} records")
+        print_line(SUCCESS if valid else f"{counts['error']} errors, {counts['warning']} warnings in {records} records")
     return valid
 
 
 def _family(model: str) -> Family:
-    if model in catalog.DATASET_MODELS:
-        return catalog.DATASET_MODELS[model]
-    if model in catalog.MODELS and catalog.MODELS[model].training_id:
-        return catalog.MODELS[model].family
-    raise Refused(f"unknown model {model!r}; known: {', '.join(catalog.DATASET_MODELS)}, or a student's model id")
+    if model in catalog.dataset_families():
+        return catalog.dataset_families()[model]
+    if model in catalog.models() and catalog.models()[model].training_id:
+        return catalog.models()[model].family
+    raise CommandError(
+        f"unknown model {model!r} (known: {', '.join(catalog.dataset_families())}). Pass a known name or a "
+        "student's model id."
+    )
 
 
-def _opened(source: Source) -> Iterator[bytes]:
-    """Return the lines, the first one read: what cannot be read is refused before anything is printed."""
+def _open_lines(source: DatasetFile) -> Iterator[bytes]:
+    """Return the lines of a file. The first line is read at once, so that an error comes before any output."""
     lines = source.lines()
     return chain(list(islice(lines, 1)), lines)
 
 
 def _problems(
-    dataset: Dataset, files: dict[File, Source], lines: dict[File, Iterator[bytes]], family: Family, images: bool
+    dataset: DatasetValidator,
+    files: dict[File, DatasetFile],
+    lines: dict[File, Iterator[bytes]],
+    family: Family,
+    images: bool,
 ) -> Iterator[Problem]:
     for file, source in files.items():
-        if not _NAME.fullmatch(source.name):
-            yield Problem("file_name", 0, "file", f"the name {source.name!r} is refused", file)
+        if not _ACCEPTED_NAME.fullmatch(source.name):
+            yield Problem("file_name", 0, "file", f"Bedrock does not accept the name {source.name!r}", file)
     yield from dataset.problems(lines["train"], lines.get("validation"))
     if images:
         import boto3
 
-        from distillation.dataset.media import image_problems
+        from distillation.dataset.image_checks import image_problems
 
         client = boto3.client("s3")
         for file, source in files.items():
             yield from image_problems(source.lines(), file, family, client)
 
 
-def _print_lines(found: Iterator[Problem], files: dict[File, Source]) -> Counter[str]:
+def _print_lines(problems: Iterator[Problem]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for problem in found:
+    for problem in problems:
         counts[problem.severity] += 1
         sys.stdout.write(f"{problem.severity}: {problem}\n")
     return counts
 
 
-def _print_json(found: Iterator[Problem], dataset: Dataset, strict: bool) -> Counter[str]:
-    """Print one JSON object, problem by problem, so that none is held."""
+def _print_json(problems: Iterator[Problem], dataset: DatasetValidator, strict: bool) -> Counter[str]:
+    """Print one JSON object. Problems are printed as they are found, which keeps memory use small."""
     counts: Counter[str] = Counter()
     sys.stdout.write('{"problems": [')
-    for problem in found:
+    for problem in problems:
         sys.stdout.write(("," if counts else "") + "\n " + json.dumps(_as_json(problem)))
         counts[problem.severity] += 1
     facts = {"errors": counts["error"], "warnings": counts["warning"], "records": dataset.records}
-    say(f"],\n{json.dumps(facts | {'valid': _is_valid(counts, strict)})[1:]}")
+    print_line(f"],\n{json.dumps(facts | {'valid': _is_valid(counts, strict)})[1:]}")
     return counts
 
 
@@ -145,7 +159,7 @@ def _as_json(problem: Problem) -> dict[str, Any]:
         "file": problem.file,
         "line": problem.line or None,
         "field": problem.field,
-        "message": problem.fact,
+        "message": problem.description,
         "remedy": problem.remedy,
     }
 
@@ -154,7 +168,7 @@ def _is_valid(counts: Counter[str], strict: bool) -> bool:
     return not counts["error"] and not (strict and counts["warning"])
 
 
-def _objects(bucket: str) -> Bucket:
+def _bucket(bucket: str) -> Bucket:
     import boto3
 
     from distillation.storage import Bucket

@@ -1,4 +1,4 @@
-"""``distill watch RUN``: a live tree of a run's states with counts, tokens, dollars and time left."""
+"""``distill watch RUN``: show the states of a run with item counts, tokens, cost and remaining time."""
 
 from __future__ import annotations
 
@@ -7,150 +7,163 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cli.console import on_a_terminal, say, warn
-from cli.progress import Observer, Progress, State
-from cli.stage import Stage, unknown_run
+from cli.console import is_terminal, print_line, print_to_stderr
+from cli.progress import ExecutionObserver, RunProgress, StateProgress
+from cli.stage import Stage, run_not_found
 from distillation import keys
 from distillation.storage import Bucket
 
 POLL_SECONDS = 2.0
-CLAIM_SECONDS = 60.0
-_NESTED = {"SizeTrained": "trained", "SizeFailed": "failed"}
+"""Seconds between two requests for progress."""
+START_TIMEOUT_SECONDS = 60.0
+"""Seconds to wait for a new run to appear."""
+_OUTCOME_STATES = {"SizeTrained": "trained", "SizeFailed": "failed"}
+"""Words for the states inside TrainModels that end the training of one size."""
 
 
 def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
-    """Show a run until it ends; return whether it ended well. Ctrl-C leaves the run alone. Raises ``Refused``."""
-    observer = Observer(run, execution_of(run, stage.data, CLAIM_SECONDS), stage.client("stepfunctions"), stage.data)
-    try:
-        ended = follow(observer.look, POLL_SECONDS, as_json=as_json)
-    except KeyboardInterrupt:
-        warn(f"the run goes on; to see it again: distill watch {run} --stage {stage.name}")
-        raise
-    return not ended.failed
+    """Show a run until it ends and return whether it succeeded. Raise ``CommandError`` if the run does not exist.
 
-
-def execution_of(run: str, data: Bucket, patience: float) -> str:
-    """Return the execution that has a run, or to which Prepare refused it; raises ``Refused``.
-
-    One that was just started is waited for until it claims its run, or says why it does not.
+    Ctrl-C does not stop the run.
     """
-    deadline = time.monotonic() + patience
-    if _claim(run, data) is None:
-        warn(f"waiting for {run} to begin")
-    while (body := _claim(run, data)) is None:
+    execution = wait_for_execution(run, stage.data, START_TIMEOUT_SECONDS)
+    observer = ExecutionObserver(run, execution, stage.client("stepfunctions"), stage.data)
+    try:
+        final = follow(observer.progress, POLL_SECONDS, as_json=as_json)
+    except KeyboardInterrupt:
+        print_to_stderr(f"The run is still running. Watch it with: distill watch {run} --stage {stage.name}")
+        raise
+    return not final.has_failed
+
+
+def wait_for_execution(run: str, data: Bucket, timeout_seconds: float) -> str:
+    """Return the ARN of the execution of a run, including one that Prepare rejected.
+
+    Wait up to ``timeout_seconds`` for a new run to appear. Raise ``CommandError`` if it does not.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    if _start_record(run, data) is None:
+        print_to_stderr(f"Waiting for {run} to start.")
+    while (body := _start_record(run, data)) is None:
         if time.monotonic() > deadline:
-            raise unknown_run(run, data)
-        time.sleep(min(1.0, patience / 10))
+            raise run_not_found(run, data)
+        time.sleep(min(1.0, timeout_seconds / 10))
     return json.loads(body)["execution"]
 
 
-def follow(look: Callable[[], Progress], pause: float, *, as_json: bool = False) -> Progress:
-    """Show what ``look`` tells until the run is over: a tree on a terminal, else a line when a state ends."""
+def follow(get_progress: Callable[[], RunProgress], poll_seconds: float, *, as_json: bool = False) -> RunProgress:
+    """Show the progress of a run until it ends: as a tree on a terminal, else as one line for each ended state.
+
+    With ``as_json``, print one line of JSON for each change.
+    """
     if as_json:
-        return _as_lines(look, pause)
-    return _as_tree(look, pause) if on_a_terminal() else _as_text(look, pause)
+        return _follow_as_json(get_progress, poll_seconds)
+    return _follow_as_tree(get_progress, poll_seconds) if is_terminal() else _follow_as_text(get_progress, poll_seconds)
 
 
-def _claim(run: str, data: Bucket) -> bytes | None:
-    """Return the claimed request of a run; of one that was refused, the record of why."""
+def _start_record(run: str, data: Bucket) -> bytes | None:
+    """Return the request of a run, or the failure record of a rejected run, or None if there is neither."""
     return data.get_or_none(keys.request_key(run)) or data.get_or_none(keys.failure_key(run))
 
 
-def _as_tree(look: Callable[[], Progress], pause: float) -> Progress:
+def _follow_as_tree(get_progress: Callable[[], RunProgress], poll_seconds: float) -> RunProgress:
     from rich.live import Live
 
-    progress = look()
-    with Live(_tree(progress), auto_refresh=False) as live:
-        while not progress.ended:
-            time.sleep(pause)
-            progress = look()
-            live.update(_tree(progress), refresh=True)
-    _say_ending(progress)
+    progress = get_progress()
+    with Live(progress_tree(progress), auto_refresh=False) as live:
+        while not progress.is_over:
+            time.sleep(poll_seconds)
+            progress = get_progress()
+            live.update(progress_tree(progress), refresh=True)
+    _print_ending(progress)
     return progress
 
 
-def _as_text(look: Callable[[], Progress], pause: float) -> Progress:
+def _follow_as_text(get_progress: Callable[[], RunProgress], poll_seconds: float) -> RunProgress:
     shown: set[str] = set()
     while True:
-        progress = look()
+        progress = get_progress()
         for state in progress.states:
-            if state.began and (state.ended or progress.ended) and state.name not in shown:
+            if state.began and (state.ended or progress.is_over) and state.name not in shown:
                 shown.add(state.name)
-                say(f"  {state.name:<20}{_details(state, progress)}")
-        if progress.ended:
-            _say_ending(progress)
+                print_line(f"  {state.name:<20}{_state_details(state, progress)}")
+        if progress.is_over:
+            _print_ending(progress)
             return progress
-        time.sleep(pause)
+        time.sleep(poll_seconds)
 
 
-def _as_lines(look: Callable[[], Progress], pause: float) -> Progress:
-    """Print one line of JSON for each change."""
-    before: Any = None
+def _follow_as_json(get_progress: Callable[[], RunProgress], poll_seconds: float) -> RunProgress:
+    previous: Any = None
     while True:
-        progress = look()
-        now = progress.as_json()
-        told = {**now, "seconds": 0, "states": [{**s, "seconds": 0, "seconds_left": 0} for s in now["states"]]}
-        if told != before:
-            say(json.dumps(now, ensure_ascii=False))
-        if progress.ended:
+        progress = get_progress()
+        document = progress.as_json()
+        states = [{**state, "seconds": 0, "seconds_left": 0} for state in document["states"]]
+        without_times = {**document, "seconds": 0, "states": states}
+        if without_times != previous:
+            print_line(json.dumps(document, ensure_ascii=False))
+        if progress.is_over:
             return progress
-        before = told
-        time.sleep(pause)
+        previous = without_times
+        time.sleep(poll_seconds)
 
 
-def _tree(progress: Progress) -> Any:
+def progress_tree(progress: RunProgress) -> Any:
+    """Return the progress of a run as a ``rich.tree.Tree``."""
     from rich.text import Text
     from rich.tree import Tree
 
-    colour = "red" if progress.failed else "green" if progress.ended else "cyan"
-    tree = Tree(Text.assemble((progress.run, "bold"), "  ", (progress.status.lower(), colour), f"  {_total(progress)}"))
+    colour = "red" if progress.has_failed else "green" if progress.is_over else "cyan"
+    tree = Tree(
+        Text.assemble((progress.run, "bold"), "  ", (progress.status.lower(), colour), f"  {_run_totals(progress)}")
+    )
     for state in progress.states:
         if state.began:
-            mark, style = ("✓", "green") if state.ended else ("✗", "red") if progress.ended else ("…", "cyan")
-            branch = tree.add(Text.assemble((f"{mark} {state.name:<18}", style), f" {_details(state, progress)}"))
-            if inside := _inside(state):
-                branch.add(Text(inside, "dim"))
+            mark, style = ("✓", "green") if state.ended else ("✗", "red") if progress.is_over else ("…", "cyan")
+            branch = tree.add(Text.assemble((f"{mark} {state.name:<18}", style), f" {_state_details(state, progress)}"))
+            if outcomes := _training_outcomes(state):
+                branch.add(Text(outcomes, "dim"))
     return tree
 
 
-def _total(progress: Progress) -> str:
+def _run_totals(progress: RunProgress) -> str:
     estimate = f" of {progress.estimate.partition(' (')[0]}" if progress.estimate else ""
     mark = "" if all(state.confirmed for state in progress.states) else " *"
-    return f"{_duration((progress.now - progress.began).total_seconds())}  ${progress.usd:,.4f}{mark}{estimate}"
+    return f"{_format_duration((progress.now - progress.began).total_seconds())}  ${progress.usd:,.4f}{mark}{estimate}"
 
 
-def _details(state: State, progress: Progress) -> str:
-    found = []
+def _state_details(state: StateProgress, progress: RunProgress) -> str:
+    details = []
     if state.total is not None:
-        found.append(f"{state.done}/{state.total}" + (f" ({state.failed} failed)" if state.failed else ""))
+        details.append(f"{state.done}/{state.total}" + (f" ({state.failed} failed)" if state.failed else ""))
     if state.input_tokens or state.output_tokens:
-        found.append(f"{state.input_tokens:,} tokens in, {state.output_tokens:,} out")
+        details.append(f"{state.input_tokens:,} tokens in, {state.output_tokens:,} out")
     if state.training_tokens:
-        found.append(f"{state.training_tokens:,} tokens trained on")
+        details.append(f"{state.training_tokens:,} tokens trained on")
     if state.usd:
-        found.append(f"${state.usd:,.4f}{'' if state.confirmed else ' *'}")
-    found.append(_duration(state.seconds(progress.now)))
-    left = state.seconds_left(progress.now)
-    if left and not progress.ended:
-        found.append(f"{_duration(left)} left")
-    return " · ".join(found)
+        details.append(f"${state.usd:,.4f}{'' if state.confirmed else ' *'}")
+    details.append(_format_duration(state.duration_seconds(progress.now)))
+    remaining = state.remaining_seconds(progress.now)
+    if remaining and not progress.is_over:
+        details.append(f"{_format_duration(remaining)} left")
+    return " · ".join(details)
 
 
-def _inside(state: State) -> str:
-    """Tell what came of the sizes inside TrainModels, a Map that has no counts."""
-    told = [f"{state.inside[name]} {words}" for name, words in _NESTED.items() if name in state.inside]
-    return " · ".join(told) if state.total is None else ""
+def _training_outcomes(state: StateProgress) -> str:
+    """Return how many sizes TrainModels trained. It is an inline Map, which has no item counts of its own."""
+    outcomes = [f"{state.inside[name]} {words}" for name, words in _OUTCOME_STATES.items() if name in state.inside]
+    return " · ".join(outcomes) if state.total is None else ""
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def _say_ending(progress: Progress) -> None:
+def _print_ending(progress: RunProgress) -> None:
     if not all(state.confirmed for state in progress.states):
-        say("* depends on a price that no official copy confirmed")
-    if progress.failed:
-        say(f"{progress.status}: {progress.error or ''}: {progress.cause or 'no cause was given'}")
+        print_line("* depends on a price that is not confirmed by an official source")
+    if progress.has_failed:
+        print_line(f"{progress.status}: {progress.error or ''}: {progress.cause or 'no cause was reported'}")

@@ -1,4 +1,4 @@
-"""What ``distill doctor`` makes of what AWS says."""
+"""``distill doctor`` with fake AWS responses."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from cli import doctor
-from cli.doctor import Finding, findings
+from cli.doctor import Check, run_checks
 
 SETTINGS = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]["stages"]["dev"]
 
 
 class Account:
-    """A stage and all clients of it; what is not overridden is in order."""
+    """A stage and all its AWS clients. Operations return the responses of a ready stage unless overridden."""
 
     name, region = "dev", "us-east-1"
 
-    def __init__(self, **answers: Any) -> None:
-        self.answers = answers
+    def __init__(self, **responses: Any) -> None:
+        self.responses = responses
 
     def client(self, _: str) -> Account:
         return self
 
     def __getattr__(self, operation: str) -> Any:
-        def answer(**_: Any) -> Any:
-            given = self.answers.get(operation, SOUND[operation])
-            if isinstance(given, Exception):
-                raise given
-            return given
+        def call(**_: Any) -> Any:
+            response = self.responses.get(operation, READY[operation])
+            if isinstance(response, Exception):
+                raise response
+            return response
 
-        return answer
+        return call
 
 
 MODEL = {
@@ -42,7 +42,7 @@ MODEL = {
     "entitlementAvailability": "AVAILABLE",
     "regionAvailability": "AVAILABLE",
 }
-SOUND = {
+READY = {
     "get_caller_identity": {"Arn": "arn:aws:iam::1:user/me"},
     "describe_stacks": {
         "Stacks": [
@@ -61,31 +61,31 @@ SOUND = {
 ABSENT = ClientError({"Error": {"Code": "ValidationError", "Message": "Stack with id S does not exist"}}, "Operation")
 
 
-def refused(code: str) -> ClientError:
+def aws_error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "why"}}, "Operation")
 
 
 @pytest.fixture(autouse=True)
 def node(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_node", lambda: "v22.1.0")
+    monkeypatch.setattr(doctor, "_node_version", lambda: "v22.1.0")
 
 
-def found(**answers: Any) -> dict[str, Finding]:
-    account: Any = Account(**answers)
-    return {finding.what: finding for finding in findings(account, SETTINGS)}
+def checks_by_name(**responses: Any) -> dict[str, Check]:
+    account: Any = Account(**responses)
+    return {check.what: check for check in run_checks(account, SETTINGS)}
 
 
-def test_stage_in_order_has_nothing_bad() -> None:
-    assert {finding.state for finding in found().values()} == {"good"}
+def test_ready_stage_passes_every_check() -> None:
+    assert {check.state for check in checks_by_name().values()} == {"good"}
 
 
 @pytest.mark.parametrize(
-    ("answers", "what", "state", "remedy"),
+    ("responses", "what", "state", "remedy"),
     [
         ({"get_caller_identity": NoCredentialsError()}, "credentials", "bad", "aws configure"),
         ({"describe_stacks": ABSENT}, "CDK bootstrap", "bad", "cdk bootstrap"),
         ({"describe_stacks": ABSENT}, "stack Distill-dev-Pipeline", "bad", "cdk deploy"),
-        ({"describe_stacks": refused("AccessDenied")}, "stack Distill-dev-Pipeline", "unknown", "could not be asked"),
+        ({"describe_stacks": aws_error("AccessDenied")}, "stack Distill-dev-Pipeline", "unknown", "Not checked."),
         (
             {"get_foundation_model_availability": MODEL | {"authorizationStatus": "NOT_AUTHORIZED"}},
             "model amazon.nova-lite-v1:0",
@@ -99,23 +99,28 @@ def test_stage_in_order_has_nothing_bad() -> None:
             "name another in cdk.json",
         ),
         ({"get_service_quota": {"Quota": {"Value": 0}}}, "quota custom models in the account", "bad", "L-CB5B847D"),
-        ({"get_service_quota": refused("AccessDeniedException")}, "quota custom models in the account", "unknown", ""),
-        ({"get_service_quota": refused("400")}, "quota custom models in the account", "unknown", ""),
+        (
+            {"get_service_quota": aws_error("AccessDeniedException")},
+            "quota custom models in the account",
+            "unknown",
+            "",
+        ),
+        ({"get_service_quota": aws_error("400")}, "quota custom models in the account", "unknown", ""),
     ],
 )
-def test_what_is_wrong_comes_with_what_to_do(answers: dict[str, Any], what: str, state: str, remedy: str) -> None:
-    finding = found(**answers)[what]
+def test_problem_has_a_remedy(responses: dict[str, Any], what: str, state: str, remedy: str) -> None:
+    check = checks_by_name(**responses)[what]
 
-    assert finding.state == state
-    assert remedy in finding.remedy
+    assert check.state == state
+    assert remedy in check.remedy
 
 
 @pytest.mark.parametrize("version", [None, "v20.20.2"])
-def test_node_that_is_missing_or_old_is_bad(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
-    monkeypatch.setattr(doctor, "_node", lambda: version)
+def test_missing_or_old_node_is_bad(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    monkeypatch.setattr(doctor, "_node_version", lambda: version)
 
-    assert found()["Node.js for the CDK"].state == "bad"
+    assert checks_by_name()["Node.js for the CDK"].state == "bad"
 
 
-def test_without_credentials_nothing_else_is_asked() -> None:
-    assert list(found(get_caller_identity=NoCredentialsError()))[-1] == "credentials"
+def test_checks_stop_after_missing_credentials() -> None:
+    assert list(checks_by_name(get_caller_identity=NoCredentialsError()))[-1] == "credentials"

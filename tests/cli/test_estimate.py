@@ -1,4 +1,4 @@
-"""What ``distill estimate`` reads and says, without AWS."""
+"""``distill estimate`` without AWS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.estimate import in_folder
+from cli.estimate import measure_folder
 from distillation.photos.resizer import PhotoRefused, resize
 from tests.support.command import distill
 
@@ -23,74 +23,85 @@ def estimated(*arguments: object, code: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("side", [900, 200])
-def test_size_from_the_header_is_that_of_the_image_which_resize_makes(side: int, tmp_path: Path) -> None:
+def test_size_from_the_header_is_that_of_the_resized_image(side: int, tmp_path: Path) -> None:
     for path in sorted(PHOTOS.glob("*.jpg"))[:8]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    for photo in in_folder(tmp_path, side):
+    for photo in measure_folder(tmp_path, side):
         image = resize((tmp_path / photo.photo).read_bytes(), side)
-        # A photo that lies on its side is turned by Resize; the tokens are the same.
+        # Resize rotates a photo according to its EXIF orientation, which does not change the tokens.
         assert sorted(photo.size or ()) == sorted(image.pixels.size)
 
 
-def test_file_that_is_no_photo_is_named_with_the_reason_that_resize_would_give(tmp_path: Path) -> None:
+def test_unusable_file_has_the_reason_that_resize_would_give(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no image")
-    (tmp_path / "b.xmp").write_bytes(b"beside a photo")
-    (found,) = in_folder(tmp_path, 900)
+    (tmp_path / "b.xmp").write_bytes(b"sidecar file")
+    (photo,) = measure_folder(tmp_path, 900)
     with pytest.raises(PhotoRefused) as refusal:
         resize(b"no image", 900)
 
-    assert (found.photo, found.size, found.reason) == ("a.jpg", None, str(refusal.value))
+    assert (photo.photo, photo.size, photo.reason) == ("a.jpg", None, str(refusal.value))
 
 
-def test_photo_that_may_not_be_read_is_one_line_and_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    honest = Path.open
+def test_unreadable_photo_is_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    open_file = Path.open
 
-    def denied(path: Path, *how: Any, **more: Any) -> Any:
+    def denied(path: Path, *arguments: Any, **options: Any) -> Any:
         if path.suffix == ".jpg":
             raise PermissionError(13, "Permission denied", str(path))
-        return honest(path, *how, **more)
+        return open_file(path, *arguments, **options)
 
     (tmp_path / "a.jpg").write_bytes(b"")
     monkeypatch.setattr(Path, "open", denied)
-    told = distill("estimate", tmp_path)
+    result = distill("estimate", tmp_path)
 
-    assert told.exit_code == 2
-    assert told.stderr == f"distill estimate: [Errno 13] Permission denied: '{tmp_path / 'a.jpg'}'\n"
+    assert result.exit_code == 2
+    assert result.stderr == f"distill estimate: [Errno 13] Permission denied: '{tmp_path / 'a.jpg'}'\n"
 
 
 def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     shutil.copytree(PHOTOS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "notes.jpg").write_text("no image", "utf-8")
-    found = estimated(tmp_path)
+    estimate = estimated(tmp_path)
 
-    assert (found["images"], found["test"], found["sizes"]) == (45, 11, [34])
-    assert [item["photo"] for item in found["unreadable"]] == ["notes.jpg"]
-    assert any("predicted from the number of photos" in source for source in found["range_from"])
+    assert (estimate["images"], estimate["test"], estimate["sizes"]) == (45, 11, [34])
+    assert [item["photo"] for item in estimate["unreadable"]] == ["notes.jpg"]
+    assert any("predicted from the number of photos" in source for source in estimate["range_from"])
 
 
-def test_photos_to_come_are_estimated_by_count_and_size(tmp_path: Path) -> None:
+def test_hypothetical_photos_are_estimated_by_count_and_size(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"max_usd": 1}', "utf-8")
-    found = estimated("1000x4000x3000", "--request", request, code=1)
+    estimate = estimated("1000x4000x3000", "--request", request, code=1)
 
-    assert found["images"] == 1000
-    assert not found["within_budget"]
-    assert found["by_step"] == estimated("1000x900x675")["by_step"]
+    assert estimate["images"] == 1000
+    assert not estimate["within_budget"]
+    assert estimate["by_step"] == estimated("1000x900x675")["by_step"]
 
 
-def test_text_says_all_that_a_person_decides_by() -> None:
+def test_text_has_costs_bounds_time_and_comparisons() -> None:
     result = distill("estimate", "400x900x600")
 
     assert result.exit_code == 0
-    for words in ("expected", "in all", "kept, a month", "within max_usd $25.00", "* depends on a price", "8 of 10"):
+    for words in (
+        "expected",
+        "total",
+        "storage, per month",
+        "within max_usd $25.00",
+        "* depends on a price",
+        "80 % power",
+    ):
         assert words in result.stdout
-    assert "Labelling takes about 2 min: the teacher may be asked 250 times a minute" in result.stdout
-    for words in ("paid for itself after", "service_tier flex", "provisioned throughput", "bounds come from"):
+    assert "Labelling takes about 2 min at the teacher's rate limit of 250 calls per minute" in result.stdout
+    for words in (
+        "Break-even against the teacher",
+        "service_tier flex",
+        "provisioned throughput",
+        "80 % power",
+        "high bounds",
+    ):
         assert words in result.stdout
-    table = result.stdout.split("Where the bounds")[0].splitlines()[3:-9]
+    table = result.stdout.split("Sources of the low")[0].splitlines()[3:-9]
     assert max(map(len, table)) <= 80
     assert "\x1b" not in result.stdout
 
@@ -102,12 +113,12 @@ def test_text_says_all_that_a_person_decides_by() -> None:
         ("20000x4000x3000", '{"max_usd": 150}'),
     ],
 )
-def test_worked_examples_are_what_their_commands_say(photos: str, request_text: str, tmp_path: Path) -> None:
+def test_worked_examples_in_the_docs_match_the_output(photos: str, request_text: str, tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text(request_text, "utf-8")
-    told = (PHOTOS.parents[1] / "docs/costs.md").read_text("utf-8")
+    document = (PHOTOS.parents[1] / "docs/costs.md").read_text("utf-8")
     bounds = estimated(photos, "--request", request)["range"]
 
-    assert f"echo '{request_text}' > request.json\ndistill estimate {photos} --request request.json" in told
+    assert f"echo '{request_text}' > request.json\ndistill estimate {photos} --request request.json" in document
     in_all = " | ".join(f"**${bounds[name]:,.2f}**" for name in ("expected", "low", "high"))
-    assert f"| **in all** | {in_all} |" in told
+    assert f"| **in all** | {in_all} |" in document

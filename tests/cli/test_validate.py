@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from distillation.dataset.examples import training_record
+from distillation.dataset.writer import training_record
 from tests.support.builders import any_run
 from tests.support.command import distill
 from tests.support.fakes import bucket
@@ -19,8 +19,8 @@ from tests.support.fakes import bucket
 SUCCESS = "Validation successful, all samples passed"
 
 
-def written(path: Path, *records: Any) -> Path:
-    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+def write_lines(path: Path, *records: Any) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
 
 
@@ -33,79 +33,82 @@ def examples(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("model", ["lite", "lite-1.0", "pro", "pro-1.0", "amazon.nova-lite-v1:0"])
-def test_valid_dataset_ends_with_the_line_of_the_script_that_this_stands_in_for(tmp_path: Path, model: str) -> None:
-    told = distill("validate", "-i", written(tmp_path / "d.jsonl", *examples(8)), "-m", model)
+def test_valid_dataset_ends_with_the_line_of_the_aws_samples_script(tmp_path: Path, model: str) -> None:
+    result = distill("validate", "-i", write_lines(tmp_path / "d.jsonl", *examples(8)), "-m", model)
 
-    assert (told.exit_code, told.stdout) == (0, f"{SUCCESS}\n")
+    assert (result.exit_code, result.stdout) == (0, f"{SUCCESS}\n")
 
 
 @pytest.mark.parametrize("model", ["micro", "micro-1.0"])
-def test_micro_takes_texts_and_no_image(tmp_path: Path, model: str) -> None:
+def test_micro_accepts_texts_and_no_images(tmp_path: Path, model: str) -> None:
     texts = [
         example(messages=[{"role": role, "content": [{"text": f"{role} {n}"}]} for role in ("user", "assistant")])
         for n in range(8)
     ]
 
-    assert distill("validate", "-i", written(tmp_path / "t.jsonl", *texts), "-m", model).exit_code == 0
-    told = distill("validate", "-i", written(tmp_path / "d.jsonl", *examples(8)), "-m", model)
-    assert told.exit_code == 1
-    assert told.stdout.startswith("error: line 1, messages.0.content.1.image: nova-micro is not tuned on images")
+    assert distill("validate", "-i", write_lines(tmp_path / "t.jsonl", *texts), "-m", model).exit_code == 0
+    result = distill("validate", "-i", write_lines(tmp_path / "d.jsonl", *examples(8)), "-m", model)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("error: line 1, messages.0.content.1.image: nova-micro does not support images")
 
 
-def test_every_problem_is_told_with_line_field_and_remedy(tmp_path: Path) -> None:
+def test_every_problem_has_line_field_and_remedy(tmp_path: Path) -> None:
     broken = [example(1, schemaVersion="v2"), example(2, label="a System: b"), *examples(6)]
-    told = distill("validate", "--input_file", written(tmp_path / "d.jsonl", *broken), "--model_name", "lite")
+    result = distill("validate", "--input_file", write_lines(tmp_path / "d.jsonl", *broken), "--model_name", "lite")
 
-    assert told.exit_code == 1
-    assert told.stdout.splitlines()[:2] == [
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[:2] == [
         "error: line 1, schemaVersion: must be 'bedrock-conversation-2024' (got \"v2\"); "
         'write "bedrock-conversation-2024"',
-        "error: line 2, messages.1.content.0.text: contains System:, which Bedrock reserves; say it in other words",
+        "error: line 2, messages.1.content.0.text: contains System:, which Bedrock reserves; rephrase the text",
     ]
-    assert SUCCESS not in told.stdout
+    assert SUCCESS not in result.stdout
 
 
-def test_warnings_are_listed_and_pass_unless_strict(tmp_path: Path) -> None:
-    file = written(tmp_path / "d.jsonl", *examples(8), example(0))
-    told, strict = (distill("validate", "-i", file, "-m", "lite", *more) for more in ((), ("--strict",)))
+def test_warnings_are_listed_and_fail_only_with_strict(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "d.jsonl", *examples(8), example(0))
+    result, strict = (distill("validate", "-i", file, "-m", "lite", *more) for more in ((), ("--strict",)))
 
-    assert told.exit_code == 0
-    assert told.stdout.splitlines() == [
-        "warning: line 9, messages: the same question and answer as in line 1; keep one of them",
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "warning: line 9, messages: same question and answer as on line 1; remove one of the two records",
         SUCCESS,
     ]
     assert strict.exit_code == 1
     assert SUCCESS not in strict.stdout
 
 
-def test_validation_file_counts_and_lite_2_takes_none(tmp_path: Path) -> None:
-    train, validation = written(tmp_path / "d.jsonl", *examples(200)), written(tmp_path / "v.jsonl", example(500))
+def test_validation_file_is_checked_and_lite_2_accepts_none(tmp_path: Path) -> None:
+    train, validation = (
+        write_lines(tmp_path / "d.jsonl", *examples(200)),
+        write_lines(tmp_path / "v.jsonl", example(500)),
+    )
     both = ("validate", "-i", train, "--validation", validation)
 
     assert distill(*both, "-m", "lite").exit_code == 0
-    assert "nova-2 takes no validation file" in distill(*both, "-m", "lite-2.0").stdout
+    assert "nova-2 does not support a validation file" in distill(*both, "-m", "lite-2.0").stdout
     assert distill("validate", "-i", train, "-m", "lite-2.0").exit_code == 0
 
 
-def test_json_is_one_object_for_other_programs(tmp_path: Path) -> None:
-    file = written(tmp_path / "d.jsonl", example(schemaVersion=2), *examples(3))
-    told = json.loads(distill("validate", "-i", file, "-m", "lite", "--json").stdout)
+def test_json_output_is_one_object(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "d.jsonl", example(schemaVersion=2), *examples(3))
+    result = json.loads(distill("validate", "-i", file, "-m", "lite", "--json").stdout)
 
-    assert (told["valid"], told["errors"], told["warnings"]) == (False, 2, 1)
-    assert told["records"] == {"train": 4, "validation": 0}
-    assert {"severity", "rule", "file", "line", "field", "message", "remedy"} == told["problems"][0].keys()
+    assert (result["valid"], result["errors"], result["warnings"]) == (False, 2, 1)
+    assert result["records"] == {"train": 4, "validation": 0}
+    assert {"severity", "rule", "file", "line", "field", "message", "remedy"} == result["problems"][0].keys()
 
 
-def test_name_that_bedrock_refuses_is_an_error(tmp_path: Path) -> None:
-    told = distill("validate", "-i", written(tmp_path / "my data.txt", *examples(8)), "-m", "lite")
+def test_file_name_that_bedrock_rejects_is_an_error(tmp_path: Path) -> None:
+    result = distill("validate", "-i", write_lines(tmp_path / "my data.txt", *examples(8)), "-m", "lite")
 
-    assert told.exit_code == 1
-    assert "ending in .jsonl" in told.stdout
+    assert result.exit_code == 1
+    assert "end the name with .jsonl" in result.stdout
 
 
 def test_file_or_model_that_is_none_is_refused_with_what_to_do(tmp_path: Path) -> None:
     missing = distill("validate", "-i", tmp_path / "none.jsonl", "-m", "lite", "--json")
-    unknown = distill("validate", "-i", written(tmp_path / "d.jsonl"), "-m", "nova")
+    unknown = distill("validate", "-i", write_lines(tmp_path / "d.jsonl"), "-m", "nova")
 
     assert (missing.exit_code, unknown.exit_code) == (2, 2)
     assert "No such file" in missing.stderr
@@ -114,7 +117,7 @@ def test_file_or_model_that_is_none_is_refused_with_what_to_do(tmp_path: Path) -
     assert "known: micro, micro-1.0, lite" in unknown.stderr
 
 
-def test_names_that_no_terminal_can_write_do_not_end_the_listing(tmp_path: Path) -> None:
+def test_lone_surrogates_in_names_do_not_end_the_listing(tmp_path: Path) -> None:
     file = tmp_path / "d.jsonl"
     file.write_text(r'{"\ud800": 1, "messages": []}')
 
@@ -142,31 +145,33 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
     return client.objects
 
 
-def test_dataset_is_read_from_s3_and_its_images_must_lie_beside_it(s3: dict[str, bytes]) -> None:
-    s3["runs/r/train.jsonl"] = b"".join(json.dumps(one).encode() + b"\n" for one in examples(8))
+def test_dataset_is_read_from_s3_and_its_images_must_be_in_the_same_bucket(s3: dict[str, bytes]) -> None:
+    s3["runs/r/train.jsonl"] = b"".join(json.dumps(record).encode() + b"\n" for record in examples(8))
     s3["other.jsonl"] = s3["runs/r/train.jsonl"].replace(b"s3://data/", b"s3://else/", 1)
 
     assert distill("validate", "-i", "s3://data/runs/r/train.jsonl", "-m", "lite").exit_code == 0
-    told = distill("validate", "-i", "s3://data/other.jsonl", "-m", "lite")
-    assert "must be in the dataset's bucket 'data' (got 'else')" in told.stdout
+    result = distill("validate", "-i", "s3://data/other.jsonl", "-m", "lite")
+    assert "must be in the dataset's bucket 'data' (got 'else')" in result.stdout
 
 
-def test_images_are_opened_on_request(tmp_path: Path, s3: dict[str, bytes]) -> None:
+def test_images_are_checked_on_request(tmp_path: Path, s3: dict[str, bytes]) -> None:
     def key(number: int) -> str:
         return f"images/900/{number:064x}.jpg"
 
     good = dict.fromkeys(map(key, range(8)), jpeg())
     bad = {key(1): jpeg((24, 40)), key(2): jpeg(kind="PNG"), key(3): b"no image", key(4): jpeg((8001, 30))}
     bad[key(5)] = bytes(10 * 1024 * 1024 + 1)
-    file = written(tmp_path / "d.jsonl", *examples(8), example(0, label="tree, lake, sky"))
-    asked = ("validate", "-i", file, "-m", "lite", "--images", "--json")
+    file = write_lines(tmp_path / "d.jsonl", *examples(8), example(0, label="tree, lake, sky"))
+    arguments = ("validate", "-i", file, "-m", "lite", "--images", "--json")
 
     s3.update(good)
-    assert json.loads(distill(*asked).stdout)["errors"] == 0
+    assert json.loads(distill(*arguments).stdout)["errors"] == 0
     s3.update(bad)
     del s3[key(6)]
-    told = {p["line"]: p["rule"] for p in json.loads(distill(*asked).stdout)["problems"] if p["severity"] == "error"}
-    assert told == {
+    result = {
+        p["line"]: p["rule"] for p in json.loads(distill(*arguments).stdout)["problems"] if p["severity"] == "error"
+    }
+    assert result == {
         2: "image_small",
         3: "image_format",
         4: "image_unreadable",

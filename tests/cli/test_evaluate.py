@@ -13,48 +13,48 @@ WORDS = ["cat", "sofa", "red cars", "natural light", "sea", "<b>bold</b>", "tree
 
 
 def write_answers(folder: Path, names: list[str]) -> list[str]:
-    """Write four files of answers, the student's nearer to the teacher's than base; return the arguments."""
+    """Write four files of answers and return the arguments. The student is closer to the teacher than base is."""
     generator = random.Random(7)
     arguments = []
     labels = {name: generator.sample(WORDS, 6) for name in names}
-    for role, kept in (("teacher", 6), ("student", 5), ("base", 2), ("ceiling", 6)):
-        lines = [{"image": name, "text": ", ".join(label[:kept] + WORDS[:1])} for name, label in labels.items()]
+    for role, count in (("teacher", 6), ("student", 5), ("base", 2), ("ceiling", 6)):
+        lines = [{"image": name, "text": ", ".join(label[:count] + WORDS[:1])} for name, label in labels.items()]
         path = folder / f"{role}.jsonl"
         path.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
         arguments += [f"--{role}", str(path)]
     return arguments
 
 
-def test_any_two_files_of_answers_give_report_table_and_page(tmp_path: Path) -> None:
+def test_two_files_of_answers_give_all_report_files(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, [photo.name for photo in PHOTOS[:20]])
 
-    told = distill("evaluate", *arguments, "--images", PHOTOS[0].parent, "--out", tmp_path / "out")
+    result = distill("evaluate", *arguments, "--images", PHOTOS[0].parent, "--out", tmp_path / "out")
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
 
     report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert report["gate"]["passed"]
     assert report["jaccard"]["ceiling"]["mean"] == 1
-    assert "it passes the gate" in told.stdout
+    assert "it passes the gate" in result.stdout
     assert len((tmp_path / "out/scores.csv").read_text("utf-8").splitlines()) == 21
     assert page.count("data:image/jpeg;base64,") == 20
     assert "<b>bold" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
-def test_prose_is_no_label(tmp_path: Path) -> None:
+def test_prose_is_not_a_label(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b"])[:4]
     prose = {"image": "a", "text": "A cat sits on the sofa and looks out of the window."}
     (tmp_path / "teacher.jsonl").write_text(json.dumps(prose), "utf-8")
 
-    told = distill("evaluate", *arguments, "--out", tmp_path / "out")
+    result = distill("evaluate", *arguments, "--out", tmp_path / "out")
 
-    assert told.exit_code != 0
-    assert "holds no list of keywords" in told.stderr
+    assert result.exit_code != 0
+    assert "contains no list of keywords" in result.stderr
 
 
-def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> None:
+def test_base_and_ceiling_are_optional(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b", "c"])[:4]
 
     assert distill("evaluate", *arguments, "--out", tmp_path / "out").exit_code == 0
@@ -62,34 +62,34 @@ def test_student_alone_is_measured_without_base_and_ceiling(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        ("", "holds no answers"),
-        ("{", "student.jsonl:1: no JSON"),
-        ("[1]", "a line must be like"),
+        ("", "contains no answers"),
+        ("{", "student.jsonl:1: not valid JSON"),
+        ("[1]", "no image name"),
         ('{"image": "a", "text": 3}', "student.jsonl:1: text"),
-        ('{"image": "a"}\n{"image": "a"}', "student.jsonl:2: a second answer about a"),
-        ('{"image": "a", "group": ["x"]}', "student.jsonl:1: group: must be a text"),
+        ('{"image": "a"}\n{"image": "a"}', "student.jsonl:2: second answer about a."),
+        ('{"image": "a", "group": ["x"]}', "student.jsonl:1: group is not a string"),
         ('{"image": "z"}', "no image in common"),
     ],
 )
-def test_file_that_cannot_be_read_is_named_with_line_and_remedy(tmp_path: Path, text: str, words: str) -> None:
+def test_invalid_file_is_named_with_line_and_remedy(tmp_path: Path, text: str, message: str) -> None:
     arguments = write_answers(tmp_path, ["a", "b"])[:4]
     (tmp_path / "student.jsonl").write_text(text, "utf-8")
 
-    told = distill("evaluate", *arguments, "--out", tmp_path / "out")
+    result = distill("evaluate", *arguments, "--out", tmp_path / "out")
 
-    assert told.exit_code == 2
-    assert words in told.stderr
+    assert result.exit_code == 2
+    assert message in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_folder_for_the_report_that_is_a_file_is_refused(tmp_path: Path) -> None:
+def test_report_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b"])[:4]
     (tmp_path / "out").write_text("mine", "utf-8")
 
-    told = distill("evaluate", *arguments, "--out", tmp_path / "out")
+    result = distill("evaluate", *arguments, "--out", tmp_path / "out")
 
-    assert told.exit_code == 2
-    assert "is a file; name a folder" in told.stderr
+    assert result.exit_code == 2
+    assert "is a file. Name a folder." in result.stderr
     assert (tmp_path / "out").read_text("utf-8") == "mine"

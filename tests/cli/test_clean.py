@@ -1,0 +1,87 @@
+"""``distill clean`` against the local Bedrock endpoint and a Data bucket in memory."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from cli.clean import clean_stage
+from cli.console import CommandError
+from distillation.storage import Bucket
+from local.bedrock import Endpoint
+from tests.support.bedrock_state import add_resources, ended_run
+from tests.support.fakes import bucket
+
+
+class Executions:
+    """Step Functions client that returns the same status for every execution."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class ExecutionDoesNotExist(Exception):
+            """Raised for an execution whose history has expired."""
+
+    def __init__(self, status: str = "SUCCEEDED") -> None:
+        self._status = status
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        return {"status": self._status}
+
+
+def stage(endpoint: Endpoint, data: Bucket, status: str = "SUCCEEDED") -> Any:
+    make: Any = boto3.client
+    clients = {"bedrock": make("bedrock", endpoint_url=endpoint.url), "stepfunctions": Executions(status)}
+    return SimpleNamespace(name="dev", region="us-east-1", data=data, client=clients.__getitem__)
+
+
+def clean(stage: Any, run: str | None = None, *, objects: bool = False, confirmed: bool = False) -> None:
+    clean_stage(stage, run, objects=objects, confirmed=confirmed, as_json=False)
+
+
+def test_clean_deletes_nothing_without_yes_and_then_only_resources_that_no_run_retains(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    retained, dropped = add_resources(endpoint, "kept", 1), add_resources(endpoint, "dropped", 2)
+    add_resources(endpoint, "theirs", 3, stage="prod")
+    dev = stage(endpoint, bucket(**ended_run("kept", retained), **ended_run("dropped", None)))
+    clean(dev)
+    output = capsys.readouterr().out
+
+    assert len(endpoint.service.custom_models) == 3
+    assert "1.95" in output
+    assert f"Nothing was deleted. --yes would delete: deployment {dropped}, model {dropped}." in output
+    assert "theirs" not in output
+
+    clean(dev, confirmed=True)
+
+    assert {model["modelName"] for model in endpoint.service.custom_models.values()} == {retained, "theirs-n3-a1"}
+
+
+def test_all_resources_and_objects_of_a_named_run_are_deleted(endpoint: Endpoint) -> None:
+    name = add_resources(endpoint, "kept")
+    data = bucket(**ended_run("kept", name), **{"labels/l/a/0.json": b"{}", "work/kept/x": b"", "runs/kept-2/y": b""})
+    with pytest.raises(CommandError, match="with --run RUN"):
+        clean(stage(endpoint, data), objects=True, confirmed=True)
+    clean(stage(endpoint, data), "kept", objects=True, confirmed=True)
+
+    assert not endpoint.service.custom_models
+    assert not endpoint.service.deployments
+    assert list(data.keys("")) == ["labels/l/a/0.json", "runs/kept-2/y"]
+
+
+def test_running_or_unknown_run_is_not_cleaned(endpoint: Endpoint) -> None:
+    data = bucket(**ended_run("busy", None))
+    with pytest.raises(CommandError, match="still running"):
+        clean(stage(endpoint, data, "RUNNING"), "busy", confirmed=True)
+    with pytest.raises(CommandError, match="no run 'absent'"):
+        clean(stage(endpoint, data), "absent")
+
+
+def test_model_that_another_runs_deployment_serves_is_not_deleted(endpoint: Endpoint) -> None:
+    name = add_resources(endpoint, "old")
+    ((arn, _),) = endpoint.service.deployments.items()
+    endpoint.service.tags[arn][0] = {"key": "vision-distillation:run", "value": "new"}
+    with pytest.raises(CommandError, match=f"deployment {name} of run 'new' serves"):
+        clean(stage(endpoint, bucket(**ended_run("old", name))), "old", confirmed=True)

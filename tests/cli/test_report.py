@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import webbrowser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cli.console import CommandError, NotReachable
+from cli.report import REPORT_FILES, fetch_report
+from distillation import keys
+from tests.support.bedrock_state import ended_run
+from tests.support.fakes import bucket
+
+REPORT = {keys.report_key("r", name): b"{}" for name in REPORT_FILES}
+
+
+def stage(objects: dict[str, bytes]) -> Any:
+    return SimpleNamespace(name="dev", data=bucket(**objects))
+
+
+def test_report_is_downloaded_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    fetch_report(stage(REPORT), "r", tmp_path, show=True, as_json=False)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(REPORT_FILES)
+    assert opened == [(tmp_path / "report.html").as_uri()]
+
+
+def test_tables_of_a_run_that_applied_a_model_are_downloaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = {keys.results_key("r", extension): extension.encode() for extension in ("csv", "jsonl")}
+    report = {"applied": "old", "verdict": "The model of run old wrote keywords.", "files": list(tables)}
+    objects = tables | {keys.report_key("r", "report.json"): json.dumps(report).encode()}
+    fetch_report(stage(objects), "r", tmp_path, show=True, as_json=False)
+
+    assert capsys.readouterr().out.splitlines() == [
+        report["verdict"],
+        str(tmp_path / "results.csv"),
+        str(tmp_path / "results.jsonl"),
+    ]
+    assert (tmp_path / "results.csv").read_bytes() == b"csv"
+
+
+def test_run_without_a_report_is_exit_code_3_and_unknown_run_is_2(tmp_path: Path) -> None:
+    objects = {key: body for key, body in ended_run("r", None).items() if "report" not in key}
+    with pytest.raises(NotReachable, match="distill watch r --stage dev"):
+        fetch_report(stage(objects), "r", tmp_path, show=False, as_json=False)
+    with pytest.raises(CommandError, match="no run 's'") as unknown:
+        fetch_report(stage(objects), "s", tmp_path, show=False, as_json=False)
+    assert unknown.value.exit_code == 2

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.console import CommandError
+from cli.requests import read_request, request_from_manifest
+from distillation import keys
+from tests.support.bedrock_state import ended_run
+from tests.support.fakes import bucket
+
+
+def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) -> None:
+    manifest = {"run": json.loads(ended_run("r", None)["runs/r/request.json"]), "hyperparameters": {}}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest))
+    data = bucket(**{keys.manifest_key("r"): json.dumps(manifest).encode()})
+    by_name = request_from_manifest("r", lambda: data)
+
+    assert by_name == request_from_manifest(str(path), bucket)
+    assert by_name["teacher"] == "amazon.nova-pro-v1:0"
+    with pytest.raises(CommandError, match="neither a file nor a run"):
+        request_from_manifest("absent", lambda: data)
+
+
+def test_collection_in_the_request_file_must_be_that_of_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "distill.json"
+    path.write_text('{"collection": "holiday/", "until": "Split"}')
+
+    assert read_request(path, "holiday/") == read_request(path, None) == {"until": "Split"}
+    with pytest.raises(CommandError, match="'holiday/', but the command has 'work/'"):
+        read_request(path, "work/")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cli.console import CommandError
+from cli.runs import list_runs
+from distillation import keys
+from distillation.storage import Bucket
+from tests.support.bedrock_state import ended_run
+from tests.support.fakes import bucket
+
+
+def stage(data: Bucket) -> Any:
+    return SimpleNamespace(name="dev", data=data)
+
+
+def test_runs_are_listed_and_compared_with_differences_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    data = bucket(**ended_run("first", "first-n1-a1"), **ended_run("second", None, keep="all"))
+    data.write_json(keys.manifest_key("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
+    data.write_json(
+        keys.manifest_key("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}}
+    )
+    list_runs(stage(data), [], as_json=True)
+
+    assert {run["run"]: run["promoted"] for run in json.loads(capsys.readouterr().out)} == {
+        "first": "first-n1-a1",
+        "second": None,
+    }
+
+    list_runs(stage(data), ["first", "second"], as_json=False)
+    lines = {line.split()[1 if line[0] == "≠" else 0]: line[0] for line in capsys.readouterr().out.splitlines()}
+
+    assert (lines["keep"], lines["sha256"], lines["code"]) == ("≠", "≠", " ")
+    with pytest.raises(CommandError, match="no run 'third'"):
+        list_runs(stage(data), ["third"], as_json=False)
+
+
+def test_promoted_model_that_took_over_a_deployment_has_no_deployment_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = bucket(**ended_run("new", "best", replace="old"))
+    models = [{"model_name": name, "deployment_arn": f"arn:{name}"} for name in ("best", "other")]
+    data.write_json(keys.report_key("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
+    list_runs(stage(data), ["new"], as_json=True)
+    data.write_json(keys.deployment_key("new"), {"arn": "arn:old"})
+    list_runs(stage(data), ["new"], as_json=True)
+    before, after = (json.loads(part + "]")[0] for part in capsys.readouterr().out.split("\n]\n")[:2])
+
+    assert before["deployments"] == ["arn:best", "arn:other"]
+    assert (after["deployments"], after["took_over"]) == (["arn:other"], "arn:old")
