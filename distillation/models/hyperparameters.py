@@ -6,7 +6,7 @@ from distillation.models import catalog
 from distillation.records import Request, Run
 
 REPEAT_BELOW_IMAGES = 1_000
-"""Below this many records the Nova guide recommends repeating each record, for more effective epochs."""
+"""Number of images below which the Nova guide recommends repeating each record, for more effective epochs."""
 
 
 def repeats_per_image(request: Request, images: int) -> int:

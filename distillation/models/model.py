@@ -1,4 +1,4 @@
-"""What the pipeline knows about a model: the rows of catalog.toml, and what follows from them.
+"""Rows of catalog.toml as pydantic models, and how a model is priced and tuned by them.
 
 Units are in the names of the fields. A family has the rules that several models share.
 """

@@ -29,13 +29,13 @@ class QuotaNeed:
     code: str
     """Quota code in Service Quotas."""
     resource: str
-    """What the quota limits, as a plural noun phrase."""
+    """Limited resource, as a plural noun phrase."""
     in_use: int
     """Amount that the account already uses."""
     needed: int
     """Amount that the run adds."""
     remedy: str
-    """What else than a higher quota would help; empty if nothing would."""
+    """Remedy other than a higher quota; empty if there is none."""
 
 
 def check_quotas(run: Run, bedrock: BedrockClient, quotas: ServiceQuotasClient) -> None:

@@ -15,6 +15,7 @@ from tests.support.labelling import image_names
 
 IMAGES = image_names(1)
 DEFAULTS = Defaults(
+    stage="dev",
     teachers=["amazon.nova-pro-v1:0"],
     students=["amazon.nova-lite-v1:0"],
     concurrency=Concurrency(resize=1, label=1, predict=1),

@@ -193,7 +193,7 @@ def test_profile_has_the_quota_of_its_own_that_is_documented() -> None:
     ("quotas", "message"),
     [
         ({PRO: {"requests_per_minute": 251}}, "is 250 in this stage .* change 'quotas' of the stage in cdk.json"),
-        ({"local.teacher-pixels-v1:0": {"requests_per_minute": 1}}, f"this run asks {PRO}, {LITE}, not"),
+        ({"local.teacher-pixels-v1:0": {"requests_per_minute": 1}}, f"this run calls {PRO}, {LITE}, not"),
         ({PRO: {"requests_per_minute": 0}}, "greater than 0"),
         ({PRO: {"requests": 5}}, "unknown field"),
     ],
@@ -214,3 +214,39 @@ def test_specimen_of_the_dataset_is_judged_before_anything_is_paid() -> None:
     long = run.prompt.model_copy(update={"system": "word " * 30_000})
     with pytest.raises(InvalidRequest, match="more than 32,000 tokens"):
         check_specimen(run.model_copy(update={"prompt": long}), "distill-data")
+
+
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+APPLICATION_PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc123"
+SYSTEM_PROFILE = f"arn:aws:bedrock:us-east-1:000000000000:inference-profile/us.{PRO}"
+
+
+def run_with_teacher(teacher: str, profiles: dict[str, str] | None = None, **request: Any) -> Run:
+    defaults = DEFAULTS.model_copy(update={"teachers": [teacher], "profiles": profiles or {}})
+    return resolve({"collection": "holiday/", **request}, "arn:e", bucket(), defaults)
+
+
+def test_labeler_is_the_same_through_any_profile_of_the_model() -> None:
+    through_application_profile = run_with_teacher(PRO, {PRO: APPLICATION_PROFILE}).teacher
+    through_system_profile = run_with_teacher(SYSTEM_PROFILE).teacher
+    labelers = [
+        *(run_with_teacher(PRO).teacher, run_with_teacher(f"us.{PRO}").teacher),
+        *(through_system_profile, through_application_profile),
+    ]
+
+    assert len({labeler.id for labeler in labelers}) == 1
+    assert through_application_profile.invocation_id == APPLICATION_PROFILE
+    assert through_system_profile.invocation_id == SYSTEM_PROFILE
+
+
+def test_teacher_without_a_flex_tier_is_refused_by_name() -> None:
+    assert run_with_teacher(PRO, service_tier="flex").request.service_tier == "flex"
+    with pytest.raises(InvalidRequest, match=r"service_tier: .*haiku.* has no flex tier; leave service_tier out"):
+        run_with_teacher(HAIKU, service_tier="flex", accept_teacher_terms=True)
+
+
+def test_teacher_of_another_provider_needs_its_terms_accepted() -> None:
+    with pytest.raises(InvalidRequest, match=r"by 'anthropic' .* may forbid training .* accept_teacher_terms: true"):
+        run_with_teacher(HAIKU)
+
+    assert run_with_teacher(HAIKU, accept_teacher_terms=True).teacher.model == HAIKU
