@@ -42,7 +42,7 @@ class Check:
     detail: str
     """Value or error message."""
     remedy: str = ""
-    """What to do if the state is not ``good``."""
+    """Remedy if the state is not ``good``."""
 
 
 def print_checks(stage: Stage, as_json: bool) -> bool:
