@@ -19,7 +19,7 @@ SetName = Literal["train", "validation", "test"]
 class Record(BaseModel):
     """Base of a record: immutable, without unknown fields."""
 
-    model_config = ConfigDict(allow_inf_nan=False, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(allow_inf_nan=False, defer_build=True, extra="forbid", frozen=True)
 
 
 class Prompt(Record):

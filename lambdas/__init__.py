@@ -1,1 +1,1 @@
-"""What runs on AWS Lambda: one folder a step, and what the steps share."""
+"""AWS Lambda functions of the pipeline: one file for each state, and runtime.py, which they share."""

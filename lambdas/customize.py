@@ -1,27 +1,39 @@
-"""Customize: create the job of one training size, or say how far it is."""
+"""Customize: create the customization job of one training size, or return its status."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.events import CustomizeEvent, JobResult
 from distillation.telemetry import logger, metrics
-from distillation.training.job import Settings, create_or_describe
-from lambdas.runtime import bedrock, data, read_run, setting
+from distillation.training.job import JobSettings, create_or_describe
+from lambdas.runtime import Settings, bedrock, data, read_run, settings, typed
+
+
+class CustomizeSettings(Settings):
+    """Environment variables of Customize."""
+
+    bedrock_role_arn: str
+    """Role that Bedrock assumes in a job."""
+    custom_model_kms_key_id: str
+    """KMS key for tuned models; empty for the key of AWS."""
+    stuck_job_hours: float
+    """Hours that training may take to start before the job counts as stuck."""
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{run, size}``; return ``{status, name, job, model}``, status InProgress or Completed."""
-    run = read_run(event["run"])
-    settings = Settings(
-        role=setting("BEDROCK_ROLE_ARN"),
-        key=setting("CUSTOM_MODEL_KMS_KEY_ID") or None,
-        patience=timedelta(hours=float(setting("STUCK_JOB_HOURS"))),
+@typed(CustomizeEvent)
+def handler(event: CustomizeEvent, context: LambdaContext) -> JobResult:
+    """Return the job's status, InProgress or Completed, with its name and ARNs."""
+    run, environment = read_run(event.run), settings(CustomizeSettings)
+    job_settings = JobSettings(
+        role_arn=environment.bedrock_role_arn,
+        kms_key_arn=environment.custom_model_kms_key_id or None,
+        start_timeout=timedelta(hours=environment.stuck_job_hours),
     )
-    job = create_or_describe(run, event["size"], data(), bedrock(), settings, datetime.now(UTC))
-    logger.info("job looked at", run=run.name, size=event["size"], **job)
+    job = create_or_describe(run, event.size, data(), bedrock(), job_settings, datetime.now(UTC))
+    logger.info("job described", run=run.name, size=event.size, **job.model_dump())
     return job

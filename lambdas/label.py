@@ -1,23 +1,22 @@
-"""LabelImages: have the teacher label a batch of images."""
+"""LabelImages: ask the teacher for the labels of a batch of images."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.events import AskEvent, BatchResult
 from distillation.inference.labelling import label_batch
 from distillation.telemetry import log_answers, logger, metrics
-from lambdas.runtime import bedrock_runtime, data, read_run, shift
+from lambdas.runtime import batch_limits, bedrock_runtime, data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{BatchInput: {run, at_once}, Items: [{image}]}``; return ``{ok, refused}``."""
-    batch = event["BatchInput"]
-    run = read_run(batch["run"])
-    images = [item["image"] for item in event["Items"]]
-    lines = label_batch(run, images, data(), bedrock_runtime(), shift(batch["concurrent_batches"], context))
+@typed(AskEvent)
+def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
+    """Return how many labels can be used and how many were set aside."""
+    run = read_run(event.batch.run)
+    limits = batch_limits(event.batch.concurrent_batches, context)
+    lines = label_batch(run, event.images, data(), bedrock_runtime(), limits)
     log_answers(run.name, lines, "ImagesLabelled", "Labels")
-    return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}
+    return BatchResult.count(lines)

@@ -1,25 +1,25 @@
-"""PredictTestImages: have base, every tuned model and the teacher once more answer about test images."""
+"""PredictTestImages: ask the student, every tuned model and the teacher about a batch of test images.
+
+With ``apply`` it is PredictImages, which asks one tuned model about the images of a collection.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.events import AskEvent, BatchResult
 from distillation.inference.predictions import predict_batch
-from distillation.records import TrainedModel
 from distillation.telemetry import log_answers, logger, metrics
-from lambdas.runtime import bedrock_runtime, data, read_run, shift
+from lambdas.runtime import batch_limits, bedrock_runtime, data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{BatchInput: {run, at_once, models?}, Items: [{image}]}``; return ``{ok, refused}``."""
-    batch = event["BatchInput"]
-    run = read_run(batch["run"])
-    models = [TrainedModel.model_validate(model) for model in batch.get("models", [])]
-    images = [item["image"] for item in event["Items"]]
-    lines = predict_batch(run, models, images, data(), bedrock_runtime(), shift(batch["concurrent_batches"], context))
+@typed(AskEvent)
+def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
+    """Return how many answers can be used and how many were set aside."""
+    run = read_run(event.batch.run)
+    limits = batch_limits(event.batch.concurrent_batches, context)
+    lines = predict_batch(run, event.batch.models, event.images, data(), bedrock_runtime(), limits)
     log_answers(run.name, lines, "ImagesPredicted", "Predictions")
-    return {status: sum(line.status == status for line in lines) for status in ("ok", "refused")}
+    return BatchResult.count(lines)

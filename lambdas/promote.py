@@ -1,20 +1,20 @@
-"""Promote: let a promoted model take over an earlier run's deployment, or say how far that is."""
+"""Promote: let the promoted model replace the model of an earlier run's deployment, or return how far that is."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.events import PromoteResult, RunEvent
 from distillation.serving.promotion import promote
 from distillation.telemetry import logger
-from lambdas.runtime import bedrock, data, read_run
+from lambdas.runtime import bedrock, data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{run}``; return ``{status, deployment}``, status Done or Updating."""
-    run = read_run(event["run"])
+@typed(RunEvent)
+def handler(event: RunEvent, context: LambdaContext) -> PromoteResult:
+    """Return the status, Done or Updating, and the ARN of the deployment to call."""
+    run = read_run(event.run)
     result = promote(run, data(), bedrock())
-    logger.info("promotion looked at", run=run.name, **result)
+    logger.info("promotion described", run=run.name, **result.model_dump())
     return result

@@ -1,20 +1,26 @@
-"""What a function is told by its environment, and the clients it works with; made once, lazily."""
+"""What every step shares: settings from the environment, AWS clients, and the typed door of a handler.
+
+Clients are created on first use and cached for as long as Lambda keeps the execution environment.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distillation import keys
 from distillation.errors import InvalidRequest
-from distillation.inference.rate_limit import MOST_OVERLAPPING_CALLS, BatchLimits
-from distillation.records import Run
+from distillation.events import Event
+from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
+from distillation.records import Record, Run, parse
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -23,56 +29,93 @@ if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
 _ANSWER_SECONDS = 120
-"""A slow answer is awaited for longer than Bedrock itself does."""
+"""Read timeout of an answer in seconds; longer than Bedrock's own timeout."""
 _CLOSING_SECONDS = 30
-"""Enough to write down what a batch has."""
-# Retries belong to the state machine; boto3's own only bridge a lost packet. Twice this stays under the 60 s of the
-# shortest function, which so has time to say what happened.
-_LOOKING = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 1, "mode": "standard"})
-# Here they belong to the pace, which has to know of each call.
-_ONCE = Config(
-    max_pool_connections=MOST_OVERLAPPING_CALLS, retries={"total_max_attempts": 1}, read_timeout=_ANSWER_SECONDS
+"""Seconds that a batch needs to write its results."""
+# The state machine retries; boto3's own retry only covers a lost packet. Two attempts take less than the 60 seconds of
+# the shortest function, which then has time to report the error.
+_CONTROL_PLANE = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 1, "mode": "standard"})
+# The rate limiter retries, because it must count every call.
+_NO_RETRIES = Config(
+    max_pool_connections=MAX_CONCURRENT_CALLS, retries={"total_max_attempts": 1}, read_timeout=_ANSWER_SECONDS
 )
-_BRIEF = Config(connect_timeout=3, read_timeout=5, retries={"max_attempts": 1, "mode": "standard"})
-_OVERLAPPING = Config(max_pool_connections=MOST_OVERLAPPING_CALLS)
+_SHORT_TIMEOUT = Config(connect_timeout=3, read_timeout=5, retries={"max_attempts": 1, "mode": "standard"})
+_CONCURRENT = Config(max_pool_connections=MAX_CONCURRENT_CALLS)
+
+EventT = TypeVar("EventT", bound=Event)
+SettingsT = TypeVar("SettingsT", bound="Settings")
 
 
-def setting(name: str) -> str:
-    """Return an environment variable that the template must set; raises ``InvalidRequest``."""
+class Settings(BaseModel):
+    """Environment variables of a step, set by the template; a step with more of them has a subclass."""
+
+    model_config = ConfigDict(alias_generator=str.upper, extra="ignore", frozen=True)
+
+
+class _Buckets(Settings):
+    data_bucket: str
+    photos_bucket: str
+
+
+def settings(kind: type[SettingsT]) -> SettingsT:
+    """Return the environment variables of a step; raises ``InvalidRequest`` if one is missing or malformed."""
     try:
-        return os.environ[name]
-    except KeyError:
-        raise InvalidRequest(f"the function's environment lacks {name}; deploy the stack again") from None
+        return kind.model_validate(dict(os.environ))
+    except ValidationError as error:
+        names = ", ".join(str(detail["loc"][0]) for detail in error.errors())
+        raise InvalidRequest(
+            f"the environment of this function has no usable {names}; deploy the stack again"
+        ) from None
+
+
+def typed(
+    event_type: type[EventT],
+) -> Callable[[Callable[[EventT, LambdaContext], Record]], Callable[[dict[str, Any], LambdaContext], dict[str, Any]]]:
+    """Decorate a handler so that it gets a parsed event and its result is returned as JSON values.
+
+    Raises ``InvalidRequest`` naming each field of an event that does not match ``event_type``.
+    """
+
+    def decorate(
+        handle: Callable[[EventT, LambdaContext], Record],
+    ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+        @wraps(handle)
+        def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+            return handle(parse(event_type, event, "event"), context).model_dump(mode="json")
+
+        return handler
+
+    return decorate
 
 
 @cache
 def photos() -> Bucket:
-    """The bucket of the user's originals."""
-    return Bucket(boto3.client("s3"), setting("PHOTOS_BUCKET"))
+    """Return the bucket of the original photos."""
+    return Bucket(boto3.client("s3"), settings(_Buckets).photos_bucket)
 
 
 @cache
 def data() -> Bucket:
-    """The bucket of all that the pipeline makes."""
-    return Bucket(boto3.client("s3", config=_OVERLAPPING), setting("DATA_BUCKET"))
+    """Return the bucket of everything that the pipeline makes."""
+    return Bucket(boto3.client("s3", config=_CONCURRENT), settings(_Buckets).data_bucket)
 
 
 @cache
 def bedrock() -> BedrockClient:
-    """Client for jobs, models and deployments."""
-    return boto3.client("bedrock", config=_LOOKING)
+    """Return the client for jobs, models and deployments."""
+    return boto3.client("bedrock", config=_CONTROL_PLANE)
 
 
 @cache
 def bedrock_runtime() -> BedrockRuntimeClient:
-    """Client that asks models."""
-    return boto3.client("bedrock-runtime", config=_ONCE)
+    """Return the client for inference."""
+    return boto3.client("bedrock-runtime", config=_NO_RETRIES)
 
 
 @cache
 def service_quotas() -> ServiceQuotasClient:
-    """Client for the account's quotas, which are nice to know and not waited for."""
-    return boto3.client("service-quotas", config=_BRIEF)
+    """Return the client for the account's quotas; its timeouts are short because a run can do without them."""
+    return boto3.client("service-quotas", config=_SHORT_TIMEOUT)
 
 
 def read_run(run: str) -> Run:
@@ -80,7 +123,8 @@ def read_run(run: str) -> Run:
     return Run.model_validate_json(data().read(keys.request_key(run)))
 
 
-def shift(at_once: int, context: LambdaContext) -> BatchLimits:
-    """The circumstances of one batch, of so many at once; it ends in time for its last answer."""
-    left = context.get_remaining_time_in_millis() / 1000
-    return BatchLimits(at_once, deadline=time.time() + left - _ANSWER_SECONDS - _CLOSING_SECONDS)
+def batch_limits(concurrent_batches: int, context: LambdaContext) -> BatchLimits:
+    """Return the limits of one of several concurrent batches. The deadline leaves time for the last answer."""
+    remaining_seconds = context.get_remaining_time_in_millis() / 1000
+    deadline = time.time() + remaining_seconds - _ANSWER_SECONDS - _CLOSING_SECONDS
+    return BatchLimits(concurrent_batches, deadline)

@@ -1,20 +1,20 @@
-"""Split: remove exact duplicates and divide the images into training, validation and test sets."""
+"""Split: drop exact duplicates and divide the images into training, validation and test sets."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.events import RunEvent, SplitResult
 from distillation.photos.splits import split
 from distillation.telemetry import logger
-from lambdas.runtime import data, photos, read_run
+from lambdas.runtime import data, photos, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{run}``; return counts, sizes and the keys of the sets."""
-    run = read_run(event["run"])
+@typed(RunEvent)
+def handler(event: RunEvent, context: LambdaContext) -> SplitResult:
+    """Return counts, training sizes and the keys of the lists of images."""
+    run = read_run(event.run)
     result = split(run, data(), photos())
-    logger.info("collection split", run=run.name, **result)
+    logger.info("collection split", run=run.name, **result.model_dump())
     return result

@@ -1,6 +1,7 @@
-"""Sweep: once a day, and when the stack is deleted, leave nothing at Bedrock that no run keeps.
+"""Sweep: once a day, and when the stack is deleted, delete what no run keeps at Bedrock.
 
-CloudFormation knows neither jobs nor tuned models, so a custom resource of the stack calls this on its way out.
+CloudFormation manages neither jobs nor tuned models, so a custom resource calls this function when the stack is
+deleted.
 """
 
 from __future__ import annotations
@@ -16,47 +17,56 @@ import urllib3
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.events import SweepResult
 from distillation.serving.sweep import Sweeper, is_running
 from distillation.telemetry import logger, metrics
-from lambdas.runtime import bedrock, data, setting
+from lambdas.runtime import Settings, bedrock, data, settings
+
+
+class SweepSettings(Settings):
+    """Environment variables of Sweep."""
+
+    stage: str
+    """Stage whose resources are swept."""
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take the event of a schedule, or a request of CloudFormation; return what was stopped, deleted and kept."""
+    """Sweep for a schedule or a CloudFormation request; return what was stopped, deleted and kept."""
     if "ResponseURL" in event:
-        return _for_cloudformation(event)
-    return _sweep(partial(is_running, boto3.client("stepfunctions")))
+        return _answer_cloudformation(event).model_dump()
+    return _sweep(partial(is_running, boto3.client("stepfunctions"))).model_dump()
 
 
-def _sweep(still_goes_on: Callable[[str], bool]) -> dict[str, Any]:
-    result = Sweeper(setting("STAGE"), data(), bedrock(), still_goes_on, datetime.now(UTC)).sweep()
-    metrics.add_metric("OldestDeploymentDays", MetricUnit.Count, result["oldest_deployment_days"])
-    metrics.add_metric("LeftoversRemoved", MetricUnit.Count, len(result["stopped"]) + len(result["deleted"]))
+def _sweep(execution_is_running: Callable[[str], bool]) -> SweepResult:
+    stage = settings(SweepSettings).stage
+    result = Sweeper(stage, data(), bedrock(), execution_is_running, datetime.now(UTC)).sweep()
+    metrics.add_metric("OldestDeploymentDays", MetricUnit.Count, result.oldest_deployment_days)
+    metrics.add_metric("LeftoversRemoved", MetricUnit.Count, len(result.stopped) + len(result.deleted))
     metrics.flush_metrics()
-    logger.info("swept", **result)
+    logger.info("stage swept", **result.model_dump())
     return result
 
 
-def _for_cloudformation(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer CloudFormation whatever happens: without an answer it waits, and the deletion with it."""
-    status, reason, result = "SUCCESS", "", {}
+def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
+    """Sweep if the stack is being deleted, and always answer: without an answer the deletion waits for an hour."""
+    status, reason, result = "SUCCESS", "", SweepResult(oldest_deployment_days=0)
     if event["RequestType"] == "Delete":
         try:
-            # The state machine is gone by now, so no execution goes on.
+            # The state machine is already deleted, so no execution is running.
             result = _sweep(lambda _: False)
-        except Exception as error:  # noqa: BLE001 - CloudFormation is told of any
-            logger.exception("not all was taken down")
-            status, reason = "FAILED", f"{type(error).__name__}: {error}; delete the stack again, which goes on here"
+        except Exception as error:  # noqa: BLE001 - every failure is reported to CloudFormation
+            logger.exception("sweep failed")
+            status, reason = "FAILED", f"{type(error).__name__}: {error}; delete the stack again to continue"
     answer = {
         "Status": status,
         "Reason": reason,
         "PhysicalResourceId": event.get("PhysicalResourceId") or event["LogicalResourceId"],
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
-    # A signed address, whose signature covers an empty content type.
-    sent = urllib3.request(
+    # The URL is pre-signed for an empty content type.
+    response = urllib3.request(
         "PUT", event["ResponseURL"], body=json.dumps(answer), headers={"content-type": ""}, retries=3
     )
-    logger.info("CloudFormation told", status=status, http=sent.status)
+    logger.info("CloudFormation answered", status=status, http=response.status)
     return result

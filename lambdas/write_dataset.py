@@ -1,20 +1,20 @@
-"""WriteDataset: turn labels into training records."""
+"""WriteDataset: write training records from labels."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from distillation.dataset.examples import write_dataset
+from distillation.dataset.writer import write_dataset
+from distillation.events import DatasetResult, SizesEvent
 from distillation.telemetry import logger
-from lambdas.runtime import data, read_run
+from lambdas.runtime import data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``{run, sizes}``; return ``{sizes, records, set_aside}``."""
-    run = read_run(event["run"])
-    result = write_dataset(run, event["sizes"], data())
-    logger.info("dataset written", run=run.name, **result)
+@typed(SizesEvent)
+def handler(event: SizesEvent, context: LambdaContext) -> DatasetResult:
+    """Return the sizes that could be written and the numbers of records."""
+    run = read_run(event.run)
+    result = write_dataset(run, event.sizes, data())
+    logger.info("dataset written", run=run.name, **result.model_dump())
     return result

@@ -1,41 +1,63 @@
-"""What a model's own answers told of our token rules: kept by every run, used by the next estimate."""
+"""Calibration of the token rules: every run saves what its answers were billed, for the next estimate."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from distillation import keys
 from distillation.models import catalog
-from distillation.records import Prompt, Record, Usage
+from distillation.records import AnswerLine, Prompt, Record, Run, Usage
 from distillation.storage import Bucket
 
 BYTES_PER_TOKEN = 4
 OVERHEAD_TOKENS = 10
-"""Roles and separators around the texts of one question."""
+"""Tokens of roles and separators around the texts of one question."""
 
 
 class Calibration(Record):
-    """Means over one run's answers of one model. Kept as ``calibration/<model>.json``."""
+    """``calibration/<model>.json``: means over the answers of one model in one run."""
 
     model: str
+    """Model id."""
     run: str
+    """Run that was measured."""
     answers: int
+    """Number of answers."""
     image_factor: float
     """Tokens of an image, in multiples of the family's rule."""
     labeler: str
+    """Labeler id of the run."""
     answer_tokens: float
+    """Mean tokens of an answer."""
 
 
 def text_tokens(prompt: Prompt, bytes_per_token: float = BYTES_PER_TOKEN) -> float:
-    """Return the tokens of a question but for its image, by the rule of four bytes a token."""
+    """Return the tokens of a question without its image, at four bytes per token."""
     return len((prompt.system + prompt.user).encode()) / bytes_per_token + OVERHEAD_TOKENS
+
+
+def calibrate(
+    run: Run,
+    sizes: Mapping[str, tuple[int, int]],
+    answers: Mapping[str, Mapping[str, AnswerLine]],
+    data: Bucket,
+) -> None:
+    """Save the calibrations of teacher and student; a model without answers keeps its earlier one.
+
+    ``sizes`` are width and height by image; ``answers`` are by answerer, then by image.
+    """
+    students = [name for name in answers if name not in ("teacher", "ceiling")]
+    for model, answerers in ((run.teacher.model, ["teacher"]), (run.student, students)):
+        lines = (line for name in answerers for line in answers.get(name, {}).values())
+        if calibration := measure(model, run.name, run.teacher.id, run.prompt, _billed(lines, sizes)):
+            save(calibration, data)
 
 
 def measure(
     model: str, run: str, labeler: str, prompt: Prompt, answers: Sequence[tuple[tuple[int, int], Usage]]
 ) -> Calibration | None:
-    """Compare what answers about images of known sizes were billed with the rule; None without any."""
+    """Return the calibration of a model from image sizes and billed tokens; None without answers."""
     rule = sum(catalog.get_model(model).family.image_tokens(*size) for size, _ in answers)
     if not rule:
         return None
@@ -50,15 +72,26 @@ def measure(
     )
 
 
-def save(found: Calibration, data: Bucket) -> None:
-    """Keep a calibration in the place of the one before."""
-    data.write(_key(found.model), found.model_dump_json(indent=1).encode())
+def save(calibration: Calibration, data: Bucket) -> None:
+    """Write a calibration, replacing the model's earlier one."""
+    data.write_document(_key(calibration.model), calibration)
 
 
 def load(model: str, data: Bucket) -> Calibration | None:
-    """Return what was measured of a model last; None if nothing was."""
+    """Return the latest calibration of a model; None if there is none."""
     body = data.get_or_none(_key(model))
     return Calibration.model_validate_json(body) if body else None
+
+
+def load_all(models: Iterable[str], data: Bucket) -> dict[str, Calibration]:
+    """Return the latest calibrations of models by model id, without those that have none."""
+    return {model: calibration for model in models if (calibration := load(model, data))}
+
+
+def _billed(lines: Iterable[AnswerLine], sizes: Mapping[str, tuple[int, int]]) -> list[tuple[tuple[int, int], Usage]]:
+    return [
+        (sizes[line.image], line.usage) for line in lines if line.usage and line.status == "ok" and line.image in sizes
+    ]
 
 
 def _key(model: str) -> str:

@@ -1,6 +1,6 @@
-"""What a run costs beside the models: Lambda, Step Functions, S3; and what is kept, by the month.
+"""Costs beside the models: Lambda, Step Functions and S3, and monthly storage.
 
-Seconds and requests are taken from runs on one machine and from the state machine; they were not measured on AWS.
+Seconds and requests come from local runs and from the state machine. They were not measured on AWS.
 """
 
 from __future__ import annotations
@@ -14,32 +14,35 @@ from distillation.models import catalog
 from distillation.models.prices import price
 from distillation.records import Run
 
-_PHOTOS_A_BATCH = 20
-"""Of ResizePhotos, as in the state machine; answers are batched by ``images_per_batch``."""
+_PHOTOS_PER_BATCH = 20
+"""Photos of one batch of ResizePhotos, as in the state machine."""
 _RESIZE_SECONDS, _RESIZE_GB = CostRange(0.05, 0.2, 1.0), 1.769
 _ANSWER_SECONDS, _ANSWER_GB = CostRange(0.3, 2.4, 5.0), 0.5
-"""Of an answer's own share: a batch of 100 spreads its questions over minutes, to keep to the quota."""
+"""Lambda seconds per answer: a batch of 100 spreads its questions over minutes to stay within the rate limit."""
 _STEPS_GB_SECONDS = CostRange(20, 60, 300)
-"""All steps that are called once."""
+"""GB-seconds of all steps that run once."""
 _STEPS, _BATCH_TRANSITIONS = CostRange(25, 30, 60), CostRange(2, 2, 4)
 _JOB_HOURS = CostRange(1, 2, 12)
-_POLLS_AN_HOUR, _POLL_TRANSITIONS = 12, 3
-_KEPT_BYTES_A_PIXEL = 0.2
+_POLLS_PER_HOUR, _POLL_TRANSITIONS = 12, 3
+_BYTES_PER_PIXEL = 0.2
+"""Stored bytes per pixel of an image."""
 _GB = 1_000_000_000
 
 
 def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
-    """Return the lines of Lambda, Step Functions and S3 for so many answers by step."""
+    """Return the lines of Lambda, Step Functions and S3; ``calls`` is the number of answers by step."""
     answers = sum(calls.values())
-    batches = ceil(work.photos / _PHOTOS_A_BATCH) + sum(ceil(count / run.images_per_batch) for count in calls.values())
-    polls = _JOB_HOURS.times(_POLLS_AN_HOUR * len(work.sizes) if "PredictTestImages" in calls else 0)
+    batches = ceil(work.photos / _PHOTOS_PER_BATCH) + sum(
+        ceil(count / run.images_per_batch) for count in calls.values()
+    )
+    polls = _JOB_HOURS.times(_POLLS_PER_HOUR * len(work.sizes) if "PredictTestImages" in calls else 0)
     compute = _RESIZE_SECONDS.times(work.photos * _RESIZE_GB) + _ANSWER_SECONDS.times(answers * _ANSWER_GB)
     transitions = _STEPS + _BATCH_TRANSITIONS.times(batches) + polls.times(_POLL_TRANSITIONS)
     return [
         Line("Lambda", "compute", compute + _STEPS_GB_SECONDS, price("lambda", "compute")),
         Line("Lambda", "requests", exactly(batches) + _STEPS + polls, price("lambda", "requests")),
         Line("Step Functions", "transitions", transitions, price("states", "transitions")),
-        # An image, an answer and the turn to ask for it; a batch writes its part, its reservation and its ledger
+        # One write per image, and two per answer (answer and lock). A batch writes its part, reservation and ledger
         # part, and lists twice.
         Line("S3", "writes", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "writes")),
         Line("S3", "reads", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "reads")),
@@ -47,12 +50,12 @@ def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Li
 
 
 def monthly_costs(run: Run, work: Workload) -> list[Line]:
-    """Return what is kept and what it costs a month: photos and images, and the tuned models that stay."""
+    """Return the monthly lines: storage of photos and images, and of the tuned models that are kept."""
     student = catalog.get_model(run.student)
     pixels = sum(width * height for width, height in [*work.train, *work.test])
-    kept = {"none": CostRange(0, 0, 0), "best": CostRange(0, 1, 1), "all": exactly(len(work.sizes))}[run.request.keep]
-    gigabytes = exactly((work.photo_bytes + pixels * _KEPT_BYTES_A_PIXEL) / _GB)
+    models = {"none": CostRange(0, 0, 0), "best": CostRange(0, 1, 1), "all": exactly(len(work.sizes))}[run.request.keep]
+    gigabytes = exactly((work.photo_bytes + pixels * _BYTES_PER_PIXEL) / _GB)
     lines = [Line("S3", "photos and images" if work.photo_bytes else "images", gigabytes, price("s3", "storage"))]
     if run.request.until is None:
-        lines.append(Line("Bedrock", f"tuned {student.display_name}", kept, student.price("storage")))
+        lines.append(Line("Bedrock", f"tuned {student.display_name}", models, student.price("storage")))
     return lines

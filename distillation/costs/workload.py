@@ -1,4 +1,4 @@
-"""What a run has to do, counted: exactly once Split has run, or predicted from the sizes of photos before."""
+"""Workload of a run: exact after Split, predicted from photo sizes before."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillation import keys
+from distillation.documents import SplitFacts
 from distillation.models import catalog
 from distillation.photos.set_assignment import MINIMUM_TEST_IMAGES
 from distillation.photos.splits import (
@@ -18,30 +19,39 @@ from distillation.records import Run, SplitLine
 from distillation.storage import Bucket
 
 Size = tuple[int, int]
-"""Width and height of an image, after resizing, in pixels."""
+"""Width and height of a resized image in pixels."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """``to_label`` and ``to_sample`` have an image for each answer that the teacher is still to be asked for."""
+    """Sizes of the images that models are asked about and trained on."""
 
     to_label: Sequence[Size]
+    """One entry for each label that the teacher is asked for."""
     labels_reused: int
+    """Labels that earlier runs paid for."""
     to_sample: Sequence[Size]
+    """One entry for each second answer of the teacher, for the ceiling."""
     train: Sequence[Size]
+    """Training set."""
     test: Sequence[Size]
+    """Test set."""
     sizes: list[int]
+    """Training sizes, in images."""
     images: int
+    """Distinct images."""
     photos: int
+    """Photos."""
     photo_bytes: int = 0
-    """0 where it is not known."""
+    """Bytes of the photos; 0 if unknown."""
     predicted: bool = False
+    """Whether the split is predicted."""
 
 
 def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
-    """Count what Split left; what earlier runs have paid for already is counted out."""
+    """Return the workload after Split, without the answers that earlier runs paid for."""
     to_label, test, train = (read_split(data, run, name) for name in ("to-label", "test", "train"))
-    facts = data.read_json(keys.split_facts_key(run.name))
+    facts = SplitFacts.model_validate_json(data.read(keys.split_facts_key(run.name)))
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
     return Workload(
@@ -51,15 +61,15 @@ def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
         train=_sizes(train),
         test=_sizes(test),
         sizes=sizes,
-        images=facts["images"],
-        photos=facts["photos"],
+        images=facts.images,
+        photos=facts.photos,
     )
 
 
 def predict_workload(run: Run, images: Sequence[Size], photo_bytes: int) -> Workload:
-    """Predict the split from nothing but sizes: duplicates are not known, and every image falls by the shares.
+    """Return the workload predicted from image sizes, as if no photo were a duplicate.
 
-    Raises ``TooFewImages`` or ``InvalidRequest`` as Split would.
+    Raises ``TooFewImages`` or ``InvalidRequest`` as Split does.
     """
     check_image_count(run, len(images))
     validated = len(images) >= MINIMUM_IMAGES_FOR_VALIDATION and catalog.get_model(run.student).family.validation_file
@@ -67,7 +77,7 @@ def predict_workload(run: Run, images: Sequence[Size], photo_bytes: int) -> Work
     validation = round((len(images) - test) * VALIDATION_SHARE) if validated else 0
     train = len(images) - test - validation
     sizes = training_sizes(run, train, validation)
-    # Every image is as likely in one set as in another: evenly spaced ones stand for each.
+    # Every image is equally likely in each set, so evenly spaced images represent a set.
     return Workload(
         to_label=_evenly(images, max(sizes) + validation + test) * run.request.samples_per_image,
         labels_reused=0,
@@ -88,10 +98,10 @@ def read_split(data: Bucket, run: Run, name: str) -> list[SplitLine]:
 
 
 def _unanswered(data: Bucket, labeler: str, lines: list[SplitLine], samples: Sequence[int]) -> list[SplitLine]:
-    """Return a line for each answer that no run has paid for yet."""
-    kept = set(data.keys(keys.labels_prefix(labeler)))
+    """Return a line for each answer that no run has paid for."""
+    stored = set(data.keys(keys.labels_prefix(labeler)))
     wanted = ((line, keys.label_key(labeler, line.image, sample)) for line in lines for sample in samples)
-    return [line for line, key in wanted if key not in kept]
+    return [line for line, key in wanted if key not in stored]
 
 
 def _sizes(lines: Sequence[SplitLine]) -> list[Size]:

@@ -1,51 +1,191 @@
-"""One validator for the pipeline, the operator's command and the local Bedrock endpoint.
+"""Validate a dataset: check every line, then the rules across records.
 
-``rules.py`` lists the rules; ``record.py``, ``tools.py`` and ``labels.py`` judge one record, ``dataset.py`` all of
-them together.
+The pipeline, ``distill validate`` and the local Bedrock endpoint use this validator. ``rules.py`` lists all rules.
+Memory hardly grows with the dataset: of each record only a hash of its question and one of its answer are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from distillation.dataset.dataset import Dataset
-from distillation.dataset.rules import Problem
+from distillation import keys
+from distillation.dataset import label_quality
+from distillation.dataset.record_reader import scan_line
+from distillation.dataset.record_scan import MediaSource, RecordScan
+from distillation.dataset.rules import File, Problem
 from distillation.errors import DatasetRejected
-from distillation.models.catalog import Family
+from distillation.events import ValidationResult
+from distillation.models import catalog
+from distillation.models.model import Family
+from distillation.records import Run
+from distillation.storage import Bucket
+from distillation.telemetry import logger
 
-MAXIMUM_REPORTED = 5
-
-
-def problems(
-    train: Iterable[bytes], family: Family, bucket: str | None, validation: Iterable[bytes] | None = None
-) -> Iterator[Problem]:
-    """Yield errors and warnings about a dataset, in the order of its lines, holding one of them at a time.
-
-    All media must lie in ``bucket``, or in any one where it is None. ``validation`` is None without that file.
-    """
-    return Dataset(family, bucket).problems(train, validation)
-
-
-def errors(
-    train: Iterable[bytes], family: Family, bucket: str | None, validation: Iterable[bytes] | None = None
-) -> Iterator[Problem]:
-    """Yield what Bedrock would refuse."""
-    return (one for one in problems(train, family, bucket, validation) if one.severity == "error")
+_LIST_SHARE = 0.8
+"""Share of labels (0-1) that must be lists before prose labels are reported."""
+_MAXIMUM_SHOWN_ERRORS = 5
+_FIELD_OF_MISSING = {
+    "schema_version_missing": "schemaVersion",
+    "bucket_owner_missing": "messages.*.content.*.source.s3Location.bucketOwner",
+    "system_missing": "system",
+}
 
 
-def reject_invalid(name: str, found: Iterable[Problem]) -> dict[str, int]:
-    """Raise ``DatasetRejected``, telling the first errors, if there are any; return the number of warnings by rule."""
+class Position(NamedTuple):
+    """A line of one of the files."""
+
+    line: int
+    """Line number, from 1."""
+    file: File
+
+    def __str__(self) -> str:
+        return f"line {self.line}" if self.file == "train" else f"{self.file} line {self.line}"
+
+
+class DatasetValidator:
+    """Validates one dataset and reads each file once, line by line."""
+
+    def __init__(self, family: Family, bucket: str | None = None) -> None:
+        """Validate for models of ``family``, with all media in ``bucket``.
+
+        Without ``bucket``, all media must be in the bucket of the first medium.
+        """
+        self.records: dict[File, int] = {"train": 0, "validation": 0}
+        """Number of records read so far, by file."""
+        self._family = family
+        self._bucket = bucket
+        self._answers: dict[int, tuple[int, Position]] = {}
+        """Hash of a question's first answer and its position, keyed by the hash of the question."""
+        self._first_of_kind: dict[str, Position] = {}
+        """First record with each kind of content: text, image, video, document."""
+        self._missing: dict[str, list[Position]] = defaultdict(list)
+        """Records that omit an optional field, keyed by rule."""
+        self._labels = 0
+        self._list_labels = 0
+        self._prose_labels: list[Position] = []
+
+    def problems(self, train: Iterable[bytes], validation: Iterable[bytes] | None = None) -> Iterator[Problem]:
+        """Yield errors and warnings in the order of the lines, then those of the dataset as a whole.
+
+        ``validation`` is None if there is no validation file.
+        """
+        yield from self._line_problems(train, "train")
+        if validation is not None:
+            yield from self._line_problems(validation, "validation")
+            if not self._family.validation_file:
+                description = f"{self._family.name} does not support a validation file"
+                yield Problem("validation_file", 0, "validation", description)
+        yield from self._count_problems()
+        if len(self._first_of_kind) > 1:
+            kinds = "; ".join(f"{kind} first on {position}" for kind, position in sorted(self._first_of_kind.items()))
+            yield Problem("modality", 0, "messages", f"mixes kinds of content: {kinds}")
+        for rule, positions in self._missing.items():
+            yield from self._missing_problems(rule, positions)
+        if self._prose_labels and self._list_labels >= _LIST_SHARE * self._labels:
+            description = f"is prose, but {self._list_labels} of {self._labels} answers are lists"
+            for position in self._prose_labels:
+                yield Problem("prose_label", position.line, "messages", description, position.file)
+
+    def _line_problems(self, lines: Iterable[bytes], file: File) -> Iterator[Problem]:
+        for number, line in enumerate(lines, start=1):
+            scan = scan_line(line, self._family)
+            if scan.content:
+                self._compare(scan, Position(number, file))
+            self.records[file] += 1
+            for rule, field, description in scan.findings:
+                yield Problem(rule, number, field, description, file)
+                self.records[file] -= rule == "blank_line"
+
+    def _compare(self, scan: RecordScan, position: Position) -> None:
+        """Compare a record with the records before it; add findings to its scan."""
+        for source in scan.sources:
+            if source.bucket != self._bucket:
+                self._check_bucket(source, scan)
+        for kind in scan.media or ("text",):
+            if kind not in self._first_of_kind:
+                self._first_of_kind[kind] = position
+        for rule in scan.missing:
+            self._missing[rule].append(position)
+        if 0 < scan.answer_start < len(scan.content):
+            self._check_label(scan, position)
+
+    def _check_bucket(self, source: MediaSource, scan: RecordScan) -> None:
+        if self._bucket is None:
+            self._bucket = source.bucket
+            return
+        description = f"must be in the dataset's bucket {self._bucket!r} (got {source.bucket!r})"
+        scan.report_at(source.path, "bucket", description, "source", "s3Location", "uri")
+
+    def _check_label(self, scan: RecordScan, position: Position) -> None:
+        label = "\n".join(scan.content[scan.answer_start :])
+        form = label_quality.label_form(label)
+        self._labels += 1
+        if problem := label_quality.label_problem(label, form):
+            rule, description = problem
+            scan.report(rule, f"the answer {description}")
+        elif form == "list":
+            self._list_labels += 1
+        elif form == "prose":
+            self._prose_labels.append(position)
+        self._check_duplicate(hash(tuple(scan.content[: scan.answer_start])), hash(label), scan, position)
+
+    def _check_duplicate(self, question: int, answer: int, scan: RecordScan, position: Position) -> None:
+        """Report a question that an earlier record has; ``question`` and ``answer`` are hashes."""
+        first_answer, first_position = self._answers.setdefault(question, (answer, position))
+        if first_position is position:
+            return
+        if first_answer == answer:
+            scan.report("duplicate_record", f"same question and answer as on {first_position}")
+        else:
+            scan.report("contradicting_labels", f"same question as on {first_position}, but another answer")
+
+    def _count_problems(self) -> Iterator[Problem]:
+        family, train, total = self._family, self.records["train"], sum(self.records.values())
+        if train < family.minimum_records:
+            description = f"{train} training records; {family.name} requires at least {family.minimum_records}"
+            yield Problem("too_few_records", 0, "records", description)
+        if total > family.maximum_records:
+            description = f"{total} records with validation; {family.name} allows at most {family.maximum_records}"
+            yield Problem("too_many_records", 0, "records", description)
+
+    def _missing_problems(self, rule: str, positions: list[Position]) -> Iterator[Problem]:
+        total = sum(self.records.values())
+        # A dataset in which no record has a system prompt is consistent.
+        if rule != "system_missing" or len(positions) < total:
+            description = f"missing in {len(positions)} of {total} records, first here"
+            yield Problem(rule, positions[0].line, _FIELD_OF_MISSING[rule], description, positions[0].file)
+
+
+def validate_files(run: Run, sizes: Sequence[int], data: Bucket) -> ValidationResult:
+    """Validate the dataset of every size with the validation file; raise ``DatasetRejected`` if Bedrock would."""
+    family = catalog.get_model(run.student).family
+    validation_key = next(data.keys(keys.dataset_key(run.name, "validation")), None)
+    records = 0
+    for size in sizes:
+        key = keys.dataset_key(run.name, f"train-{size}")
+        validator = DatasetValidator(family, data.name)
+        validation_lines = data.iter_lines(validation_key) if validation_key else None
+        warnings = reject_invalid(key, validator.problems(data.iter_lines(key), validation_lines))
+        records = max(records, validator.records["train"])
+        logger.info("file valid", run=run.name, key=key, records=validator.records, warnings=warnings)
+    return ValidationResult(files=len(sizes), records=records)
+
+
+def reject_invalid(name: str, problems: Iterable[Problem]) -> dict[str, int]:
+    """Raise ``DatasetRejected`` with the first errors, if there are any; return the number of warnings by rule."""
     shown: list[str] = []
     errors = 0
     warnings: dict[str, int] = {}
-    for problem in found:
+    for problem in problems:
         if problem.severity == "warning":
             warnings[problem.rule] = warnings.get(problem.rule, 0) + 1
             continue
         errors += 1
-        if errors <= MAXIMUM_REPORTED:
+        if errors <= _MAXIMUM_SHOWN_ERRORS:
             shown.append(str(problem))
     if errors:
-        more = f" (and {errors - MAXIMUM_REPORTED} more)" if errors > MAXIMUM_REPORTED else ""
+        more = f" (and {errors - _MAXIMUM_SHOWN_ERRORS} more)" if errors > _MAXIMUM_SHOWN_ERRORS else ""
         raise DatasetRejected(f"{name}: {'; '.join(shown)}{more}")
     return warnings

@@ -1,4 +1,4 @@
-"""The report's charts, as SVG whose colours are the page's own, so that they follow light and dark."""
+"""Charts of the report as SVG. Their colours are CSS variables of the page, so that they follow light and dark mode."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Lambda's file system is read-only but for /tmp, and matplotlib keeps a cache of fonts.
+# matplotlib writes a font cache, and on Lambda only /tmp is writable.
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/matplotlib")
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from distillation.documents import Curve, Loss, ScoresByRole
 
 _INK, _SOFT, _LINE, _BASE = "#010101", "#020202", "#030303", "#040404"
 _TUNED = ("#050505", "#060606", "#070707", "#080808")
@@ -25,7 +27,7 @@ _VARIABLES = {
     _BASE: "--base",
     **{colour: f"--tuned-{place}" for place, colour in enumerate(_TUNED, 1)},
 }
-"""Stand-ins that matplotlib draws with, and the variable of the page that replaces each."""
+"""Placeholder colours that matplotlib draws with, and the CSS variable that replaces each."""
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": _LINE,
     "axes.labelcolor": _SOFT,
@@ -47,19 +49,19 @@ Series = Mapping[str, Sequence[float]]
 
 
 def display_name(answerer: str) -> str:
-    """Return an answerer's name for people: ``n30`` is ``tuned on 30``."""
+    """Return an answerer's name for readers, such as ``tuned on 30`` for ``n30``."""
     return f"tuned on {answerer[1:]}" if answerer[0] == "n" and answerer[1:].isdigit() else answerer
 
 
 def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
-    """Return the distributions of the Jaccard index of base and every size, overlaid, with their means."""
+    """Return overlaid histograms of the Jaccard index of base and every tuned model, with their means."""
     series = {**({"base": base} if base is not None else {}), **tuned}
     colours = _colours(tuned)
     figure, axes = _figure(3.3)
     for answerer, values in series.items():
         bins = [step / 20 for step in range(21)]
         colour = colours[answerer]
-        # Filled are the two that the verdict speaks of; the sizes between are outlines.
+        # Fill only base and the largest size, which the verdict compares; draw the others as outlines.
         if answerer in ("base", next(reversed(series))):
             axes.hist(values, bins=bins, color=colour, alpha=0.18)
         axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=display_name(answerer))
@@ -71,7 +73,7 @@ def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
 
 
 def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -> str:
-    """Return each test image as a point, base across and tuned up: above the line is a gain."""
+    """Return a scatter plot of the test images, base on x and the tuned model on y: points above the line gained."""
     figure, axes = _figure(3.3)
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
     axes.scatter(base, tuned, s=26, color=_TUNED[0], alpha=0.6, linewidths=0)
@@ -82,35 +84,23 @@ def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -
     return _svg(figure, "changes")
 
 
-def scaling_chart(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -> str:
-    """Return score over training size between floor, control and ceiling, with the fitted curve if any."""
-    sizes = sorted((int(size), score) for size, score in jaccard["tuned"].items())
+def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
+    """Return the score by training size between floor, control and ceiling, with the fitted curve if there is one."""
+    sizes = sorted((int(size), score) for size, score in jaccard.tuned.items())
+    levels = sorted((score.mean, name) for name, score in jaccard.by_name.items())
     figure, axes = _figure(3.3)
-    top = max(score["mean"] for score in (jaccard.get("ceiling") or jaccard["control"], *jaccard["tuned"].values()))
-    levels = sorted(
-        (jaccard[level]["mean"], level) for level in ("floor", "control", "base", "ceiling") if level in jaccard
-    )
-    beside = -1.0
-    for height, level in levels:
-        colour = _BASE if level == "base" else _SOFT
-        axes.axhline(height, color=colour, linewidth=1, linestyle=(0, (4, 3)))
-        # Names of levels that nearly meet are moved apart.
-        beside = max(height, beside + 0.075 * top)
-        axes.annotate(level, (1.01, beside), xycoords=("axes fraction", "data"), color=colour, va="center", fontsize=11)
+    _draw_levels(axes, levels, top=max([height for height, _ in levels] + [score.mean for _, score in sizes]))
     if curve:
-        at = [point["size"] for point in curve["line"]]
-        low, high = zip(*(point["ci95"] for point in curve["line"]), strict=True)
+        at = [point.size for point in curve.line]
+        low, high = zip(*(point.ci95 for point in curve.line), strict=True)
         axes.fill_between(at, low, high, color=_TUNED[0], alpha=0.12, linewidth=0)
-        axes.plot(at, [point["mean"] for point in curve["line"]], color=_TUNED[0], linewidth=1.4)
-    means = [score["mean"] for _, score in sizes]
-    reach = [
-        [score["mean"] - score["ci95"][0] for _, score in sizes],
-        [score["ci95"][1] - score["mean"] for _, score in sizes],
-    ]
+        axes.plot(at, [point.mean for point in curve.line], color=_TUNED[0], linewidth=1.4)
+    errors = [[score.mean - score.low for _, score in sizes], [score.high - score.mean for _, score in sizes]]
     across = [size for size, _ in sizes]
-    axes.errorbar(across, means, yerr=reach, fmt="o", color=_TUNED[0], markersize=6, linewidth=1.6)
+    means = [score.mean for _, score in sizes]
+    axes.errorbar(across, means, yerr=errors, fmt="o", color=_TUNED[0], markersize=6, linewidth=1.6)
     axes.set_xscale("log", base=2)
-    ticks = [*across, curve["next_size"]] if curve else across
+    ticks = [*across, curve.next_size] if curve else across
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xlim(min(ticks) / 1.3, max(ticks) * 1.3)
     axes.minorticks_off()
@@ -118,14 +108,25 @@ def scaling_chart(jaccard: Mapping[str, Any], curve: Mapping[str, Any] | None) -
     return _svg(figure, "scaling")
 
 
-def loss_chart(training: Mapping[str, Any], validation: Mapping[str, Any]) -> str | None:
-    """Return the loss of every job over its steps, validation dashed; None where there is none."""
+def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str]], top: float) -> None:
+    """Draw a named horizontal line at each height; names of lines that nearly meet are moved apart."""
+    label_height = -1.0
+    for height, name in levels:
+        colour = _BASE if name == "base" else _SOFT
+        axes.axhline(height, color=colour, linewidth=1, linestyle=(0, (4, 3)))
+        label_height = max(height, label_height + 0.075 * top)
+        place = {"xy": (1.01, label_height), "xycoords": ("axes fraction", "data")}
+        axes.annotate(name, **place, color=colour, va="center", fontsize=11)
+
+
+def loss_chart(training: Mapping[str, Sequence[Loss]], validation: Mapping[str, Sequence[Loss]]) -> str | None:
+    """Return the loss of every job over its steps, validation dashed; None if there is no loss."""
     colours = _colours(dict.fromkeys(f"n{size}" for size in training))
     figure, axes = _figure(3.3)
     for kind, by_size, line in (("training", training, "-"), ("validation", validation, "--")):
-        for size, steps in by_size.items():
-            if steps:
-                points = [(row["step"], row["loss"]) for row in steps]
+        for size, losses in by_size.items():
+            if losses:
+                points = [(loss.step, loss.loss) for loss in losses]
                 label = f"{size} images, {kind}"
                 axes.plot(*zip(*points, strict=True), line, color=colours[f"n{size}"], label=label, linewidth=1.6)
     if not axes.lines:
@@ -136,7 +137,7 @@ def loss_chart(training: Mapping[str, Any], validation: Mapping[str, Any]) -> st
 
 
 def _colours(tuned: Mapping[str, Any]) -> dict[str, str]:
-    """The last, the largest size, has the strongest colour."""
+    """Return a colour by answerer; the last one, the largest size, gets the strongest."""
     names = list(tuned)[::-1]
     return {answerer: _TUNED[place % len(_TUNED)] for place, answerer in enumerate(names)} | {"base": _BASE}
 
@@ -151,7 +152,7 @@ def _svg(figure: Figure, prefix: str) -> str:
     figure.savefig(output, format="svg", transparent=True, metadata={"Date": None})
     text = output.getvalue()
     text = text[text.index("<svg") :]
-    # Several charts share one page: without a prefix a clip path of one would be found in another.
+    # Ids are unique within one chart only, and the page has several.
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():

@@ -1,46 +1,67 @@
-"""What is compared, whoever gathered it (a run, or two files of answers), and all that follows from it."""
+"""Evaluate answers against the teacher's labels: scores, intervals, tests, promotion gate and scaling curve.
+
+The answers may come from a run or from two files (``distill evaluate``).
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from distillation import ledger
+from distillation.documents import (
+    Curve,
+    EvaluationFigures,
+    Gate,
+    GoldScores,
+    Headlines,
+    Interval,
+    KeywordChanges,
+    ScoresByRole,
+    ServingCost,
+    SizeTest,
+)
 from distillation.evaluation import intervals, scores
-from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, parse_answers
+from distillation.evaluation.parsed_answers import parse_answer, parse_answers
 from distillation.models import catalog
 from distillation.power import minimum_detectable_difference
 from distillation.records import AnswerLine, ServiceTier, Usage
 
-Lines = Mapping[str, AnswerLine]
-"""Answers by image."""
+SIGNIFICANCE = 0.05
+"""Largest corrected p value with which the gate promotes a model."""
+
+AnswersByImage = Mapping[str, AnswerLine]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Answers about the test images, and what they are measured against.
+    """Answers about the test images, and what they are compared with."""
 
-    ``labels``: the teacher's. ``tuned``: by answerer, ``n<size>`` in a run. ``training``: the labels that were
-    trained on, for the control; without them it is taken from ``labels`` themselves, which flatters it.
-    ``groups``: each image's near-duplicate group. ``models``: ids by answerer, for prices; ``tier``: the teacher's.
-    """
-
-    labels: Lines
-    tuned: Mapping[str, Lines]
-    base: Lines | None = None
-    ceiling: Lines | None = None
-    training: Lines = field(default_factory=dict)
-    gold: Lines = field(default_factory=dict)
+    labels: AnswersByImage
+    """The teacher's labels of the test images."""
+    tuned: Mapping[str, AnswersByImage]
+    """Answers of the tuned models by name; ``n<size>`` in a run."""
+    base: AnswersByImage | None = None
+    """Answers of the student before training."""
+    ceiling: AnswersByImage | None = None
+    """Second answers of the teacher."""
+    training: AnswersByImage = field(default_factory=dict)
+    """Labels that the models were trained on, for the control. If empty, ``labels`` are used, which favours it."""
+    gold: AnswersByImage = field(default_factory=dict)
+    """The owner's labels, which no model was trained on."""
     groups: Mapping[str, str] = field(default_factory=dict)
+    """Group of near-duplicates by image; an image without an entry is its own group."""
     models: Mapping[str, str] = field(default_factory=dict)
+    """Model ids by answerer, for prices."""
     tier: ServiceTier = "default"
+    """Service tier of the teacher."""
     gate_margin: float = 0.0
+    """Gain in the Jaccard index that the gate requires the interval to exceed."""
 
     @property
-    def answerers(self) -> dict[str, Lines]:
-        """All but the teacher, in the order of the report."""
+    def answerers(self) -> dict[str, AnswersByImage]:
+        """Answers of all but the teacher, in the order of the report."""
         base = {"base": self.base} if self.base is not None else {}
         ceiling = {"ceiling": self.ceiling} if self.ceiling is not None else {}
         return {**base, **self.tuned, **ceiling}
@@ -48,160 +69,189 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``figures`` go into report.json; ``per_image`` into scores.csv, a column each, as long as ``images``."""
+    """Figures of an evaluation with the scores behind them."""
 
-    figures: dict[str, Any]
+    figures: EvaluationFigures
+    """Figures for report.json."""
     images: list[str]
+    """Test images that have a label."""
     per_image: dict[str, list[float]]
-    answers: dict[str, Lines]
+    """Jaccard index by answerer, one value for each of ``images``; the columns of scores.csv."""
+    answers: dict[str, AnswersByImage]
+    """Answers by answerer."""
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Scores of all answerers on the same images."""
+
+    best: str
+    """Tuned model with the highest mean Jaccard index."""
+    images: list[str]
+    groups: list[str]
+    """Group of each image."""
+    metrics: Mapping[str, Mapping[str, list[float]]]
+    """Values by answerer and metric."""
+    per_image: dict[str, list[float]]
+    """Jaccard index by answerer, floor and control."""
+    resampled: intervals.Resampled
+
+    def mean(self, answerer: str, metric: str) -> Interval:
+        return self.resampled.mean(f"{answerer} {metric}")
+
+    def gains(self, answerer: str) -> list[float]:
+        """Return the gain of an answerer over base for each image."""
+        pairs = zip(self.per_image[answerer], self.per_image["base"], strict=True)
+        return [score - base for score, base in pairs]
 
 
 def evaluate(evidence: Evidence) -> Evaluation:
-    """Measure every answerer against the teacher, with intervals, test, gate and curve."""
-    labels = parse_answers(evidence.labels)
-    images = list(labels)
-    groups = {image: evidence.groups.get(image, image) for image in images}
+    """Compare every answerer with the teacher's labels."""
+    measured = _score(evidence)
+    tests = _tests(evidence, measured)
     answers = evidence.answerers
-    measured = {name: scores.agreement(lines, labels) for name, lines in answers.items()}
-    best = max(evidence.tuned, key=lambda name: statistics.fmean(measured[name]["jaccard"]))
-    per_image = {name: metrics["jaccard"] for name, metrics in measured.items()}
-    per_image["floor"] = scores.floor(answers[best], labels, groups)
-    training = [parse_answer(line).keywords for line in evidence.training.values()] or [
-        r.keywords for r in labels.values()
-    ]
-    commonest = ParsedAnswer(scores.control(training), frozenset(), valid=True)
-    per_image["control"] = [scores.jaccard(commonest.keywords, label.keywords) for label in labels.values()]
-    names = list(groups.values())
-    # Drawing is what costs: all series are drawn at once.
-    every = {f"{name} {metric}": values for name, found in measured.items() for metric, values in found.items()}
-    drawn = intervals.resample({**per_image, **every}, names)
-    tests = _tests(evidence, per_image, drawn, names)
-    figures = {
-        "jaccard": _by_role(evidence, {name: drawn.mean(name).as_json() for name in per_image}),
-        "jaccard_as_written": _by_role(evidence, _means(measured, drawn, "jaccard_as_written")),
-        "metrics": {
-            name: {metric: drawn.mean(f"{name} {metric}").as_json() for metric in found}
-            for name, found in measured.items()
+    figures = EvaluationFigures(
+        jaccard=_by_role(evidence, {name: measured.resampled.mean(name) for name in measured.per_image}),
+        jaccard_unnormalised=_by_role(
+            evidence, {name: measured.mean(name, "jaccard_unnormalised") for name in measured.metrics}
+        ),
+        metrics={
+            name: {metric: measured.mean(name, metric) for metric in values}
+            for name, values in measured.metrics.items()
         },
-        "headlines": _headlines(best, drawn, per_image),
-        "gate": _gate(evidence, best, drawn, tests),
-        "tests": tests,
-        "detectable": _detectable(best, per_image, images),
-        "curve": _curve(evidence, drawn),
-        "keywords": scores.keyword_changes(answers["base"], answers[best], labels) if "base" in answers else None,
-        "gold": _gold(evidence, names, images),
-        "serving": _serving(evidence),
-        "test_images": len(images),
-        "test_groups": len(set(names)),
-    }
-    return Evaluation(figures, images, per_image, answers)
+        headlines=_headlines(measured),
+        gate=_gate(evidence, measured, tests),
+        tests=tests,
+        detectable=_detectable(measured),
+        curve=_curve(evidence, measured.resampled),
+        keywords=_keyword_changes(evidence, measured.best),
+        gold=_gold(evidence, measured),
+        serving=_serving(evidence),
+        test_images=len(measured.images),
+        test_groups=len(set(measured.groups)),
+    )
+    return Evaluation(figures, measured.images, measured.per_image, answers)
 
 
-def _by_role(evidence: Evidence, means: Mapping[str, Any]) -> dict[str, Any]:
-    others = {name: mean for name, mean in means.items() if name not in evidence.tuned}
-    return {**others, "tuned": {name.removeprefix("n"): means[name] for name in evidence.tuned}}
+def _score(evidence: Evidence) -> _Scores:
+    labels = parse_answers(evidence.labels)
+    groups = {image: evidence.groups.get(image, image) for image in labels}
+    answers = evidence.answerers
+    metrics = {name: scores.agreement(lines, labels) for name, lines in answers.items()}
+    best = max(evidence.tuned, key=lambda name: statistics.fmean(metrics[name]["jaccard"]))
+    per_image = {name: values["jaccard"] for name, values in metrics.items()}
+    per_image["floor"] = scores.floor(answers[best], labels, groups)
+    training = [parse_answer(line).keywords for line in evidence.training.values()]
+    control = scores.control(training or [label.keywords for label in labels.values()])
+    per_image["control"] = [scores.jaccard(control, label.keywords) for label in labels.values()]
+    # Resampling dominates the run time, so all series are resampled together.
+    series = {f"{name} {metric}": column for name, values in metrics.items() for metric, column in values.items()}
+    resampled = intervals.resample({**per_image, **series}, list(groups.values()))
+    return _Scores(best, list(labels), list(groups.values()), metrics, per_image, resampled)
 
 
-def _means(measured: Mapping[str, Any], drawn: intervals.Resampled, metric: str) -> dict[str, Any]:
-    return {name: drawn.mean(f"{name} {metric}").as_json() for name in measured}
+def _by_role(evidence: Evidence, means: Mapping[str, Interval]) -> ScoresByRole:
+    untuned = {name: mean for name, mean in means.items() if name not in evidence.tuned}
+    return ScoresByRole(**untuned, tuned={name.removeprefix("n"): means[name] for name in evidence.tuned})
 
 
-def _headlines(
-    best: str,
-    drawn: intervals.Resampled,
-    per_image: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Gap closed, under both readings, and seen, not learnt by heart; None where they have no meaning."""
-    found: dict[str, Any] = dict.fromkeys(("gap_closed", "gap_closed_as_written", "seen"))
-    if "ceiling" not in per_image:
-        return found
-    if "base" in per_image:
-        found["gap_closed"] = drawn.share(best, "base", "ceiling")
-        bottom, top = "base jaccard_as_written", "ceiling jaccard_as_written"
-        found["gap_closed_as_written"] = drawn.share(f"{best} jaccard_as_written", bottom, top)
-    found["seen"] = drawn.share(best, "control", "ceiling")
-    return {name: share.as_json() if share else None for name, share in found.items()}
+def _headlines(measured: _Scores) -> Headlines:
+    """Return the shares of the gaps that the best tuned model closes; fields without both ends of a gap are None."""
+    best, share = measured.best, measured.resampled.share
+    if "ceiling" not in measured.per_image:
+        return Headlines()
+    beyond_control = share(best, "control", "ceiling")
+    if "base" not in measured.per_image:
+        return Headlines(beyond_control=beyond_control)
+    return Headlines(
+        gap_closed=share(best, "base", "ceiling"),
+        gap_closed_unnormalised=share(
+            *(f"{name} jaccard_unnormalised" for name in (best, "base", "ceiling")),
+        ),
+        beyond_control=beyond_control,
+    )
 
 
-def _tests(
-    evidence: Evidence, per_image: Mapping[str, list[float]], drawn: intervals.Resampled, groups: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Return gain over base, p, and p corrected for the number of sizes; empty without base."""
+def _tests(evidence: Evidence, measured: _Scores) -> dict[str, SizeTest]:
+    """Return each tuned model's comparison with base; empty without base."""
     if evidence.base is None:
         return {}
-    raw = {
-        name: intervals.permutation_p(
-            [tuned - base for tuned, base in zip(per_image[name], per_image["base"], strict=True)], groups
-        )
-        for name in evidence.tuned
-    }
-    corrected = intervals.holm(raw)
+    p_values = {name: intervals.permutation_p(measured.gains(name), measured.groups) for name in evidence.tuned}
+    corrected = intervals.holm(p_values)
     return {
-        name: {"gain": drawn.difference(name, "base").as_json(), "p": raw[name], "p_holm": corrected[name]}
-        for name in raw
+        name: SizeTest(gain=measured.resampled.difference(name, "base"), p=p, p_holm=corrected[name])
+        for name, p in p_values.items()
     }
 
 
-def _gate(evidence: Evidence, best: str, drawn: intervals.Resampled, tests: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Pass the best model only if its gain is sure and more than the commonest keywords give; None without base."""
+def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) -> Gate | None:
+    """Pass the best model if its gain is significant and larger than the control's; None without base."""
     if not tests:
         return None
-    gain = tests[best]["gain"]
+    best, test = measured.best, tests[measured.best]
     reasons = []
-    if gain["ci95"][0] <= evidence.gate_margin:
-        reasons.append(f"the gain's interval starts at {gain['ci95'][0]:+.3f}, not above {evidence.gate_margin:+.3f}")
-    if tests[best]["p_holm"] > 0.05:
-        reasons.append(f"chance alone gives such a gain with p = {tests[best]['p_holm']:.3f}")
-    if drawn.difference(best, "control").low <= 0:
-        reasons.append("it does not surely beat the commonest keywords")
-    return {"best": best, "gain": gain, "passed": not reasons, "promoted": None, "reasons": reasons}
+    if test.gain.low <= evidence.gate_margin:
+        reasons.append(
+            f"the 95 % interval of the gain starts at {test.gain.low:+.3f}, not above {evidence.gate_margin:+.3f}"
+        )
+    if test.p_holm > SIGNIFICANCE:
+        reasons.append(f"the gain is not statistically significant (p = {test.p_holm:.3f})")
+    if measured.resampled.difference(best, "control").low <= 0:
+        reasons.append("it is not significantly better than always answering with the most common keywords")
+    return Gate(best=best, gain=test.gain, passed=not reasons, promoted=None, reasons=reasons)
 
 
-def _detectable(best: str, per_image: Mapping[str, list[float]], images: Sequence[str]) -> float:
-    if "base" not in per_image or len(images) < 2:
-        return minimum_detectable_difference(len(images))
-    differences = [tuned - base for tuned, base in zip(per_image[best], per_image["base"], strict=True)]
-    return minimum_detectable_difference(len(images), statistics.stdev(differences))
+def _detectable(measured: _Scores) -> float:
+    if "base" not in measured.per_image or len(measured.images) < 2:
+        return minimum_detectable_difference(len(measured.images))
+    return minimum_detectable_difference(len(measured.images), statistics.stdev(measured.gains(measured.best)))
 
 
-def _curve(evidence: Evidence, drawn: intervals.Resampled) -> dict[str, object] | None:
-    sized = {int(name[1:]): name for name in evidence.tuned if name[1:].isdigit()}
-    return intervals.fit_curve(sorted(sized), drawn, [sized[size] for size in sorted(sized)])
+def _curve(evidence: Evidence, resampled: intervals.Resampled) -> Curve | None:
+    names = {int(name[1:]): name for name in evidence.tuned if name[1:].isdigit()}
+    return intervals.fit_curve(sorted(names), resampled, [names[size] for size in sorted(names)])
 
 
-def _gold(evidence: Evidence, groups: Sequence[str], images: Sequence[str]) -> dict[str, Any] | None:
-    """Return everybody's Jaccard index against the owner's own labels, where they were given."""
-    gold = {image: parse_answer(evidence.gold[image]) for image in images if image in evidence.gold}
+def _keyword_changes(evidence: Evidence, best: str) -> KeywordChanges | None:
+    if evidence.base is None:
+        return None
+    return scores.keyword_changes(evidence.base, evidence.tuned[best], parse_answers(evidence.labels))
+
+
+def _gold(evidence: Evidence, measured: _Scores) -> GoldScores | None:
+    """Return every answerer's Jaccard index against the owner's labels; None without such labels."""
+    gold = {image: parse_answer(evidence.gold[image]) for image in measured.images if image in evidence.gold}
     if not gold:
         return None
-    group_of = dict(zip(images, groups, strict=True))
+    group_of = dict(zip(measured.images, measured.groups, strict=True))
     answerers = {"teacher": evidence.labels, **evidence.answerers}
     series = {
         name: [scores.jaccard(parse_answer(lines.get(image)).keywords, label.keywords) for image, label in gold.items()]
         for name, lines in answerers.items()
     }
-    drawn = intervals.resample(series, [group_of[image] for image in gold])
-    return {"images": len(gold), "jaccard": {name: drawn.mean(name).as_json() for name in series}}
+    resampled = intervals.resample(series, [group_of[image] for image in gold])
+    return GoldScores(images=len(gold), jaccard={name: resampled.mean(name) for name in series})
 
 
-def _serving(evidence: Evidence) -> dict[str, dict[str, float | None]]:
-    """Return per answerer the median latency, mean tokens and dollars per 1,000 images, where they are known."""
-    found: dict[str, dict[str, float | None]] = {}
+def _serving(evidence: Evidence) -> dict[str, ServingCost]:
+    """Return latency, tokens and price of every answerer whose answers have a token count, without the ceiling."""
+    costs: dict[str, ServingCost] = {}
     for name, lines in {"teacher": evidence.labels, **evidence.answerers}.items():
-        used = [line.usage for line in lines.values() if line.usage]
-        waits = [line.latency_ms for line in lines.values() if line.latency_ms is not None]
-        if name != "ceiling" and used:
-            found[name] = {
-                "latency_ms": statistics.median(waits) if waits else None,
-                **_per_thousand(used, evidence.models.get(name), evidence.tier if name == "teacher" else "default"),
-            }
-    return found
+        usages = [line.usage for line in lines.values() if line.usage]
+        latencies = [line.latency_ms for line in lines.values() if line.latency_ms is not None]
+        if name != "ceiling" and usages:
+            tier = evidence.tier if name == "teacher" else "default"
+            latency = statistics.median(latencies) if latencies else None
+            costs[name] = _serving_cost(usages, latency, evidence.models.get(name), tier)
+    return costs
 
 
-def _per_thousand(used: Sequence[Usage], model: str | None, tier: ServiceTier) -> dict[str, float | None]:
-    tokens_in = statistics.fmean(usage.input_tokens for usage in used)
-    tokens_out = statistics.fmean(usage.output_tokens for usage in used)
+def _serving_cost(
+    usages: Sequence[Usage], latency_ms: float | None, model: str | None, tier: ServiceTier
+) -> ServingCost:
+    input_tokens = statistics.fmean(usage.input_tokens for usage in usages)
+    output_tokens = statistics.fmean(usage.output_tokens for usage in usages)
     usd = None
     if model and catalog.find_model(model):
-        usd = ledger.inference_usd(model, round(1000 * tokens_in), round(1000 * tokens_out), tier)
-    return {"input_tokens": tokens_in, "output_tokens": tokens_out, "usd_per_1000": usd}
+        usd = ledger.inference_usd(model, round(1000 * input_tokens), round(1000 * output_tokens), tier)
+    return ServingCost(latency_ms=latency_ms, input_tokens=input_tokens, output_tokens=output_tokens, usd_per_1000=usd)

@@ -1,62 +1,103 @@
-"""The report as one page that needs nothing else: no network, images and charts inlined, one small script."""
+"""Render the report as one self-contained HTML page: images and charts inline, one small script, no network."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from distillation.answers.formats import FORMATS
+from distillation.documents import EvaluationFigures, Interval, Manifest, Report
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
 from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
 from distillation.records import AnswerLine
 
 THUMBNAIL_SIDE = 280
-"""Longest side in pixels: 100 of them stay under 2 MB."""
-_LADDER = {
-    "floor": "tuned answers against other images' labels: chance",
+"""Longest side of a thumbnail in pixels; 100 thumbnails stay below 2 MB."""
+_DESCRIPTIONS = {
+    "floor": "tuned answers compared with other images' labels (chance)",
     "base": "the student before training",
-    "control": "the commonest keywords, said of every image",
-    "ceiling": "the teacher against itself",
+    "control": "always answering with the most common keywords",
+    "ceiling": "the teacher compared with itself",
 }
+_METRICS = {
+    "jaccard": ("Jaccard index", "%.3f", 1),
+    "jaccard_unnormalised": ("Jaccard index without normalisation", "%.3f", 1),
+    "soft_jaccard": ("Jaccard index with similar spellings counted", "%.3f", 1),
+    "f1": ("F1", "%.3f", 1),
+    "precision": ("precision", "%.3f", 1),
+    "recall": ("recall", "%.3f", 1),
+    "count_drift": ("keywords more than the teacher", "%+.1f", 1),
+    "valid": ("answers in the requested format", "%.0f %%", 100),
+}
+"""Label, format and factor of each row of the table of metrics."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page tells. ``local``: small local models stood in for Amazon Nova."""
+    """What the page shows."""
 
     title: str
     subtitle: str
     teacher: str
+    """Display name of the teacher."""
     student: str
-    report: dict[str, Any]
+    """Display name of the student."""
+    verdict: str
     evaluation: Evaluation | None
+    """Evaluation; None if nothing was trained."""
+    report: Report | None = None
+    """Report of a run; None for two files of answers."""
     local: bool = False
+    """Whether small local models answered instead of Amazon Nova."""
     ceiling_temperature: float | None = None
-    lineage: dict[str, Any] = field(default_factory=dict)
+    """Temperature of the teacher's second answers."""
+    manifest: Manifest | None = None
     not_verified: tuple[str, ...] = ()
+    """Sentences about what the report does not verify."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image for the gallery; ``jpeg`` None where only its name is known."""
+    """An image of the gallery."""
 
     image: str
+    """Hash of the image, or its name."""
     name: str
+    """Name to show."""
     jpeg: bytes | None
+    """JPEG bytes; None if only the name is known."""
     label: AnswerLine
+    """The teacher's label."""
+
+
+class ScoreRow(NamedTuple):
+    """One row of the table of scores."""
+
+    name: str
+    description: str
+    score: Interval
+    unnormalised: Interval | None
+
+
+class Chart(NamedTuple):
+    """One chart with its title and a text for those who cannot see it."""
+
+    title: str
+    text: str
+    svg: Markup
 
 
 def render(page: Page, pictures: Iterable[Picture]) -> str:
-    """Return the page; names of photos and answers of models are escaped by the template."""
+    """Return the page as HTML; the template escapes photo names and model answers."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -64,124 +105,120 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    best = _best(page)
+    figures = page.evaluation.figures if page.evaluation else None
+    best = _best(figures)
     return environment.get_template("report.html.j2").render(
         page=page,
         report=page.report,
+        figures=figures,
         best=best,
-        name=charts.display_name,
-        ladder=_ladder(page.report),
-        charts=_charts(page, best),
-        metrics=_metrics(page.report),
+        display_name=charts.display_name,
+        score_rows=_score_rows(figures),
+        charts=_charts(page, figures, best),
+        metrics=[
+            {"key": key, "label": label, "form": form, "scale": scale} for key, (label, form, scale) in _METRICS.items()
+        ],
         cards=[_card(picture, page.evaluation, best) for picture in pictures],
+        promoted=page.report.promoted if page.report else None,
     )
 
 
-def _best(page: Page) -> str | None:
-    """The model that the page looks at closely: the best tuned one."""
-    if page.evaluation is None:
+def _answerer(name: str) -> str:
+    return f"n{name}" if name.isdigit() else name
+
+
+def _best(figures: EvaluationFigures | None) -> str | None:
+    """Return the tuned model with the highest score; None if nothing was trained."""
+    if figures is None:
         return None
-    tuned = page.report["jaccard"]["tuned"]
-    size = max(tuned, key=lambda size: tuned[size]["mean"])
-    return f"n{size}" if size.isdigit() else size
+    tuned = figures.jaccard.tuned
+    return _answerer(max(tuned, key=lambda name: tuned[name].mean))
 
 
-def _ladder(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the table of scores, lowest first."""
-    means = report["jaccard"]
-    if not means:
+def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
+    """Return the rows of the table of scores, lowest score first."""
+    if figures is None:
         return []
-    rows = [{"name": name, "what": what, **means[name]} for name, what in _LADDER.items() if name in means]
-    for size, value in means["tuned"].items():
-        tuned = f"tuned on {size}" if size.isdigit() else size
-        rows.append({"name": tuned, "what": "the student after training", **value})
-    written = report.get("jaccard_as_written", {})
-    by_name = {"base": written.get("base"), "ceiling": written.get("ceiling")}
-    by_name |= {f"tuned on {size}" if size.isdigit() else size: v for size, v in written.get("tuned", {}).items()}
-    return [{**row, "written": by_name.get(row["name"])} for row in sorted(rows, key=lambda row: row["mean"])]
+    scores, unnormalised = figures.jaccard, figures.jaccard_unnormalised
+    rows = [
+        ScoreRow(name, _DESCRIPTIONS[name], score, unnormalised.by_name.get(name))
+        for name, score in scores.by_name.items()
+    ]
+    rows += [
+        ScoreRow(
+            charts.display_name(_answerer(name)), "the student after training", score, unnormalised.tuned.get(name)
+        )
+        for name, score in scores.tuned.items()
+    ]
+    return sorted(rows, key=lambda row: row.score.mean)
 
 
-def _charts(page: Page, best: str | None) -> list[dict[str, Any]]:
-    """The charts that there is something to draw of, each with what it says for those who cannot see it."""
-    found: list[tuple[str, str, str | None]] = []
-    if page.evaluation and best:
+def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> list[Chart]:
+    """Return the charts that there is data for."""
+    drawn: list[tuple[str, str, str | None]] = []
+    if page.evaluation and figures and best:
         scores = page.evaluation.per_image
         tuned = {name: values for name, values in scores.items() if name not in ("base", "ceiling", "floor", "control")}
-        found.append(
+        drawn.append(
             (
                 "Scores of the test images",
-                "How many test images reach each Jaccard index; dashed lines are the means in the table above.",
+                "Number of test images by Jaccard index. Dashed lines are the means of the table above.",
                 charts.distribution_chart(scores.get("base"), tuned),
             )
         )
         if "base" in scores:
             gained = sum(after > before for before, after in zip(scores["base"], scores[best], strict=True))
-            text = f"Each point is an image; {gained} of {len(scores[best])} lie above the line, where training helped."
-            found.append(("Image by image", text, charts.change_chart(scores["base"], scores[best], best)))
-        if all(size.isdigit() for size in page.report["jaccard"]["tuned"]):
-            curve = page.report["curve"]
-            fitted = "The band is the fit's 95 % interval." if curve else "A curve is fitted to three sizes or more."
-            svg = charts.scaling_chart(page.report["jaccard"], curve)
-            found.append(("More images, better student?", f"Bars are 95 % intervals. {fitted}", svg))
-    if page.report.get("training_loss"):
-        svg = charts.loss_chart(page.report["training_loss"], page.report.get("validation_loss", {}))
-        found.append(("Loss while training", "Lower is closer to the teacher's labels.", svg))
-    return [{"title": title, "text": text, "svg": Markup(svg)} for title, text, svg in found if svg]
-
-
-def _metrics(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the table of all metrics: how each is called and written."""
-    if "metrics" not in report:
-        return []
-    rows = {
-        "jaccard": ("Jaccard index", "%.3f", 1),
-        "jaccard_as_written": ("Jaccard index, keywords as written", "%.3f", 1),
-        "soft_jaccard": ("Jaccard index, near spellings counted", "%.3f", 1),
-        "f1": ("F1", "%.3f", 1),
-        "precision": ("precision", "%.3f", 1),
-        "recall": ("recall", "%.3f", 1),
-        "count_drift": ("keywords more than the teacher", "%+.1f", 1),
-        "valid": ("answers in the right format", "%.0f %%", 100),
-    }
-    return [{"key": key, "label": label, "form": form, "scale": scale} for key, (label, form, scale) in rows.items()]
+            text = f"One point for each image. {gained} of {len(scores[best])} are above the line: training helped."
+            drawn.append(("Image by image", text, charts.change_chart(scores["base"], scores[best], best)))
+        if all(name.isdigit() for name in figures.jaccard.tuned):
+            fit = "The band is the 95 % CI of the fit." if figures.curve else "A curve needs three sizes or more."
+            svg = charts.scaling_chart(figures.jaccard, figures.curve)
+            drawn.append(("Score by number of training images", f"Bars are 95 % CIs. {fit}", svg))
+    if page.report and page.report.training_loss:
+        svg = charts.loss_chart(page.report.training_loss, page.report.validation_loss)
+        drawn.append(("Loss during training", "A lower loss is closer to the teacher's labels.", svg))
+    return [Chart(title, text, Markup(svg)) for title, text, svg in drawn if svg]
 
 
 def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> dict[str, Any]:
-    shown = _spelling(picture.label)
+    """Return what the gallery shows of an image."""
+    label = picture.label
     card: dict[str, Any] = {
         "name": picture.name,
         "source": _thumbnail(picture.jpeg) if picture.jpeg else None,
-        "disagreement": picture.label.disagreement,
-        "reason": picture.label.reason,
-        "label": list(shown.values()),
+        "disagreement": label.disagreement,
+        "reason": label.reason,
+        "label": list(_spellings(label).values()),
         "answers": [],
         "scores": {},
     }
     if evaluation and best:
-        place = evaluation.images.index(picture.image)
-        label = parse_answer(picture.label)
+        position = evaluation.images.index(picture.image)
+        parsed = parse_answer(label)
         names = [best, *(["base"] if "base" in evaluation.answers else [])]
-        card["scores"] = {name: evaluation.per_image[name][place] for name in names}
+        card["scores"] = {name: evaluation.per_image[name][position] for name in names}
         card["answers"] = [
-            _answer(name, parse_answer(evaluation.answers[name].get(picture.image)), label) for name in names
+            _comparison(name, parse_answer(evaluation.answers[name].get(picture.image)), parsed) for name in names
         ]
     return card
 
 
-def _answer(name: str, reading: ParsedAnswer, label: ParsedAnswer) -> dict[str, Any]:
+def _comparison(name: str, answer: ParsedAnswer, label: ParsedAnswer) -> dict[str, Any]:
     return {
         "name": name,
-        "shared": sorted(reading.keywords & label.keywords),
-        "missed": sorted(label.keywords - reading.keywords),
-        "extra": sorted(reading.keywords - label.keywords),
+        "shared": sorted(answer.keywords & label.keywords),
+        "missed": sorted(label.keywords - answer.keywords),
+        "extra": sorted(answer.keywords - label.keywords),
     }
 
 
-def _spelling(label: AnswerLine) -> dict[str, str]:
+def _spellings(label: AnswerLine) -> dict[str, str]:
+    """Return the first spelling of each keyword by its singular."""
     return {singular(word): word for word in FORMATS[label.format].items(label.text or "")}
 
 
 def _thumbnail(jpeg: bytes) -> str:
+    """Return a JPEG as a ``data:`` URI, at most ``THUMBNAIL_SIDE`` pixels wide and high."""
     with Image.open(io.BytesIO(jpeg)) as image:
         image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))

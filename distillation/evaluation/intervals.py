@@ -1,15 +1,17 @@
-"""How sure a difference is: intervals, a test, its correction for several sizes, and the scaling curve.
+"""Uncertainty of scores: bootstrap intervals, permutation test, Holm correction and scaling curve.
 
-The unit is the group of near-duplicates, an image alone being its own: what varies together is drawn together
-(Miller 2024, arXiv 2411.00640). All series are drawn together too, so that differences and ratios are paired.
+The sampling unit is the group of near-duplicates, because images of one group vary together (Miller 2024,
+arXiv 2411.00640). All series share the same resamples, so that differences and ratios are paired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from distillation.documents import Curve, CurvePoint, Interval
 
 RESAMPLES = 10_000
 SEED = 20_250_701
@@ -19,46 +21,36 @@ _EXPONENTS = np.linspace(0.05, 2.0, 40)
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A figure and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def as_json(self) -> dict[str, object]:
-        """Return ``{mean, ci95: [low, high]}``."""
-        return {"mean": self.mean, "ci95": [self.low, self.high]}
-
-
-@dataclass(frozen=True)
 class Resampled:
     """Means of several series over the images, and over 10,000 bootstrap resamples of their groups."""
 
     means: dict[str, float]
+    """Mean by series."""
     draws: dict[str, np.ndarray]
+    """Means of the resamples by series, shape (RESAMPLES,)."""
 
     def mean(self, name: str) -> Interval:
-        """Return a mean with its percentile interval (Efron and Tibshirani 1993)."""
+        """Return the mean of a series with its percentile interval (Efron and Tibshirani 1993)."""
         return _interval(self.means[name], self.draws[name])
 
-    def difference(self, one: str, other: str) -> Interval:
-        """Return the mean of ``one - other``, paired, with its interval."""
-        return _interval(self.means[one] - self.means[other], self.draws[one] - self.draws[other])
+    def difference(self, minuend: str, subtrahend: str) -> Interval:
+        """Return the paired mean difference ``minuend - subtrahend`` with its interval."""
+        return _interval(self.means[minuend] - self.means[subtrahend], self.draws[minuend] - self.draws[subtrahend])
 
     def share(self, name: str, bottom: str, top: str) -> Interval | None:
-        """Return ``(name - bottom) / (top - bottom)``; None where top is not surely above bottom."""
+        """Return ``(name - bottom) / (top - bottom)``; None if top is not significantly above bottom."""
         if self.difference(top, bottom).low <= 0:
             return None
         value = (self.means[name] - self.means[bottom]) / (self.means[top] - self.means[bottom])
         gap = self.draws[top] - self.draws[bottom]
-        # A resample without a gap has no share of it; of 10,000, fewer than 1 in 40 are such.
-        kept = gap > 0
-        return _interval(value, (self.draws[name] - self.draws[bottom])[kept] / gap[kept])
+        # A resample without a gap has no share of it. The interval of the gap starts above zero, so fewer than 2.5 %
+        # of the resamples are dropped.
+        positive = gap > 0
+        return _interval(value, (self.draws[name] - self.draws[bottom])[positive] / gap[positive])
 
 
 def resample(series: Mapping[str, Sequence[float]], groups: Sequence[str]) -> Resampled:
-    """Draw groups with replacement, ``RESAMPLES`` times, seeded; ``groups`` names each image's group."""
+    """Draw groups with replacement, ``RESAMPLES`` times, with a fixed seed; ``groups`` has each image's group."""
     members, sizes = _members(groups)
     columns = [np.bincount(members, weights=np.asarray(values, float)) for values in series.values()]
     sums = np.column_stack([*columns, sizes])
@@ -72,7 +64,7 @@ def resample(series: Mapping[str, Sequence[float]], groups: Sequence[str]) -> Re
 
 
 def permutation_p(differences: Sequence[float], groups: Sequence[str]) -> float:
-    """Return the two-sided p of a mean of 0 by flipping the signs of groups, ``RESAMPLES`` times, seeded."""
+    """Return the two-sided p value of a mean of 0: flip the signs of groups ``RESAMPLES`` times, with a fixed seed."""
     members, sizes = _members(groups)
     sums = np.bincount(members, weights=np.asarray(differences, float))
     generator = np.random.default_rng(SEED)
@@ -86,21 +78,20 @@ def permutation_p(differences: Sequence[float], groups: Sequence[str]) -> float:
     return (extreme + 1) / (RESAMPLES + 1)
 
 
-def holm(values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Return p values corrected for their number (Holm 1979), under the same names."""
     corrected: dict[str, float] = {}
     largest = 0.0
-    for rank, name in enumerate(sorted(values, key=lambda name: values[name])):
-        largest = max(largest, min(1.0, values[name] * (len(values) - rank)))
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        largest = max(largest, min(1.0, p_values[name] * (len(p_values) - rank)))
         corrected[name] = largest
-    return {name: corrected[name] for name in values}
+    return {name: corrected[name] for name in p_values}
 
 
-def fit_curve(sizes: Sequence[int], resampled: Resampled, names: Sequence[str]) -> dict[str, object] | None:
-    """Fit ``a - b n^-c`` to three sizes or more, and say what the next doubling may bring; else None.
+def fit_curve(sizes: Sequence[int], resampled: Resampled, names: Sequence[str]) -> Curve | None:
+    """Fit ``a - b n^-c`` to the scores of three training sizes or more; return None for fewer.
 
-    Returns ``{line: [{size, mean, ci95}], next_size, expected, gain}``: scores from the smallest size to twice
-    the largest, with intervals from fitting each bootstrap resample anew.
+    The curve runs from the smallest size to twice the largest. Its intervals come from fitting each resample anew.
     """
     if len(sizes) < 3:
         return None
@@ -111,17 +102,22 @@ def fit_curve(sizes: Sequence[int], resampled: Resampled, names: Sequence[str]) 
     fitted = _fit(np.array(sizes, float), means, where)[0]
     draws = _fit(np.array(sizes, float), np.column_stack([resampled.draws[name] for name in names]), where)
     intervals = [_interval(fitted[column], draws[:, column]) for column in range(len(at))]
-    gain = _interval(fitted[-2] - fitted[-1], draws[:, -2] - draws[:, -1])
-    return {
-        "line": [{"size": float(size), **band.as_json()} for size, band in zip(at, intervals, strict=True)],
-        "next_size": 2 * max(sizes),
-        "expected": intervals[-1].as_json(),
-        "gain": gain.as_json(),
-    }
+    return Curve(
+        line=[
+            CurvePoint(size=float(size), mean=point.mean, ci95=point.ci95)
+            for size, point in zip(at, intervals, strict=True)
+        ],
+        next_size=2 * max(sizes),
+        expected=intervals[-1],
+        gain=_interval(fitted[-2] - fitted[-1], draws[:, -2] - draws[:, -1]),
+    )
 
 
 def _fit(sizes: np.ndarray, scores: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Return for each row of scores the best curve's values; ``b >= 0``: more images never harm."""
+    """Return the values at ``where`` of the curve that fits each row of ``scores`` best.
+
+    ``b`` is at least 0: more images never lower the score.
+    """
     best = np.full(len(scores), np.inf)
     values = np.zeros((len(scores), len(where)))
     for exponent in _EXPONENTS:
@@ -137,12 +133,13 @@ def _fit(sizes: np.ndarray, scores: np.ndarray, where: np.ndarray) -> np.ndarray
 
 
 def _members(groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return each image's group number, and the number of images of each group."""
     _, members, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return members, sizes
 
 
-def _weights(groups: int):
-    """Yield chunks of rows that say how often each group was drawn."""
+def _weights(groups: int) -> Iterator[np.ndarray]:
+    """Yield chunks of rows; a row has how often one resample drew each group."""
     generator = np.random.default_rng(SEED)
     rows = max(1, _CHUNK_CELLS // groups)
     for start in range(0, RESAMPLES, rows):
@@ -155,4 +152,4 @@ def _weights(groups: int):
 
 def _interval(value: float, draws: np.ndarray) -> Interval:
     low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(float(value), float(low), float(high))
+    return Interval(mean=float(value), ci95=(float(low), float(high)))

@@ -1,80 +1,74 @@
-"""What it takes to say how a run's models came about, and to ask for the same run again."""
+"""The manifest of a run: everything needed to say how its models were made, and to repeat the run."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from distillation import keys, ledger
+from distillation.documents import Manifest, PriceRow, Report
 from distillation.errors import InvalidRequest
 from distillation.models import catalog
-from distillation.models.hyperparameters import hyperparameters
-from distillation.models.prices import Price
+from distillation.models.hyperparameters import job_hyperparameters
 from distillation.records import Request, Run, parse
 from distillation.storage import Bucket
 
-_SAID_OF_A_MODEL = ("size", "status", "model_name", "job_arn", "model_arn", "deployment_arn")
 
-
-def build_manifest(run: Run, report: dict[str, Any], data: Bucket, code: str) -> dict[str, Any]:
-    """Return request, code, hashes of prompt and datasets, hyperparameters, models, scores and prices.
-
-    A dataset names each image by the hash of its bytes, so its own hash covers them.
-    """
+def build_manifest(run: Run, report: Report, data: Bucket, code: str) -> Manifest:
+    """Return the manifest of a run; ``code`` is the version of the deployed code."""
     student = catalog.get_model(run.student)
-    ids = {"teacher": run.teacher.model, "student": run.student, "tuned_as": student.training_id}
-    return {
-        "run": json.loads(run.model_dump_json()),
-        "code": code,
-        "prompt_sha256": _sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
-        "labelers": {"teacher": run.teacher.id, "ceiling": run.ceiling.id},
-        "datasets_sha256": {key: _sha256(data.read(key)) for key in data.keys(keys.dataset_prefix(run.name))},
-        "hyperparameters": {str(model["size"]): hyperparameters(run, model["size"]) for model in report["models"]},
-        "model_ids": ids,
-        "models": [{name: model[name] for name in _SAID_OF_A_MODEL} for model in report["models"]],
-        "jaccard": report["jaccard"],
-        "gate": report["gate"],
-        "usd": report["usd"],
-        "prices": [row.as_json() for row in _prices(run)],
-    }
+    return Manifest(
+        run=run,
+        code=code,
+        prompt_sha256=_sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
+        labelers={"teacher": run.teacher.id, "ceiling": run.ceiling.id},
+        datasets_sha256={key: _sha256(data.read(key)) for key in data.keys(keys.dataset_prefix(run.name))},
+        hyperparameters={str(model.size): job_hyperparameters(run, model.size) for model in report.models},
+        model_ids={"teacher": run.teacher.model, "student": run.student, "tuned_as": student.training_id},
+        models=report.models,
+        jaccard=report.evaluation.jaccard if report.evaluation else None,
+        gate=report.evaluation.gate if report.evaluation else None,
+        usd=report.usd,
+        prices=_prices(run),
+    )
 
 
 def request_again(manifest: Any, source: str) -> dict[str, Any]:
-    """Return the ``distill.json`` that repeats a run: what its stage chose is written out.
+    """Return the ``distill.json`` that repeats a run, with the choices of its stage written out.
 
-    Images, labels and sets are found where they are kept, so a repeated run pays for training only. Raises
-    ``InvalidRequest`` for what is no manifest, naming ``source``.
+    Images, labels and set assignments are reused, so that a repeated run pays for training and evaluation only.
+    ``manifest`` is the parsed JSON; raises ``InvalidRequest`` naming ``source`` if it is not a manifest.
     """
     if not isinstance(manifest, dict) or "run" not in manifest:
-        raise InvalidRequest(f"{source} is no manifest of a run; give the manifest.json beside its request.json")
-    run = parse(Run, manifest["run"], source)
+        raise InvalidRequest(f"{source} is not the manifest of a run; give the manifest.json beside its request.json")
+    document = parse(Manifest, manifest, source)
+    run = document.run
     chosen = {
         "teacher": run.teacher.model,
         "student": run.student,
         "prompt": run.prompt,
         "keywords_min": run.limits.minimum,
         "keywords_max": run.limits.maximum,
-        "hyperparameters": run.request.hyperparameters | _common(manifest["hyperparameters"]),
+        "hyperparameters": run.request.hyperparameters | _shared_hyperparameters(document.hyperparameters),
     }
     repeated = Request.model_validate(run.request.model_dump() | chosen)
     return repeated.model_dump(mode="json", exclude_none=True)
 
 
-def _common(by_size: dict[str, dict[str, str]]) -> dict[str, float]:
-    """Return the hyperparameters that all sizes shared; the others follow from the size by rule."""
-    each = list(by_size.values())
-    return (
-        {name: float(value) for name, value in each[0].items() if all(e[name] == value for e in each)} if each else {}
-    )
+def _shared_hyperparameters(by_size: dict[str, dict[str, str]]) -> dict[str, float]:
+    """Return the hyperparameters that all sizes have in common; the others follow from the size by rule."""
+    sets = list(by_size.values())
+    if not sets:
+        return {}
+    return {name: float(value) for name, value in sets[0].items() if all(others[name] == value for others in sets)}
 
 
-def _prices(run: Run) -> list[Price]:
+def _prices(run: Run) -> list[PriceRow]:
     teacher, student = catalog.get_model(run.teacher.model), catalog.get_model(run.student)
-    tier = ledger.suffix(run.request.service_tier)
-    asked = [(teacher, f"input{tier}"), (teacher, f"output{tier}")]
-    asked += [(student, use) for use in ("input", "output", "training", "storage")]
-    return [model.price(use) for model, use in asked]
+    tier = ledger.tier_suffix(run.request.service_tier)
+    uses = [(teacher, f"input{tier}"), (teacher, f"output{tier}")]
+    uses += [(student, use) for use in ("input", "output", "training", "storage")]
+    return [model.price(use).as_row() for model, use in uses]
 
 
 def _sha256(body: bytes) -> str:

@@ -1,4 +1,4 @@
-// Sort the gallery; without a script the page shows all the same.
+// Sort the gallery. Without scripts the page shows the same images unsorted.
 const order = document.getElementById("order"), gallery = document.getElementById("gallery");
 function sort(spoken) {
   const down = order.value[0] !== "-", key = order.value.replace("-", "");

@@ -1,57 +1,57 @@
-"""Write the report of a run: report.json, scores.csv and report.html, and beside them what is kept."""
+"""Write the report of a run: report.json, scores.csv, report.html, and the documents beside them."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterator
-from typing import Any
 
 from distillation import keys
-from distillation.evaluation.calibrate import calibrate
+from distillation.costs.calibration import calibrate
+from distillation.documents import EvaluationFigures, Manifest, Report
 from distillation.evaluation.evaluation import Evaluation, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
-from distillation.evaluation.verdict import doubling, money, verdict
+from distillation.evaluation.verdict import doubling, money, run_verdict, stopped_verdict
+from distillation.events import EvaluateResult
 from distillation.models import catalog
 from distillation.records import Run, TrainedModel
 from distillation.storage import Bucket
 
-PICTURES = 100
+MAXIMUM_PICTURES = 100
+"""Images in the gallery of report.html."""
 _NOT_VERIFIED = (
-    "Prices are list prices written down with their source and date; the account's bill decides.",
-    "Agreeing with the teacher is not the same as being right: where the teacher errs, so does the student.",
+    "Prices are list prices, each with source and date. The account's bill decides.",
+    "Agreement with the teacher is not correctness: the student repeats the teacher's errors.",
 )
 
 
-def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) -> dict[str, str | None]:
-    """Write all files of the report; return its verdict, the promoted model's name and the key of its page.
+def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) -> EvaluateResult:
+    """Write report, predictions, calibration, ledger and manifest of a run.
 
-    ``code`` says which version of the pipeline ran.
+    ``models`` are the trained sizes; ``code`` is the version of the deployed code.
     """
-    files = read_run(run, models, data)
-    evidence = files.evidence()
+    run_data = read_run(run, models, data)
+    evidence = run_data.evidence()
     evaluation = evaluate(evidence) if evidence else None
-    report = {**files.facts(), **_figures(run, evaluation, models)}
-    report["verdict"] = verdict(report, run.request.until)
-    report["doubling"] = doubling(report)
-    report["money"] = money(report)
-    write_predictions(run, files.answers, data)
-    calibrate(files)
-    data.write_json(keys.ledger_key(run.name), report["ledger"])
-    lineage = build_manifest(run, report, data, code)
-    data.write_json(keys.manifest_key(run.name), lineage)
-    data.write_json(keys.report_key(run.name, "report.json"), report)
+    report = _report(run_data, evaluation)
+    write_predictions(run, run_data.answers, data)
+    calibrate(run, run_data.image_sizes(), run_data.answers, data)
+    manifest = build_manifest(run, report, data, code)
+    data.write_document(keys.ledger_key(run.name), report.ledger)
+    data.write_document(keys.manifest_key(run.name), manifest)
+    data.write_document(keys.report_key(run.name, "report.json"), report)
     data.write(keys.report_key(run.name, "scores.csv"), scores_table(evaluation), "text/csv; charset=utf-8")
-    page = render(_page(files, report, lineage, evaluation), _pictures(files, evaluation))
-    key = keys.report_key(run.name, "report.html")
-    data.write(key, page.encode(), "text/html; charset=utf-8")
-    return {"verdict": report["verdict"], "promoted": report["gate"].get("promoted"), "report_key": key}
+    page = render(_page(run_data, report, manifest, evaluation), _pictures(run_data, evaluation))
+    html_key = keys.report_key(run.name, "report.html")
+    data.write(html_key, page.encode(), "text/html; charset=utf-8")
+    promoted = report.promoted.model_name if report.promoted else None
+    return EvaluateResult(verdict=report.verdict, promoted=promoted, report_key=html_key)
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:
-    """Return scores.csv: the Jaccard index of each test image, a column for each answerer."""
+    """Return scores.csv: the Jaccard index of each test image, one column for each answerer."""
     columns = {"image": evaluation.images, **evaluation.per_image} if evaluation else {}
     text = io.StringIO()
     writer = csv.writer(text)
@@ -60,40 +60,53 @@ def scores_table(evaluation: Evaluation | None) -> bytes:
     return text.getvalue().encode()
 
 
-def _figures(run: Run, evaluation: Evaluation | None, models: list[TrainedModel]) -> dict[str, Any]:
+def _report(run_data: RunData, evaluation: Evaluation | None) -> Report:
+    run, ledger, estimate = run_data.run, run_data.ledger, run_data.estimate
+    facts = run_data.facts()
     if evaluation is None:
-        return {"jaccard": None, "gate": {}}
-    gate = evaluation.figures["gate"]
-    if gate["passed"] and run.request.keep != "none":
-        gate["promoted"] = next(model.model_name for model in models if f"n{model.size}" == gate["best"])
-    return evaluation.figures
+        verdict, figures, more = stopped_verdict(run.request.until), None, None
+    else:
+        figures = _with_promotion(run, evaluation.figures, run_data.models)
+        verdict = run_verdict(figures)
+        more = doubling(figures, run_data.models, ledger, run.request.samples_per_image)
+    return Report(**facts, evaluation=figures, verdict=verdict, doubling=more, money=money(estimate, ledger, figures))
 
 
-def _page(files: RunData, report: dict[str, Any], lineage: dict[str, Any], evaluation: Evaluation | None) -> Page:
-    run = files.run
+def _with_promotion(run: Run, figures: EvaluationFigures, models: list[TrainedModel]) -> EvaluationFigures:
+    """Return the figures with the name of the promoted model, if the gate passed it and the run keeps models."""
+    gate = figures.gate
+    if gate is None or not gate.passed or run.request.keep == "none":
+        return figures
+    promoted = next(model.model_name for model in models if f"n{model.size}" == gate.best)
+    return figures.model_copy(update={"gate": gate.model_copy(update={"promoted": promoted})})
+
+
+def _page(run_data: RunData, report: Report, manifest: Manifest, evaluation: Evaluation | None) -> Page:
+    run = run_data.run
     teacher, student = catalog.get_model(run.teacher.model), catalog.get_model(run.student)
     return Page(
         title=run.name,
-        subtitle=f"{run.collection.rstrip('/') or 'all photos'} · {run.created[:10]} · {report['status']}",
+        subtitle=f"{run.collection.rstrip('/') or 'all photos'} · {run.created[:10]} · {report.status}",
         teacher=teacher.display_name,
         student=student.display_name,
+        verdict=report.verdict,
         local=run.student.startswith("local.") or run.teacher.model.startswith("local."),
         ceiling_temperature=run.request.ceiling_temperature,
         report=report,
-        lineage=lineage,
+        manifest=manifest,
         not_verified=_NOT_VERIFIED,
         evaluation=evaluation,
     )
 
 
-def _pictures(files: RunData, evaluation: Evaluation | None) -> Iterator[Picture]:
-    """Yield the test images, or, when nothing was trained, labels to look at before paying for more."""
-    photo_of = files.photo_of()
-    teacher = files.answers.get("teacher", {})
-    for image in (evaluation.images if evaluation else list(teacher))[:PICTURES]:
+def _pictures(run_data: RunData, evaluation: Evaluation | None) -> Iterator[Picture]:
+    """Yield the test images; if nothing was trained, images with their labels, to check before paying for more."""
+    photo_names = run_data.photo_names()
+    labels = run_data.answers.get("teacher", {})
+    for image in (evaluation.images if evaluation else list(labels))[:MAXIMUM_PICTURES]:
         yield Picture(
             image=image,
-            name=photo_of.get(image, image),
-            jpeg=files.data.read(keys.image_key(files.run.side, image)),
-            label=teacher[image],
+            name=photo_names.get(image, image),
+            jpeg=run_data.data.read(keys.image_key(run_data.run.side, image)),
+            label=labels[image],
         )

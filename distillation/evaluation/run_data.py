@@ -1,78 +1,95 @@
-"""Gather what a run left in the Data bucket: the evidence to measure, and the facts to tell."""
+"""Read what a run left in the Data bucket: answers to evaluate, and facts for the report."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from distillation import keys, ledger
 from distillation.dataset.labels import read_labels, read_own_labels
+from distillation.documents import Disagreement, Estimate, Ledger, Loss, SetAside, SplitFacts
 from distillation.evaluation.evaluation import Evidence
-from distillation.records import AnswerLine, InventoryLine, Run, TrainedModel
+from distillation.records import AnswerLine, InventoryLine, Run, SplitLine, TrainedModel
 from distillation.storage import Bucket
 
-LOOKED_AT = 20
-"""Photos whose samples disagree most that a report names."""
+MAXIMUM_DISAGREEMENTS = 20
+"""Images with disagreeing samples that a report lists."""
 Answers = dict[str, dict[str, AnswerLine]]
-"""By answerer, then by image."""
+"""Answers by answerer, then by image."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """All answers of a run, and its lists of images."""
+    """A run with all of its answers."""
 
     run: Run
     models: list[TrainedModel]
+    """Trained sizes, the failed ones included."""
     answers: Answers
+    """Answers; ``teacher`` has the labels."""
     data: Bucket
 
     def evidence(self) -> Evidence | None:
-        """Return what there is to measure, or None when nothing was predicted."""
+        """Return the answers to evaluate; None if nothing was predicted."""
         tuned = [f"n{model.size}" for model in self.models if model.status == "Active"]
         if "base" not in self.answers or not tuned:
             return None
         test, train = self.split("test"), self.split("train")
-        lines = [*test, *train]
         return Evidence(
-            labels=self._labelled(test),
+            labels=self._labels_of(test),
             tuned={name: self.answers.get(name, {}) for name in tuned},
             base=self.answers["base"],
             ceiling=self.answers.get("ceiling"),
-            training=self._labelled(train),
-            gold=self._gold(),
-            groups={line["image"]: line.get("group") or line["image"] for line in lines},
+            training=self._labels_of(train),
+            gold=self._gold_labels(),
+            groups={line.image: line.group for line in [*test, *train]},
             models={"teacher": self.run.teacher.model, **dict.fromkeys(["base", *tuned], self.run.student)},
             tier=self.run.request.service_tier,
             gate_margin=self.run.request.gate_margin,
         )
 
-    def split(self, name: str) -> list[dict[str, Any]]:
+    def split(self, name: str) -> list[SplitLine]:
         """Return the images of a set: ``train``, ``test``, ``validation`` or ``to-label``."""
-        return list(self.data.read_lines(keys.split_key(self.run.name, name)))
+        return [SplitLine.model_validate(line) for line in self.data.read_lines(keys.split_key(self.run.name, name))]
 
-    def photo_of(self) -> dict[str, str]:
-        """Return by image the name that its photo has in the collection."""
+    def photo_names(self) -> dict[str, str]:
+        """Return the name of the photo in the collection by image."""
         lines = (line for name in ("train", "validation", "test") for line in self.split(name))
-        return {line["image"]: line["photo"].removeprefix(self.run.collection) for line in lines}
+        return {line.image: line.photo.removeprefix(self.run.collection) for line in lines}
+
+    def image_sizes(self) -> dict[str, tuple[int, int]]:
+        """Return width and height in pixels of the images that a model was asked about."""
+        # The teacher is not asked to label images with own labels, but every test image is asked about.
+        return {line.image: (line.width, line.height) for line in [*self.split("to-label"), *self.split("test")]}
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the run has paid for."""
+        return ledger.summary(self.data, self.run.name)
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """Estimate of the run."""
+        return Estimate.model_validate_json(self.data.read(keys.report_key(self.run.name, "estimate.json")))
 
     def facts(self) -> dict[str, Any]:
-        """Return what report.json says of photos, labels, models, money and training."""
-        run, data = self.run, self.data
-        inventory = [InventoryLine.model_validate(line) for line in data.read_lines(keys.inventory_key(run.name))]
+        """Return the fields of ``Report`` about photos, labels, models, money and training."""
+        run = self.run
+        lines = self.data.read_lines(keys.inventory_key(run.name))
+        inventory = [InventoryLine.model_validate(line) for line in lines]
         photos = [line for line in inventory if line.status != "ignored"]
         photo_of = {line.image: line.photo for line in reversed(photos) if line.image}
         labels = list(self.answers.get("teacher", {}).values())
-        rejected = [{"photo": line.photo, "reason": line.reason} for line in photos if line.status == "refused"]
+        rejected = [SetAside(photo=line.photo, reason=line.reason) for line in photos if line.status == "refused"]
         unlabelled = [
-            {"photo": photo_of[line.image], "reason": line.reason} for line in labels if line.status == "refused"
+            SetAside(photo=photo_of[line.image], reason=line.reason) for line in labels if line.status == "refused"
         ]
         in_sets = Counter(line.set for line in photos if line.set)
-        spent = ledger.summary(data, run.name)
         set_aside = len(rejected) + len(unlabelled)
         return {
             "run": run.name,
@@ -88,63 +105,58 @@ class RunData:
             "test": in_sets["test"],
             "samples_per_image": run.request.samples_per_image,
             "labels_by": dict(Counter(line.answerer for line in labels if line.status == "ok")),
-            "own_test_labels": sum(line.answerer == "owner" for line in self._labelled(self.split("test")).values()),
+            "own_test_labels": sum(line.answerer == "owner" for line in self._labels_of(self.split("test")).values()),
             "disagreements": self._disagreements(photo_of),
             "labelled": sum(line.status == "ok" for line in labels),
-            "split": _json(data.get_or_none(keys.split_facts_key(run.name))),
+            "split": self._split_facts(),
             "teacher": run.teacher.model,
             "student": run.student,
-            "models": [
-                {
-                    "size": model.size,
-                    "status": model.status,
-                    "model_name": model.model_name,
-                    "model_arn": model.model_arn,
-                    "job_arn": model.job_arn,
-                    "deployment_arn": model.deployment_arn,
-                    "reason": model.reason,
-                }
-                for model in self.models
-            ],
+            "models": self.models,
             "training_loss": {str(model.size): self._losses(model.size, "training_loss") for model in self.models},
             "validation_loss": {str(model.size): self._losses(model.size, "validation_loss") for model in self.models},
-            "estimate": data.read_json(keys.report_key(run.name, "estimate.json")),
-            "ledger": spent,
-            "usd": spent["usd"],
+            "estimate": self.estimate,
+            "ledger": self.ledger,
+            "usd": self.ledger.usd,
             "sizes_asked": run.request.train_sizes,
         }
 
-    def _disagreements(self, photo_of: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the images whose samples disagree most, for a person to look at."""
-        lines = [line for line in self.answers["teacher"].values() if line.disagreement]
-        lines.sort(key=lambda line: (-(line.disagreement or 0.0), line.image))
-        return [
-            {"photo": photo_of[line.image], "image": line.image, "disagreement": line.disagreement}
-            for line in lines[:LOOKED_AT]
-        ]
+    def _split_facts(self) -> SplitFacts | None:
+        body = self.data.get_or_none(keys.split_facts_key(self.run.name))
+        return SplitFacts.model_validate_json(body) if body else None
 
-    def _labelled(self, lines: list[dict[str, Any]]) -> dict[str, AnswerLine]:
+    def _disagreements(self, photo_of: Mapping[str, str]) -> list[Disagreement]:
+        """Return the images whose samples disagree most."""
+        lines = [
+            Disagreement(photo=photo_of[line.image], image=line.image, disagreement=line.disagreement)
+            for line in self.answers["teacher"].values()
+            if line.disagreement
+        ]
+        lines.sort(key=lambda line: (-line.disagreement, line.image))
+        return lines[:MAXIMUM_DISAGREEMENTS]
+
+    def _labels_of(self, lines: Sequence[SplitLine]) -> dict[str, AnswerLine]:
+        """Return the usable labels of some images."""
         teacher = self.answers.get("teacher", {})
-        images = (line["image"] for line in lines)
+        images = (line.image for line in lines)
         return {image: teacher[image] for image in images if image in teacher and teacher[image].status == "ok"}
 
-    def _gold(self) -> dict[str, AnswerLine]:
-        """Return the owner's labels where a run is measured against them, and was not trained on them."""
+    def _gold_labels(self) -> dict[str, AnswerLine]:
+        """Return the owner's labels if they are used for evaluation only."""
         return read_own_labels(self.run, self.data) if self.run.request.own_labels == "gold" else {}
 
-    def _losses(self, size: int, column: str) -> list[dict[str, float]]:
-        """Read a job's losses by column name; none where Bedrock wrote no file with that column."""
+    def _losses(self, size: int, column: str) -> list[Loss]:
+        """Return a job's losses from the first metrics file that has ``column``; empty if none has."""
         for key in self.data.keys(keys.training_prefix(self.run.name, size)):
             if not key.endswith(".csv"):
                 continue
             rows = list(csv.DictReader(io.StringIO(self.data.read(key).decode())))
             if rows and column in rows[0]:
-                return [{"step": float(row["step_number"]), "loss": float(row[column])} for row in rows]
+                return [Loss(step=float(row["step_number"]), loss=float(row[column])) for row in rows]
         return []
 
 
 def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
-    """Read labels, and the parts of PredictTestImages."""
+    """Read the labels and the parts of PredictTestImages."""
     answers: Answers = {"teacher": read_labels(run, data)}
     for record in data.read_parts(keys.parts_prefix(run.name, "predict")):
         line = AnswerLine.model_validate(record)
@@ -153,12 +165,8 @@ def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
 
 
 def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Bucket) -> None:
-    """Keep the answers on the test images, a file for each answerer but the teacher."""
+    """Write the answers on the test images, one file for each answerer except the teacher."""
     for name, lines in answers.items():
         if name != "teacher":
             records = (line.model_dump(exclude_none=True) for line in lines.values())
             data.write_lines(keys.predictions_key(run.name, name), records)
-
-
-def _json(body: bytes | None) -> dict[str, Any] | None:
-    return json.loads(body) if body else None

@@ -1,70 +1,104 @@
-"""What the figures mean: a sentence for whoever decides, the worth of more images, and of the student."""
+"""What the figures mean: the verdict in a sentence, the effect of more images, and the money."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+
+from distillation.documents import Doubling, Estimate, EvaluationFigures, Gate, Ledger, Money, StepMoney
+from distillation.records import TrainedModel, Until
+
+_SIGNIFICANT = "The gain is statistically significant and larger than always answering with the most common keywords."
 
 
-def verdict(report: dict[str, Any], until: str | None = None) -> str:
-    """Return the verdict: what came of it, how sure that is, and what was decided."""
-    if not report.get("jaccard"):
-        return f"Stopped after {until}, as asked; nothing was trained."
-    means, gate = report["jaccard"], report.get("gate")
-    if not gate:
-        name, score = next(iter(means["tuned"].items()))
-        return f"The {name} agrees with the teacher at a Jaccard index of {score['mean']:.2f}."
-    size = gate["best"].removeprefix("n")
-    low, high = gate["gain"]["ci95"]
-    subject = f"Trained on {size} images, the student agrees" if size.isdigit() else "The student agrees"
-    change = (
-        f"{subject} with the teacher at a Jaccard index of "
-        f"{means['tuned'][size]['mean']:.2f}; before training it was {means['base']['mean']:.2f} "
-        f"(difference {gate['gain']['mean']:+.2f}, 95 % interval {low:+.2f} to {high:+.2f})."
+def stopped_verdict(until: Until | None) -> str:
+    """Return the verdict of a run that trained nothing."""
+    return f"Stopped after {until}, as requested. No model was trained."
+
+
+def run_verdict(figures: EvaluationFigures) -> str:
+    """Return the verdict of a run that trained a model."""
+    gate = figures.gate
+    if gate is None:
+        return score_verdict(figures)
+    if not gate.passed:
+        return f"{_change(figures, gate)} Model not promoted: {'; '.join(gate.reasons)}."
+    decision = "Model promoted." if gate.promoted else "The model passes the gate; none is kept, as requested."
+    return f"{_change(figures, gate)} {_SIGNIFICANT} {decision}"
+
+
+def files_verdict(figures: EvaluationFigures) -> str:
+    """Return the verdict of ``distill evaluate``, which promotes nothing."""
+    gate = figures.gate
+    if gate is None:
+        return score_verdict(figures)
+    if not gate.passed:
+        return f"{_change(figures, gate)} The student does not pass the gate: {'; '.join(gate.reasons)}."
+    return f"{_change(figures, gate)} {_SIGNIFICANT} The student passes the gate."
+
+
+def score_verdict(figures: EvaluationFigures) -> str:
+    """Return the score of the first tuned model alone, where there is no base to compare it with."""
+    name, score = next(iter(figures.jaccard.tuned.items()))
+    return f"The {name} matches the teacher with a Jaccard index of {score.mean:.2f}."
+
+
+def _change(figures: EvaluationFigures, gate: Gate) -> str:
+    name = gate.best.removeprefix("n")
+    tuned, base = figures.jaccard.tuned[name], figures.jaccard.base
+    subject = f"Trained on {name} images, the student matches" if name.isdigit() else "The student matches"
+    direction = "up" if base is None or base.mean <= tuned.mean else "down"
+    before = f", {direction} from {base.mean:.2f} before training" if base else ""
+    return (
+        f"{subject} the teacher with a Jaccard index of {tuned.mean:.2f}{before} "
+        f"({gate.gain.mean:+.2f}, 95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f})."
     )
-    if gate["passed"]:
-        not_kept = "it passes the gate, and nothing is kept, as asked"
-        decided = "promoted" if gate["promoted"] else not_kept if report.get("models") else "it passes the gate"
-        return f"{change} That is a sure gain, and more than the commonest keywords give: {decided}."
-    decided = "Not promoted" if report.get("models") else "It does not pass the gate"
-    return f"{change} {decided}, because {'; and '.join(gate['reasons'])}."
 
 
-def doubling(report: dict[str, Any]) -> dict[str, Any] | None:
-    """Return gain and price of twice the largest size that was trained: ``{size, gain, usd}``; None without a curve."""
-    curve = report.get("curve")
-    if not curve:
-        return None
-    entries = report["ledger"]["entries"]
-    trained = [entry for entry in entries if entry["step"] == "TrainModels"]
-    sizes = [model["size"] for model in report["models"] if model["status"] == "Active"]
-    largest = max(sizes)
-    training = sum(entry["usd"] for entry in trained) / sum(sizes) * 2 * largest
-    labels = (report.get("serving", {}).get("teacher", {}).get("usd_per_1000") or 0.0) / 1000 * largest
-    labels *= report["samples_per_image"]
-    return {"size": curve["next_size"], "gain": curve["gain"], "usd": training + labels}
+def doubling(
+    figures: EvaluationFigures, models: Iterable[TrainedModel], ledger: Ledger, samples_per_image: int
+) -> Doubling | None:
+    """Return expected gain and cost of twice the largest trained size; None without a scaling curve.
 
-
-def money(report: dict[str, Any]) -> dict[str, Any]:
-    """Return spent and estimated dollars by step, and the images after which the run has paid for itself.
-
-    A step is ``confirmed`` unless the price of a model in it was found in no official copy; ``spent`` is None for
-    services, which only the account's bill tells. ``break_even_images`` is None where teacher and student cost the
-    same, or were not both asked.
+    Training is priced at the mean cost of an image in this run, labels at the teacher's price for an answer.
     """
-    estimated = report["estimate"].get("by_step", {})
+    if figures.curve is None:
+        return None
+    sizes = [model.size for model in models if model.status == "Active"]
+    largest = max(sizes)
+    trained_usd = sum(entry.usd for entry in ledger.entries if entry.step == "TrainModels")
+    training = trained_usd / sum(sizes) * 2 * largest
+    teacher = figures.serving.get("teacher")
+    label_usd = (teacher.usd_per_1000 or 0.0) / 1000 if teacher else 0.0
+    labels = label_usd * largest * samples_per_image
+    return Doubling(size=figures.curve.next_size, gain=figures.curve.gain, usd=training + labels)
+
+
+def money(estimate: Estimate, ledger: Ledger, figures: EvaluationFigures | None) -> Money:
+    """Return estimated and spent US dollars by step, and the break-even against the teacher in images."""
     spent: dict[str, float] = {}
-    for entry in report["ledger"]["entries"]:
-        spent[entry["step"]] = spent.get(entry["step"], 0.0) + entry["usd"]
-    unconfirmed = {entry["step"] for entry in report["ledger"]["entries"] if not entry["confirmed"]}
-    unconfirmed |= {step for step, amount in estimated.items() if not amount["confirmed"]}
-    steps = list(dict.fromkeys([*estimated, *spent]))
-    serving = report.get("serving", {})
-    prices = [serving.get(name, {}).get("usd_per_1000") for name in ("teacher", "base")]
-    saved = (prices[0] - prices[1]) / 1000 if None not in prices else 0.0
-    return {
-        "by_step": [
-            {"step": s, "estimated": estimated.get(s), "spent": spent.get(s), "confirmed": s not in unconfirmed}
-            for s in steps
+    for entry in ledger.entries:
+        spent[entry.step] = spent.get(entry.step, 0.0) + entry.usd
+    unconfirmed = {entry.step for entry in ledger.entries if not entry.confirmed}
+    unconfirmed |= {step for step, cost in estimate.by_step.items() if not cost.confirmed}
+    return Money(
+        by_step=[
+            StepMoney(
+                step=step,
+                estimated=estimate.by_step.get(step),
+                spent=spent.get(step),
+                confirmed=step not in unconfirmed,
+            )
+            for step in dict.fromkeys([*estimate.by_step, *spent])
         ],
-        "break_even_images": round(report["usd"] / saved) if saved > 0 else None,
-    }
+        break_even_images=_break_even(ledger.usd, figures),
+    )
+
+
+def _break_even(usd: float, figures: EvaluationFigures | None) -> int | None:
+    """Return the images after which ``usd`` is saved; None if teacher and student do not differ in price."""
+    if figures is None or not {"teacher", "base"} <= figures.serving.keys():
+        return None
+    teacher, student = (figures.serving[name].usd_per_1000 for name in ("teacher", "base"))
+    if teacher is None or student is None or teacher <= student:
+        return None
+    return round(usd / (teacher - student) * 1000)

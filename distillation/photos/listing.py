@@ -6,15 +6,15 @@ An upload may continue after ``distill.json`` was put. A run therefore waits unt
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import EmptyCollection
+from distillation.events import Listing
 from distillation.photos.files import is_ignored
 from distillation.storage import Bucket
 
 
-def list_collection(photos: Bucket, collection: str, previous: str) -> dict[str, Any]:
+def list_collection(photos: Bucket, collection: str, previous: str) -> Listing:
     """Return the number of photos, a digest of photos and own labels, and whether the digest equals ``previous``.
 
     Raise ``EmptyCollection`` if two listings in a row contain no photo.
@@ -30,4 +30,4 @@ def list_collection(photos: Bucket, collection: str, previous: str) -> dict[str,
         raise EmptyCollection(
             f"s3://{photos.name}/{collection} contains no photos. Upload photos and put distill.json again."
         )
-    return {"photos": count, "digest": digest.hexdigest(), "settled": settled}
+    return Listing(photos=count, digest=digest.hexdigest(), settled=settled)

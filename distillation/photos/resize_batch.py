@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
 
 from distillation import keys
+from distillation.events import BatchResult, S3Item
 from distillation.photos.files import is_ignored
 from distillation.photos.perceptual_hash import perceptual_hash
 from distillation.photos.quality import image_quality
@@ -15,27 +16,24 @@ from distillation.storage import Bucket
 from distillation.telemetry import logger
 
 
-def resize_batch(run: Run, items: list[dict[str, Any]], photos: Bucket, data: Bucket) -> dict[str, int]:
+def resize_batch(run: Run, items: Sequence[S3Item], photos: Bucket, data: Bucket) -> BatchResult:
     """Write the images and the batch's inventory lines; return the number of ``ok`` and ``refused`` photos."""
     lines = [_resize_photo(run, item, photos, data) for item in items]
-    batch = keys.batch_id([item["Key"] for item in items])
+    batch = keys.batch_id([item.key for item in items])
     data.write_lines(
         keys.part_key(run.name, "resize", batch),
         [line.model_dump(exclude_none=True) for line in lines],
     )
-    return {
-        "ok": sum(line.status == "ok" for line in lines),
-        "refused": sum(line.status == "refused" for line in lines),
-    }
+    return BatchResult.count(lines)
 
 
-def _resize_photo(run: Run, item: dict[str, Any], photos: Bucket, data: Bucket) -> InventoryLine:
-    key = item["Key"]
+def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> InventoryLine:
+    key = item.key
     if is_ignored(key):
         return InventoryLine(photo=key, status="ignored")
     try:
-        if item["Size"] > MAXIMUM_BYTES:
-            raise PhotoRefused(f"{item['Size']:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}; save it smaller")
+        if item.size > MAXIMUM_BYTES:
+            raise PhotoRefused(f"{item.size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}; save it smaller")
         image = resize(photos.read(key), run.side)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))

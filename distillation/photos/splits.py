@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from distillation import keys
 from distillation.answers.own_labels import read_own_labels
+from distillation.documents import SplitFacts
 from distillation.errors import EmptyCollection, InvalidRequest, TooFewImages
+from distillation.events import ConcurrentBatches, SplitResult
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count
@@ -40,7 +41,7 @@ class _Assignment:
     """Names of near-duplicate groups, keyed by image."""
 
 
-def split(run: Run, data: Bucket, photos: Bucket) -> dict[str, Any]:
+def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     """Write inventory, sets, own labels and split facts; return counts, training sizes and the keys of the sets.
 
     Raise ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``InvalidRequest``.
@@ -58,18 +59,19 @@ def split(run: Run, data: Bucket, photos: Bucket) -> dict[str, Any]:
     labelled_by = dict.fromkeys((line.image for line in to_label), "teacher") | dict.fromkeys(labelled, "owner")
     inventory = [_inventory_line(run, line, assignment, labelled_by) for line in lines]
     counts = _counts(inventory, sets)
-    facts = counts | _facts(inventory, assignment.groups, counts, len(labels))
+    facts = _facts(inventory, assignment.groups, counts, len(labels))
     _write(run, data, inventory, {**sets, "to-label": to_label}, labels, facts)
-    return counts | {
-        "sizes": sizes,
-        "to_label": len(to_label),
-        "to_label_key": keys.split_key(run.name, "to-label"),
-        "test_key": keys.split_key(run.name, "test"),
-        "concurrent_batches": {
-            "label": concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
-            "predict": concurrent_batches(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
-        },
-    }
+    return SplitResult(
+        **counts,
+        sizes=sizes,
+        to_label=len(to_label),
+        to_label_key=keys.split_key(run.name, "to-label"),
+        test_key=keys.split_key(run.name, "test"),
+        concurrent_batches=ConcurrentBatches(
+            label=concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
+            predict=concurrent_batches(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
+        ),
+    )
 
 
 def check_image_count(run: Run, images: int) -> None:
@@ -213,20 +215,21 @@ def _counts(inventory: list[InventoryLine], sets: Mapping[SetName, list[SplitLin
 
 def _facts(
     inventory: list[InventoryLine], groups: Mapping[str, str], counts: Mapping[str, int], own_labels: int
-) -> dict[str, Any]:
+) -> SplitFacts:
     flags = Counter(flag for line in inventory if line.status != "duplicate" for flag in line.flags)
     group_sizes = Counter(line.group for line in inventory if line.group)
     group_count = len(set(groups.values()))
     leaked = _expected_leaked_photos(group_sizes.values(), counts["test"] / counts["images"])
-    return {
-        "excluded": sum(line.status == "excluded" for line in inventory),
-        "exact_duplicates": sum(line.status == "duplicate" for line in inventory),
-        "near_duplicates": len(groups) - group_count,
-        "groups": group_count,
-        "leaked_by_random_split": round(leaked, 1),
-        "flags": dict(sorted(flags.items())),
-        "own_labels": own_labels,
-    }
+    return SplitFacts(
+        **counts,
+        excluded=sum(line.status == "excluded" for line in inventory),
+        exact_duplicates=sum(line.status == "duplicate" for line in inventory),
+        near_duplicates=len(groups) - group_count,
+        groups=group_count,
+        leaked_by_random_split=round(leaked, 1),
+        flags=dict(sorted(flags.items())),
+        own_labels=own_labels,
+    )
 
 
 def _expected_leaked_photos(group_sizes: Iterable[int], test_share: float) -> float:
@@ -240,11 +243,11 @@ def _write(
     inventory: list[InventoryLine],
     sets: Mapping[str, list[SplitLine]],
     labels: list[OwnLabel],
-    facts: dict[str, Any],
+    facts: SplitFacts,
 ) -> None:
     data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in inventory])
     for name, members in sets.items():
         data.write_lines(keys.split_key(run.name, name), [line.model_dump() for line in members])
     if labels:
         data.write_lines(keys.own_labels_key(run.name), [label.model_dump() for label in labels])
-    data.write_json(keys.split_facts_key(run.name), facts)
+    data.write_document(keys.split_facts_key(run.name), facts)

@@ -1,12 +1,12 @@
-"""A run that applies another run's tuned model: the same prompt, settings and image side, asked of its deployment."""
+"""Use the model of an earlier run: ask its deployment (``apply``), or replace it by a newly tuned one (``replace``)."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distillation import keys
 from distillation.bedrock_errors import BEDROCK_FAILURES, to_pipeline_error
+from distillation.documents import ReplacedDeployment, Report, parse_report
 from distillation.errors import InvalidRequest
 from distillation.records import Request, Run, TrainedModel
 from distillation.storage import Bucket
@@ -14,84 +14,92 @@ from distillation.storage import Bucket
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
-_BESIDE_APPLY = {"apply", "max_usd", "tolerance"}
+_FIELDS_WITH_APPLY = {"apply", "max_usd", "tolerance"}
+_COPIED_FIELDS = ("teacher", "ceiling", "student", "prompt", "answer_format", "limits", "side", "quotas")
+"""Fields of the earlier run: its model must be asked exactly as it was trained."""
 
 
-def check_beside_apply(request: Request) -> None:
-    """Raise ``InvalidRequest`` for a field that has no meaning where nothing is trained."""
-    if others := sorted(request.model_fields_set - _BESIDE_APPLY):
+def check_fields_with_apply(request: Request) -> None:
+    """Raise ``InvalidRequest`` for a field that has no meaning if nothing is trained."""
+    if others := sorted(request.model_fields_set - _FIELDS_WITH_APPLY):
         raise InvalidRequest(
-            f"apply: {', '.join(others)} cannot be given beside it, for the tuned model is asked as it was trained; "
-            f"allowed: {', '.join(sorted(_BESIDE_APPLY - {'apply'}))}"
+            f"apply: {', '.join(others)} cannot be combined with apply, because the tuned model is asked as it was "
+            f"trained; allowed: {', '.join(sorted(_FIELDS_WITH_APPLY - {'apply'}))}"
         )
 
 
 def with_tuned_model(run: Run, data: Bucket, bedrock: BedrockClient) -> Run:
-    """Return the run with the model that ``apply`` names, and all that the model was trained with.
+    """Return the run with the model that ``apply`` names and everything that it was trained with.
 
-    Raises ``InvalidRequest`` when there is no such run, or no deployment of it that answers.
+    Raises ``InvalidRequest`` if there is no such run, or it has no active deployment.
     """
-    tuned, model = _deployed("apply", run.request.apply or "", data, bedrock)
-    same = ("teacher", "ceiling", "student", "prompt", "answer_format", "limits", "side", "quotas")
-    return run.model_copy(update={field: getattr(tuned, field) for field in same} | {"applies": model})
+    tuned_run, model = _deployed_model("apply", run.request.apply or "", data, bedrock)
+    copied = {field: getattr(tuned_run, field) for field in _COPIED_FIELDS}
+    return run.model_copy(update=copied | {"applies": model})
 
 
 def with_replaced_deployment(run: Run, data: Bucket, bedrock: BedrockClient) -> Run:
-    """Return the run with the deployment that its promoted model is to take over; raises ``InvalidRequest``.
+    """Return the run with the deployment whose model it replaces.
 
-    Whoever calls that deployment goes on sending the same prompt, so the new model must have learnt with it.
+    Callers of that deployment keep sending the same prompt, so the new model must be trained with it. Raises
+    ``InvalidRequest``.
     """
-    tuned, model = _deployed("replace", run.request.replace or "", data, bedrock)
-    if (run.student, run.prompt) != (tuned.student, tuned.prompt):
+    tuned_run, model = _deployed_model("replace", run.request.replace or "", data, bedrock)
+    if (run.student, run.prompt) != (tuned_run.student, tuned_run.prompt):
         raise InvalidRequest(
-            f"replace: run {tuned.name!r} has another student or prompt, and its deployment's callers would not know; "
-            "train with the same, or leave replace out and tell the callers the new deployment"
+            f"replace: run {tuned_run.name!r} has another student or prompt, and callers of its deployment would not "
+            "know; use the same student and prompt, or leave replace out and give callers the new deployment"
         )
     if run.request.keep == "none":
-        raise InvalidRequest("replace: keep is none, so no model would stay to take over; say best or all")
+        raise InvalidRequest("replace: with keep 'none' no model remains that could replace another; use best or all")
     return run.model_copy(update={"replaces": model.deployment_arn})
 
 
-def _deployed(field: str, name: str, data: Bucket, bedrock: BedrockClient) -> tuple[Run, TrainedModel]:
+def _deployed_model(field: str, name: str, data: Bucket, bedrock: BedrockClient) -> tuple[Run, TrainedModel]:
     body = data.get_or_none(keys.request_key(name))
     if body is None:
-        raise InvalidRequest(f"{field}: no run {name!r} in this stage; `distill runs` lists them")
-    tuned = Run.model_validate_json(body)
-    model = _model(field, tuned, data)
+        raise InvalidRequest(f"{field}: this stage has no run {name!r}; `distill runs` lists its runs")
+    tuned_run = Run.model_validate_json(body)
+    model = _usable_model(field, tuned_run, data)
     _check_active(field, name, model, bedrock)
-    return tuned, model
+    return tuned_run, model
 
 
-def _model(field: str, tuned: Run, data: Bucket) -> TrainedModel:
-    """Return the promoted model, or where none was, the best of those that ``keep: all`` has kept."""
-    body = data.get_or_none(keys.report_key(tuned.name, "report.json"))
+def _usable_model(field: str, tuned_run: Run, data: Bucket) -> TrainedModel:
+    """Return the promoted model; without one, the best of those that ``keep: all`` kept."""
+    body = data.get_or_none(keys.report_key(tuned_run.name, "report.json"))
     if body is None:
-        raise InvalidRequest(f"{field}: run {tuned.name!r} has no report: it has not ended, or has failed")
-    report = json.loads(body)
-    gate: dict[str, Any] = report.get("gate") or {}
-    for model in report.get("models", []):
-        if model["deployment_arn"] and (model["model_name"] == gate.get("promoted") or _is_best(model, gate, tuned)):
-            taken = data.get_or_none(keys.deployment_key(tuned.name))
-            deployment = json.loads(taken)["arn"] if taken else model["deployment_arn"]
-            size, name, arn = model["size"], model["model_name"], model["model_arn"]
-            return TrainedModel(size=size, status="Active", model_name=name, model_arn=arn, deployment_arn=deployment)
-    raise InvalidRequest(f"{field}: run {tuned.name!r} has promoted no model: {report['verdict']}")
+        raise InvalidRequest(f"{field}: run {tuned_run.name!r} has no report: it is still running, or has failed")
+    report = parse_report(body)
+    model = _promoted_or_best(report, tuned_run) if isinstance(report, Report) else None
+    if model is None or not model.deployment_arn:
+        raise InvalidRequest(f"{field}: run {tuned_run.name!r} promoted no model: {report.verdict}")
+    if replaced := data.get_or_none(keys.deployment_key(tuned_run.name)):
+        deployment = ReplacedDeployment.model_validate_json(replaced)
+        return model.model_copy(update={"deployment_arn": deployment.deployment_arn})
+    return model
 
 
-def _is_best(model: dict[str, Any], gate: dict[str, Any], tuned: Run) -> bool:
-    return tuned.request.keep == "all" and not gate.get("promoted") and gate.get("best") == f"n{model['size']}"
+def _promoted_or_best(report: Report, tuned_run: Run) -> TrainedModel | None:
+    gate = report.evaluation and report.evaluation.gate
+    if report.promoted or not gate or tuned_run.request.keep != "all":
+        return report.promoted
+    return next((model for model in report.models if f"n{model.size}" == gate.best), None)
 
 
 def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockClient) -> None:
+    """Raise ``InvalidRequest`` unless the deployment is active and serves this model."""
     try:
-        found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment_arn or "")
+        deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment_arn or "")
     except bedrock.exceptions.ResourceNotFoundException:
-        raise InvalidRequest(f"{field}: the deployment of run {name!r} is gone; train again to have one") from None
+        raise InvalidRequest(
+            f"{field}: the deployment of run {name!r} no longer exists; train again to get one"
+        ) from None
     except BEDROCK_FAILURES as error:
         raise to_pipeline_error(error, f"deployment of run {name!r}") from error
-    if found["modelArn"] != model.model_arn:
+    if deployment["modelArn"] != model.model_arn:
         raise InvalidRequest(
-            f"{field}: run {name!r} was replaced: its deployment now serves another run's model; name that run"
+            f"{field}: run {name!r} was replaced: its deployment now serves the model of another run; name that run"
         )
-    if found["status"] != "Active":
-        raise InvalidRequest(f"{field}: the deployment of run {name!r} is {found['status']}, not Active")
+    if deployment["status"] != "Active":
+        raise InvalidRequest(f"{field}: the deployment of run {name!r} is {deployment['status']}, not Active")

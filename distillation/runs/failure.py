@@ -1,14 +1,15 @@
-"""Turn what Catch hands over into a sentence."""
+"""Describe a failed execution: which state failed, the name of the error, and its cause in a sentence."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from distillation import keys
-from distillation.errors import message_of
+from distillation.documents import Failure, FailureCause
+from distillation.errors import error_message
+from distillation.records import Run
 from distillation.runs.request import run_name_of
 from distillation.storage import Bucket
 from distillation.telemetry import logger
@@ -16,57 +17,78 @@ from distillation.telemetry import logger
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+_NO_CAUSE = "no cause was given"
+_PASSED_ON_FAILURE = {"RecordFailure", "OverBudget", "AnyModelTrained", "NothingTrained"}
+"""States that an execution enters after the state that failed."""
 
-def describe_failure(state: dict[str, Any], execution: str, client: SFNClient) -> dict[str, Any]:
-    """Return ``{state, error, cause}``: which state failed, the error's name, and a plain text."""
+
+def record_failure(state: Any, execution: str, data: Bucket, client: SFNClient) -> FailureCause:
+    """Return why an execution failed, and write it as ``failure.json`` of its run if it has one.
+
+    ``state`` is the whole state of the execution, or its input if Prepare failed.
+    """
+    failure = describe_failure(state, execution, client)
+    if run := failed_run(state, execution, data):
+        document = Failure(run=run, execution=execution, **failure.model_dump())
+        data.write_document(keys.failure_key(run), document)
+    return failure
+
+
+def describe_failure(state: Any, execution: str, client: SFNClient) -> FailureCause:
+    """Return the state that failed, the name of the error, and a cause that names the state."""
     caught = state.get("error", {})
-    error, cause = caught.get("Error", "Unknown"), caught.get("Cause", "no cause was given")
+    error, cause = caught.get("Error", "Unknown"), caught.get("Cause", _NO_CAUSE)
     if error == "States.ExceedToleratedFailureThreshold":
         error, cause = _first_failed_batch(execution, client) or (error, cause)
-    where = _failed_state(execution, client)
-    return {"state": where, "error": error, "cause": f"{where}: {message_of(cause)}{_sizes(state)}"}
+    failed_state = _failed_state(execution, client)
+    text = f"{failed_state}: {error_message(cause)}{_failed_sizes(state)}"
+    return FailureCause(state=failed_state, error=error, cause=text)
 
 
-def failed_run(state: dict[str, Any], execution: str, data: Bucket) -> str | None:
-    """Name the run that failed, though Prepare refused it; None where it has no name or is another execution's."""
+def failed_run(state: Any, execution: str, data: Bucket) -> str | None:
+    """Return the name of the run of a failed execution, also if Prepare refused it.
+
+    None if the execution has no run, or another execution has claimed it.
+    """
     try:
-        # Prepare alone says who claimed a run; without that, `run` is what somebody wrote into the input.
+        # Only Prepare writes claimed_by. Without it, `run` is a field that somebody put into the input.
         run = state["run"] if "claimed_by" in state else run_name_of(state, execution)
     except (KeyError, TypeError):
-        return None  # What started this execution is neither an event nor a request.
-    claimed = data.get_or_none(keys.request_key(run)) if run else None
-    return run if claimed is None or json.loads(claimed)["execution"] == execution else None
+        return None  # The input is neither an S3 event nor a request.
+    request = data.get_or_none(keys.request_key(run)) if run else None
+    if request is not None and Run.model_validate_json(request).execution != execution:
+        return None
+    return run
 
 
-def _sizes(state: dict[str, Any]) -> str:
-    """Say of each size why it was not trained, where that is what failed."""
+def _failed_sizes(state: Any) -> str:
+    """Return why each size failed, if no size was trained; else an empty text."""
     trained = state.get("trained", {})
     if trained.get("any", True):
         return ""
-    return ": " + "; ".join(f"size {model['size']}: {message_of(model['reason'])}" for model in trained["models"])
+    return ": " + "; ".join(f"size {model['size']}: {error_message(model['reason'])}" for model in trained["models"])
 
 
 def _first_failed_batch(execution: str, client: SFNClient) -> tuple[str, str] | None:
-    """Return error and cause of a batch that failed: a Map tells only that one did."""
+    """Return error and cause of the first failed batch: the error of a Map does not contain them."""
     try:
         for map_run in client.list_map_runs(executionArn=execution)["mapRuns"]:
             failed = client.list_executions(mapRunArn=map_run["mapRunArn"], statusFilter="FAILED", maxResults=1)
             for child in failed["executions"]:
-                found = client.describe_execution(executionArn=child["executionArn"])
-                return found.get("error", "Unknown"), found.get("cause", "no cause was given")
+                batch = client.describe_execution(executionArn=child["executionArn"])
+                return batch.get("error", "Unknown"), batch.get("cause", _NO_CAUSE)
     except ClientError:
-        # A failure is told even when it cannot be explained.
-        logger.exception("the batch that failed was not found")
+        # The failure is recorded even if the failed batch cannot be read.
+        logger.exception("failed batch could not be read")
     return None
 
 
 def _failed_state(execution: str, client: SFNClient) -> str:
-    """Return the state that was entered last before this one: the one that failed."""
+    """Return the state that failed: the last one that was entered before those of failure handling."""
     history = client.get_execution_history(
         executionArn=execution, reverseOrder=True, maxResults=200, includeExecutionData=False
     )
-    entered = [
+    entered = (
         event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
-    ]
-    quiet = {"RecordFailure", "OverBudget", "AnyModelTrained", "NothingTrained"}
-    return next((name for name in entered if name not in quiet), "unknown state")
+    )
+    return next((name for name in entered if name not in _PASSED_ON_FAILURE), "unknown state")

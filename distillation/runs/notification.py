@@ -1,62 +1,88 @@
-"""The words of the notification: the report's verdict, or what failed and how to go on."""
+"""Texts of the notification: the verdict of a run that completed, or why an execution failed."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import NamedTuple
 
 from distillation import keys, ledger
+from distillation.documents import AnyReport, ApplyReport, Failure, Ledger, Report, parse_report
+from distillation.events import EndingEvent, ExecutionDetail
+from distillation.runs.endings import ended_run_name
 from distillation.storage import Bucket
 
 SUBJECT_LIMIT = 100
-"""SNS takes no longer subject."""
-_SHOWN = 10
-_MUCH_THROTTLED = 0.1
-_WHY_THROTTLED = (
-    "Another run asked at the same time, or the account has a lower quota than its stage says: see 'quotas' in cdk.json"
+"""Characters of a subject that SNS accepts."""
+_MAXIMUM_REASONS = 10
+"""Photos that were set aside, listed in the text."""
+_THROTTLED_SHARE = 0.1
+"""Share of throttled calls above which the text mentions them."""
+_THROTTLING_CAUSE = (
+    "Another run used the model at the same time, or the account's quota is lower than the stage's: "
+    "see 'quotas' in cdk.json"
 )
+
+
+class Message(NamedTuple):
+    """A notification."""
+
+    run: str | None
+    """Name of the run; None if the execution had none."""
+    subject: str
+    text: str
+
+
+def ending_message(event: EndingEvent, data: Bucket) -> Message:
+    """Return the notification of an ending."""
+    if event.detail is None:
+        run = event.run or ""
+        return Message(run, *run_message(run, data))
+    run = ended_run_name(event.detail)
+    return Message(run, *failure_message(run, event.detail, data))
 
 
 def run_message(run: str, data: Bucket) -> tuple[str, str]:
     """Return subject and text for a run that completed."""
-    report = data.read_json(keys.report_key(run, "report.json"))
-    files = report.get("files") or [keys.report_key(run, "report.html")]
-    where = ", ".join(f"s3://{data.name}/{key}" for key in files)
-    text = f"{report['verdict']}\n\nWritten: {where}\nSet aside: {report['set_aside']}\n{_reasons(report)}"
-    text += f"Spent: ${report['usd']:.4f}; estimated: {report['estimate']['verdict']}\n{_throttling(report)}"
-    return _subject(f"Vision Distillation {run}: {report['status']}"), text
+    report = parse_report(data.read(keys.report_key(run, "report.json")))
+    files = report.files if isinstance(report, ApplyReport) else [keys.report_key(run, "report.html")]
+    locations = ", ".join(f"s3://{data.name}/{key}" for key in files)
+    text = (
+        f"{report.verdict}\n\nFiles: {locations}\nSet aside: {report.set_aside}\n{_reasons(report)}"
+        f"Spent: ${report.usd:.4f}; estimated: {report.estimate.verdict}\n{_throttling(report.ledger)}"
+    )
+    return _subject(f"Vision Distillation {run}: {report.status}"), text
 
 
-def failure_message(run: str | None, detail: dict[str, Any], data: Bucket) -> tuple[str, str]:
+def failure_message(run: str | None, detail: ExecutionDetail, data: Bucket) -> tuple[str, str]:
     """Return subject and text for an execution that failed, timed out or was aborted."""
     body = data.get_or_none(keys.failure_key(run)) if run else None
-    cause = json.loads(body)["cause"] if body else detail.get("cause") or "no cause was given"
+    cause = Failure.model_validate_json(body).cause if body else detail.cause or "no cause was given"
     spent = f"Spent: ${ledger.total_usd(data, run):.4f}\n" if run else ""
     text = (
-        f"{cause}\n\nExecution: {detail['executionArn']}\n{spent}"
-        "What was labelled is kept: a new run asks for none of it again.\n"
+        f"{cause}\n\nExecution: {detail.execution_arn}\n{spent}"
+        "Labels are kept: a new run does not pay for them again.\n"
     )
-    return _subject(f"Vision Distillation {run or 'execution'}: {detail['status']}"), text
+    return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), text
 
 
-def _reasons(report: dict[str, Any]) -> str:
-    """Say why the first photos were set aside, a line each; the report has all."""
-    items = [*report.get("rejected", []), *report.get("labels_set_aside", [])]
-    lines = [f"  {item['photo']}: {item['reason']}\n" for item in items[:_SHOWN]]
-    if len(items) > _SHOWN:
-        lines.append(f"  and {len(items) - _SHOWN} more, which the report lists\n")
+def _reasons(report: AnyReport) -> str:
+    """Return why the first photos were set aside, one line each."""
+    if not isinstance(report, Report):
+        return ""
+    items = [*report.rejected, *report.labels_set_aside]
+    lines = [f"  {item.photo}: {item.reason}\n" for item in items[:_MAXIMUM_REASONS]]
+    if len(items) > _MAXIMUM_REASONS:
+        lines.append(f"  and {len(items) - _MAXIMUM_REASONS} more, listed in the report\n")
     return "".join(lines)
 
 
-def _throttling(report: dict[str, Any]) -> str:
-    """Say of which models more calls than a tenth were throttled, and what to do about it."""
+def _throttling(ledger: Ledger) -> str:
+    """Return a line for each model with more than a tenth of its calls throttled."""
     lines = ""
-    for entry in report.get("ledger", {}).get("entries", []):
-        throttled = int(entry.get("throttled", 0))
-        calls = int(entry["calls"]) + throttled
-        if throttled > _MUCH_THROTTLED * calls:
+    for entry in ledger.entries:
+        calls = entry.calls + entry.throttled
+        if entry.throttled > _THROTTLED_SHARE * calls:
             lines += (
-                f"Throttled: {throttled} of {calls} calls to {entry['model']} in {entry['step']}. {_WHY_THROTTLED}\n"
+                f"Throttled: {entry.throttled} of {calls} calls to {entry.model} in {entry.step}. {_THROTTLING_CAUSE}\n"
             )
     return lines
 

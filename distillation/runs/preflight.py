@@ -1,4 +1,8 @@
-"""What AWS can tell before anything is paid: that the student may be tuned, the teacher answers, and quotas suffice."""
+"""Preflight checks: everything that can stop a run later and can be known before a label is paid for.
+
+The account is asked whether the student can be tuned, whether the teacher answers, and whether quotas suffice. A
+training record is checked by the rules of the dataset validator.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from distillation import ledger
 from distillation.bedrock_errors import to_pipeline_error
+from distillation.dataset.record_checks import check_record
+from distillation.dataset.rules import RULES
+from distillation.dataset.writer import training_record
 from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
 from distillation.inference.converse import to_answer_error
 from distillation.models import catalog
+from distillation.models.model import Model
 from distillation.models.service_quotas import check_quotas
 from distillation.records import LedgerPart, Run
 from distillation.storage import Bucket
@@ -22,13 +30,15 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
-_QUESTION = "Answer with one word: ready."
-_ANSWER_TOKENS = 8
+_PROBE = "Answer with one word: ready."
+_PROBE_TOKENS = 8
+_EXAMPLE_IMAGE = "0" * 64
+_EXAMPLE_LABEL = "cat, sofa, window"
 
 
 @dataclass(frozen=True)
 class Account:
-    """The clients that know the account, and its Region."""
+    """Region and clients of the account."""
 
     region: str
     bedrock: BedrockClient
@@ -36,72 +46,87 @@ class Account:
     quotas: ServiceQuotasClient
 
 
-def check_account(run: Run, data: Bucket, account: Account) -> None:
-    """Check what the run will come to; ``until`` may end it before.
+def check_training_record(run: Run, bucket: str) -> None:
+    """Raise ``InvalidRequest`` if Bedrock would refuse every training record of the run, such as for its prompt."""
+    record = training_record(run, bucket, _EXAMPLE_IMAGE, _EXAMPLE_LABEL)
+    findings = check_record(record, catalog.get_model(run.student).family).findings
+    reasons = [
+        f"{finding.field}: {finding.description}; {RULES[finding.rule].remedy}"
+        for finding in findings
+        if RULES[finding.rule].severity == "error"
+    ]
+    if reasons:
+        raise InvalidRequest(f"Bedrock would refuse every training record of this run: {' '.join(reasons)}")
 
-    Raises ``InvalidRequest``, ``AccessDenied`` or ``QuotaExceeded``, each with what to change, and ``Throttled``.
+
+def check_account(run: Run, data: Bucket, account: Account) -> None:
+    """Check the steps that the run reaches against the account.
+
+    Raises ``InvalidRequest``, ``AccessDenied`` or ``QuotaExceeded``, each with what to change, or ``Throttled``.
     """
     if run.request.until is None:
         _check_student(run, account)
         check_quotas(run, account.bedrock, account.quotas)
     if run.request.until != "Estimate":
-        _ask_teacher(run, data, account.runtime)
+        _probe_teacher(run, data, account.runtime)
 
 
 def _check_student(run: Run, account: Account) -> None:
     student = catalog.get_model(run.student)
     if account.region not in student.family.serving_regions:
         raise InvalidRequest(
-            f"student {student.id!r}, once tuned, is served on demand in "
-            f"{', '.join(student.family.serving_regions)} only, not in {account.region}; deploy there"
+            f"student {student.id!r}: tuned models are deployed on demand in "
+            f"{', '.join(student.family.serving_regions)} only, not in {account.region}; deploy the stage there"
         )
-    details = _described(student, account)
+    details = _describe(student, account)
     lifecycle = details.get("modelLifecycle", {})
     if lifecycle.get("status") == "LEGACY":
         end = lifecycle.get("endOfLifeTime")
-        life = f" (end of life {end:%Y-%m-%d})" if end else ""
+        end_of_life = f" (end of life {end:%Y-%m-%d})" if end else ""
         raise InvalidRequest(
-            f"student {student.id!r} is LEGACY at Bedrock{life} and takes no new jobs; {_other(student)}"
+            f"student {student.id!r} is LEGACY on Bedrock{end_of_life} and accepts no new jobs; {_alternative(student)}"
         )
     customizations = details.get("customizationsSupported")
     if customizations and "FINE_TUNING" not in customizations:
         raise InvalidRequest(
-            f"Bedrock does not fine-tune {student.training_id!r} in {account.region}; {_other(student)}"
+            f"Bedrock does not fine-tune {student.training_id!r} in {account.region}; {_alternative(student)}"
         )
 
 
-def _described(student: catalog.Model, account: Account) -> Any:
-    id_ = student.training_id or student.id
+def _describe(student: Model, account: Account) -> Any:
+    model_id = student.training_id or student.id
     try:
-        return account.bedrock.get_foundation_model(modelIdentifier=id_)["modelDetails"]
+        return account.bedrock.get_foundation_model(modelIdentifier=model_id)["modelDetails"]
     except account.bedrock.exceptions.ResourceNotFoundException:
-        raise InvalidRequest(f"Bedrock has no model {id_!r} in {account.region}; {_other(student)}") from None
+        raise InvalidRequest(
+            f"Bedrock has no model {model_id!r} in {account.region}; {_alternative(student)}"
+        ) from None
     except ClientError as error:
-        raise to_pipeline_error(error, f"model {id_}") from error
+        raise to_pipeline_error(error, f"model {model_id}") from error
 
 
-def _other(student: catalog.Model) -> str:
+def _alternative(student: Model) -> str:
     if student.successor is None:
         return "choose another student that the stage in cdk.json allows"
     return (
-        f"choose student {student.successor!r}, its successor, and add it to 'students' of the stage in cdk.json "
+        f"choose its successor {student.successor!r} as student, and add it to 'students' of the stage in cdk.json "
         "if it is not there"
     )
 
 
-def _ask_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> None:
-    """Ask the teacher something tiny, and put it on the ledger."""
+def _probe_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> None:
+    """Ask the teacher a short question, and record its cost in the ledger."""
     teacher = run.teacher
     try:
         response = runtime.converse(
             modelId=teacher.invocation_id,
-            messages=[{"role": "user", "content": [{"text": _QUESTION}]}],
-            inferenceConfig={"maxTokens": _ANSWER_TOKENS},
+            messages=[{"role": "user", "content": [{"text": _PROBE}]}],
+            inferenceConfig={"maxTokens": _PROBE_TOKENS},
         )
     except BotoCoreError as error:
         raise Throttled(f"no answer from teacher {teacher.model}: {error}") from error
     except ClientError as error:
-        raise _no_teacher(to_answer_error(error, f"teacher {teacher.model}")) from error
+        raise _probe_error(to_answer_error(error, f"teacher {teacher.model}")) from error
     usage = response["usage"]
     part = LedgerPart(
         step="Prepare",
@@ -112,13 +137,14 @@ def _ask_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> None:
         output_tokens=usage["outputTokens"],
         usd=ledger.inference_usd(teacher.model, usage["inputTokens"], usage["outputTokens"]),
     )
-    ledger.record(data, run.name, part, uuid.uuid4().hex)
+    ledger.write_part(data, run.name, part, uuid.uuid4().hex)
 
 
-def _no_teacher(found: DistillationError) -> DistillationError:
-    if isinstance(found, Throttled):
+def _probe_error(error: DistillationError) -> DistillationError:
+    """Return an error of the probe with what to do about it."""
+    if isinstance(error, Throttled):
         hint = "the account's quota of requests for this model may be 0: see Service Quotas, Amazon Bedrock"
-        return Throttled(f"{found}; if this goes on, {hint}")
-    if isinstance(found, AccessDenied):
-        return found
-    return InvalidRequest(f"{found}; change 'teacher', or 'teachers' of the stage in cdk.json")
+        return Throttled(f"{error}; if this continues, {hint}")
+    if isinstance(error, AccessDenied):
+        return error
+    return InvalidRequest(f"{error}; change 'teacher', or 'teachers' of the stage in cdk.json")

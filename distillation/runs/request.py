@@ -1,4 +1,4 @@
-"""From an S3 event or console input to a run with every choice made, claimed by one execution."""
+"""Resolve a request: from an S3 event or console input to a run with every choice made, claimed by one execution."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from distillation import keys
 from distillation.answers.formats import FORMATS
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.errors import InvalidRequest
-from distillation.models import catalog
-from distillation.models.hyperparameters import records
+from distillation.models import catalog, ids
+from distillation.models.hyperparameters import record_count
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import Concurrency, Labeler, Limits, Prompt, Quota, Record, Request, Run, parse
-from distillation.runs.existing_model import check_beside_apply
+from distillation.runs.existing_model import check_fields_with_apply
 from distillation.storage import Bucket
 
 _TERMS = "https://aws.amazon.com/legal/bedrock/third-party-models/"
@@ -26,35 +26,43 @@ PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
 
 
 class PromptFile(Prompt):
-    """A file of samples/prompts: the texts, and what an answer to them must look like."""
+    """A file of samples/prompts: the prompt, and the format of the answers to it."""
 
     answer_format: str = "keywords"
+    """Format of the answers."""
     keywords_min: int = 1
+    """Keywords that an answer must have, at least."""
     keywords_max: int = 100
+    """Keywords that an answer may have, at most."""
 
 
 class Defaults(Record):
-    """What the stage allows and prefers; the first teacher and student are the defaults.
+    """What the stage allows and prefers."""
 
-    ``profiles``: ARN of the application inference profile through which a teacher is asked, by its id.
-    """
-
+    stage: str
+    """Name of the stage."""
     teachers: list[str] = Field(min_length=1)
+    """Model ids of the allowed teachers; the first is the default."""
     students: list[str] = Field(min_length=1)
+    """Model ids of the allowed students; the first is the default."""
     profiles: dict[str, str] = Field(default_factory=dict)
+    """ARNs of application inference profiles by model id of the teacher."""
     concurrency: Concurrency
-    """The most batches of each Map at once."""
+    """Upper limits of concurrent batches."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
+    """Images of one batch of LabelImages and PredictTestImages."""
     quotas: dict[str, Quota] = Field(default_factory=dict)
+    """Quotas by model id, where the account's differ from the catalog's."""
     region: str
+    """Region of the stage."""
     account: str
+    """Account id, 12 digits."""
 
 
 def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Defaults) -> Run:
-    """Build the run that an execution was started for; raises ``InvalidRequest``.
+    """Return the run that an execution was started for; raises ``InvalidRequest``.
 
-    ``start`` is either the S3 event of a ``distill.json`` or, from the console, a request with the
-    ``collection`` beside its fields.
+    ``start`` is either the S3 event of a ``distill.json``, or, from the console, a request with a field ``collection``.
     """
     if "detail" in start:
         collection, identity, fields, source = _from_event(start["detail"], photos)
@@ -63,7 +71,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         collection, identity = _collection(fields.pop("collection", None)), execution
     request = parse(Request, fields, source)
     if request.apply:
-        check_beside_apply(request)
+        check_fields_with_apply(request)
     teacher = _allowed(request.teacher, defaults.teachers, "teacher")
     student = _allowed(request.student, defaults.students, "student")
     _check_student(student, request, defaults.region)
@@ -74,6 +82,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     profile = defaults.profiles.get(teacher)
     return Run(
         name=keys.run_name(collection, identity),
+        stage=defaults.stage,
         collection=collection,
         execution=execution,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -93,7 +102,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
 
 
 def run_name_of(start: dict[str, Any], execution: str) -> str | None:
-    """Name the run that an execution's input leads to, without reading anything; None if it has none."""
+    """Return the name of the run that an execution's input leads to, without reading S3; None if there is none."""
     if "detail" in start:
         key = start["detail"]["object"]["key"]
         return keys.run_name(_folder(key), _identity(start["detail"]["object"]))
@@ -102,12 +111,12 @@ def run_name_of(start: dict[str, Any], execution: str) -> str | None:
 
 
 def is_claimed(run: Run, data: Bucket) -> bool:
-    """Tell whether an execution has claimed the run: then what has to be checked before was."""
+    """Return whether an execution already claimed the run; its preflight checks passed then."""
     return data.get_or_none(keys.request_key(run.name)) is not None
 
 
 def claim(run: Run, data: Bucket) -> str | None:
-    """Claim the run for its execution; return the other execution that has it already, or None."""
+    """Claim the run for its execution; return None, or the ARN of another execution that claimed it before."""
     key = keys.request_key(run.name)
     if data.put_if_absent(key, run.model_dump_json(indent=1).encode()):
         return None
@@ -144,11 +153,11 @@ def _collection(value: Any) -> str:
     return value
 
 
-def _allowed(asked: str | None, allowed: list[str], role: str) -> str:
-    chosen = asked or allowed[0]
+def _allowed(requested: str | None, allowed: list[str], role: str) -> str:
+    chosen = requested or allowed[0]
     if chosen not in allowed:
         raise InvalidRequest(
-            f"{role} {chosen!r} is not allowed in this stage; allowed: {', '.join(allowed)}. "
+            f"{role} {chosen!r} is not allowed in this stage (allowed: {', '.join(allowed)}). "
             f"To allow it, add it to '{role}s' of the stage in cdk.json and deploy again"
         )
     catalog.get_model(chosen)
@@ -167,30 +176,30 @@ def _check_student(student: str, request: Request, region: str) -> None:
     model.family.resolve_hyperparameters(request.hyperparameters)
     model.price("training")
     for size in request.train_sizes or []:
-        if not model.family.minimum_records <= records(request, size) <= model.family.maximum_records:
+        if not model.family.minimum_records <= record_count(request, size) <= model.family.maximum_records:
             raise InvalidRequest(
                 f"train_sizes: {size} is outside {model.family.minimum_records} to "
-                f"{model.family.maximum_records}, the records that {student!r} takes"
+                f"{model.family.maximum_records}, the number of records that {student!r} accepts"
             )
 
 
 def _prompt(prompt: str | Prompt) -> PromptFile:
-    found = _shipped(prompt) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
+    file = _shipped(prompt) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
     for part in ("system", "user"):
-        if words := find_reserved_words(getattr(found, part)):
+        if words := find_reserved_words(getattr(file, part)):
             raise InvalidRequest(
                 f"prompt.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
-                "training data; say it in other words"
+                "training data; use other words"
             )
-    return found
+    return file
 
 
 def _shipped(name: str) -> PromptFile:
     known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
     if name not in known:
         raise InvalidRequest(
-            f"prompt: no shipped prompt {name!r}; shipped: {', '.join(known)}; "
-            'or give your own as {"system": "...", "user": "..."}'
+            f"prompt: there is no prompt file {name!r} (shipped: {', '.join(known)}); "
+            'choose one, or give your own prompt as {"system": "...", "user": "..."}'
         )
     file = PROMPTS / f"{name}.toml"
     fields = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -204,18 +213,18 @@ def _shipped(name: str) -> PromptFile:
 
 
 def _limits(request: Request, prompt: PromptFile) -> Limits:
-    least = request.keywords_min or prompt.keywords_min
-    most = request.keywords_max or prompt.keywords_max
-    if least > most:
-        raise InvalidRequest(f"keywords_min: {least} is above keywords_max {most}; give both, or change one")
-    return Limits(minimum=least, maximum=most)
+    minimum = request.keywords_min or prompt.keywords_min
+    maximum = request.keywords_max or prompt.keywords_max
+    if minimum > maximum:
+        raise InvalidRequest(f"keywords_min: {minimum} is above keywords_max {maximum}; give both, or change one")
+    return Limits(minimum=minimum, maximum=maximum)
 
 
 def _check_samples(request: Request) -> None:
     if request.samples_per_image > 1 and request.temperature == 0:
         raise InvalidRequest(
-            f"samples_per_image: {request.samples_per_image} answers at temperature 0 would be the same answer, paid "
-            "for again and again; raise temperature (0.5 is usual), or ask for 1 sample"
+            f"samples_per_image: {request.samples_per_image} answers at temperature 0 would be identical, and each is "
+            "billed; raise temperature (0.5 is usual), or use 1 sample"
         )
 
 
@@ -225,19 +234,20 @@ def _check_tier(teacher: str, request: Request) -> None:
 
 
 def _check_terms(teacher: str, student: str, request: Request) -> None:
-    theirs, ours = catalog.provider(teacher), catalog.provider(student)
-    if theirs != ours and not request.accept_teacher_terms:
+    teacher_provider, student_provider = ids.provider(teacher), ids.provider(student)
+    if teacher_provider != student_provider and not request.accept_teacher_terms:
         raise InvalidRequest(
-            f"accept_teacher_terms: teacher {teacher!r} is by {theirs!r} and student {student!r} by {ours!r}; "
+            f"accept_teacher_terms: teacher {teacher!r} is by {teacher_provider!r}, student {student!r} by "
+            f"{student_provider!r}; "
             "a provider may forbid training other models on its answers. Read its terms "
-            f"({_TERMS}), and if they allow it put accept_teacher_terms: true"
+            f"({_TERMS}), and if they allow it, set accept_teacher_terms to true"
         )
 
 
 def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float, profile: str | None) -> Labeler:
     settings = {"maxTokens": max_tokens, "temperature": temperature}
     return Labeler(
-        id=keys.labeler_id(catalog.foundation_id(model), prompt.system, prompt.user, settings),
+        id=keys.labeler_id(ids.foundation_id(model), prompt.system, prompt.user, settings),
         model=model,
         max_tokens=max_tokens,
         temperature=temperature,

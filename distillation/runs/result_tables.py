@@ -1,75 +1,92 @@
-"""What a tuned model said about a collection, a line for each photo: results.csv and results.jsonl."""
+"""Tables of a tuned model's answers about a collection, one line for each photo: results.csv and results.jsonl."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from distillation import keys, ledger
 from distillation.answers.formats import FORMATS
-from distillation.records import AnswerLine, InventoryLine, Run
+from distillation.documents import ApplyEstimate, ApplyReport
+from distillation.events import WriteResultsResult
+from distillation.records import AnswerLine, InventoryLine, Record, Run
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
 
 
-def write_results(run: Run, data: Bucket) -> dict[str, Any]:
-    """Write both tables, ledger.json and report.json; return ``{verdict, keywords}``, the key of results.csv.
+class ResultLine(Record):
+    """One line of results.jsonl."""
 
-    Raises ``ToleranceExceeded`` when more answers do not count than the request tolerates.
+    photo: str
+    """Name of the photo below the collection's prefix."""
+    status: Literal["ok", "set aside"]
+    """Whether there is a usable answer."""
+    keywords: list[str]
+    """Keywords of the answer; empty if it was set aside."""
+    reason: str | None
+    """Why it was set aside."""
+    image: str | None
+    """Hash of the image."""
+
+
+def write_results(run: Run, data: Bucket) -> WriteResultsResult:
+    """Write both tables, ledger.json and report.json.
+
+    Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used.
     """
     records = data.read_parts(keys.parts_prefix(run.name, "predict"))
     answers = {line.image: line for line in map(AnswerLine.model_validate, records)}
     refused = [f"{line.image[:12]}: {line.reason}" for line in answers.values() if line.status == "refused"]
-    check_tolerance(run, "answers", len(answers), refused, "Look at the reasons, or raise 'tolerance'")
-    rows = list(_rows(run, answers, data))
-    table = keys.results_key(run.name, "csv")
-    data.write_lines(keys.results_key(run.name, "jsonl"), rows)
-    data.write(table, _csv(rows), "text/csv; charset=utf-8")
-    report = _report(run, rows, data)
-    data.write_json(keys.report_key(run.name, "report.json"), report)
-    return {"verdict": report["verdict"], "results_key": table}
+    check_tolerance(run, "answers", len(answers), refused, "Check the reasons, or raise 'tolerance'")
+    lines = list(_lines(run, answers, data))
+    csv_key = keys.results_key(run.name, "csv")
+    data.write_lines(keys.results_key(run.name, "jsonl"), [line.model_dump() for line in lines])
+    data.write(csv_key, _csv(lines), "text/csv; charset=utf-8")
+    report = _report(run, lines, data)
+    data.write_document(keys.ledger_key(run.name), report.ledger)
+    data.write_document(keys.report_key(run.name, "report.json"), report)
+    return WriteResultsResult(verdict=report.verdict, results_key=csv_key)
 
 
-def _rows(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[dict[str, Any]]:
-    """Yield a row for each photo; one that is set aside has a reason and no keywords."""
+def _lines(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[ResultLine]:
+    """Yield a line for each photo; one that was set aside has a reason and no keywords."""
     for record in data.read_lines(keys.inventory_key(run.name)):
         photo = InventoryLine.model_validate(record)
         if photo.status == "ignored":
             continue
         answer = answers.get(photo.image or "")
-        counts = answer is not None and answer.status == "ok"
-        yield {
-            "photo": photo.photo.removeprefix(run.collection),
-            "status": "ok" if counts else "set aside",
-            "keywords": FORMATS[run.answer_format].split(answer.text or "") if answer and counts else [],
-            "reason": None if counts else answer.reason if answer else photo.reason or "no answer",
-            "image": photo.image,
-        }
+        name = photo.photo.removeprefix(run.collection)
+        if answer is not None and answer.status == "ok":
+            keywords = FORMATS[run.answer_format].split(answer.text or "")
+            yield ResultLine(photo=name, status="ok", keywords=keywords, reason=None, image=photo.image)
+        else:
+            reason = answer.reason if answer else photo.reason or "no answer"
+            yield ResultLine(photo=name, status="set aside", keywords=[], reason=reason, image=photo.image)
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def _csv(lines: Sequence[ResultLine]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["photo", "status", "keywords", "reason"])
-    writer.writerows([row["photo"], row["status"], ", ".join(row["keywords"]), row["reason"]] for row in rows)
+    writer.writerows([line.photo, line.status, ", ".join(line.keywords), line.reason] for line in lines)
     return text.getvalue().encode()
 
 
-def _report(run: Run, rows: list[dict[str, Any]], data: Bucket) -> dict[str, Any]:
+def _report(run: Run, lines: Sequence[ResultLine], data: Bucket) -> ApplyReport:
     spent = ledger.summary(data, run.name)
-    data.write_json(keys.ledger_key(run.name), spent)
-    aside = sum(row["status"] != "ok" for row in rows)
-    told = f"{len(rows) - aside} of {len(rows)} photos"
-    return {
-        "run": run.name,
-        "applied": run.request.apply,
-        "status": f"complete with {aside} set aside" if aside else "complete",
-        "verdict": f"The model of run {run.request.apply} wrote keywords for {told}.",
-        "photos": len(rows),
-        "set_aside": aside,
-        "estimate": data.read_json(keys.report_key(run.name, "estimate.json")),
-        "usd": spent["usd"],
-        "files": [keys.results_key(run.name, kind) for kind in ("csv", "jsonl")],
-    }
+    set_aside = sum(line.status != "ok" for line in lines)
+    tuned_run = run.request.apply or ""
+    return ApplyReport(
+        run=run.name,
+        applied=tuned_run,
+        status=f"complete with {set_aside} set aside" if set_aside else "complete",
+        verdict=f"The model of run {tuned_run} answered about {len(lines) - set_aside} of {len(lines)} photos.",
+        photos=len(lines),
+        set_aside=set_aside,
+        estimate=ApplyEstimate.model_validate_json(data.read(keys.report_key(run.name, "estimate.json"))),
+        ledger=spent,
+        usd=spent.usd,
+        files=[keys.results_key(run.name, kind) for kind in ("csv", "jsonl")],
+    )

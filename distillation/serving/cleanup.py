@@ -1,6 +1,6 @@
-"""Take down what a run left at Bedrock and is not to be kept.
+"""Stop the jobs of a run and delete the deployments and models that it does not keep.
 
-Works from ``request.json``, the report and tags, never from the state of an execution.
+Cleanup relies on ``request.json``, the report and tags only, never on the state of an execution.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from distillation.bedrock_errors import pipeline_errors
+from distillation.events import CleanUpResult
 from distillation.records import Run
-from distillation.serving.resources import deployments_and_models, remove, running_jobs, stop
+from distillation.serving.resources import delete, deployments_and_models, running_jobs, stop
 from distillation.serving.retention import retained
 from distillation.serving.tags import RUN_TAG
 from distillation.storage import Bucket
@@ -22,22 +23,17 @@ if TYPE_CHECKING:
 
 
 def clean_up(
-    run: Run, data: Bucket, bedrock: BedrockClient, now: datetime, pause: Callable[[float], None] = time.sleep
-) -> dict[str, list[str]]:
-    """Stop the run's jobs, delete what is not kept; return what was stopped, deleted and kept.
+    run: Run, data: Bucket, bedrock: BedrockClient, now: datetime, sleep: Callable[[float], None] = time.sleep
+) -> CleanUpResult:
+    """Stop the run's jobs and delete what is not retained; return what was stopped, deleted and kept.
 
-    Raises ``ResourceBusy`` when Bedrock takes longer than four minutes; trying again goes on.
+    Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next attempt continues.
     """
-    with pipeline_errors(f"what run {run.name} left"):
-        return _clean_up(run, data, bedrock, now, pause)
-
-
-def _clean_up(
-    run: Run, data: Bucket, bedrock: BedrockClient, now: datetime, pause: Callable[[float], None]
-) -> dict[str, list[str]]:
     tag = (RUN_TAG, run.name)
-    stopped = stop(running_jobs(tag, run.name, bedrock), bedrock, pause)
-    stays = retained(run, data, now)
-    held = deployments_and_models(tag, run.name, bedrock)
-    deleted = remove([holding for holding in held if holding.key not in stays], bedrock, pause)
-    return {"stopped": stopped, "deleted": deleted, "kept": [str(h) for h in held if h.key in stays]}
+    with pipeline_errors(f"resources of run {run.name}"):
+        stopped = stop(running_jobs(tag, run.name, bedrock), bedrock, sleep)
+        retained_keys = retained(run, data, now)
+        resources = deployments_and_models(tag, run.name, bedrock)
+        deleted = delete([resource for resource in resources if resource.key not in retained_keys], bedrock, sleep)
+    kept = [str(resource) for resource in resources if resource.key in retained_keys]
+    return CleanUpResult(stopped=stopped, deleted=deleted, kept=kept)

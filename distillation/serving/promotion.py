@@ -1,47 +1,55 @@
-"""Let a promoted model take over the deployment of an earlier run, so that its callers change nothing."""
+"""Replace the model of an earlier run's deployment by a promoted model, so that callers keep the same ARN."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distillation import keys
 from distillation.bedrock_errors import pipeline_errors
+from distillation.documents import ReplacedDeployment, Report
 from distillation.errors import DeploymentFailed
+from distillation.events import PromoteResult
 from distillation.records import Run
-from distillation.serving.tags import tags
+from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 
-def promote(run: Run, data: Bucket, bedrock: BedrockClient) -> dict[str, Any]:
-    """Return ``{status, deployment}``, an ARN, starting the change on the first call; Done or Updating.
+def promote(run: Run, data: Bucket, bedrock: BedrockClient) -> PromoteResult:
+    """Start the replacement on the first call; return its status, and the ARN of the deployment to call.
 
-    Done at once, and nothing changed, where the request replaces none or no model was promoted. Raises
+    The status is Done, with nothing changed, if no model was promoted or the run replaces no deployment. Raises
     ``DeploymentFailed``.
     """
-    report = data.read_json(keys.report_key(run.name, "report.json"))
-    promoted = report["gate"].get("promoted")
-    model = next((model for model in report.get("models", []) if promoted and model["model_name"] == promoted), None)
-    if model is None or run.replaces is None:
-        return {"status": "Done", "deployment_arn": model["deployment_arn"] if model else None}
+    report = Report.model_validate_json(data.read(keys.report_key(run.name, "report.json")))
+    model = report.promoted
+    if model is None or model.model_arn is None or run.replaces is None:
+        return PromoteResult(status="Done", deployment_arn=model.deployment_arn if model else None)
     with pipeline_errors(f"deployment {run.replaces}"):
-        return _go_on(run, run.replaces, model["model_arn"], data, bedrock)
+        return _replace(run, run.replaces, model.model_arn, data, bedrock)
 
 
-def _go_on(run: Run, arn: str, model: str, data: Bucket, bedrock: BedrockClient) -> dict[str, Any]:
-    found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
-    update = found.get("updateDetails")
-    status = update["updateStatus"] if update and update["modelArn"] == model else None
+def _replace(run: Run, deployment_arn: str, model_arn: str, data: Bucket, bedrock: BedrockClient) -> PromoteResult:
+    deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=deployment_arn)
+    update = deployment.get("updateDetails")
+    status = update["updateStatus"] if update and update["modelArn"] == model_arn else None
     if status == "UpdateFailed":
-        raise DeploymentFailed(f"deployment {arn} did not take {model}; it goes on with the model that it had")
+        raise DeploymentFailed(
+            f"deployment {deployment_arn} could not be updated to {model_arn}; it still serves its earlier model"
+        )
     if status == "UpdateCompleted":
-        # From now on it belongs to this run: what is kept of it, and for how long, is this run's to say.
-        bedrock.tag_resource(resourceARN=arn, tags=tags(run.name))
-        kept = {"name": found["modelDeploymentName"], "arn": arn, "model": model, "replaces": run.request.replace}
-        data.write_json(keys.deployment_key(run.name), kept)
-        return {"status": "Done", "deployment_arn": arn}
+        # From now on this run's retention rules apply to the deployment.
+        bedrock.tag_resource(resourceARN=deployment_arn, tags=resource_tags(run))
+        replaced = ReplacedDeployment(
+            deployment_name=deployment["modelDeploymentName"],
+            deployment_arn=deployment_arn,
+            model_arn=model_arn,
+            replaces=run.request.replace or "",
+        )
+        data.write_document(keys.deployment_key(run.name), replaced)
+        return PromoteResult(status="Done", deployment_arn=deployment_arn)
     if status is None:
-        bedrock.update_custom_model_deployment(modelArn=model, customModelDeploymentIdentifier=arn)
-    return {"status": "Updating", "deployment_arn": arn}
+        bedrock.update_custom_model_deployment(modelArn=model_arn, customModelDeploymentIdentifier=deployment_arn)
+    return PromoteResult(status="Updating", deployment_arn=deployment_arn)

@@ -36,7 +36,7 @@ class BedrockResource:
     status: str
     created: datetime
     tags: Mapping[str, str]
-    model: str | None = None
+    model_arn: str | None = None
 
     @property
     def run(self) -> str:
@@ -80,7 +80,7 @@ def stop(
     return stopped
 
 
-def remove(
+def delete(
     holdings: Sequence[BedrockResource], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep
 ) -> list[str]:
     """Delete deployments, then models; return what was deleted, in words.

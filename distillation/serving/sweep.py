@@ -1,4 +1,4 @@
-"""Go over all that a stage holds at Bedrock and take down what no run keeps: the net under CleanUp."""
+"""Sweep a whole stage: delete what no run keeps at Bedrock, for runs whose own CleanUp did not finish."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from distillation import keys
+from distillation.events import SweepResult
 from distillation.records import Run
-from distillation.serving.resources import BedrockResource, Kind, deployments_and_models, remove, running_jobs, stop
+from distillation.serving.resources import BedrockResource, Kind, delete, deployments_and_models, running_jobs, stop
 from distillation.serving.retention import retained
 from distillation.serving.tags import STAGE_TAG
 from distillation.storage import Bucket
@@ -25,61 +26,70 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sweeper:
-    """``goes_on`` tells of an execution's ARN whether it still runs: what it holds is its own affair."""
+    """One sweep of a stage."""
 
     stage: str
+    """Name of the stage."""
     data: Bucket
+    """Data bucket of the stage."""
     bedrock: BedrockClient
     is_running: Callable[[str], bool]
+    """Whether the execution with an ARN is running; its resources are left alone."""
     now: datetime
-    pause: Callable[[float], None] = time.sleep
+    """Time of the sweep."""
+    sleep: Callable[[float], None] = time.sleep
 
-    def sweep(self) -> dict[str, Any]:
-        """Stop and delete what no run keeps; return what was stopped and deleted, what is kept, and its age in days.
+    def sweep(self) -> SweepResult:
+        """Stop and delete what no run keeps.
 
-        Raises ``ResourceBusy`` when Bedrock takes longer than four minutes; trying again goes on.
+        Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next sweep continues.
         """
-        jobs, held = self.resources()
-        stopped = stop(self.leftovers(jobs), self.bedrock, self.pause)
+        jobs, resources = self.resources()
+        stopped = stop(self.leftovers(jobs), self.bedrock, self.sleep)
         if stopped:
-            _, held = self.resources()  # A job that had just ended has left a model.
-        leftovers = self.leftovers(held)
-        deleted = remove(leftovers, self.bedrock, self.pause)
-        stays = [holding for holding in held if holding not in leftovers]
-        ages = [(self.now - one.created).days for one in stays if one.kind == "deployment"]
-        return {
-            "stopped": stopped,
-            "deleted": deleted,
-            "kept": [str(holding) for holding in stays],
-            "oldest_deployment_days": max(ages, default=0),
-        }
+            _, resources = self.resources()  # A job that ended just before it was stopped has made a model.
+        leftovers = self.leftovers(resources)
+        deleted = delete(leftovers, self.bedrock, self.sleep)
+        kept = [resource for resource in resources if resource not in leftovers]
+        ages = [(self.now - resource.created).days for resource in kept if resource.kind == "deployment"]
+        return SweepResult(
+            stopped=stopped,
+            deleted=deleted,
+            kept=[str(resource) for resource in kept],
+            oldest_deployment_days=max(ages, default=0),
+        )
 
     def resources(self) -> tuple[list[BedrockResource], list[BedrockResource]]:
         """Return the stage's running jobs, and its deployments and models."""
         tag = (STAGE_TAG, self.stage)
         return running_jobs(tag, "", self.bedrock), deployments_and_models(tag, "", self.bedrock)
 
-    def leftovers(self, holdings: Sequence[BedrockResource]) -> list[BedrockResource]:
-        """Return those that no run keeps, in the same order."""
-        stays = {name: self._stays(name) for name in {holding.run for holding in holdings}}
-        return [one for one in holdings if (kept_ones := stays[one.run]) is not None and one.key not in kept_ones]
+    def leftovers(self, resources: Sequence[BedrockResource]) -> list[BedrockResource]:
+        """Return the resources that no run keeps, in the same order."""
+        retained_by_run = {run: self._retained_by(run) for run in {resource.run for resource in resources}}
 
-    def _stays(self, name: str) -> set[tuple[Kind, str]] | None:
-        """Return what of a run stays; None where all does: it goes on, or cannot be judged."""
+        def is_leftover(resource: BedrockResource) -> bool:
+            retained_keys = retained_by_run[resource.run]
+            return retained_keys is not None and resource.key not in retained_keys
+
+        return [resource for resource in resources if is_leftover(resource)]
+
+    def _retained_by(self, name: str) -> set[tuple[Kind, str]] | None:
+        """Return what a run keeps; None if the run must be left alone: it is running, or cannot be read."""
         body = self.data.get_or_none(keys.request_key(name))
         if body is None:
             return set()
         try:
             run = Run.model_validate_json(body)
+            return None if self.is_running(run.execution) else retained(run, self.data, self.now)
         except ValidationError as error:
-            logger.warning("run left alone: its request cannot be read", run=name, error=str(error))
+            logger.warning("run left alone: its request or report cannot be read", run=name, error=str(error))
             return None
-        return None if self.is_running(run.execution) else retained(run, self.data, self.now)
 
 
 def is_running(client: SFNClient, execution: str) -> bool:
-    """Tell whether an execution still runs."""
+    """Return whether an execution is running."""
     try:
         return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
     except client.exceptions.ExecutionDoesNotExist:
-        return False  # Forgotten by Step Functions 90 days after its end.
+        return False  # Step Functions deletes executions 90 days after their end.

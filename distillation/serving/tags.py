@@ -1,10 +1,10 @@
-"""The tags on all that costs money at Bedrock; CleanUp touches nothing without them."""
+"""Tags of every job, model and deployment; nothing without them is ever stopped or deleted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambdas.runtime import setting
+from distillation.records import Run
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock.type_defs import TagTypeDef
@@ -13,6 +13,6 @@ RUN_TAG = "vision-distillation:run"
 STAGE_TAG = "vision-distillation:stage"
 
 
-def tags(run: str) -> list[TagTypeDef]:
+def resource_tags(run: Run) -> list[TagTypeDef]:
     """Return the tags of a run's jobs, models and deployments."""
-    return [{"key": RUN_TAG, "value": run}, {"key": STAGE_TAG, "value": setting("STAGE")}]
+    return [{"key": RUN_TAG, "value": run.name}, {"key": STAGE_TAG, "value": run.stage}]

@@ -1,14 +1,14 @@
-"""What Bedrock's failure messages of jobs mean, and what to do about each.
+"""Remedies for the failure messages of customization jobs.
 
-Messages: "Troubleshooting fine-tuning issues", Amazon Bedrock user guide, and jobs seen in public logs.
+Messages are from "Troubleshooting fine-tuning issues", Amazon Bedrock user guide, and from jobs in public logs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-_AGAIN = "nothing was billed for training that did not start: put distill.json again later, no label is paid for twice"
-_DATASET = "the dataset is not what Bedrock takes: run `distill validate` on the file, and report what it does not find"
+_RETRY = "training that did not start is not billed: put distill.json again later, no label is paid for twice"
+_DATASET = "Bedrock rejects the dataset: run `distill validate` on the file, and report an issue if it finds nothing"
 
 REMEDIES = {
     "could not validate getobject permissions": "the job's role cannot read that object: deploy the stack again, and "
@@ -19,21 +19,21 @@ REMEDIES = {
     "must conform to jsonl": _DATASET,
     "input size exceeded": "a record is longer than the model's context: shorten the prompt or lower max_tokens",
     "doesn't support validation set": "this student takes no validation file: deploy the newest version",
-    "internal error": f"a failure inside Bedrock, met twice; {_AGAIN}",
-    "unexpected error": f"a failure inside Bedrock, met twice; {_AGAIN}",
+    "internal error": f"an internal error of Bedrock, in two attempts; {_RETRY}",
+    "unexpected error": f"an internal error of Bedrock, in two attempts; {_RETRY}",
 }
-"""A part of the message, in lower case, to what to do; the first that is found counts."""
-_INTERNAL = ("internal error", "unexpected error")
+"""Remedy by part of the message in lower case; the first match counts."""
+_INTERNAL_ERRORS = ("internal error", "unexpected error")
 
 
 def is_internal(job: Any) -> bool:
-    """Tell whether a job failed by a fault of Bedrock's own, so that another attempt may do better."""
+    """Return whether a job failed by an internal error of Bedrock, which another attempt may avoid."""
     message = job.get("failureMessage", "").lower()
-    return job["status"] == "Failed" and any(words in message for words in _INTERNAL)
+    return job["status"] == "Failed" and any(words in message for words in _INTERNAL_ERRORS)
 
 
 def cause_and_remedy(job: Any) -> str:
-    """Return why a job ended without a model, and what to do where that is known."""
+    """Return why a job ended without a model, with the remedy if one is known."""
     message = job.get("failureMessage") or f"the job ended as {job['status']}"
     remedy = next((remedy for words, remedy in REMEDIES.items() if words in message.lower()), None)
     return f"{message.rstrip('.')}: {remedy}" if remedy else message

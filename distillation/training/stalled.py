@@ -1,4 +1,4 @@
-"""A job whose training does not start: seen for days in 2026, with no failure and no message."""
+"""Jobs whose training does not start: seen for days in 2026, without a failure or a message from Bedrock."""
 
 from __future__ import annotations
 
@@ -14,54 +14,57 @@ from distillation.telemetry import logger, metrics
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
-LONGEST_WAIT = timedelta(days=3)
-"""No job waits longer, whatever the request says: a run has seven days and 25,000 events of history, and one that
-passes either is lost with the models that it has paid for. Two sizes that wait, looked at each 300 s, stay below."""
+MAXIMUM_WAIT = timedelta(days=3)
+"""Longest wait for any job. An execution ends after 7 days or 25,000 history events, and its models are lost with it.
+Two waiting jobs, polled every 300 seconds, stay below both limits."""
 
 
-def check(run: Run, job: Any, patience: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
-    """Tell of a job that has waited for longer than ``patience``; return why it was stopped, if the request asks for
-    that or it has waited for longer than any may."""
+def stop_if_stalled(run: Run, job: Any, start_timeout: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
+    """Count a job that waits longer than ``start_timeout`` as stuck; return why it was stopped, or None.
+
+    The job is stopped if the request has ``stop_stuck_jobs``, or after ``MAXIMUM_WAIT``.
+    """
     waited = _waited(job, now)
-    stuck = waited is not None and waited > patience
-    metrics.add_metric("JobsStuck", MetricUnit.Count, int(stuck))
-    if waited is None or not (stuck or waited > LONGEST_WAIT):
+    is_stuck = waited is not None and waited > start_timeout
+    metrics.add_metric("JobsStuck", MetricUnit.Count, int(is_stuck))
+    if waited is None or not (is_stuck or waited > MAXIMUM_WAIT):
         return None
     hours = waited / timedelta(hours=1)
     logger.warning("job stuck", run=run.name, job=job["jobName"], hours=round(hours, 1), phases=_phases(job))
-    why = _why_to_stop(run, waited)
-    if why and _stop(job, bedrock):
+    reason = _reason_to_stop(run, waited)
+    if reason and _stop(job, bedrock):
         return (
-            f"its training had not started after {hours:.0f} h, and {why}; "
+            f"training had not started after {hours:.0f} h, and {reason}; "
             "put distill.json again later, no label is paid for twice"
         )
     return None
 
 
-def _why_to_stop(run: Run, waited: timedelta) -> str | None:
-    if run.request.stop_stuck_jobs:
-        return "stop_stuck_jobs asks to stop such a job"
-    if waited > LONGEST_WAIT:
-        return f"no job is waited for longer than {LONGEST_WAIT.days} days, so that other sizes are not lost with it"
-    return None
-
-
 def may_have_started(job: Any) -> bool:
-    """Tell whether a job's training has started, or Bedrock does not say."""
+    """Return whether a job's training has started, or Bedrock does not report it."""
     return _phases(job).get("trainingDetails") != "NotStarted"
 
 
+def _reason_to_stop(run: Run, waited: timedelta) -> str | None:
+    if run.request.stop_stuck_jobs:
+        return "the request has stop_stuck_jobs"
+    if waited > MAXIMUM_WAIT:
+        return f"no job is awaited for more than {MAXIMUM_WAIT.days} days, so that other sizes are not lost with it"
+    return None
+
+
 def _waited(job: Any, now: datetime) -> timedelta | None:
-    """Return how long a job has waited for its training to start; None once it has, or where Bedrock does not say."""
+    """Return how long a job has waited for its training; None if it has started or Bedrock does not report it."""
     return None if may_have_started(job) else now - job["creationTime"]
 
 
 def _phases(job: Any) -> dict[str, str]:
+    """Return the status of each phase that Bedrock reports."""
     return {phase: details["status"] for phase, details in job.get("statusDetails", {}).items() if "status" in details}
 
 
 def _stop(job: Any, bedrock: BedrockClient) -> bool:
-    """Return whether the job was stopped; False when it ended between the look and now."""
+    """Return whether the job was stopped; False if it ended in the meantime."""
     try:
         bedrock.stop_model_customization_job(jobIdentifier=job["jobArn"])
     except bedrock.exceptions.ConflictException:

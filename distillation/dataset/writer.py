@@ -1,0 +1,130 @@
+"""Write one dataset file per training size, and one for validation, in bedrock-conversation-2024.
+
+Format: "Preparing data for fine-tuning understanding models", Amazon Nova user guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from distillation import keys
+from distillation.dataset.labels import iter_labels
+from distillation.errors import TooFewImages
+from distillation.events import DatasetResult
+from distillation.models import catalog
+from distillation.models.hyperparameters import record_count, repeats_per_image
+from distillation.records import AnswerLine, Run
+from distillation.storage import Bucket
+from distillation.tolerance import check_tolerance
+
+_SPOOLED_BYTES = 1 << 20
+
+
+def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
+    """Write one training file per size, and the validation file.
+
+    Images whose labels were set aside are left out, so a file may be smaller than its size. With
+    ``duplicate_records``, each record of a small dataset is written that many times.
+
+    Raises ``ToleranceExceeded`` if more labels were set aside than the request tolerates, and ``TooFewImages`` if
+    fewer records remain than Bedrock requires.
+    """
+    with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+        texts = _LabelTexts(file)
+        reasons = _collect_texts(run, data, texts)
+        train = _labelled_images(data, run, "train", texts)
+        validation = _labelled_images(data, run, "validation", texts)
+        written = _achievable_sizes(run, sizes, len(train))
+        for size in written:
+            _write_file(run, data, f"train-{size}", train[:size] * repeats_per_image(run.request, size), texts)
+        if validation:
+            _write_file(run, data, "validation", validation, texts)
+    return DatasetResult(
+        sizes=written,
+        records=record_count(run.request, max(written)),
+        validation=len(validation),
+        set_aside=len(reasons),
+    )
+
+
+def training_record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
+    """Return the training record of one image: the prompt, the image and its label ``text``."""
+    location = {
+        "uri": f"s3://{bucket}/{keys.image_key(run.side, image)}",
+        "bucketOwner": run.account,
+    }
+    question = [
+        {"text": run.prompt.user},
+        {"image": {"format": "jpeg", "source": {"s3Location": location}}},
+    ]
+    return {
+        "schemaVersion": "bedrock-conversation-2024",
+        "system": [{"text": run.prompt.system}],
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": [{"text": text}]},
+        ],
+    }
+
+
+class _LabelTexts:
+    """Label texts in a temporary file, keyed by image. Memory has only the byte range of each text."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._ranges: dict[str, tuple[int, int]] = {}
+
+    def add(self, image: str, text: str) -> None:
+        self._ranges[image] = (self._file.tell(), self._file.write(text.encode()))
+
+    def __contains__(self, image: str) -> bool:
+        return image in self._ranges
+
+    def __getitem__(self, image: str) -> str:
+        start, length = self._ranges[image]
+        self._file.seek(start)
+        return self._file.read(length).decode()
+
+
+def _collect_texts(run: Run, data: Bucket, texts: _LabelTexts) -> list[str]:
+    """Add the text of every valid label to ``texts``; return the reasons of those set aside."""
+    labels = 0
+    refused: list[AnswerLine] = []
+    for line in iter_labels(run, data):
+        labels += 1
+        if line.status == "refused":
+            refused.append(line)
+        elif line.text:
+            texts.add(line.image, line.text)
+    reasons = _refusal_reasons(run, refused, data)
+    remedy = "Upload distill.json again with a higher 'tolerance'. Existing labels are reused, not paid for again."
+    check_tolerance(run, "labels", labels, reasons, remedy)
+    return reasons
+
+
+def _refusal_reasons(run: Run, refused: list[AnswerLine], data: Bucket) -> list[str]:
+    """Return the photo and the reason of each refused label."""
+    lines = data.read_lines(keys.split_key(run.name, "to-label")) if refused else ()
+    photo_of = {line["image"]: line["photo"] for line in lines}
+    return [f"{photo_of[line.image]}: {line.reason}" for line in refused]
+
+
+def _labelled_images(data: Bucket, run: Run, name: str, texts: _LabelTexts) -> list[str]:
+    return [line["image"] for line in data.read_lines(keys.split_key(run.name, name)) if line["image"] in texts]
+
+
+def _achievable_sizes(run: Run, sizes: list[int], available: int) -> list[int]:
+    minimum = catalog.get_model(run.student).family.minimum_records
+    if record_count(run.request, available) < minimum:
+        raise TooFewImages(
+            f"{available} training images have a label, but {run.student!r} requires at least {minimum} records. "
+            "Add photos to the collection or raise 'duplicate_records'."
+        )
+    return sorted({min(size, available) for size in sizes})
+
+
+def _write_file(run: Run, data: Bucket, name: str, images: Iterable[str], texts: _LabelTexts) -> None:
+    lines = (training_record(run, data.name, image, texts[image]) for image in images)
+    data.write_lines(keys.dataset_key(run.name, name), lines)

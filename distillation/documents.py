@@ -1,0 +1,640 @@
+"""JSON documents that a run leaves in the Data bucket, for the steps that follow, the command line and people.
+
+``docs/data-formats.md`` shows each as a table of fields, generated from these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from distillation.records import Record, Run, ServiceTier, TrainedModel, Until
+
+
+class Interval(Record):
+    """A mean with its 95 % percentile bootstrap interval (10,000 resamples of near-duplicate groups)."""
+
+    mean: float
+    """Mean over the test images."""
+    ci95: tuple[float, float]
+    """Lower and upper bound."""
+
+    @property
+    def low(self) -> float:
+        """Lower bound."""
+        return self.ci95[0]
+
+    @property
+    def high(self) -> float:
+        """Upper bound."""
+        return self.ci95[1]
+
+
+class Bounds(Record):
+    """An expected value between two bounds."""
+
+    low: float
+    """Lower bound."""
+    expected: float
+    """Expected value."""
+    high: float
+    """Upper bound."""
+
+
+class StepCost(Bounds):
+    """Cost of one step in US dollars."""
+
+    confirmed: bool
+    """Whether an official price list confirms every price behind it."""
+
+
+class PriceRow(Record):
+    """One row of prices.toml: ``usd`` buys ``per`` of ``unit``."""
+
+    product: str
+    """Model id or AWS service."""
+    use: str
+    """What is priced, such as ``input`` or ``training``."""
+    usd: float
+    """US dollars."""
+    per: float
+    """Quantity that ``usd`` buys, in ``unit``."""
+    unit: str
+    """Unit of the quantity, such as ``tokens``."""
+    source: str
+    """Where the price was read."""
+    date: str
+    """When it was read (ISO 8601)."""
+    confirmed: bool
+    """Whether an official price list has it."""
+
+
+class EstimateLine(Record):
+    """One line of an estimate: what a step uses and what that costs."""
+
+    step: str
+    """State, or AWS service."""
+    what: str
+    """What is used."""
+    quantity: Bounds
+    """Quantity, in the unit of ``price``."""
+    usd: Bounds
+    """US dollars."""
+    price: PriceRow
+    """Price that the line depends on."""
+
+
+class MonthlyCost(Record):
+    """Cost of what remains after the run."""
+
+    range: Bounds
+    """US dollars a month."""
+    lines: list[EstimateLine]
+    """Lines that add up to it."""
+
+
+class BreakEven(Record):
+    """Images after which the run costs less than asking the teacher about each."""
+
+    low: int
+    """Images, at the lower bound of the run's cost."""
+    expected: int
+    """Images, at the expected cost."""
+    high: int
+    """Images, at the upper bound."""
+
+
+class FlexCost(Record):
+    """Cost of the whole run with the teacher on the flex service tier."""
+
+    usd: float
+    """US dollars."""
+
+
+class ProvisionedCost(Record):
+    """Additional cost of serving the tuned models on provisioned throughput during the evaluation."""
+
+    usd: Bounds
+    """US dollars."""
+    hours: Bounds
+    """Hours; AWS bills at least one for each model."""
+    price: PriceRow
+    """Price for an hour of one model unit."""
+
+
+class UnreadablePhoto(Record):
+    """A photo that cannot be used."""
+
+    photo: str
+    """Name of the photo."""
+    reason: str | None
+    """Why it cannot be used."""
+
+
+class ApplyEstimate(Record):
+    """``report/estimate.json`` of a run with ``apply``, and the part that every estimate has."""
+
+    usd: float
+    """Expected cost in US dollars, compared with ``max_usd``."""
+    range: Bounds
+    """Expected cost with its bounds, in US dollars."""
+    max_usd: float
+    """Budget of the request, in US dollars."""
+    within_budget: bool
+    """Whether the expected cost is within the budget."""
+    verdict: str
+    """The estimate in a sentence."""
+
+
+class Estimate(ApplyEstimate):
+    """``report/estimate.json`` of a run, and the output of ``distill estimate --json``."""
+
+    by_step: dict[str, StepCost]
+    """US dollars by step."""
+    lines: list[EstimateLine]
+    """Lines that add up to ``range``."""
+    monthly: MonthlyCost
+    """Storage of photos, images and tuned models after the run."""
+    photos: int
+    """Photos of the collection."""
+    images: int
+    """Distinct images among them."""
+    test: int
+    """Images in the test set."""
+    sizes: list[int]
+    """Training sizes, in images."""
+    labels_to_ask: int
+    """Labels that the teacher is asked for."""
+    labels_reused: int
+    """Labels that earlier runs paid for."""
+    label_minutes: float
+    """Minutes that labelling takes at the teacher's rate limit."""
+    range_from: list[str]
+    """Assumptions behind the bounds."""
+    warnings: list[str]
+    """Prices that are old or not confirmed."""
+    detectable: float
+    """Minimum detectable gain in the Jaccard index (80 % power, standard deviation 0.1)."""
+    break_even_images: BreakEven | None
+    """Break-even against the teacher; null if the run never pays for itself or trains nothing."""
+    flex: FlexCost | None
+    """Cost on the flex tier; null if the teacher has none or is asked on it."""
+    provisioned: ProvisionedCost | None
+    """Cost of provisioned throughput; null if its price is unknown or nothing is trained."""
+    unreadable: list[UnreadablePhoto] = Field(default_factory=list)
+    """Photos that cannot be used; only ``distill estimate`` fills it."""
+
+
+class SplitFacts(Record):
+    """``splits/facts.json``: what Split found in the collection."""
+
+    photos: int
+    """Photos, ignored files not counted."""
+    refused: int
+    """Photos that cannot be used."""
+    images: int
+    """Images in the three sets."""
+    train: int
+    """Images in the training set."""
+    validation: int
+    """Images in the validation set."""
+    test: int
+    """Images in the test set."""
+    excluded: int
+    """Photos left out by ``exclude_flags``, or because they resemble images of two sets."""
+    exact_duplicates: int
+    """Photos whose image is another photo's."""
+    near_duplicates: int
+    """Images that are near-duplicates of another one."""
+    groups: int
+    """Groups of near-duplicates; an image without any is its own group."""
+    leaked_by_random_split: float
+    """Test photos that would be expected to have a near-duplicate in training if each photo were drawn by itself."""
+    flags: dict[str, int]
+    """Photos by quality flag."""
+    own_labels: int
+    """Images with a label of the owner's."""
+
+
+class ScoresByRole(Record):
+    """Mean agreement with the teacher of everything that is compared."""
+
+    base: Interval | None = None
+    """The student before training."""
+    tuned: dict[str, Interval]
+    """Tuned models by training size."""
+    ceiling: Interval | None = None
+    """The teacher's agreement with itself."""
+    floor: Interval | None = None
+    """Agreement of shuffled pairs."""
+    control: Interval | None = None
+    """Agreement of the most common keywords of the training labels."""
+
+    @property
+    def by_name(self) -> dict[str, Interval]:
+        """Scores that were measured, by name: ``base``, ``ceiling``, ``floor``, ``control``; without ``tuned``."""
+        named = {name: getattr(self, name) for name in ("base", "ceiling", "floor", "control")}
+        return {name: score for name, score in named.items() if score is not None}
+
+
+class Headlines(Record):
+    """Shares of a gap that the best tuned model closes, 0-1; null if the gap is not significant."""
+
+    gap_closed: Interval | None = None
+    """Of the gap from base to ceiling."""
+    gap_closed_unnormalised: Interval | None = None
+    """The same with keywords compared without normalisation."""
+    beyond_control: Interval | None = None
+    """Of the gap from control to ceiling."""
+
+
+class SizeTest(Record):
+    """Paired comparison of a tuned model with base."""
+
+    gain: Interval
+    """Mean gain in the Jaccard index."""
+    p: float
+    """Two-sided p value of a sign-flip permutation test over groups."""
+    p_holm: float
+    """The p value, corrected for the number of sizes (Holm 1979)."""
+
+
+class Gate(Record):
+    """Decision whether the best tuned model is promoted."""
+
+    best: str
+    """Tuned model with the highest score, such as ``n30``."""
+    gain: Interval
+    """Its gain over base in the Jaccard index."""
+    passed: bool
+    """Whether the gain is significant, above ``gate_margin`` and larger than the control's."""
+    promoted: str | None
+    """Name of the promoted model; null if the gate refused it or ``keep`` is ``none``."""
+    reasons: list[str]
+    """Why the gate refused."""
+
+
+class CurvePoint(Interval):
+    """One point of a fitted curve."""
+
+    size: float
+    """Training images."""
+
+
+class Curve(Record):
+    """Scaling curve ``a - b n^-c`` fitted to three sizes or more."""
+
+    line: list[CurvePoint]
+    """Scores from the smallest size to twice the largest."""
+    next_size: int
+    """Twice the largest size, in images."""
+    expected: Interval
+    """Expected score at ``next_size``."""
+    gain: Interval
+    """Expected gain from the largest size to ``next_size``."""
+
+
+class KeywordChanges(Record):
+    """Keywords of the teacher that the best tuned model gained or lost against base, with their number of images."""
+
+    learned: list[tuple[str, int]]
+    """Gained keywords, most frequent first."""
+    lost: list[tuple[str, int]]
+    """Lost keywords, most frequent first."""
+
+
+class GoldScores(Record):
+    """Agreement with the owner's own labels (``own_labels: gold``)."""
+
+    images: int
+    """Test images with an own label."""
+    jaccard: dict[str, Interval]
+    """Jaccard index by answerer, teacher included."""
+
+
+class ServingCost(Record):
+    """Cost and latency of one answerer's answers."""
+
+    latency_ms: float | None
+    """Median latency in milliseconds."""
+    input_tokens: float
+    """Mean input tokens an answer."""
+    output_tokens: float
+    """Mean output tokens an answer."""
+    usd_per_1000: float | None
+    """US dollars for 1,000 images; null without a price."""
+
+
+class EvaluationFigures(Record):
+    """Figures of an evaluation: every answerer against the teacher's labels of the test images."""
+
+    jaccard: ScoresByRole
+    """Jaccard index of normalised keywords."""
+    jaccard_unnormalised: ScoresByRole
+    """Jaccard index without normalisation; without floor and control."""
+    metrics: dict[str, dict[str, Interval]]
+    """By answerer: jaccard, jaccard_unnormalised, soft_jaccard, f1, precision, recall, count_drift, valid."""
+    headlines: Headlines
+    """Shares of the gap closed."""
+    gate: Gate | None
+    """Promotion decision; null without base."""
+    tests: dict[str, SizeTest]
+    """Comparison with base by tuned model."""
+    detectable: float
+    """Minimum detectable gain in the Jaccard index (80 % power)."""
+    curve: Curve | None
+    """Scaling curve; null with fewer than three sizes."""
+    keywords: KeywordChanges | None
+    """Keywords learned and lost; null without base."""
+    gold: GoldScores | None
+    """Scores against own labels; null without them."""
+    serving: dict[str, ServingCost]
+    """Cost and latency by answerer."""
+    test_images: int
+    """Test images with a label."""
+    test_groups: int
+    """Groups of near-duplicates among them."""
+
+
+class SetAside(Record):
+    """A photo or label that was left out."""
+
+    photo: str
+    """Key of the photo."""
+    reason: str | None
+    """Why it was left out."""
+
+
+class Disagreement(Record):
+    """An image whose label samples disagree."""
+
+    photo: str
+    """Key of the photo."""
+    image: str
+    """Hash of the image."""
+    disagreement: float
+    """One minus the mean Jaccard index of each two samples, 0-1."""
+
+
+class Loss(Record):
+    """Loss of a job at one step."""
+
+    step: float
+    """Training step."""
+    loss: float
+    """Loss."""
+
+
+class LedgerEntry(Record):
+    """What one model was paid in one step."""
+
+    step: str
+    """State."""
+    model: str
+    """Model id."""
+    tier: ServiceTier
+    """Service tier."""
+    calls: int
+    """Calls that were billed."""
+    throttled: int
+    """Calls that were throttled and not billed."""
+    reused: int
+    """Answers that were already paid for."""
+    input_tokens: int
+    """Input tokens."""
+    output_tokens: int
+    """Output tokens."""
+    training_tokens: int
+    """Training tokens."""
+    usd: float
+    """US dollars."""
+    confirmed: bool
+    """Whether an official price list confirms the prices."""
+
+
+class Ledger(Record):
+    """``ledger.json``: what a run paid for, by step, model and tier."""
+
+    usd: float
+    """US dollars in all."""
+    entries: list[LedgerEntry]
+    """Entries by step, model and tier."""
+
+
+class Doubling(Record):
+    """Expected effect of twice the largest training size."""
+
+    size: int
+    """Training images."""
+    gain: Interval
+    """Expected gain in the Jaccard index."""
+    usd: float
+    """Expected cost in US dollars."""
+
+
+class StepMoney(Record):
+    """Estimated and spent US dollars of one step."""
+
+    step: str
+    """State, or AWS service."""
+    estimated: StepCost | None
+    """Estimate; null if the step was not estimated."""
+    spent: float | None
+    """US dollars; null for AWS services, which only the account's bill shows."""
+    confirmed: bool
+    """Whether an official price list confirms every price behind it."""
+
+
+class Money(Record):
+    """Estimated and spent US dollars."""
+
+    by_step: list[StepMoney]
+    """Steps in their order."""
+    break_even_images: int | None
+    """Images after which the run costs less than asking the teacher; null if it never does."""
+
+
+class Report(Record):
+    """``report/report.json`` of a run that trains, or that stopped earlier on request."""
+
+    kind: Literal["training"] = "training"
+    """Tells the two kinds of report apart."""
+    run: str
+    """Name of the run."""
+    status: str
+    """``complete``, or how many items were set aside."""
+    until: Until | None
+    """Step after which the run was asked to stop."""
+    verdict: str
+    """The result in words."""
+    photos: int
+    """Photos, ignored files not counted."""
+    images: int
+    """Distinct images."""
+    rejected: list[SetAside]
+    """Photos that cannot be used."""
+    labels_set_aside: list[SetAside]
+    """Photos whose label cannot be used."""
+    set_aside: int
+    """Number of both."""
+    train: int
+    """Images in the training set."""
+    validation: int
+    """Images in the validation set."""
+    test: int
+    """Images in the test set."""
+    samples_per_image: int
+    """Answers of the teacher for each label."""
+    labels_by: dict[str, int]
+    """Labels by who gave them: ``teacher``, ``owner``."""
+    own_test_labels: int
+    """Test images measured against the owner's labels."""
+    disagreements: list[Disagreement]
+    """The 20 images whose samples disagree most."""
+    labelled: int
+    """Images with a usable label."""
+    split: SplitFacts | None
+    """Copy of ``splits/facts.json``."""
+    teacher: str
+    """Model id of the teacher."""
+    student: str
+    """Model id of the student."""
+    models: list[TrainedModel]
+    """Trained sizes, the failed ones included."""
+    training_loss: dict[str, list[Loss]]
+    """Training loss by size."""
+    validation_loss: dict[str, list[Loss]]
+    """Validation loss by size."""
+    estimate: Estimate
+    """Copy of ``estimate.json``."""
+    ledger: Ledger
+    """Copy of ``ledger.json``."""
+    usd: float
+    """US dollars spent."""
+    sizes_asked: list[int] | None
+    """Training sizes of the request."""
+    evaluation: EvaluationFigures | None
+    """Figures; null if nothing was trained."""
+    doubling: Doubling | None
+    """Expected effect of twice the largest size; null without a curve."""
+    money: Money
+    """Estimated and spent US dollars by step."""
+
+    @property
+    def promoted(self) -> TrainedModel | None:
+        """The model that passed the gate and is kept, if there is one."""
+        gate = self.evaluation and self.evaluation.gate
+        name = gate.promoted if gate else None
+        return next((model for model in self.models if name and model.model_name == name), None)
+
+
+class ApplyReport(Record):
+    """``report/report.json`` of a run with ``apply``."""
+
+    kind: Literal["apply"] = "apply"
+    """Tells the two kinds of report apart."""
+    run: str
+    """Name of the run."""
+    applied: str
+    """Run whose model answered."""
+    status: str
+    """``complete``, or how many photos were set aside."""
+    verdict: str
+    """The result in words."""
+    photos: int
+    """Photos, ignored files not counted."""
+    set_aside: int
+    """Photos without a usable answer."""
+    estimate: ApplyEstimate
+    """Copy of ``estimate.json``."""
+    ledger: Ledger
+    """Copy of ``ledger.json``."""
+    usd: float
+    """US dollars spent."""
+    files: list[str]
+    """Keys of the result tables."""
+
+
+AnyReport = Report | ApplyReport
+_ANY_REPORT: TypeAdapter[AnyReport] = TypeAdapter(Annotated[AnyReport, Field(discriminator="kind")])
+
+
+def parse_report(body: bytes) -> AnyReport:
+    """Return the report that ``body`` holds as JSON; raises ``pydantic.ValidationError``."""
+    return _ANY_REPORT.validate_json(body)
+
+
+class FilesReport(Record):
+    """``report.json`` of ``distill evaluate``, which compares files of answers."""
+
+    status: str
+    """``complete``, or how many images have no answer."""
+    verdict: str
+    """The result in words."""
+    unanswered: int
+    """Labelled images without an answer of the student."""
+    evaluation: EvaluationFigures
+    """Figures."""
+
+
+class Manifest(Record):
+    """``manifest.json``: how the models of a run were made, complete enough to repeat it."""
+
+    run: Run
+    """Copy of ``request.json``."""
+    code: str
+    """Commit and hash of the deployed code."""
+    prompt_sha256: str
+    """Hash of the prompt."""
+    labelers: dict[str, str]
+    """Labeler ids of ``teacher`` and ``ceiling``."""
+    datasets_sha256: dict[str, str]
+    """Hashes of the dataset files by key; a dataset names each image by its hash, so the hash covers the images."""
+    hyperparameters: dict[str, dict[str, str]]
+    """Hyperparameters by training size, as sent to Bedrock."""
+    model_ids: dict[str, str | None]
+    """Model ids of ``teacher``, ``student`` and ``tuned_as``."""
+    models: list[TrainedModel]
+    """Trained sizes."""
+    jaccard: ScoresByRole | None
+    """Scores; null if nothing was trained."""
+    gate: Gate | None
+    """Promotion decision; null if nothing was trained."""
+    usd: float
+    """US dollars spent."""
+    prices: list[PriceRow]
+    """Prices that were used."""
+
+
+class ReplacedDeployment(Record):
+    """``deployment.json``: the deployment of an earlier run that now serves this run's promoted model."""
+
+    deployment_name: str
+    """Name of the deployment."""
+    deployment_arn: str
+    """ARN of the deployment, which callers use."""
+    model_arn: str
+    """ARN of the promoted model."""
+    replaces: str
+    """Run whose deployment it was."""
+
+
+class FailureCause(Record):
+    """Why an execution failed."""
+
+    state: str
+    """State that failed."""
+    error: str
+    """Name of the error."""
+    cause: str
+    """What happened and what to do."""
+
+
+class Failure(FailureCause):
+    """``failure.json``: why a run ended early; also of a run that Prepare refused."""
+
+    run: str
+    """Name of the run."""
+    execution: str
+    """ARN of the execution."""

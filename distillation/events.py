@@ -1,0 +1,393 @@
+"""Events that the state machine sends to each step, and results that it reads; the names of their fields are its paths.
+
+An event may carry more than a step reads, so unknown fields are ignored. A result has exactly the fields that the
+state machine selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from distillation.records import AnswerLine, Concurrency, InventoryLine, Record, TrainedModel
+
+
+class Event(BaseModel):
+    """Base of an event: immutable; unknown fields are ignored."""
+
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
+
+
+class PrepareEvent(Event):
+    """Input of an execution."""
+
+    input: Any
+    """What the execution was started with: an S3 event from EventBridge, or a request with ``collection``."""
+    execution: str
+    """ARN of the execution."""
+
+
+class RunEvent(Event):
+    """Event of a step that needs the run alone."""
+
+    run: str
+    """Name of the run."""
+
+
+class SizesEvent(RunEvent):
+    """Event of a step that works on training sizes."""
+
+    sizes: list[int] = Field(min_length=1)
+    """Training sizes, in images."""
+
+
+class AwaitUploadEvent(Event):
+    """Event of AwaitUpload."""
+
+    collection: str
+    """Prefix in the Photos bucket."""
+    previous: str
+    """Digest of the listing before; empty at first."""
+
+
+class S3Item(Event):
+    """A listed photo, as the ItemReader of a Distributed Map gives it."""
+
+    key: str = Field(alias="Key")
+    """Key in the Photos bucket."""
+    size: int = Field(default=0, alias="Size")
+    """Bytes."""
+
+
+class ImageItem(Event):
+    """A line of a list of images."""
+
+    image: str
+    """Hash of the image."""
+
+
+class RunInput(Event):
+    """What every batch of ResizePhotos has in common."""
+
+    run: str
+    """Name of the run."""
+
+
+class AskInput(RunInput):
+    """What every batch of LabelImages and PredictTestImages has in common."""
+
+    concurrent_batches: int = Field(ge=1)
+    """Batches that share the model's rate limit."""
+    models: list[TrainedModel] = []
+    """Models to ask, with PredictTestImages."""
+
+
+class ResizeEvent(Event):
+    """One batch of ResizePhotos."""
+
+    batch: RunInput = Field(alias="BatchInput")
+    """What every batch has in common."""
+    items: list[S3Item] = Field(alias="Items")
+    """Photos of the batch."""
+
+
+class AskEvent(Event):
+    """One batch of LabelImages, PredictTestImages or PredictImages."""
+
+    batch: AskInput = Field(alias="BatchInput")
+    """What every batch has in common."""
+    items: list[ImageItem] = Field(alias="Items")
+    """Images of the batch."""
+
+    @property
+    def images(self) -> list[str]:
+        """Hashes of the images."""
+        return [item.image for item in self.items]
+
+
+class CustomizeEvent(RunEvent):
+    """Event of Customize."""
+
+    size: int
+    """Training size, in images."""
+
+
+class DeployEvent(RunEvent):
+    """Event of Deploy."""
+
+    model_name: str
+    """Name of the tuned model, and of its deployment."""
+    model_arn: str
+    """ARN of the tuned model."""
+
+
+class TrainingState(Event):
+    """Result of TrainModels in the state."""
+
+    models: list[TrainedModel] = []
+    """Trained sizes, the failed ones included."""
+
+
+class EvaluateState(Event):
+    """What Evaluate reads of the state."""
+
+    trained: TrainingState = TrainingState()
+    """Result of TrainModels; empty if the run stopped earlier."""
+
+
+class EvaluateEvent(RunEvent):
+    """Event of Evaluate."""
+
+    state: EvaluateState
+    """Whole state of the execution."""
+
+
+class ExecutionDetail(Event):
+    """``detail`` of the EventBridge event "Step Functions Execution Status Change"."""
+
+    execution_arn: str = Field(alias="executionArn")
+    """ARN of the execution."""
+    status: str = ""
+    """FAILED, TIMED_OUT or ABORTED."""
+    input: str | None = None
+    """Input of the execution as JSON; null if EventBridge left it out."""
+    cause: str | None = None
+    """Cause that the execution failed with."""
+
+
+class EndingEvent(Event):
+    """Event of CleanUp and Notify: from the state machine, or from EventBridge when an execution ended otherwise."""
+
+    run: str | None = None
+    """Name of the run, from the state machine."""
+    detail: ExecutionDetail | None = None
+    """Execution that ended, from EventBridge."""
+
+
+class RecordFailureEvent(Event):
+    """Event of RecordFailure."""
+
+    state: Any
+    """Whole state of the execution, or its input if Prepare failed."""
+    execution: str
+    """ARN of the execution."""
+
+
+class Listing(Record):
+    """Result of AwaitUpload."""
+
+    photos: int
+    """Photos of the collection."""
+    digest: str
+    """Hash of names and versions."""
+    settled: bool
+    """Whether the listing equals the one before."""
+
+
+class PrepareResult(Record):
+    """Result of Prepare: what the state machine reads of a run."""
+
+    run: str
+    """Name of the run."""
+    collection: str
+    """Prefix in the Photos bucket."""
+    claimed_by: str | None
+    """ARN of another execution that has this run; null if this one has it."""
+    apply: str | None
+    """Run whose model is applied; null if this run trains one."""
+    until: str
+    """Step after which the run stops; ``Notify`` for the whole run."""
+    concurrency: Concurrency
+    """Upper limits of concurrent batches."""
+    images_per_batch: int
+    """Images of one batch of LabelImages and PredictTestImages."""
+    listing: Listing
+    """Empty listing, which AwaitUpload replaces."""
+
+
+class BatchResult(Record):
+    """Result of one batch of a Map."""
+
+    ok: int
+    """Items that can be used."""
+    refused: int
+    """Items that were set aside, each with a reason in the batch's part."""
+
+    @classmethod
+    def count(cls, lines: Iterable[InventoryLine | AnswerLine]) -> BatchResult:
+        """Return the counts of a batch's lines."""
+        statuses = [line.status for line in lines]
+        return cls(ok=statuses.count("ok"), refused=statuses.count("refused"))
+
+
+class ConcurrentBatches(Record):
+    """Batches of each Map that run at the same time."""
+
+    label: int
+    """Batches of LabelImages."""
+    predict: int
+    """Batches of PredictTestImages."""
+
+
+class SplitResult(Record):
+    """Result of Split."""
+
+    photos: int
+    """Photos, ignored files not counted."""
+    refused: int
+    """Photos that cannot be used."""
+    images: int
+    """Images in the three sets."""
+    train: int
+    """Images in the training set."""
+    validation: int
+    """Images in the validation set."""
+    test: int
+    """Images in the test set."""
+    sizes: list[int]
+    """Training sizes, in images."""
+    to_label: int
+    """Images that the teacher labels."""
+    to_label_key: str
+    """Key of their list."""
+    test_key: str
+    """Key of the list of test images."""
+    concurrent_batches: ConcurrentBatches
+    """Batches that run at the same time."""
+
+
+class EstimateResult(Record):
+    """Result of Estimate."""
+
+    usd: float
+    """Expected cost in US dollars."""
+    within_budget: bool
+    """Whether it is within ``max_usd``."""
+    verdict: str
+    """The estimate in a sentence."""
+
+
+class ListImagesResult(EstimateResult):
+    """Result of ListImages."""
+
+    photos: int
+    """Photos, ignored files not counted."""
+    refused: int
+    """Photos that cannot be used."""
+    images: int
+    """Distinct images."""
+    images_key: str
+    """Key of their list."""
+    concurrent_batches: int
+    """Batches of PredictImages that run at the same time."""
+
+
+class DatasetResult(Record):
+    """Result of WriteDataset."""
+
+    sizes: list[int]
+    """Training sizes that could be written, in images."""
+    records: int
+    """Records of the largest training file."""
+    validation: int
+    """Records of the validation file."""
+    set_aside: int
+    """Images whose label cannot be used."""
+
+
+class ValidationResult(Record):
+    """Result of ValidateDataset."""
+
+    files: int
+    """Training files."""
+    records: int
+    """Records of the largest one."""
+
+
+class JobResult(Record):
+    """Result of Customize."""
+
+    status: Literal["InProgress", "Completed"]
+    """Status of the job."""
+    model_name: str
+    """Name of the job and of its model."""
+    job_arn: str | None
+    """ARN of the job; null until Bedrock told it."""
+    model_arn: str | None
+    """ARN of the tuned model; null until the job has completed."""
+
+
+class DeploymentResult(Record):
+    """Result of Deploy."""
+
+    status: str
+    """Creating, or Active."""
+    deployment_arn: str
+    """ARN of the deployment."""
+
+
+class EvaluateResult(Record):
+    """Result of Evaluate."""
+
+    verdict: str
+    """The result in words."""
+    promoted: str | None
+    """Name of the promoted model."""
+    report_key: str
+    """Key of report.html."""
+
+
+class WriteResultsResult(Record):
+    """Result of WriteResults."""
+
+    verdict: str
+    """The result in words."""
+    results_key: str
+    """Key of results.csv."""
+
+
+class PromoteResult(Record):
+    """Result of Promote."""
+
+    status: Literal["Done", "Updating"]
+    """Whether the deployment serves the promoted model."""
+    deployment_arn: str | None
+    """ARN to call; null if no model was promoted."""
+
+
+class CleanUpResult(Record):
+    """Result of CleanUp."""
+
+    stopped: list[str] = Field(default_factory=list)
+    """Names of jobs that were stopped."""
+    deleted: list[str] = Field(default_factory=list)
+    """Deployments and models that were deleted."""
+    kept: list[str] = Field(default_factory=list)
+    """Deployments and models that were kept."""
+
+
+class SweepResult(CleanUpResult):
+    """Result of Sweep."""
+
+    oldest_deployment_days: int
+    """Age of the oldest deployment, in days; 0 without any."""
+
+
+class NotifyResult(Record):
+    """Result of Notify."""
+
+    run: str | None
+    """Name of the run; null if its execution was started with neither an event nor a request."""
+    headline: str
+    """Subject of the notification."""
+
+
+class FailureResult(Record):
+    """Result of RecordFailure."""
+
+    error: str
+    """Name of the error, which the execution fails with."""
+    cause: str
+    """What happened and what to do."""

@@ -1,0 +1,46 @@
+"""Prepare a run: resolve its request, check everything that can be checked for free, and claim the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distillation.events import Listing, PrepareResult
+from distillation.records import Run
+from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
+from distillation.runs.preflight import Account, check_account, check_training_record
+from distillation.runs.request import Defaults, claim, is_claimed, resolve
+from distillation.storage import Bucket
+
+
+def prepare(
+    start: Any, execution: str, photos: Bucket, data: Bucket, defaults: Defaults, account: Account
+) -> PrepareResult:
+    """Return what the state machine reads of the run that an execution was started for.
+
+    The run is claimed last, so that a refused run leaves nothing but its ledger. Raises ``InvalidRequest``,
+    ``AccessDenied``, ``QuotaExceeded`` or ``Throttled``.
+    """
+    run = resolve(start, execution, photos, defaults)
+    if run.request.apply:
+        run = with_tuned_model(run, data, account.bedrock)
+    else:
+        if run.request.replace:
+            run = with_replaced_deployment(run, data, account.bedrock)
+        check_training_record(run, data.name)
+        # An execution that claimed the run before has passed these checks.
+        if not is_claimed(run, data):
+            check_account(run, data, account)
+    return _result(run, claimed_by=claim(run, data))
+
+
+def _result(run: Run, claimed_by: str | None) -> PrepareResult:
+    return PrepareResult(
+        run=run.name,
+        collection=run.collection,
+        claimed_by=claimed_by,
+        apply=run.request.apply,
+        until=run.request.until or "Notify",
+        concurrency=run.concurrency,
+        images_per_batch=run.images_per_batch,
+        listing=Listing(photos=0, digest="", settled=False),
+    )
