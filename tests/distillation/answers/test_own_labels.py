@@ -150,7 +150,7 @@ def test_own_label_replaces_the_label_of_the_teacher_in_training() -> None:
     labels = read_labels(run, data)
     assert {labels[image_named(name)].text for name in NAMES[:20]} == {LABEL}
     assert {line.answerer for line in labels.values()} == {"owner", "teacher"}
-    (size,) = write_dataset(run, [100], data)["sizes"]
+    (size,) = write_dataset(run, [100], data).sizes
     lines = list(data.read_lines(keys.dataset_key(run.name, f"train-{size}")))
     assert {line["messages"][1]["content"][0]["text"] for line in lines} == {LABEL, "dog, sea, sky"}
 
