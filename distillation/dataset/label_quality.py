@@ -1,51 +1,59 @@
-"""Labels that Bedrock takes and a student should not learn from, told by their text alone."""
+"""Detect labels that Bedrock accepts but that a student should not learn, from their text alone."""
 
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 from distillation.answers.refusals import find_refusal
 
-_OPEN_ENDS = set(",;:([{/&+–—-…、，；")
-_OPEN_WORDS = {"and", "or", "the", "a", "an", "of", "with", "in", "on", "to", "for", "from"}
-_NOTHING = {"", "n/a", "na", "nan", "null", "nil", "undefined", "tbd", "todo"}
-_SEPARATORS = ",;\n"
+LabelForm = Literal["list", "prose", ""]
+
+_UNFINISHED_ENDINGS = set(",;:([{/&+–—-…、，；")
+_UNFINISHED_LAST_WORDS = {"and", "or", "the", "a", "an", "of", "with", "in", "on", "to", "for", "from"}
+_PLACEHOLDERS = {"", "n/a", "na", "nan", "null", "nil", "undefined", "tbd", "todo"}
+_MAXIMUM_PLACEHOLDER_CHARACTERS = 20
 _WIDE_SEPARATORS = "、，；"
-_LONGEST_NOTHING = 20
-_BEGINNING = 40
-_PROSE_WORDS = 8
-_WORDS_OF_AN_ENTRY = 4
+_REFUSAL_START_CHARACTERS = 40
+_MINIMUM_PROSE_WORDS = 8
+_MAXIMUM_WORDS_PER_ENTRY = 4
 
 
-def label_form(label: str) -> str:
-    """Tell a ``list`` of short entries, ``prose`` (many words, no JSON), or neither (``""``)."""
-    separators = _SEPARATORS if label.isascii() else _SEPARATORS + _WIDE_SEPARATORS
-    entries = 1 + sum(map(label.count, separators))
+def label_form(label: str) -> LabelForm:
+    """Return ``list`` for short entries, ``prose`` for many words that are not JSON, or ``""`` for anything else."""
+    entries = 1 + label.count(",") + label.count(";") + label.count("\n")
+    if not label.isascii():
+        entries += sum(map(label.count, _WIDE_SEPARATORS))
     spaces = label.count(" ")
-    if entries > 2 and spaces < _WORDS_OF_AN_ENTRY * entries:
+    if entries > 2 and spaces < _MAXIMUM_WORDS_PER_ENTRY * entries:
         return "list"
-    return "prose" if spaces >= _PROSE_WORDS - 1 and label[:1] not in ("{", "[") else ""
+    return "prose" if spaces >= _MINIMUM_PROSE_WORDS - 1 and label[:1] not in ("{", "[") else ""
 
 
-def label_problem(label: str, form: str) -> tuple[str, str] | None:
-    """Return the rule that a label of a form breaks by itself, and what is so; None for one that may be learnt from."""
+def label_problem(label: str, form: LabelForm) -> tuple[str, str] | None:
+    """Return the rule that a label breaks and a description, or None if the label can be learned."""
     text = label.strip()
-    if len(text) < _LONGEST_NOTHING and text.strip("-–—.,;:!?*_#'\"() ").lower() in _NOTHING:
-        return "blank_label", f"says nothing ({text!r})"
-    # The search takes longer than all else; a list that does not begin with an I is none.
-    if (form != "list" or "I" in text[:_BEGINNING]) and (found := find_refusal(text)):
-        return "refused_label", f"is a refusal ({found!r})"
+    if len(text) < _MAXIMUM_PLACEHOLDER_CHARACTERS and text.strip("-–—.,;:!?*_#'\"() ").lower() in _PLACEHOLDERS:
+        return "blank_label", f"is blank or a placeholder ({text!r})"
+    # The search is the slowest check. A list without an "I" near its start is not a refusal.
+    may_refuse = form != "list" or "I" in text[:_REFUSAL_START_CHARACTERS]
+    if may_refuse and (refusal := find_refusal(text)):
+        return "refused_label", f"is a refusal ({refusal!r})"
     if _is_cut_off(text):
         return "cut_off_label", f"seems cut off ({text[-30:]!r})"
     return None
 
 
 def _is_cut_off(text: str) -> bool:
-    if text[-1:] in _OPEN_ENDS or text[-3:] == "..." or text.rpartition(" ")[2].lower() in _OPEN_WORDS:
+    if text[-1:] in _UNFINISHED_ENDINGS or text[-3:] == "..." or _last_word(text) in _UNFINISHED_LAST_WORDS:
         return True
     if text[0] in "{[":
         return not _is_json(text)
     return "(" in text and text.count("(") > text.count(")")
+
+
+def _last_word(text: str) -> str:
+    return text.rpartition(" ")[2].lower()
 
 
 def _is_json(text: str) -> bool:

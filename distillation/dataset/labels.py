@@ -1,4 +1,4 @@
-"""The label of each image of a run: the owner's own, the teacher's answer, or what several of its answers agree on."""
+"""The label of each image of a run: your own label, the teacher's answer, or the consensus of several answers."""
 
 from __future__ import annotations
 
@@ -15,56 +15,62 @@ from distillation.storage import Bucket
 
 
 def read_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
-    """Return a line for each image with a label, or refused one; answerer ``owner`` where the label is the owner's."""
+    """Return the label of each image, keyed by image. See ``iter_labels``."""
     return {line.image: line for line in iter_labels(run, data)}
 
 
 def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
-    """Yield what ``read_labels`` returns; one part of LabelImages is held, which has all samples of its images."""
-    own = {} if run.request.own_labels == "gold" else read_own_labels(run, data)
+    """Yield one line for each labelled image, with status ``refused`` if its label was refused.
+
+    The answerer of your own labels is ``owner``. Memory is bounded by one part of LabelImages, which has all samples
+    of its images.
+    """
+    own_labels = {} if run.request.own_labels == "gold" else read_own_labels(run, data)
     for key in data.keys(keys.parts_prefix(run.name, "label")):
         samples: dict[str, list[AnswerLine]] = defaultdict(list)
         for record in data.read_lines(key):
             line = AnswerLine.model_validate(record)
             samples[line.image].append(line)
         for image, lines in samples.items():
-            yield own.pop(image, None) or combine_samples(run, lines)
-    yield from own.values()
+            yield own_labels.pop(image, None) or combine_samples(run, lines)
+    yield from own_labels.values()
 
 
 def read_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
-    """Return the owner's labels by image; none where the collection has none."""
+    """Return your own labels, keyed by image; empty if the collection has no file of labels."""
     body = data.get_or_none(keys.own_labels_key(run.name)) or b""
     labels = [OwnLabel.model_validate_json(line) for line in body.splitlines()]
     return {
-        one.image: AnswerLine(image=one.image, answerer="owner", status="ok", format=run.answer_format, text=one.text)
-        for one in labels
+        label.image: AnswerLine(
+            image=label.image, answerer="owner", status="ok", format=run.answer_format, text=label.text
+        )
+        for label in labels
     }
 
 
 def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
-    """Return one line of the samples of an image: what at least half of those asked for say.
+    """Return the consensus of the samples of an image: the items that at least half of the samples contain.
 
-    It is refused where fewer than half of them count, or agree on nothing.
+    The label is refused if fewer than half of the samples are valid, or if the consensus is empty.
     """
     if len(samples) == 1:
         return samples[0]
     votes = math.ceil(len(samples) / 2)
-    counted = [line for line in samples if line.status == "ok"]
-    if len(counted) < votes:
+    valid = [line for line in samples if line.status == "ok"]
+    if len(valid) < votes:
         refused = next(line for line in samples if line.status == "refused")
-        reason = f"only {len(counted)} of {len(samples)} answers count: {refused.reason}"
+        reason = f"only {len(valid)} of {len(samples)} answers are valid: {refused.reason}"
         return refused.model_copy(update={"reason": reason, "text": None})
-    texts = [line.text or "" for line in counted]
-    form = FORMATS[run.answer_format]
-    text = form.consensus(texts, votes, run.limits)
-    update = {"text": text, "disagreement": _disagreement([frozenset(form.items(text)) for text in texts])}
+    texts = [line.text or "" for line in valid]
+    answer_format = FORMATS[run.answer_format]
+    text = answer_format.consensus(texts, votes, run.limits)
+    update = {"text": text, "disagreement": _disagreement([frozenset(answer_format.items(text)) for text in texts])}
     if not text:
-        update |= {"status": "refused", "reason": f"the {len(samples)} answers agree on nothing"}
-    return counted[0].model_copy(update=update)
+        update |= {"status": "refused", "reason": f"no item is in at least half of the {len(samples)} answers"}
+    return valid[0].model_copy(update=update)
 
 
 def _disagreement(answers: Sequence[frozenset[str]]) -> float:
-    """Return one minus the mean Jaccard index of each two answers; 0 for one alone."""
+    """Return one minus the mean Jaccard index of all pairs of answers (0-1); 0 for a single answer."""
     pairs = itertools.combinations(answers, 2)
     return round(statistics.fmean([1 - len(a & b) / len(a | b) for a, b in pairs] or [0.0]), 4)

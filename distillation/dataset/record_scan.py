@@ -1,4 +1,4 @@
-"""What the checks of one record found wrong with it, and what they saw on the way."""
+"""Findings and content of one training record, collected while its checks run."""
 
 from __future__ import annotations
 
@@ -6,60 +6,66 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from distillation.models.catalog import Family
+from distillation.models.model import Family
 
-_SHOWN = 80
+_MAXIMUM_SHOWN_CHARACTERS = 80
 
-Place: TypeAlias = tuple[str | int, ...]
+RecordPath: TypeAlias = tuple[str | int, ...]
+"""Position in a record as keys and indexes, for example ``("messages", 0, "content", 1)``."""
 
 
-class Source(NamedTuple):
-    """Where a medium lies."""
+class Finding(NamedTuple):
+    """A rule that a record breaks."""
 
-    place: Place
-    format: str
+    rule: str
+    field: str
+    """Dotted path in the record, for example ``messages.0.content.1``."""
+    description: str
+
+
+class MediaSource(NamedTuple):
+    """S3 source of an image, a video or a document."""
+
+    path: RecordPath
     bucket: str
 
 
 @dataclass(slots=True)
 class RecordScan:
-    """Filled while a record is read once; what spans records is judged from it afterwards."""
+    """Result of checking one record. The rules across records read it afterwards."""
 
     family: Family
-    """Whose rules hold."""
-    place: Place = ()
-    """Where in the record the reading is."""
+    """Model family whose rules apply."""
+    path: RecordPath = ()
+    """Current position of the checks."""
     role: str = "system"
-    """Whose text is being read: ``system``, ``user`` or ``assistant``."""
-    findings: list[tuple[str, str, str]] = field(default_factory=list)
-    """Rule, field, fact."""
+    """Author of the current text: ``system``, ``user`` or ``assistant``."""
+    findings: list[Finding] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """Rules of fields that may be left out and were."""
+    """Rules about optional fields that the record omits, one entry for each omission."""
     content: list[str] = field(default_factory=list)
-    """All texts and URIs in their order."""
-    places: list[Place] = field(default_factory=list)
-    """Where each of them was read."""
-    question_length: int = 0
-    """How many of them come before the last message, which is the answer."""
+    """All texts and media URIs in the order of the record."""
+    answer_start: int = 0
+    """Index in ``content`` of the first item of the last message, which is the answer."""
     media: list[str] = field(default_factory=list)
-    """``image``, ``video`` or ``document``, one entry for each."""
-    sources: dict[int, Source] = field(default_factory=dict)
-    """Of each of them whose URI is one, by the position of that in the content."""
+    """``image``, ``video`` or ``document``, one entry for each medium."""
+    sources: list[MediaSource] = field(default_factory=list)
+    """Media with a valid S3 URI."""
     tools: frozenset[str] | None = None
-    """Names that toolConfig gives; None without a toolConfig."""
+    """Tool names defined by ``toolConfig``; None without ``toolConfig``."""
     tool_uses: dict[str, bool] = field(default_factory=dict)
-    """Ids of toolUse so far, and whether each has its result."""
+    """Whether a toolUse already has its toolResult, keyed by toolUseId."""
 
-    def report(self, rule: str, fact: str, *inner: str | int) -> None:
-        """Note that a rule is broken at the present place, or at one inside it."""
-        self.report_at(self.place, rule, fact, *inner)
+    def report(self, rule: str, description: str, *inner: str | int) -> None:
+        """Add a finding at the current path, or at a path inside it."""
+        self.report_at(self.path, rule, description, *inner)
 
-    def report_at(self, place: Place, rule: str, fact: str, *inner: str | int) -> None:
-        """Note that a rule is broken at a place, or at one inside it."""
-        self.findings.append((rule, ".".join(map(str, (*place, *inner))) or "line", fact))
+    def report_at(self, path: RecordPath, rule: str, description: str, *inner: str | int) -> None:
+        """Add a finding at a path, or at a path inside it."""
+        self.findings.append(Finding(rule, ".".join(map(str, (*path, *inner))) or "line", description))
 
 
 def shorten(value: Any) -> str:
-    """Return a value as JSON, on one line, cut to what a person reads."""
+    """Return a value as JSON on one line, truncated to 80 characters."""
     text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAXIMUM_SHOWN_CHARACTERS else f"{text[:_MAXIMUM_SHOWN_CHARACTERS]}..."
