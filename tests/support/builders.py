@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from distillation.documents import (
+    Bounds,
+    Estimate,
+    EvaluationFigures,
+    Gate,
+    Headlines,
+    Interval,
+    Ledger,
+    Money,
+    MonthlyCost,
+    Report,
+    ScoresByRole,
+)
 from distillation.inference.rate_limit import BatchLimits, Clock
-from distillation.records import Labeler, Limits, Prompt, Request, Run
+from distillation.records import Labeler, Limits, Prompt, Request, Run, TrainedModel
 
 
 def any_run(**request: Any) -> Run:
@@ -13,6 +27,7 @@ def any_run(**request: Any) -> Run:
     labeler = Labeler(id="labeler", model="amazon.nova-pro-v1:0", max_tokens=400, temperature=0)
     return Run(
         name="holiday-1",
+        stage="test",
         collection="holiday/",
         execution="arn:aws:states:us-east-1:000000000000:execution:m:e",
         created="2026-11-24T00:00:00+00:00",
@@ -45,3 +60,101 @@ def converse_response(text: str = "cat, sofa, window", stop_reason: str = "end_t
         "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100},
         "metrics": {"latencyMs": 5},
     }
+
+
+def any_interval(mean: float = 0.5) -> Interval:
+    """Return an interval of 0.02 around ``mean``."""
+    return Interval(mean=mean, ci95=(mean - 0.01, mean + 0.01))
+
+
+def any_estimate(**fields: Any) -> Estimate:
+    """Return an estimate of $1 within its budget; keywords replace its fields."""
+    bounds = Bounds(low=0.5, expected=1.0, high=2.0)
+    default: dict[str, Any] = {
+        "usd": 1.0,
+        "range": bounds,
+        "max_usd": 25.0,
+        "within_budget": True,
+        "verdict": "about $1.00 ($0.5000 to $2.00), within max_usd $25.00",
+        "by_step": {},
+        "lines": [],
+        "monthly": MonthlyCost(range=bounds, lines=[]),
+        "photos": 60,
+        "images": 60,
+        "test": 15,
+        "sizes": [45],
+        "labels_to_ask": 60,
+        "labels_reused": 0,
+        "label_minutes": 0.5,
+        "range_from": [],
+        "warnings": [],
+        "detectable": 0.072,
+        "break_even_images": None,
+        "flex": None,
+        "provisioned": None,
+    }
+    return Estimate(**default | fields)
+
+
+def any_report(
+    *, models: Iterable[TrainedModel] = (), promoted: str | None = None, best: str | None = None, **fields: Any
+) -> Report:
+    """Return a report of a run that trained ``models``; keywords replace its fields.
+
+    The gate names ``best`` (by default the promoted model's size, else the first model's) and ``promoted``, the name
+    of a model; it passed if there is one.
+    """
+    models = list(models)
+    promoted_sizes = [f"n{model.size}" for model in models if promoted and model.model_name == promoted]
+    best = best or next(iter([*promoted_sizes, *(f"n{model.size}" for model in models)]), "n45")
+    sizes = {best.removeprefix("n"), *(str(model.size) for model in models)}
+    scores = ScoresByRole(base=any_interval(0.3), tuned={size: any_interval(0.5) for size in sorted(sizes)})
+    reasons = [] if promoted else ["the gain is not statistically significant (p = 0.500)"]
+    figures = EvaluationFigures(
+        jaccard=scores,
+        jaccard_unnormalised=scores,
+        metrics={},
+        headlines=Headlines(),
+        gate=Gate(best=best, gain=any_interval(0.2), passed=bool(promoted), promoted=promoted, reasons=reasons),
+        tests={},
+        detectable=0.072,
+        curve=None,
+        keywords=None,
+        gold=None,
+        serving={},
+        test_images=15,
+        test_groups=15,
+    )
+    default: dict[str, Any] = {
+        "run": "holiday-1",
+        "status": "complete",
+        "until": None,
+        "verdict": "The student matches the teacher with a Jaccard index of 0.50, up from 0.30 before training.",
+        "photos": 60,
+        "images": 60,
+        "rejected": [],
+        "labels_set_aside": [],
+        "set_aside": 0,
+        "train": 45,
+        "validation": 0,
+        "test": 15,
+        "samples_per_image": 1,
+        "labels_by": {"teacher": 60},
+        "own_test_labels": 0,
+        "disagreements": [],
+        "labelled": 60,
+        "split": None,
+        "teacher": "amazon.nova-pro-v1:0",
+        "student": "amazon.nova-lite-v1:0",
+        "models": models,
+        "training_loss": {},
+        "validation_loss": {},
+        "estimate": any_estimate(),
+        "ledger": Ledger(usd=0.5, entries=[]),
+        "usd": 0.5,
+        "sizes_asked": None,
+        "evaluation": figures,
+        "doubling": None,
+        "money": Money(by_step=[], break_even_images=None),
+    }
+    return Report(**default | fields)
