@@ -1,1 +1,1 @@
-"""The same pipeline on one machine: an embedded AWS, a Bedrock endpoint with small models, and a demo."""
+"""The same pipeline on one machine: an AWS emulator, a Bedrock endpoint with small models, and a demo."""

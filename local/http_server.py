@@ -1,4 +1,4 @@
-"""Serve an ASGI application on 127.0.0.1 from a thread, and stop it whatever happens."""
+"""Serve an ASGI application on 127.0.0.1 from a thread."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 HOST = "127.0.0.1"
-PATIENCE_SECONDS = 30
-PAUSE_SECONDS = 0.02
+START_TIMEOUT_SECONDS = 30
+POLL_SECONDS = 0.02
 
 
 class NotStarted(RuntimeError):
-    """A server did not come up."""
+    """A server did not accept connections in time."""
 
 
 def bound_socket(port: int = 0) -> socket.socket:
-    """Return a socket bound to a port of this machine; 0 takes a free one."""
+    """Return a socket bound to a port of 127.0.0.1; 0 is any free port."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((HOST, port))
@@ -32,7 +32,7 @@ def bound_socket(port: int = 0) -> socket.socket:
 
 @contextlib.contextmanager
 def serving(application: Any, listener: socket.socket, name: str) -> Iterator[str]:
-    """Serve and yield the URL; on the way out the thread has ended. Raises ``NotStarted``."""
+    """Serve the application and yield its URL; on exit, end the server's thread. Raise NotStarted."""
     port = listener.getsockname()[1]
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
@@ -43,7 +43,7 @@ def serving(application: Any, listener: socket.socket, name: str) -> Iterator[st
 
     async def until_stopped() -> None:
         while not stopping.is_set():
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def run() -> None:
         await serve(application, config, shutdown_trigger=until_stopped)
@@ -51,18 +51,18 @@ def serving(application: Any, listener: socket.socket, name: str) -> Iterator[st
     server = threading.Thread(target=lambda: asyncio.run(run()), name=name, daemon=True)
     server.start()
     try:
-        _await(server, port, name)
+        _wait_until_reachable(server, port, name)
         yield f"http://{HOST}:{port}"
     finally:
         stopping.set()
         server.join(timeout=10)
 
 
-def _await(server: threading.Thread, port: int, name: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def _wait_until_reachable(server: threading.Thread, port: int, name: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while server.is_alive() and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             socket.create_connection((HOST, port), 0.2).close()
             return
-        time.sleep(PAUSE_SECONDS)
-    raise NotStarted(f"{name} did not answer on {HOST}:{port} within {PATIENCE_SECONDS} s")
+        time.sleep(POLL_SECONDS)
+    raise NotStarted(f"{name} did not accept connections on {HOST}:{port} within {START_TIMEOUT_SECONDS} s")

@@ -1,17 +1,15 @@
-"""The whole pipeline, running on this machine: what the demo and the end-to-end tests work with."""
+"""The whole pipeline on this machine, for the demo and the end-to-end tests."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.upload import send
+from cli.upload import upload_files
 from distillation.storage import Bucket
-from local import models
 from local.aws.deploy import deploy
 from local.aws.emulator import AwsEmulator, aws_emulator
 from local.aws.identity import CallerIdentity
@@ -20,79 +18,66 @@ from local.bedrock import Endpoint, Faults, bedrock_endpoint
 
 @dataclass(frozen=True)
 class LocalPipeline:
-    """The deployed pipeline. ``outputs`` are those of both stacks."""
+    """The deployed pipeline."""
 
     aws: AwsEmulator
     bedrock: Endpoint
     outputs: dict[str, str]
+    """Outputs of all stacks, keyed by output name."""
 
     @property
-    def photos_bucket(self) -> str:
-        """Name of the bucket of originals."""
-        return self.outputs["PhotosBucket"]
-
-    @property
-    def data_bucket(self) -> str:
-        """Name of the bucket of all that the pipeline makes."""
-        return self.outputs["DataBucket"]
+    def photos(self) -> Bucket:
+        """The bucket of the original photos."""
+        return Bucket(self.aws.client("s3"), self.outputs["PhotosBucket"])
 
     @property
     def data(self) -> Bucket:
-        """The bucket of all that the pipeline makes."""
-        return Bucket(self.aws.client("s3"), self.data_bucket)
+        """The bucket of everything that the pipeline writes."""
+        return Bucket(self.aws.client("s3"), self.outputs["DataBucket"])
 
     def upload(self, photos: dict[str, Path], collection: str) -> None:
-        """Upload files under their names into a collection."""
-        bucket = Bucket(self.aws.client("s3"), self.photos_bucket)
-        for sent in send({collection + name: path for name, path in photos.items()}, bucket):
-            if sent.problem:
-                raise OSError(f"{sent.key}: {sent.problem}")
+        """Upload files, keyed by name, into a collection; raise OSError for a file that cannot be uploaded."""
+        for result in upload_files({collection + name: path for name, path in photos.items()}, self.photos):
+            if result.problem:
+                raise OSError(f"{result.key} was not uploaded: {result.problem}")
 
-    def request(self, collection: str, request: dict[str, Any]) -> None:
-        """Put ``distill.json`` into a collection, whose event starts the state machine."""
-        self.aws.client("s3").put_object(
-            Bucket=self.photos_bucket,
-            Key=f"{collection}distill.json",
-            Body=json.dumps(request).encode(),
-        )
+    def start_run(self, collection: str, request: dict[str, Any]) -> None:
+        """Write ``distill.json`` into a collection; its event starts the state machine."""
+        self.photos.write_json(f"{collection}distill.json", request)
 
     def executions(self) -> list[str]:
-        """Return the ARNs of the state machine's executions, the newest first."""
-        found = self.aws.client("stepfunctions").list_executions(stateMachineArn=self.outputs["StateMachineArn"])[
-            "executions"
-        ]
-        by_start = sorted(found, key=lambda execution: execution["startDate"], reverse=True)
-        return [execution["executionArn"] for execution in by_start]
+        """Return the ARNs of the state machine's executions, newest first."""
+        machine = self.outputs["StateMachineArn"]
+        executions = self.aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+        newest_first = sorted(executions, key=lambda execution: execution["startDate"], reverse=True)
+        return [execution["executionArn"] for execution in newest_first]
 
-    def keys(self, prefix: str) -> list[str]:
-        """Return the keys in the Data bucket under a prefix."""
-        return list(self.data.keys(prefix))
-
-    def read(self, key: str) -> bytes:
-        """Return an object of the Data bucket."""
-        return self.data.read(key)
+    def describe(self, execution: str) -> dict[str, Any]:
+        """Return the DescribeExecution response of an execution."""
+        return self.aws.client("stepfunctions").describe_execution(executionArn=execution)
 
 
 @contextmanager
 def local_pipeline(
-    assembly: Path, work: Path, cache: Path, *, faults: Faults | None = None, wait_scale: float = 0.01
+    assembly: Path, work_dir: Path, cache: Path, *, faults: Faults | None = None, wait_scale: float = 0.01
 ) -> Iterator[LocalPipeline]:
-    """Start all, deploy the synthesised stacks, and stop all again whatever happens.
+    """Start the emulator and the endpoint, deploy the stacks of a cloud assembly, and stop both on exit.
 
-    ``cache`` keeps what is made once from the models' packages. ``wait_scale`` shortens Wait states and pauses.
+    ``cache`` is the folder of converted models, which later runs use again. ``wait_scale`` is the factor by which Wait
+    states and pauses before a retry are shortened.
     """
-    started: list[AwsEmulator] = []
+    # The emulator needs the URL of the endpoint, which needs an S3 client of the emulator.
+    emulators: list[AwsEmulator] = []
     with (
         bedrock_endpoint(
-            s3=lambda: started[0].client("s3"),
-            work_dir=cache,
-            models=models,
+            s3=lambda: emulators[0].client("s3"),
+            cache=cache,
             identity=CallerIdentity(),
             faults=faults,
         ) as bedrock,
-        aws_emulator(work, bedrock.url, wait_scale=wait_scale) as cloud,
+        aws_emulator(work_dir, bedrock.url, wait_scale=wait_scale) as aws,
     ):
-        started.append(cloud)
-        outputs = deploy(cloud, assembly)
-        merged = {name: value for stack in outputs.values() for name, value in stack.items()}
-        yield LocalPipeline(cloud, bedrock, merged)
+        emulators.append(aws)
+        stacks = deploy(aws, assembly)
+        outputs = {name: value for stack in stacks.values() for name, value in stack.items()}
+        yield LocalPipeline(aws, bedrock, outputs)

@@ -1,6 +1,6 @@
-"""Synthesise a stage as ``cdk synth`` does, in this process and without installing layers.
+"""Synthesise a stage as ``cdk synth`` does, in this process and with empty layers.
 
-The layers hold Lambda's arm64 wheels; on this machine the functions find the same packages in the venv.
+The layers have wheels for Lambda on arm64. On this machine the functions import the same packages from the venv.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def synthesise(stage: str, out: Path) -> tuple[cdk.App, Stacks]:
-    """Build the stage under the feature flags of cdk.json; ``app.synth()`` writes it to ``out``."""
+    """Build a stage with the feature flags of cdk.json; ``app.synth()`` writes the assembly to ``out``."""
     context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     app = cdk.App(context=context | {"stage": stage, "aws:cdk:bundling-stacks": []}, outdir=str(out))
     return app, build(app)

@@ -33,16 +33,16 @@ settings.load_profile("suite")
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
-    """Run the endpoint over an empty bucket; nothing is trained or answered."""
+    """Run the endpoint with an empty bucket; its models are not loaded."""
     from local.bedrock import bedrock_endpoint
     from tests.support.fakes import MemoryS3
 
-    with bedrock_endpoint(s3=MemoryS3, work_dir=tmp_path, models=None) as found:
-        yield found
+    with bedrock_endpoint(s3=MemoryS3, cache=tmp_path) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
 def client(endpoint: Endpoint) -> Any:
-    """Return a client of the endpoint."""
+    """Return a Bedrock client of the endpoint."""
     make: Any = boto3.client
     return make("bedrock", endpoint_url=endpoint.url)

@@ -1,1 +1,1 @@
-"""An AWS inside this process, into which the synthesised templates are deployed unchanged."""
+"""An AWS emulator in this process, into which the synthesised templates are deployed unchanged."""

@@ -1,4 +1,4 @@
-"""Start ministack inside this process, reachable from this machine only, and end all of it."""
+"""Run ministack inside this process, reachable only from this machine, and leave nothing of it behind."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from typing import Any
 import boto3
 from botocore.config import Config as ClientConfig
 
-from local.aws import patches
+from local.aws import patches, shutdown
 from local.http_server import HOST, NotStarted, bound_socket, serving
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
-ADMIN_KEY = "test"  # ministack's name for a caller who may do everything
-_FOREIGN = (
+ADMIN_KEY = "test"
+"""Access key that ministack treats as the account's administrator."""
+_REMOVED_PREFIXES = (
     *("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
-    "PYTHONDONTWRITEBYTECODE",  # without bytecode a worker starts in 0.6 s instead of 0.25 s
+    "PYTHONDONTWRITEBYTECODE",  # a Lambda worker starts in 0.6 s without cached bytecode, in 0.25 s with it
 )
+"""Prefixes of environment variables that neither ministack nor a Lambda worker may see."""
 
 
 class AwsEmulator:
-    """A running embedded AWS, seen by its administrator."""
+    """A running AWS emulator and the clients of its administrator."""
 
     def __init__(self, url: str, bedrock_url: str) -> None:
         self.url = url
@@ -41,7 +43,7 @@ class AwsEmulator:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """Return the boto3 client of a service; Bedrock's go to the local Bedrock endpoint."""
+        """Return the boto3 client of a service; those of Bedrock call the local Bedrock endpoint."""
         if service not in self._clients:
             self._clients[service] = self._session.client(
                 service,
@@ -55,11 +57,11 @@ class AwsEmulator:
 def aws_emulator(
     work_dir: Path, bedrock_url: str, *, enforce_roles: bool = True, wait_scale: float = 0.01
 ) -> Iterator[AwsEmulator]:
-    """Run an empty AWS; on the way out no process, port, execution or setting of it is left.
+    """Run an empty emulator; on exit its processes, port, executions and settings are gone.
 
-    Lambda workers get the environment that their template gives them, the way to this AWS and to
-    ``bedrock_url``, and nothing of the user's own AWS configuration. With ``enforce_roles`` they
-    can do what their role allows. ``wait_scale`` shortens Wait states and pauses before a retry.
+    A Lambda worker's environment has the variables of its template, the emulator's URL and ``bedrock_url``. It has
+    nothing of the user's own AWS configuration. ``enforce_roles`` limits workers to what their role allows.
+    ``wait_scale`` is the factor by which Wait states and pauses before a retry are shortened.
     """
     temporary = work_dir.resolve() / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
@@ -70,15 +72,15 @@ def aws_emulator(
         stack.enter_context(_temporary_files_in(temporary))
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         app = _load(enforce_roles=enforce_roles, wait_scale=wait_scale)
-        stack.enter_context(serving(app, listener, "the embedded AWS"))
+        stack.enter_context(serving(app, listener, "the AWS emulator"))
         _request(port, "POST", "/_ministack/reset")
-        patches.open_for_work()
-        stack.callback(patches.end_all_work)
+        shutdown.allow_work()
+        stack.callback(shutdown.stop_all_work)
         yield AwsEmulator(url, bedrock_url)
 
 
 def _port() -> int:
-    """Return 0, any free port; in a process that had an embedded AWS its port, which ministack keeps."""
+    """Return 0 for any free port, or the port of an earlier emulator in this process, which ministack keeps."""
     app: Any = sys.modules.get("ministack.app")
     return int(app._MINISTACK_PORT) if app else 0
 
@@ -102,7 +104,8 @@ def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,
-        "MPLCONFIGDIR": str(temporary.parent.parent / "matplotlib"),  # its font cache is slow to make
+        # Kept between runs, because matplotlib takes seconds to build its font cache.
+        "MPLCONFIGDIR": str(temporary.parent.parent / "matplotlib"),
         "NO_PROXY": f"{HOST},localhost",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
@@ -116,7 +119,7 @@ def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     for name in before:
-        if name.startswith(_FOREIGN):
+        if name.startswith(_REMOVED_PREFIXES):
             del os.environ[name]
     os.environ.update(settings)
     try:
@@ -136,15 +139,15 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 def _load(*, enforce_roles: bool, wait_scale: float) -> Any:
-    """Import and mend ministack, without its change to this process's logging."""
+    """Import ministack, undo its change to this process's logging, and apply the patches; return the ASGI app."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    # It asks for a package that only the signatures of KMS need.
+    # It warns about a missing package that only the signatures of KMS need.
     logging.getLogger("kms").setLevel(logging.ERROR)
     app: Any = importlib.import_module("ministack.app")
     root.handlers[:] = handlers
     root.setLevel(level)
-    patches.apply()
+    patches.apply_all()
     app.AUTH = enforce_roles
     states: Any = importlib.import_module("ministack.services.stepfunctions")
     states._SFN_WAIT_SCALE = wait_scale
@@ -158,4 +161,4 @@ def _request(port: int, method: str, path: str) -> None:
         response = connection.getresponse()
         response.read()
         if response.status != 200:
-            raise NotStarted(f"the embedded AWS answered {response.status} to {method} {path}")
+            raise NotStarted(f"the AWS emulator answered {response.status} to {method} {path}")

@@ -1,7 +1,7 @@
-"""When an execution of the embedded Step Functions goes on, and how it is made to stop.
+"""Whether an execution of the emulated Step Functions is still running, and how it stops.
 
-ministack runs executions, iterations and children in threads that nobody can end from outside. They end
-themselves here, before the next state, once their execution or one above it is over.
+ministack runs executions, iterations and children in threads that cannot be ended from outside. Here such a thread
+ends itself before its next state once its execution, or one above it, has ended.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ sf: Any = stepfunctions
 
 
 class Stopped(SystemExit):
-    """Ends the thread of an execution that is over; no Retry or Catch sees it, and threads end silently."""
+    """The execution of this thread has ended; no Retry or Catch sees it, and the thread ends silently."""
 
 
-def running(execution: Mapping[str, Any]) -> bool:
-    """Whether this execution, its Map Run and the executions above it all go on."""
+def is_running(execution: Mapping[str, Any]) -> bool:
+    """Return whether this execution, its Map Run and the executions above it are all running."""
     while execution["status"] == "RUNNING" and execution.get("_map_run", execution)["status"] == "RUNNING":
         if "_parent" not in execution:
             return True
@@ -28,7 +28,7 @@ def running(execution: Mapping[str, Any]) -> bool:
 
 
 def abort_children(parent: Mapping[str, Any]) -> None:
-    """End the Map Runs and children of an execution that is over; they note it before their next state."""
+    """Mark the Map Runs and children of an execution that has ended as ABORTED."""
     for run in list(sf._map_runs.values()):
         if run["executionArn"] == parent["executionArn"] and run["status"] == "RUNNING":
             run.update(status="ABORTED", stopDate=parent["stopDate"])
@@ -38,18 +38,18 @@ def abort_children(parent: Mapping[str, Any]) -> None:
 
 
 class WatchedStates(dict[str, Any]):
-    """The states of an iteration, a branch or a child; looking one up is entering it."""
+    """The states of an iteration, a branch or a child; looking a state up records that it was entered."""
 
     def __init__(self, states: Mapping[str, Any], execution: dict[str, Any]) -> None:
         super().__init__(states)
         self._execution = execution
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the definition of the state; raise Stopped when the execution is over."""
-        if not running(self._execution):
+        """Return the definition of a state; raise Stopped if the execution has ended."""
+        if not is_running(self._execution):
             raise Stopped
         state = super().get(name, default)
         if state:
-            entered = {"stateEnteredEventDetails": {"name": name}}
-            sf._add_event(self._execution, f"{state['Type']}StateEntered", entered)
+            details = {"stateEnteredEventDetails": {"name": name}}
+            sf._add_event(self._execution, f"{state['Type']}StateEntered", details)
         return state

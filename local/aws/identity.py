@@ -1,8 +1,7 @@
-"""Who calls the local Bedrock endpoint, and what that caller's role allows.
+"""Identity and rights of whoever calls the local Bedrock endpoint.
 
-The endpoint is not part of ministack, which therefore does not check who calls it. It runs in the
-same process, so it can ask ministack's own evaluator, which knows the roles as the templates made
-them.
+ministack does not check calls to the endpoint, which is not part of it. Both run in the same process, so the endpoint
+asks ministack's own policy evaluator, which has the roles that the templates created.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ _ANY_JOB = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-customization-job/any"
 
 
 class RoleNotUsable(Exception):
-    """Bedrock cannot assume the role that a job names; the text says why."""
+    """Bedrock cannot assume the role that a job names; the message says why."""
 
 
 class CallerIdentity:
-    """The roles of the embedded AWS that runs in this process."""
+    """The roles of the AWS emulator that runs in this process."""
 
     def principal(self, authorization_header: str) -> str | None:
-        """Return the ARN of the role that signed, or of the account for its administrator; None for anybody else.
+        """Return the ARN of the role whose access key signed the request, or of the account for its administrator.
 
-        The signature itself is not checked: an access key is known to its worker only.
+        Return None for an unknown access key. The signature is not verified.
         """
         key = _ACCESS_KEY.search(authorization_header)
         if key and key.group(1) == ADMIN_KEY:
@@ -41,7 +40,7 @@ class CallerIdentity:
         return role["Arn"] if role else None
 
     def allowed(self, principal: str, action: str, resource_arn: str) -> bool:
-        """Tell whether a role may do something, by its policies, boundary and the resource's policy."""
+        """Return whether a principal may perform an action, by its policies and boundary and the resource's policy."""
         if principal == _ADMINISTRATOR:
             return True
         evaluator = _evaluator()
@@ -50,12 +49,12 @@ class CallerIdentity:
         context = _context(_session_arn(name), action, resource_arn)
         policies = evaluator._gather_role_policies(name, ACCOUNT)
         decision = evaluator.evaluate(context, policies, *limits)
-        if found := evaluator._resource_policy(action.partition(":")[0], resource_arn):
-            decision = evaluator.combine_resource_policy(decision, context, *found, limits=limits)
+        if resource_policy := evaluator._resource_policy(action.partition(":")[0], resource_arn):
+            decision = evaluator.combine_resource_policy(decision, context, *resource_policy, limits=limits)
         return decision.decision == "Allow"
 
     def check_job_role(self, role_arn: str) -> None:
-        """Raise RoleNotUsable unless the role exists and lets Bedrock assume it for a job."""
+        """Raise RoleNotUsable unless the role exists and its trust policy allows Bedrock to assume it for a job."""
         role = _role(_role_name(role_arn))
         if role is None or role["Arn"] != role_arn:
             raise RoleNotUsable(f"{role_arn} does not exist")
@@ -64,7 +63,7 @@ class CallerIdentity:
         trust = role["AssumeRolePolicyDocument"]
         decision = _evaluator().evaluate_resource_policy(trust, context, service=_BEDROCK)
         if decision.decision != "Allow":
-            raise RoleNotUsable(f"the trust policy of {role_arn} does not let {_BEDROCK} assume it")
+            raise RoleNotUsable(f"the trust policy of {role_arn} does not allow {_BEDROCK} to assume it")
 
 
 def _context(principal: str, action: str, resource_arn: str) -> Any:
@@ -96,4 +95,5 @@ def _evaluator() -> Any:
 
 
 def _module(name: str) -> Any:
+    # Imported on use, because ministack reads its settings from the environment, which the emulator sets first.
     return importlib.import_module(f"ministack.{name}")

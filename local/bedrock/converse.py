@@ -1,4 +1,4 @@
-"""Converse: a small model answers with keywords about one image; prompts are accepted and not read."""
+"""Converse: a small model answers with keywords about one image and ignores the prompt."""
 
 from __future__ import annotations
 
@@ -6,53 +6,55 @@ import hashlib
 import time
 from typing import Any
 
-from distillation.dataset.media import FORMAT_OF
+from distillation.dataset.image_checks import BEDROCK_FORMATS
 from distillation.models import catalog
+from distillation.models.model import Family, Model
 from distillation.records import Quota
 from local.bedrock.faults import RESET, SLOW
 from local.bedrock.protocol import BedrockError, ConnectionDropped
-from local.bedrock.service import Operation, Service, foundation_model, is_local, opened
+from local.bedrock.service import Operation, Service, decode_image, foundation_model_arn, is_local, student_of
 
 WITHOUT_IMAGE = "Converse without an image"
 
 _CHARACTERS_PER_TOKEN = 4
-_MOST_TOKENS = 5000
+_DEFAULT_MAX_TOKENS = 5000
 
 
 def converse(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Answer with the keywords that a small model sees in the request's one image, or without one that it is there."""
+    """Answer with a small model's keywords for the one image of the request, or with ``ready`` without an image."""
     started = time.monotonic()
     model = values["modelId"]
-    service.authorise(caller, "bedrock:InvokeModel", model if model.startswith("arn:") else foundation_model(model))
+    service.authorise(caller, "bedrock:InvokeModel", model if model.startswith("arn:") else foundation_model_arn(model))
     blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
     with service.lock:
         service.calls.append(("Converse" if blocks else WITHOUT_IMAGE, model))
         number = sum(kind == "Converse" for kind, _ in service.calls)
-    # Faults are of questions about images; the quota is of all.
+    # Only calls with an image have faults; all calls count against the quota.
     fault = service.faults.converse.of_call(number) if blocks else None
     if fault == RESET:
         raise ConnectionDropped
     if fault and fault != SLOW:
-        raise BedrockError(fault, "This local endpoint was told to fail here.")
-    base = _base(service, model)
-    body = _image(service, blocks, caller, base.family) if blocks else None
+        raise BedrockError(fault, "This local endpoint is configured to fail here.")
+    base = _base_model(service, model)
+    body = _read_image(service, blocks, caller, base.family) if blocks else None
     settings = values.get("inferenceConfig", {})
+    max_tokens = settings.get("maxTokens", _DEFAULT_MAX_TOKENS)
     tokens_in = _input_tokens(values, body, base.family)
     limit = service.faults.converse.quotas.get(model, Quota())
-    held = service.quotas.admit(model, tokens_in + settings.get("maxTokens", _MOST_TOKENS), limit)
+    call = service.quotas.admit(model, tokens_in + max_tokens, limit)
     try:
-        said = _about_image(service, model, base, body, settings.get("temperature", 0.0)) if body else "ready"
+        answer = _keywords(service, model, base, body, settings.get("temperature", 0.0)) if body else "ready"
     except BedrockError:
-        service.quotas.settle(held, 0)
+        service.quotas.settle(call, 0)
         raise
-    text, stop = _cut(said, settings.get("maxTokens", _MOST_TOKENS))
+    text, stop_reason = _truncate(answer, max_tokens)
     tokens_out = max(1, len(text) // _CHARACTERS_PER_TOKEN)
-    service.quotas.settle(held, tokens_in + tokens_out)
-    least = service.faults.converse.slow_seconds if fault == SLOW else service.faults.converse.seconds
-    time.sleep(max(0.0, least - (time.monotonic() - started)))
+    service.quotas.settle(call, tokens_in + tokens_out)
+    minimum = service.faults.converse.slow_seconds if fault == SLOW else service.faults.converse.seconds
+    time.sleep(max(0.0, minimum - (time.monotonic() - started)))
     return {
         "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
-        "stopReason": stop,
+        "stopReason": stop_reason,
         "usage": {
             "inputTokens": tokens_in,
             "outputTokens": tokens_out,
@@ -63,60 +65,63 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     }
 
 
-def _base(service: Service, model: str) -> catalog.Model:
-    """Return the model of the table that answers, or that was tuned; raises ``BedrockError``."""
+def _base_model(service: Service, model: str) -> Model:
+    """Return the called model, or the base of the model that the called deployment serves; raise BedrockError."""
     if model.startswith("arn:"):
         deployment = service.find(service.deployments, model, "modelDeploymentName")
         if deployment["status"] != "Active":
             raise BedrockError("ValidationException", f"{model} is not Active.")
-        return catalog.get_model(service.custom_models[deployment["modelArn"]]["_student"])
-    if model not in catalog.MODELS or not is_local(model):
+        return student_of(service.custom_models[deployment["modelArn"]])
+    if model not in catalog.models() or not is_local(model):
         raise BedrockError("ResourceNotFoundException", f"Model {model} not found.")
     return catalog.get_model(model)
 
 
-def _input_tokens(values: dict[str, Any], image: bytes | None, family: catalog.Family) -> int:
+def _input_tokens(values: dict[str, Any], image: bytes | None, family: Family) -> int:
     prompt = sum(len(block.get("text", "")) for block in values.get("system", []))
     prompt += sum(len(block.get("text", "")) for m in values["messages"] for block in m["content"])
-    return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*opened(image).size) if image else 0)
+    return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*decode_image(image).size) if image else 0)
 
 
-def _about_image(service: Service, model: str, base: catalog.Model, body: bytes, temperature: float) -> str:
-    image, seed = opened(body), _seed(service, model, body)
+def _keywords(service: Service, model: str, base: Model, body: bytes, temperature: float) -> str:
+    image, seed = decode_image(body), _seed(service, model, body)
     if base.training_id is None:
         teacher = service.teacher(base.id)
-        said = teacher.sampled_keywords(image, temperature, seed) if temperature > 0 else teacher.keywords(image)
+        keywords = teacher.sampled_keywords(image, temperature, seed) if temperature > 0 else teacher.keywords(image)
     elif model == base.id:
         student = service.student(base.id)
-        said = student.base_keywords(student.features(image))
+        keywords = student.base_keywords(student.features(image))
     else:
         deployment = service.find(service.deployments, model, "modelDeploymentName")
-        said = service.heads[deployment["modelArn"]].keywords(service.student(base.id).features(image))
-    return ", ".join(said)
+        keywords = service.heads[deployment["modelArn"]].keywords(service.student(base.id).features(image))
+    return ", ".join(keywords)
 
 
 def _seed(service: Service, model: str, image: bytes) -> int:
-    """Number the questions about an image, so that each is sampled anew and a run can be repeated."""
+    """Count an answer about an image and return a seed from its number, so that samples differ and are repeatable."""
+    answers = (model, hashlib.sha256(image).hexdigest())
     with service.lock:
-        service.asked[model, hashlib.sha256(image).hexdigest()] += 1
-        number = service.asked[model, hashlib.sha256(image).hexdigest()]
+        service.answered[answers] += 1
+        number = service.answered[answers]
     return int.from_bytes(hashlib.sha256(f"{model}{number}".encode() + image).digest()[:4], "big")
 
 
-def _image(service: Service, blocks: list[dict[str, Any]], caller: str | None, family: catalog.Family) -> bytes:
+def _read_image(service: Service, blocks: list[dict[str, Any]], caller: str | None, family: Family) -> bytes:
+    """Return the bytes of the request's image; raise BedrockError for an image that Bedrock refuses."""
     if len(blocks) != 1:
         raise BedrockError("ValidationException", "The local models answer about exactly one image.")
     source = blocks[0]["source"]
     body = source["bytes"] if "bytes" in source else service.fetch(source["s3Location"]["uri"], caller)
     if not body or len(body) > family.maximum_image_bytes:
         raise BedrockError("ValidationException", "The image is empty or larger than 10 MB.")
-    real = FORMAT_OF.get(opened(body).format or "")
-    if real != blocks[0]["format"]:
-        raise BedrockError("ValidationException", f"The image is {real}, not {blocks[0]['format']}.")
+    actual = BEDROCK_FORMATS.get(decode_image(body).format or "")
+    if actual != blocks[0]["format"]:
+        raise BedrockError("ValidationException", f"The image is {actual}, not {blocks[0]['format']}.")
     return body
 
 
-def _cut(text: str, max_tokens: int) -> tuple[str, str]:
+def _truncate(text: str, max_tokens: int) -> tuple[str, str]:
+    """Return at most ``max_tokens`` tokens of a text, and the stop reason."""
     limit = max_tokens * _CHARACTERS_PER_TOKEN
     return (text, "end_turn") if len(text) <= limit else (text[:limit], "max_tokens")
 

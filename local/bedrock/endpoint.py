@@ -1,4 +1,4 @@
-"""Serve the local Bedrock over HTTP on 127.0.0.1, for unmodified boto3 clients."""
+"""Serve the local Bedrock endpoint over HTTP on 127.0.0.1, for unmodified boto3 clients."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from local.bedrock.protocol import (
     BedrockError,
     ConnectionDropped,
     Route,
-    check_answer,
     check_error,
+    check_response,
     match,
     parameters,
 )
@@ -45,22 +45,24 @@ class Endpoint:
 
     url: str
     service: Service
+    """State of the endpoint, to seed and to inspect."""
 
 
 @contextmanager
 def bedrock_endpoint(
     *,
     s3: Callable[[], Any],
-    work_dir: Path,
-    models: Any,
+    cache: Path,
     identity: Any | None = None,
     faults: Faults | None = None,
 ) -> Iterator[Endpoint]:
-    """Run the endpoint; ``s3`` is called when the first object is needed.
+    """Run the endpoint and stop it on exit.
 
-    ``identity`` tells who signed a request and what that role may do; without it all is allowed.
+    ``s3`` returns the S3 client for datasets and images; it is called when an object is needed. ``cache`` is the folder
+    of converted models. ``identity`` finds the role that signed a request and that role's rights; without it
+    everything is allowed.
     """
-    service = Service(s3=s3, cache=work_dir, models=models, identity=identity, faults=faults or Faults())
+    service = Service(s3=s3, cache=cache, identity=identity, faults=faults or Faults())
     with serving(_application(service), bound_socket(), "local-bedrock") as url:
         yield Endpoint(url, service)
 
@@ -68,44 +70,44 @@ def bedrock_endpoint(
 def _application(service: Service) -> Starlette:
     async def handle(request: Request) -> Response:
         body = await request.body()
-        return await run_in_threadpool(_answer, service, request, body)
+        return await run_in_threadpool(_respond, service, request, body)
 
     methods = ["GET", "POST", "DELETE", "PATCH", "PUT"]
     return Starlette(routes=[PathRoute("/{path:path}", handle, methods=methods)])
 
 
-class _Dropped(Response):
-    """Begins to answer and ends before it said anything, which closes the connection."""
+class _DroppedConnection(Response):
+    """A response that ends before its body, which closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
 
 
-def _answer(service: Service, request: Request, body: bytes) -> Response:
+def _respond(service: Service, request: Request, body: bytes) -> Response:
     try:
-        route, in_path = match(request.method, request.scope["raw_path"].decode().split("?")[0])
-        return _carried_out(service, route, in_path, request, body)
+        route, path = match(request.method, request.scope["raw_path"].decode().split("?")[0])
+        return _run_operation(service, route, path, request, body)
     except BedrockError as error:
-        return _refused(error)
+        return _error_response(error)
 
 
-def _carried_out(service: Service, route: Route, in_path: dict[str, str], request: Request, body: bytes) -> Response:
+def _run_operation(service: Service, route: Route, path: dict[str, str], request: Request, body: bytes) -> Response:
     try:
-        values = parameters(route, in_path, dict(request.query_params), json.loads(body or b"{}"))
+        values = parameters(route, path, dict(request.query_params), json.loads(body or b"{}"))
         if route.name not in OPERATIONS:
             raise BedrockError("ValidationException", f"{route.name} is not part of this local endpoint")
         caller = None
         if service.identity:
             caller = service.identity.principal(request.headers.get("authorization", ""))
-        answer = OPERATIONS[route.name](service, values, caller)
+        response = OPERATIONS[route.name](service, values, caller)
     except ConnectionDropped:
-        return _Dropped()
+        return _DroppedConnection()
     except BedrockError as error:
         check_error(route, error)
-        return _refused(error)
-    check_answer(route, answer)
-    return JSONResponse(answer, status_code=route.status)
+        return _error_response(error)
+    check_response(route, response)
+    return JSONResponse(response, status_code=route.status)
 
 
-def _refused(error: BedrockError) -> JSONResponse:
+def _error_response(error: BedrockError) -> JSONResponse:
     return JSONResponse({"message": error.message}, status_code=error.status, headers={"x-amzn-errortype": error.code})

@@ -1,4 +1,4 @@
-"""What goes wrong at the local endpoint on purpose."""
+"""Faults that the local endpoint injects on request."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ KINDS = (
     *("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelTimeoutException"),
     *("ModelNotReadyException", SLOW, RESET),
 )
-"""What happens to calls and heals."""
-NOT_JSONL = "Unable to parse Amazon S3 file: train.jsonl. Data files must conform to JSONL format."
+"""Faults of single calls, which a retry overcomes."""
+NOT_JSONL_MESSAGE = "Unable to parse Amazon S3 file: train.jsonl. Data files must conform to JSONL format."
 
 
 @dataclass(frozen=True)
 class ConverseFaults:
-    """What Converse suffers from; nothing by default. Which calls are hit follows from the seed and their number."""
+    """Faults of Converse; none by default. Seed and call number determine which calls are affected."""
 
     shares: Mapping[str, float] = field(default_factory=dict)
-    """Share of calls by what happens to them: an error's code, ``slow``, or ``reset`` of the connection."""
+    """Share of calls (0-1), keyed by fault: an error code, ``slow``, or ``reset`` of the connection."""
     seed: int = 0
     seconds: float = 0.0
-    """How long an answer takes at least."""
+    """Minimum duration of an answer in seconds."""
     slow_seconds: float = 2.0
-    """How long a slow one takes."""
+    """Minimum duration of a slow answer in seconds."""
     quotas: Mapping[str, Quota] = field(default_factory=dict)
-    """By model; a model that is not named has no limit."""
+    """Quotas, keyed by model id; other models have no limit."""
 
     def of_call(self, number: int) -> str | None:
-        """Return what happens to a call, or None."""
+        """Return the fault of the call with this number, or None."""
         drawn = int.from_bytes(hashlib.sha256(f"{self.seed} {number}".encode()).digest()[:7], "big") / 2**56
         for kind, share in self.shares.items():
             if drawn < share:
@@ -43,29 +43,28 @@ class ConverseFaults:
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong on purpose; nothing by default. Jobs and deployments are chosen by a text in their name."""
+    """Faults of the endpoint; none by default. A substring of their names selects jobs and deployments."""
 
     converse: ConverseFaults = field(default_factory=ConverseFaults)
-    """What Converse suffers from."""
     failing_jobs: str | None = None
-    """Jobs that fail, with ``failure_message``."""
-    failure_message: str = NOT_JSONL
+    """Substring of the names of jobs that fail with ``failure_message``."""
+    failure_message: str = NOT_JSONL_MESSAGE
     stuck_jobs: str | None = None
-    """Jobs whose training never starts; they look as if they had waited for ``stuck_hours``."""
+    """Substring of the names of jobs whose training never starts; their creation time is ``stuck_hours`` ago."""
     stuck_hours: float = 25
     failing_deployments: str | None = None
-    """Deployments that end as Failed."""
+    """Substring of the names of deployments whose creation fails."""
     legacy_models: tuple[str, ...] = ()
-    """Customization ids that are LEGACY and take no new jobs."""
+    """Model ids for customization that are LEGACY and take no new jobs."""
     job_seconds: float = 0.2
-    """How long a job takes at least."""
+    """Minimum duration of a job in seconds."""
 
 
-def evenly(share: float) -> dict[str, float]:
-    """Return shares by kind that are a share of calls together."""
-    return dict.fromkeys(KINDS, share / len(KINDS))
+def equal_shares(total: float) -> dict[str, float]:
+    """Return equal shares of all kinds of fault that add up to ``total``."""
+    return dict.fromkeys(KINDS, total / len(KINDS))
 
 
-def chosen(pattern: str | None, name: str) -> bool:
-    """Tell whether a job or deployment is one that a fault is for."""
-    return pattern is not None and pattern in name
+def is_affected(substring: str | None, name: str) -> bool:
+    """Return whether a fault affects the job or deployment with this name."""
+    return substring is not None and substring in name

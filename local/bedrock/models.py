@@ -1,13 +1,14 @@
-"""Foundation models of the table, and tuned models."""
+"""Foundation models of the catalog, and tuned models."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from distillation.models import catalog
+from local.bedrock.deployments import next_model
 from local.bedrock.listing import Members, page
 from local.bedrock.protocol import BedrockError
-from local.bedrock.service import Operation, Service, foundation_model, is_local, public
+from local.bedrock.service import Operation, Service, foundation_model_arn, is_local, student_of
 
 _MEMBERS = Members(
     arn="modelArn",
@@ -21,14 +22,14 @@ _LEGACY_SINCE, _END_OF_LIFE = "2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z"
 
 
 def get_foundation_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Describe a local model of the table by its id for inference or for customization."""
+    """Describe a local model by its id for inference or for customization."""
     id_: str = values["modelIdentifier"].rsplit("/", 1)[-1]
-    service.authorise(caller, "bedrock:GetFoundationModel", foundation_model(id_))
-    model = next((m for m in catalog.MODELS.values() if id_ in (m.id, m.training_id)), None)
+    service.authorise(caller, "bedrock:GetFoundationModel", foundation_model_arn(id_))
+    model = next((m for m in catalog.models().values() if id_ in (m.id, m.training_id)), None)
     if model is None or not is_local(model.id):
         raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
     details = {
-        "modelArn": foundation_model(id_),
+        "modelArn": foundation_model_arn(id_),
         "modelId": id_,
         "modelName": "local student" if model.training_id else "local teacher",
         "providerName": "this machine",
@@ -49,10 +50,10 @@ def get_foundation_model(service: Service, values: dict[str, Any], caller: str |
 
 
 def get_foundation_model_availability(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Tell that the account may use a local model of the table."""
+    """Return that the account may use a local model."""
     id_: str = values["modelId"]
-    service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model(id_))
-    if not is_local(id_) or id_ not in catalog.MODELS:
+    service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model_arn(id_))
+    if not is_local(id_) or id_ not in catalog.models():
         raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
     return {
         "modelId": id_,
@@ -66,19 +67,19 @@ def get_foundation_model_availability(service: Service, values: dict[str, Any], 
 def get_custom_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Describe a tuned model."""
     service.authorise_any(caller, "bedrock:GetCustomModel", "custom-model")
-    return public(service.find(service.custom_models, values["modelIdentifier"], "modelName"))
+    return dict(service.find(service.custom_models, values["modelIdentifier"], "modelName"))
 
 
 def list_custom_models(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """List tuned models, the newest first."""
+    """List tuned models, newest first."""
     service.authorise(caller, "bedrock:ListCustomModels", "*")
     with service.lock:
-        found, more = page(service.custom_models.values(), _MEMBERS, values)
+        models, next_token = page(service.custom_models.values(), _MEMBERS, values)
     rows = [
-        {name: model[name] for name in _SUMMARY} | {"baseModelName": model["_student"].partition(":")[0]}
-        for model in found
+        {name: model[name] for name in _SUMMARY} | {"baseModelName": student_of(model).id.partition(":")[0]}
+        for model in models
     ]
-    return {"modelSummaries": rows, **more}
+    return {"modelSummaries": rows, **next_token}
 
 
 def delete_custom_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def delete_custom_model(service: Service, values: dict[str, Any], caller: str | 
         model = service.find(service.custom_models, values["modelIdentifier"], "modelName")
         arn = model["modelArn"]
         service.authorise(caller, "bedrock:DeleteCustomModel", arn)
-        if any(arn in (one["modelArn"], one["_next_model"]) for one in service.deployments.values()):
+        if any(arn in (d["modelArn"], next_model(d)) for d in service.deployments.values()):
             raise BedrockError("ConflictException", "The model is deployed; delete its deployment first.")
         del service.custom_models[arn], service.tags[arn], service.heads[arn]
     return {}

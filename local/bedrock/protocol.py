@@ -1,4 +1,4 @@
-"""Requests and answers as botocore's service models describe them."""
+"""Requests, responses and errors of Bedrock, checked against botocore's service models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import botocore.session
 from botocore.utils import parse_to_aware_datetime
 from botocore.validate import ParamValidator
 
-_STATUS = {
+_STATUS_BY_CODE = {
     "AccessDeniedException": 403,
     "ConflictException": 400,
     "InternalServerException": 500,
@@ -30,7 +30,7 @@ _STATUS = {
 }
 
 
-_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+_PARSERS: dict[str, Callable[[str], Any]] = {
     "boolean": lambda text: text == "true",
     "integer": int,
     "timestamp": parse_to_aware_datetime,
@@ -38,19 +38,19 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 
 
 class BedrockError(Exception):
-    """An error as Bedrock answers it."""
+    """An error response of Bedrock."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code, self.message, self.status = code, message, _STATUS[code]
+        self.code, self.message, self.status = code, message, _STATUS_BY_CODE[code]
 
 
 class ConnectionDropped(Exception):
-    """The caller gets no answer at all."""
+    """The connection is closed without a response."""
 
 
-class NotBedrock(AssertionError):
-    """The endpoint itself breaks the service model; a defect of this endpoint, never of its caller."""
+class ModelViolation(AssertionError):
+    """The endpoint's own response does not fit the service model: a defect of this endpoint and not of its caller."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +61,24 @@ class Route:
     method: str
     pattern: re.Pattern[str]
     status: int
-    shape: Any
-    answer: Any
+    input_shape: Any
+    output_shape: Any
     errors: frozenset[str]
-    """Codes of the errors that the operation may answer with."""
+    """Codes of the errors that the operation may return."""
 
 
 @cache
 def routes() -> list[Route]:
-    """Return all operations of Bedrock and Bedrock Runtime, those with longer paths first."""
+    """Return all operations of Bedrock and Bedrock Runtime, longest path first."""
     session = botocore.session.get_session()
-    found = []
+    operations = []
     for service in ("bedrock", "bedrock-runtime"):
         model = session.get_service_model(service)
         for name in model.operation_names:
             operation = model.operation_model(name)
             uri = operation.http["requestUri"].split("?")[0]
             pattern = re.sub(r"\{(\w+)\+?\}", r"(?P<\1>.+)", uri)
-            found.append(
+            operations.append(
                 Route(
                     name,
                     operation.http["method"],
@@ -89,44 +89,44 @@ def routes() -> list[Route]:
                     frozenset(shape.name for shape in operation.error_shapes),
                 )
             )
-    return sorted(found, key=lambda route: -len(route.pattern.pattern))
+    return sorted(operations, key=lambda route: -len(route.pattern.pattern))
 
 
 def match(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
-    """Return the operation of a request and the parameters in its path; raises ``BedrockError``."""
+    """Return the operation of a request and its path parameters; raise BedrockError for an unknown path."""
     for route in routes():
-        found = route.pattern.match(unquote(raw_path))
-        if found and route.method == method:
-            return route, found.groupdict()
+        path = route.pattern.match(unquote(raw_path))
+        if path and route.method == method:
+            return route, path.groupdict()
     raise BedrockError("UnknownOperationException", f"{method} {raw_path}")
 
 
-def parameters(route: Route, in_path: dict[str, str], query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
-    """Return an operation's input by member name, checked; raises ``BedrockError``."""
+def parameters(route: Route, path: dict[str, str], query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation's input, keyed by member name; raise BedrockError if it is invalid."""
     values = dict(body)
-    for name, shape in route.shape.members.items() if route.shape else ():
-        wire = shape.serialization.get("name", name)
-        if shape.serialization.get("location") == "uri" and wire in in_path:
-            values[name] = in_path[wire]
-        elif shape.serialization.get("location") == "querystring" and wire in query:
-            values[name] = _FROM_TEXT.get(shape.type_name, str)(query[wire])
-    checked = _decoded(route.shape, values)
-    _check(route.shape, checked)
-    return checked
+    for name, shape in route.input_shape.members.items() if route.input_shape else ():
+        wire_name = shape.serialization.get("name", name)
+        if shape.serialization.get("location") == "uri" and wire_name in path:
+            values[name] = path[wire_name]
+        elif shape.serialization.get("location") == "querystring" and wire_name in query:
+            values[name] = _PARSERS.get(shape.type_name, str)(query[wire_name])
+    values = _decode_blobs(route.input_shape, values)
+    _check(route.input_shape, values)
+    return values
 
 
-def check_answer(route: Route, answer: dict[str, Any]) -> None:
-    """Check what an operation answers as strictly as what it is asked; raises ``NotBedrock``."""
+def check_response(route: Route, response: dict[str, Any]) -> None:
+    """Raise ModelViolation unless a response fits the operation's output shape."""
     try:
-        _check(route.answer, answer)
+        _check(route.output_shape, response)
     except BedrockError as error:
-        raise NotBedrock(f"{route.name} answers what Bedrock would not: {error}") from None
+        raise ModelViolation(f"{route.name} returned a response that Bedrock cannot return: {error}") from None
 
 
 def check_error(route: Route, error: BedrockError) -> None:
-    """Check that an operation may fail so; raises ``NotBedrock``."""
+    """Raise ModelViolation unless the operation may return this error."""
     if error.code not in route.errors | {"AccessDeniedException", "UnknownOperationException"}:
-        raise NotBedrock(f"{route.name} fails as Bedrock would not: {error.code}: {error}")
+        raise ModelViolation(f"{route.name} returned an error that Bedrock cannot return: {error.code}: {error}")
 
 
 def _check(shape: Any, values: dict[str, Any]) -> None:
@@ -136,22 +136,22 @@ def _check(shape: Any, values: dict[str, Any]) -> None:
     _check_patterns(shape, values, "")
 
 
-def _decoded(shape: Any, value: Any) -> Any:
-    """Turn base64 members into bytes."""
+def _decode_blobs(shape: Any, value: Any) -> Any:
+    """Return a value with its base64 members decoded to bytes."""
     if shape.type_name == "structure" and isinstance(value, dict):
         return {
-            name: _decoded(shape.members[name], member) if name in shape.members else member
+            name: _decode_blobs(shape.members[name], member) if name in shape.members else member
             for name, member in value.items()
         }
     if shape.type_name == "list" and isinstance(value, list):
-        return [_decoded(shape.member, member) for member in value]
+        return [_decode_blobs(shape.member, member) for member in value]
     if shape.type_name == "blob" and isinstance(value, str):
         return base64.b64decode(value)
     return value
 
 
 def _check_patterns(shape: Any, value: Any, where: str) -> None:
-    """Check what botocore leaves to the service: patterns, lengths and enumerations of texts."""
+    """Check the patterns, lengths and enumerations of strings, which botocore leaves to the service."""
     if shape.type_name == "structure" and isinstance(value, dict):
         for name, member in value.items():
             if name in shape.members:

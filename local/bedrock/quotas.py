@@ -1,4 +1,4 @@
-"""Requests and tokens per minute, counted as Bedrock counts them."""
+"""Quotas of requests and tokens per minute, counted as Bedrock counts them."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ from dataclasses import dataclass, field
 from distillation.records import Quota
 from local.bedrock.protocol import BedrockError
 
-_MINUTE = 60.0
+_WINDOW_SECONDS = 60.0
 
 
 @dataclass
-class Admitted:
-    """A call that was let in: when, and how many tokens it holds."""
+class AdmittedCall:
+    """A call that was within its quota."""
 
     time: float
+    """Start in seconds, on the clock of ``Quotas.now``."""
     tokens: int
+    """Tokens that count against the quota."""
 
 
 @dataclass
 class Quotas:
-    """What each model was asked in the last 60 seconds.
+    """The calls of each model in the last 60 seconds.
 
-    A call holds its input and max_tokens from its start on, and what it used once it has ended. That any 60 seconds
-    count, not those of the clock, is the strictest reading: AWS does not say.
+    A running call counts with its input tokens and ``maxTokens``, a finished call with the tokens that it used.
+    AWS does not say how a minute is measured. Any 60 seconds count here, which is the strictest reading.
     """
 
     now: Callable[[], float] = time.monotonic
-    _minutes: defaultdict[str, deque[Admitted]] = field(default_factory=lambda: defaultdict(deque))
+    _calls: defaultdict[str, deque[AdmittedCall]] = field(default_factory=lambda: defaultdict(deque))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def admit(self, model: str, tokens: int, limit: Quota) -> Admitted:
-        """Let a call in; raises ``BedrockError`` when its minute is full."""
+    def admit(self, model: str, tokens: int, limit: Quota) -> AdmittedCall:
+        """Admit a call; raise BedrockError if it exceeds the quota of the last 60 seconds."""
         with self._lock:
-            minute, now = self._minutes[model], self.now()
-            while minute and minute[0].time <= now - _MINUTE:
-                minute.popleft()
-            if limit.requests_per_minute is not None and len(minute) + 1 > limit.requests_per_minute:
+            calls, now = self._calls[model], self.now()
+            while calls and calls[0].time <= now - _WINDOW_SECONDS:
+                calls.popleft()
+            if limit.requests_per_minute is not None and len(calls) + 1 > limit.requests_per_minute:
                 raise BedrockError("ThrottlingException", "Too many requests, please wait before trying again.")
-            held = sum(call.tokens for call in minute) if limit.tokens_per_minute is not None else 0
-            if limit.tokens_per_minute is not None and held + tokens > limit.tokens_per_minute:
+            counted = sum(call.tokens for call in calls) if limit.tokens_per_minute is not None else 0
+            if limit.tokens_per_minute is not None and counted + tokens > limit.tokens_per_minute:
                 raise BedrockError("ThrottlingException", "Too many tokens, please wait before trying again.")
-            minute.append(Admitted(now, tokens))
-            return minute[-1]
+            calls.append(AdmittedCall(now, tokens))
+            return calls[-1]
 
     @staticmethod
-    def settle(call: Admitted, used: int) -> None:
-        """Give back what a call held and did not use."""
+    def settle(call: AdmittedCall, used: int) -> None:
+        """Count a finished call with the tokens that it used."""
         call.tokens = used

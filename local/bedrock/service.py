@@ -1,7 +1,7 @@
-"""What the endpoint knows: jobs, models and deployments, and what its operations share.
+"""State of the endpoint: jobs, models and deployments, and the functions that its operations share.
 
-The operations are in files of their own by subject: each takes the service, the request's parameters and the
-caller, answers as botocore's service model says, and raises ``BedrockError``.
+The operations are grouped by subject in the other modules. An operation takes the service, the request's parameters
+and the caller's ARN, returns a response that fits botocore's service model, and raises BedrockError.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,75 +17,119 @@ from typing import Any
 
 from PIL import Image
 
-from distillation.dataset.media import OPENED_AS
+from distillation.dataset.image_checks import PILLOW_FORMATS
+from distillation.models import catalog
+from distillation.models.model import Model
 from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError
 from local.bedrock.quotas import Quotas
+from local.models import load_student, load_teacher
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ARN_PREFIX = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
 
 Entry = dict[str, Any]
-"""A job, model or deployment; members that begin with ``_`` are not shown to callers."""
+"""A job, model or deployment, described as its Get operation returns it."""
 Tag = dict[str, str]
 
 
 @dataclass
 class Service:
-    """The state behind the endpoint."""
+    """The jobs, models and deployments of the endpoint.
+
+    Tests seed it with ``add_job``, ``add_custom_model`` and ``add_deployment``, which the operations use as well.
+    """
 
     s3: Callable[[], Any]
+    """Function that returns the S3 client for datasets and images."""
     cache: Path
-    models: Any
+    """Folder of converted models."""
     identity: Any | None
+    """Roles and rights of callers, as ``local.aws.identity.CallerIdentity``; without it everything is allowed."""
     faults: Faults
     jobs: dict[str, Entry] = field(default_factory=dict)
+    """Jobs, keyed by ARN."""
     custom_models: dict[str, Entry] = field(default_factory=dict)
+    """Tuned models, keyed by ARN."""
     deployments: dict[str, Entry] = field(default_factory=dict)
+    """Deployments, keyed by ARN."""
     tags: dict[str, list[Tag]] = field(default_factory=dict)
+    """Tags of jobs, models and deployments, keyed by ARN."""
+    stop_signals: dict[str, threading.Event] = field(default_factory=dict)
+    """Events that tell the worker of a job to stop, keyed by the job's ARN."""
+    heads: dict[str, Any] = field(default_factory=dict)
+    """Trained heads of the tuned models, keyed by model ARN."""
+    deployment_tokens: dict[str, str | None] = field(default_factory=dict)
+    """Client request tokens of the deployments, keyed by ARN."""
     quotas: Quotas = field(default_factory=Quotas)
     calls: list[tuple[str, str]] = field(default_factory=list)
-    asked: Counter[tuple[str, str]] = field(default_factory=Counter)
-    heads: dict[str, Any] = field(default_factory=dict)
+    """Every call of Converse: ``Converse`` or ``Converse without an image``, and the model id."""
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Number of answers about an image, keyed by model id and the image's SHA-256."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _loaded: dict[str, Any] = field(default_factory=dict)
 
-    def forget(self) -> None:
-        """Stop what still runs, and be as new."""
+    def add_job(self, job: Entry, tags: Sequence[Tag] = ()) -> threading.Event:
+        """Add a job; return the event that StopModelCustomizationJob and ``reset`` set."""
         with self.lock:
-            for job in self.jobs.values():
-                job["_stop"].set()
-            for forgotten in (self.jobs, self.custom_models, self.deployments, self.tags, self.heads):
-                forgotten.clear()
+            self.jobs[job["jobArn"]] = job
+            self.tags[job["jobArn"]] = list(tags)
+            stop = self.stop_signals[job["jobArn"]] = threading.Event()
+            return stop
+
+    def add_custom_model(self, model: Entry, tags: Sequence[Tag] = (), head: Any = None) -> None:
+        """Add a tuned model; without a ``head`` it can be deployed but not called."""
+        with self.lock:
+            self.custom_models[model["modelArn"]] = model
+            self.tags[model["modelArn"]] = list(tags)
+            self.heads[model["modelArn"]] = head
+
+    def add_deployment(self, deployment: Entry, tags: Sequence[Tag] = (), token: str | None = None) -> None:
+        """Add a deployment; ``token`` is the client request token that makes its creation idempotent."""
+        with self.lock:
+            arn = deployment["customModelDeploymentArn"]
+            self.deployments[arn] = deployment
+            self.tags[arn] = list(tags)
+            self.deployment_tokens[arn] = token
+
+    def reset(self) -> None:
+        """Stop running jobs and delete all jobs, models, deployments and counts."""
+        with self.lock:
+            for stop in self.stop_signals.values():
+                stop.set()
+            for entries in (self.jobs, self.custom_models, self.deployments, self.tags):
+                entries.clear()
+            for details in (self.stop_signals, self.heads, self.deployment_tokens):
+                details.clear()
             self.quotas = Quotas()
             self.calls.clear()
-            self.asked.clear()
+            self.answered.clear()
 
     def student(self, model: str) -> Any:
-        """Return a local student, loaded once."""
-        return self._load(model, self.models.load_student)
+        """Return a local student; it is loaded once."""
+        return self._load(model, lambda: load_student(model, self.cache))
 
     def teacher(self, model: str) -> Any:
-        """Return a local teacher, loaded once."""
-        return self._load(model, self.models.load_teacher)
+        """Return a local teacher; it is loaded once."""
+        return self._load(model, lambda: load_teacher(model))
 
-    def _load(self, model: str, load: Callable[[str, Path], Any]) -> Any:
+    def _load(self, model: str, load: Callable[[], Any]) -> Any:
         with self.lock:
             if model not in self._loaded:
-                self._loaded[model] = load(model, self.cache)
+                self._loaded[model] = load()
             return self._loaded[model]
 
-    def find(self, among: dict[str, Entry], identifier: str, name: str) -> Entry:
-        """Return the entry with this ARN, or with this text in its member ``name``."""
+    def find(self, entries: dict[str, Entry], identifier: str, name_member: str) -> Entry:
+        """Return the entry whose ARN or name is ``identifier``; raise BedrockError if there is none."""
         with self.lock:
-            for arn, found in among.items():
-                if identifier in (arn, found[name]):
-                    return found
+            for arn, entry in entries.items():
+                if identifier in (arn, entry[name_member]):
+                    return entry
         raise BedrockError("ResourceNotFoundException", f"{identifier} not found.")
 
     def fetch(self, uri: str, caller: str | None) -> bytes:
-        """Read an object of S3 as the caller may."""
+        """Return the bytes of an S3 object with the caller's rights; raise BedrockError."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.authorise(caller, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
         s3 = self.s3()
@@ -95,11 +139,11 @@ class Service:
             raise BedrockError("ValidationException", f"The S3 object {uri} does not exist.") from None
 
     def authorise_any(self, caller: str | None, action: str, kind: str) -> None:
-        """Check an action on a resource that the caller may have named instead of giving its ARN."""
+        """Check an action on any resource of a kind, because the caller may have given a name instead of an ARN."""
         self.authorise(caller, action, f"{ARN_PREFIX}:{kind}/any")
 
     def authorise(self, caller: str | None, action: str, resource: str) -> None:
-        """Check that the caller's role allows an action; raises ``BedrockError``."""
+        """Raise BedrockError unless the caller's role allows an action."""
         if self.identity and not (caller and self.identity.allowed(caller, action, resource)):
             raise BedrockError(
                 "AccessDeniedException",
@@ -109,34 +153,43 @@ class Service:
 
 
 Operation = Callable[[Service, dict[str, Any], str | None], dict[str, Any]]
-"""Carries out an operation for a caller: its parameters in, its answer out."""
+"""Operation of the endpoint: service, parameters and the caller's ARN to the response."""
 
 
-def opened(body: bytes) -> Image.Image:
-    """Decode an image; raises ``BedrockError``."""
+def decode_image(body: bytes) -> Image.Image:
+    """Decode an image; raise BedrockError if it cannot be decoded."""
     try:
-        image = Image.open(io.BytesIO(body), formats=OPENED_AS)
+        image = Image.open(io.BytesIO(body), formats=PILLOW_FORMATS)
         image.load()
     except (OSError, SyntaxError, ValueError):
-        raise BedrockError("ValidationException", "The image cannot be read.") from None
+        raise BedrockError("ValidationException", "The image cannot be decoded.") from None
     return image
 
 
-def foundation_model(id: str) -> str:
+def foundation_model_arn(id: str) -> str:
     """Return the ARN of a foundation model."""
     return f"arn:aws:bedrock:{REGION}::foundation-model/{id}"
 
 
+def model_by_training_id(training_id: str) -> Model | None:
+    """Return the model of the catalog whose id for customization is ``training_id``."""
+    return next((model for model in catalog.models().values() if model.training_id == training_id), None)
+
+
+def student_of(entry: Entry) -> Model:
+    """Return the model of the catalog that a job tunes or that was tuned."""
+    base = entry["baseModelArn"].rsplit("/", 1)[-1]
+    model = model_by_training_id(base)
+    if model is None:
+        raise BedrockError("ResourceNotFoundException", f"The base model {base} is not in the catalog.")
+    return model
+
+
 def is_local(model: str) -> bool:
-    """Tell whether a model of the table is one of this machine: the others are never answered for."""
+    """Return whether a model of the catalog runs on this machine; the endpoint never answers for another."""
     return model.startswith("local.")
 
 
-def public(found: Entry) -> Entry:
-    """Return what a caller may see of an entry."""
-    return {name: value for name, value in found.items() if not name.startswith("_")}
-
-
-def now(time: datetime | None = None) -> str:
-    """Return the time, or another one, as Bedrock writes it."""
+def timestamp(time: datetime | None = None) -> str:
+    """Return a time, by default the current one, as Bedrock writes it."""
     return (time or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

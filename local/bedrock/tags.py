@@ -15,7 +15,7 @@ def list_tags_for_resource(service: Service, values: dict[str, Any], caller: str
 
 
 def tag_resource(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Add tags, or change the values of those that are there."""
+    """Add tags, and replace the values of existing ones."""
     arn = values["resourceARN"]
     service.authorise(caller, "bedrock:TagResource", arn)
     with service.lock:

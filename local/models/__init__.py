@@ -11,30 +11,31 @@ from local.models.weights import WEIGHT_FILES, WeightsMissing
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Who answers as teacher and as student; ``reason`` says why it is the pixels-only pair."""
+    """Model ids of a teacher and a student."""
 
     teacher_id: str
     student_id: str
     reason: str | None = None
+    """Reason why this is the pixels-only pair, or None."""
 
 
 NETWORKS = ModelPair("local.teacher-efficientnet-v1:0", "local.student-efficientnet-v1:0")
 
 
 def available_pair(cache: Path) -> ModelPair:
-    """Return the pair with networks, or, where a file is missing or another one, the pixels-only pair."""
+    """Return the pair with networks, or the pixels-only pair if a model file is missing or differs."""
     try:
         for file in WEIGHT_FILES:
             file.locate()
         load_student(NETWORKS.student_id, cache)
-        load_teacher(NETWORKS.teacher_id, cache)
+        load_teacher(NETWORKS.teacher_id)
     except (WeightsMissing, ImportError) as error:
         return ModelPair("local.teacher-pixels-v1:0", "local.student-pixels-v1:0", str(error))
     return NETWORKS
 
 
-def load_teacher(id: str, cache: Path) -> Any:
-    """Return a teacher: ``keywords(image)`` and ``sampled_keywords(image, temperature, seed)``."""
+def load_teacher(id: str) -> Any:
+    """Return a teacher, with ``keywords(image)`` and ``sampled_keywords(image, temperature, seed)``."""
     if id == NETWORKS.teacher_id:
         from local.models.teacher import Teacher
 
@@ -45,7 +46,7 @@ def load_teacher(id: str, cache: Path) -> Any:
 
 
 def load_student(id: str, cache: Path) -> Any:
-    """Return a student: ``features``, ``base_keywords`` and ``train``; ``cache`` keeps its network."""
+    """Return a student, with ``features`` and ``base_keywords``; ``cache`` is the folder of its converted network."""
     if id == NETWORKS.student_id:
         from local.models.network import load_network
         from local.models.student import Student

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0, the student's frozen eye: PyTorch weights written as ONNX, run by OpenCV.
+"""EfficientNet-Lite0, the student's frozen backbone: PyTorch weights converted to ONNX and run by OpenCV.
 
-ONNX keeps PyTorch out of the installation. Batch normalisation is folded into the convolutions, and the
-padding is written out, because OpenCV 5 computes ``auto_pad=SAME_UPPER`` wrongly when the stride is 2.
+ONNX avoids a dependency on PyTorch. Batch normalisation is folded into the convolutions. The padding is explicit,
+because OpenCV 5 computes ``auto_pad=SAME_UPPER`` incorrectly for a stride of 2.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-# Texture and layout live in earlier maps than objects do: the averages of these stages join the embedding.
 POOLED_CHANNELS = (24, 40, 112)
+"""Output channels of the stages whose averages are in the embedding; earlier stages represent texture and layout."""
 NORMALISATION_EPSILON = 1e-3
 
 
 def load_network(cache: Path) -> cv2.dnn.Net:
-    """Return the network, converting the installed weights into ``cache`` the first time.
+    """Return the network; the first call converts the installed weights into ``cache``. Raise WeightsMissing.
 
-    Input ``images`` is (1, 3, 224, 224) float32, (RGB - 127) / 128. Outputs are ``logits`` (1, 1000) and ``embedding``
-    (1, 1456). Raises WeightsMissing.
+    Input ``images`` is float32 of shape (1, 3, 224, 224), (RGB - 127) / 128. Outputs are ``logits`` of shape (1, 1000)
+    and ``embedding`` of shape (1, 1456).
     """
     import cv2
 
-    return cv2.dnn.readNetFromONNX(str(converted(cache)))
+    return cv2.dnn.readNetFromONNX(str(convert_weights(cache)))
 
 
-def converted(cache: Path) -> Path:
-    """Return the ONNX file in ``cache``, named by the weights it was made of; written whole or not at all."""
+def convert_weights(cache: Path) -> Path:
+    """Return the ONNX file in ``cache``, whose name has the weights' SHA-256; write it atomically if it is missing."""
     target = cache / f"efficientnet-lite0-{STUDENT_BACKBONE.sha256[:12]}.onnx"
     if not target.is_file():
         model = build_model(read_tensors(STUDENT_BACKBONE.locate()))
@@ -112,7 +112,7 @@ def _block(graph: _Graph, start: str, prefix: str, stride: int, expansion: int, 
 
 @dataclass
 class _Graph:
-    """Collects ONNX nodes and constants and gives each result a name."""
+    """Builder of an ONNX graph: collects nodes and constants and names each result."""
 
     tensors: dict[str, np.ndarray]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -132,7 +132,7 @@ class _Graph:
         depthwise: bool = False,
         activation: bool = True,
     ) -> str:
-        """Add a convolution with its batch normalisation folded in, and ReLU6 unless told otherwise."""
+        """Add a convolution with its batch normalisation folded in, followed by ReLU6 if ``activation``."""
         kernel = self.tensors[f"{weight}.weight"]
         scale, offset = self._folded(normalisation)
         self._add_constant(f"{weight}.folded", kernel * scale[:, None, None, None])
@@ -152,7 +152,7 @@ class _Graph:
         return self.node("Flatten", [self.node("GlobalAveragePool", [source])])
 
     def constant(self, tensor: str) -> str:
-        """Add one tensor of the weights as it is."""
+        """Add one tensor of the weights unchanged."""
         self._add_constant(tensor, self.tensors[tensor])
         return tensor
 
@@ -178,7 +178,7 @@ class _Graph:
 
 
 def _same_padding(kernel: int, stride: int) -> list[int]:
-    """Return TensorFlow's SAME padding on even sides: top, left, bottom, right."""
+    """Return TensorFlow's SAME padding for even image sides: top, left, bottom, right in pixels."""
     total = kernel - stride
     before = total // 2
     return [before, before, total - before, total - before]

@@ -1,4 +1,4 @@
-"""What temperature means here: the photo is taken a little differently. Needs no network, and so no OpenCV."""
+"""Sampling at a temperature: the image is changed slightly before the teacher sees it. Needs no OpenCV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 
 def perturbed(image: Image.Image, temperature: float, seed: int) -> Image.Image:
-    """Crop, mirror and re-encode an image, the more the higher the temperature (0 to 1), repeatably by seed."""
+    """Crop, mirror and re-encode an image; a higher temperature (0-1) changes more, and a seed repeats the change."""
     if temperature <= 0:
         return image
     strength = min(temperature, 1.0)

@@ -1,4 +1,4 @@
-"""What the teacher measures in the pixels: colours, light, edges and composition."""
+"""Measurements of an image's pixels for the teacher: colours, light, edges and composition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SALIENCY_SIDE = 64
 
 @dataclass(frozen=True)
 class Scene:
-    """One photo in numbers. Shares and brightness run from 0 to 1; edges are Sobel magnitudes of 8-bit grey."""
+    """Measurements of one photo. Shares and brightness are 0-1; edges are Sobel magnitudes of 8-bit grey values."""
 
     aspect: float
     brightness: float
@@ -49,19 +49,19 @@ class Scene:
     focus_concentration: float
 
     @property
-    def sky(self) -> bool:
-        """Whether the top is blue, or pale and much smoother than the bottom."""
+    def has_sky(self) -> bool:
+        """True if the top is blue, or pale and much smoother than the bottom."""
         pale = self.pale_top_share > 0.6 and self.bottom_edge > 2.2 * self.sky_edge
         return (self.blue_top_share > 0.45 or pale) and self.sky_edge < 45
 
     @property
-    def plain(self) -> bool:
-        """Whether the border is of one colour and is not sky."""
+    def has_plain_background(self) -> bool:
+        """True if the border has one colour and is not sky."""
         return self.border_spread < 16 and self.blue_top_share <= 0.45
 
 
 def measure(rgb: np.ndarray) -> Scene:
-    """Measure a photo, shape (height, width, 3), uint8."""
+    """Return the measurements of a photo, uint8 of shape (height, width, 3)."""
     small = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     height, width = rgb.shape[:2]
     return Scene(
@@ -96,7 +96,7 @@ def _colours(small: np.ndarray) -> dict:
 
 
 def _colour_shares(small: np.ndarray) -> dict[str, float]:
-    """Return for each colour keyword the share of pixels that it is nearest to in Lab."""
+    """Return for each colour keyword the share of pixels (0-1) whose nearest colour in Lab it is."""
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(float)
     distances = [np.linalg.norm(lab - typical, axis=-1) for typical in _typical_lab().values()]
     nearest = np.argmin(distances, axis=0)
@@ -146,7 +146,7 @@ def _composition(small: np.ndarray) -> dict:
 
 
 def _saliency(grey: np.ndarray) -> np.ndarray:
-    """Return where the eye goes, (64, 64) summing to 1: the spectral residual of Hou and Zhang (2007)."""
+    """Return the saliency map, shape (64, 64) with sum 1, by the spectral residual of Hou and Zhang (2007)."""
     spectrum = np.fft.fft2(cv2.resize(grey, (SALIENCY_SIDE, SALIENCY_SIDE)))
     amplitude = np.log(np.abs(spectrum) + 1e-6)
     residual = amplitude - cv2.blur(amplitude, (3, 3))

@@ -1,9 +1,8 @@
-"""The student: frozen eyes, and a head that learns from the dataset which keywords the teacher would give.
+"""The student: a frozen backbone, and a head that learns the teacher's keywords from a dataset.
 
-Untrained it answers with what it knows of its own, the names and hypernyms of ImageNet. Training fits kernel
-ridge regression from what it sees to each keyword, by accelerated gradient descent on the dual, starting from
-how often the teacher gave the keyword; keywords that it has a name for also draw on what it recognises. That
-needs few examples: a dozen images already teach it something.
+Before training it answers with ImageNet names and hypernyms. Training fits kernel ridge regression from the features
+to each keyword, by accelerated gradient descent on the dual. The fit starts from the frequency of each keyword.
+A keyword that is also an ImageNet word is combined with the recognised classes, so a dozen images already help.
 """
 
 from __future__ import annotations
@@ -26,12 +25,13 @@ CLASSES = 1000
 EMBEDDING = 1456
 PIXELS = 92
 FEATURES = CLASSES + EMBEDDING + PIXELS
-FEWEST, MOST = 12, 25
+MINIMUM_KEYWORDS, MAXIMUM_KEYWORDS = 12, 25
 RIDGE = 0.9
 STEPS_PER_EPOCH = 100
-# How much a keyword that is also a name in ImageNet follows recognition rather than the fit.
 KNOWN_WORD_WEIGHT = 0.7
+"""Weight (0-1) of recognition against the fit, for a keyword that is also an ImageNet word."""
 RECOGNITION_TRUST = 0.85
+"""Probability of a keyword whose ImageNet class is recognised with certainty."""
 HUES = (
     "red",
     "orange",
@@ -46,8 +46,7 @@ HUES = (
     "pink",
     "red",
 )
-# Too general to be said about a photo.
-_UNSAID = frozenset(
+_TOO_GENERAL = frozenset(
     (
         *("entity", "physical entity", "object", "whole", "organism"),
         *("living thing", "artifact", "instrumentality", "matter", "abstraction"),
@@ -58,13 +57,13 @@ _UNSAID = frozenset(
 
 
 class Student:
-    """Sees with EfficientNet-Lite0 and measures colours and layout; may be asked from several threads."""
+    """Student with EfficientNet-Lite0 as its backbone; safe for use from several threads."""
 
     def __init__(self, network: cv2.dnn.Net) -> None:
         self._network, self._lock = network, threading.Lock()
 
     def features(self, image: Image.Image) -> np.ndarray:
-        """Return what it sees, float32 of shape (2548,): class logits, embedding, colours and layout."""
+        """Return float32 of shape (2548,): class logits, embedding, colours and layout."""
         rgb = image.convert("RGB")
         pixels = np.asarray(rgb.resize((224, 224), Image.Resampling.BICUBIC), np.float32)
         batch = np.ascontiguousarray(((pixels - 127) / 128).transpose(2, 0, 1)[None])
@@ -74,65 +73,69 @@ class Student:
         return np.concatenate([logits[0], embedding[0], colours_and_layout(rgb)])
 
     def base_keywords(self, features: np.ndarray) -> list[str]:
-        """Answer untrained: ImageNet names and hypernyms, two hues, brightness and format."""
+        """Return the keywords before training: ImageNet names and hypernyms, two hues, brightness and orientation."""
         words, likelihood = recognised(features[None, :CLASSES])
         probabilities = _softmax(features[None, :CLASSES])[0]
         names = imagenet_words().names
-        said = [names[index] for index in np.argsort(-probabilities)[:4]]
+        keywords = [names[index] for index in np.argsort(-probabilities)[:4]]
         general = [words[index] for index in np.argsort(-likelihood[0]) if words[index] not in names]
-        said += [word for word in general if word not in _UNSAID][:7]
+        keywords += [word for word in general if word not in _TOO_GENERAL][:7]
         pixels = features[-PIXELS:]
-        said += [HUES[index] for index in np.argsort(-pixels[:12])[:2]]
-        said += ["bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"]
-        said += ["horizontal" if pixels[-1] > 0.1 else "vertical", "photo"]
-        return list(dict.fromkeys(said))
-
-    def train(self, features: np.ndarray, answers: list[list[str]], epochs: int, seed: int) -> Head:
-        """Fit a head; ``features`` is (n, 2548), ``answers`` the n keyword lists. Nothing is random."""
-        return fit(features, answers, epochs)
+        keywords += [HUES[index] for index in np.argsort(-pixels[:12])[:2]]
+        keywords += ["bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"]
+        keywords += ["horizontal" if pixels[-1] > 0.1 else "vertical", "photo"]
+        return list(dict.fromkeys(keywords))
 
 
 @dataclass(frozen=True)
 class Head:
-    """What training adds: for each keyword a weight for each training image."""
+    """Result of training: for each keyword a weight for each training image."""
 
     vocabulary: list[str]
+    """Keywords that the head can give."""
     examples: np.ndarray
+    """Features of the training images, shape (images, 2548)."""
     weights: np.ndarray
+    """Weights, shape (images, keywords)."""
     prior: np.ndarray
+    """Probability of each keyword before an image is seen, shape (keywords,)."""
     losses: list[tuple[int, int, float]]
-    """Step, epoch and mean squared error over the training images."""
+    """Step, epoch and mean squared error on the training images."""
 
     def keywords(self, features: np.ndarray) -> list[str]:
-        """Return the set of keywords with the highest expected Jaccard index."""
+        """Return the keywords with the highest expected Jaccard index, for features of shape (2548,)."""
         probabilities = self.probabilities(features[None])[0]
         order = np.argsort(-probabilities, kind="stable")
         hits, count = np.cumsum(probabilities[order]), np.arange(1, len(order) + 1)
         expected = hits / (count + hits[-1] - hits)
-        size = FEWEST + int(np.argmax(expected[FEWEST - 1 : MOST])) if len(order) > FEWEST else len(order)
+        size = len(order)
+        if size > MINIMUM_KEYWORDS:
+            size = MINIMUM_KEYWORDS + int(np.argmax(expected[MINIMUM_KEYWORDS - 1 : MAXIMUM_KEYWORDS]))
         return [self.vocabulary[index] for index in order[:size]]
 
     def loss(self, features: np.ndarray, answers: list[list[str]]) -> float:
-        """Return the mean squared error over other images, (n, 2548), of the keywords that it knows."""
-        said = [set(answer) for answer in answers]
-        target = np.array([[float(word in words) for word in self.vocabulary] for words in said])
+        """Return the mean squared error of the vocabulary on other images, for features of shape (images, 2548)."""
+        target = np.array([[float(word in answer) for word in self.vocabulary] for answer in map(set, answers)])
         return float(np.square(self.probabilities(features) - target).mean())
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Return (n, keywords): how likely the teacher gives each keyword."""
+        """Return the probability that the teacher gives each keyword, shape (images, keywords)."""
         fitted = self.prior + _kernel(features, self.examples) @ self.weights
         words, likelihood = recognised(features[:, :CLASSES])
         column = {word: index for index, word in enumerate(words)}
         for index, word in enumerate(self.vocabulary):
             if word in column:
-                seen = RECOGNITION_TRUST * likelihood[:, column[word]]
-                fitted[:, index] = (1 - KNOWN_WORD_WEIGHT) * fitted[:, index] + KNOWN_WORD_WEIGHT * seen
-        # Rounded, so that the last bits of a sum do not decide between keywords that are equally likely.
+                known = RECOGNITION_TRUST * likelihood[:, column[word]]
+                fitted[:, index] = (1 - KNOWN_WORD_WEIGHT) * fitted[:, index] + KNOWN_WORD_WEIGHT * known
+        # Rounded so that floating-point noise does not order keywords of equal probability.
         return np.clip(fitted, 1e-3, 0.999).round(6)
 
 
 def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
-    """Fit a head to answers; keywords given once are learnt only if the student has a name for them."""
+    """Fit a head to features of shape (images, 2548) and their keyword lists; the result is deterministic.
+
+    A keyword that occurs once is learnt only if it is an ImageNet word.
+    """
     counts = Counter(word for answer in answers for word in set(answer))
     known = set(_known_words())
     vocabulary = sorted(word for word, count in counts.items() if count > 1 or word in known)
@@ -140,7 +143,7 @@ def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
     target = np.zeros((len(answers), len(vocabulary)))
     for row, answer in enumerate(answers):
         target[row, [column[word] for word in set(answer) if word in column]] = 1
-    # Pulled towards the mean keyword, for a dozen images say little about how common a word is.
+    # Smoothed towards the mean frequency, because a dozen images are too few to estimate the frequency of a word.
     prior = (target.sum(0) + 0.3 * target.mean()) / (len(answers) + 0.6)
     examples = features.astype(np.float64)
     weights, losses = _descend(_kernel(examples, examples), target - prior, epochs)
@@ -148,7 +151,7 @@ def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
 
 
 def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.ndarray, list[tuple[int, int, float]]]:
-    """Solve (kernel + ridge) weights = residual by Nesterov's method; return weights and losses."""
+    """Solve (kernel + ridge) weights = residual by Nesterov's method; return the weights and the losses."""
     system = kernel + RIDGE * np.eye(len(kernel))
     rate = 1 / np.linalg.eigvalsh(system)[-1]
     weights = ahead = np.zeros_like(residual)
@@ -162,31 +165,31 @@ def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.
     return weights, losses
 
 
-def _kernel(one: np.ndarray, examples: np.ndarray) -> np.ndarray:
-    """Return (n, examples): likeness in embedding, in colours and layout, and in what is recognised."""
-    total = np.zeros((len(one), len(examples)))
+def _kernel(features: np.ndarray, examples: np.ndarray) -> np.ndarray:
+    """Return the similarity in embedding, colours and layout, and recognised classes, shape (images, examples)."""
+    total = np.zeros((len(features), len(examples)))
     for first, second in (
-        _standardised(one[:, CLASSES:-PIXELS], examples[:, CLASSES:-PIXELS], 0.05),
-        _standardised(one[:, -PIXELS:], examples[:, -PIXELS:], 1e-3),
-        _centred(recognised(one[:, :CLASSES])[1], recognised(examples[:, :CLASSES])[1]),
+        _standardised(features[:, CLASSES:-PIXELS], examples[:, CLASSES:-PIXELS], 0.05),
+        _standardised(features[:, -PIXELS:], examples[:, -PIXELS:], 1e-3),
+        _centred(recognised(features[:, :CLASSES])[1], recognised(examples[:, :CLASSES])[1]),
     ):
-        # A student without a network sees nothing in two of these, and nothing divided by nothing is not 0.
+        # Without a network two of these are all zeros; the lower limit avoids dividing zero by zero.
         total += first @ second.T / max(np.square(second).sum(1).mean(), 1e-9)
     return total
 
 
-def _standardised(one: np.ndarray, examples: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    mean, spread = examples.mean(0), examples.std(0) + least
-    return np.clip((one - mean) / spread, -4, 4), np.clip((examples - mean) / spread, -4, 4)
+def _standardised(features: np.ndarray, examples: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    mean, spread = examples.mean(0), examples.std(0) + offset
+    return np.clip((features - mean) / spread, -4, 4), np.clip((examples - mean) / spread, -4, 4)
 
 
-def _centred(one: np.ndarray, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    one, examples = np.sqrt(one), np.sqrt(examples)
-    return one - examples.mean(0), examples - examples.mean(0)
+def _centred(probabilities: np.ndarray, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probabilities, examples = np.sqrt(probabilities), np.sqrt(examples)
+    return probabilities - examples.mean(0), examples - examples.mean(0)
 
 
 def recognised(logits: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Return ImageNet's words, and (n, words): the summed probability of the classes each covers."""
+    """Return the ImageNet words, and the summed probability of the classes of each word, shape (images, words)."""
     words = _known_words()
     return words, _softmax(logits) @ _membership()
 
@@ -208,7 +211,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def colours_and_layout(image: Image.Image) -> np.ndarray:
-    """Return 92 numbers: hues, saturation, brightness, a 3 x 3 grid of colours, edges and format."""
+    """Return 92 numbers: hues, saturation, brightness, a 3 x 3 grid of colours, edges and aspect ratio."""
     hsv = np.asarray(image.convert("HSV").resize((48, 48)), np.float32) / 255
     grey = np.asarray(image.convert("L").resize((48, 48)), np.float32) / 255
     hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]

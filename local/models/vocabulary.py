@@ -1,8 +1,7 @@
-"""The words the small models know, and what each is recognised by.
+"""Words of the small models and the classes that they are recognised by.
 
-``imagenet_words`` (ImageNet's classes and their WordNet hypernyms) is general knowledge that teacher and
-student share. The tables are the teacher's own and are not for the student: it has to learn them from the
-teacher's answers.
+Teacher and student share ``imagenet_words``: the ImageNet classes and their WordNet hypernyms. Only the teacher uses
+the other tables. The student has to learn them from the teacher's answers.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ class ImageNetWords:
     names: tuple[str, ...]
     hypernyms: tuple[tuple[str, ...], ...]
 
-    def membership(self, words: list[str], *, names: bool = True) -> np.ndarray:
-        """Return (1000, words) float32: 1 where the word is a hypernym of the class, or its name if ``names``."""
+    def membership(self, words: list[str]) -> np.ndarray:
+        """Return float32 of shape (1000, words): 1 if the word is the name or a hypernym of the class, else 0."""
         column = {word: index for index, word in enumerate(words)}
         matrix = np.zeros((len(self.names), len(words)), np.float32)
         for row, (name, hypernyms) in enumerate(zip(self.names, self.hypernyms, strict=True)):
-            for word in (*hypernyms, name) if names else hypernyms:
+            for word in (*hypernyms, name):
                 if word in column:
                     matrix[row, column[word]] = 1
         return matrix
@@ -35,7 +34,7 @@ class ImageNetWords:
 
 @cache
 def imagenet_words() -> ImageNetWords:
-    """Read the table that lies beside this file."""
+    """Read imagenet_words.json."""
     table = json.loads(Path(__file__).with_name("imagenet_words.json").read_text(encoding="utf-8"))
     words = table["hypernyms"]
     return ImageNetWords(
@@ -44,7 +43,7 @@ def imagenet_words() -> ImageNetWords:
     )
 
 
-# The detector's classes (COCO numbers them with gaps), in everyday words.
+# Class number of the detector (COCO's numbers, which have gaps) -> keyword.
 DETECTOR_NAMES: dict[int, str] = {
     1: "person",
     2: "bicycle",
@@ -128,7 +127,7 @@ DETECTOR_NAMES: dict[int, str] = {
     90: "toothbrush",
 }
 
-# WordNet hypernym -> what a photo editor would write. Hypernyms that are not here are too abstract to say.
+# WordNet hypernym -> keyword of a photo editor. Other hypernyms are too abstract for a keyword.
 KEYWORD_OF_HYPERNYM: dict[str, str] = {
     "dog": "dog",
     "cat": "cat",
@@ -196,7 +195,7 @@ KEYWORD_OF_HYPERNYM: dict[str, str] = {
     "machine": "machine",
 }
 
-# Keyword -> what usually goes with it.
+# Keyword -> keywords that usually occur with it.
 CONTEXTS: dict[str, tuple[str, ...]] = {
     "animal": ("wildlife", "nature"),
     "dog": ("pet",),
@@ -232,7 +231,7 @@ CONTEXTS: dict[str, tuple[str, ...]] = {
     "measuring tool": ("technology",),
 }
 
-# Colour keyword -> a typical sRGB value.
+# Colour keyword -> typical sRGB value.
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (200, 30, 35),
     "orange": (235, 130, 35),
@@ -249,7 +248,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (245, 245, 245),
 }
 
-# Detections that a sure classification of an animal or a plant overrules.
+# Detections that are dropped if the classifier is sure of another animal or plant.
 CONTRADICTABLE = frozenset(
     {
         "apple",
@@ -270,7 +269,7 @@ CONTRADICTABLE = frozenset(
     }
 )
 
-# ImageNet classes that are places: worth saying at a lower probability than an object.
+# ImageNet classes that are places; they need a lower probability than objects.
 PLACES = frozenset(
     {
         "alp",
@@ -324,7 +323,7 @@ PLACES = frozenset(
     }
 )
 
-# Keywords too specific to be guessed from a weak classification.
+# Keywords that are too specific for a weak classification.
 RISKY_GUESSES = frozenset(
     {
         "aircraft",
@@ -344,7 +343,7 @@ RISKY_GUESSES = frozenset(
     }
 )
 
-# Keywords that speak for indoors.
+# Keywords that suggest an indoor photo.
 INDOOR_SIGNS = frozenset(
     {
         "bed",
@@ -368,7 +367,7 @@ INDOOR_SIGNS = frozenset(
     }
 )
 
-# Keywords that speak for outdoors.
+# Keywords that suggest an outdoor photo.
 OUTDOOR_SIGNS = frozenset(
     {
         "airplane",

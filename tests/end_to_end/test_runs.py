@@ -1,4 +1,4 @@
-"""Whole runs: the synthesised templates and the real definition on the embedded AWS."""
+"""Whole runs: the synthesised templates and the real definition on the AWS emulator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from distillation import keys
 from local.synthesis import ROOT
 from tests.aws.checks import CHECKS
-from tests.end_to_end.conftest import PHOTOS, PIXELS, Pipeline
+from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 
-Start = Callable[..., AbstractContextManager[Pipeline]]
+Start = Callable[..., AbstractContextManager[PipelineDriver]]
 ALL_STATES = [
     *("Prepare", "ClaimedByAnother", "AwaitUpload", "UploadSettled", "WaitForUpload", "AwaitUpload"),
     *(
@@ -61,29 +61,29 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
         assert report["jaccard"]["tuned"]["14"]["mean"] > report["jaccard"]["base"]["mean"]
         assert report["training_loss"]["14"][0]["loss"] > report["training_loss"]["14"][-1]["loss"]
         kept = [report["gate"]["promoted"]] if report["gate"]["promoted"] else []
-        assert running.left_at_bedrock == ([], kept, kept)
-        teacher_calls = running.asked(PIXELS["teacher"])
-        assert teacher_calls == len(running.machine.keys("labels/"))
+        assert running.bedrock_resources == ([], kept, kept)
+        teacher_calls = running.image_calls(PIXELS["teacher"])
+        assert teacher_calls == len(running.keys("labels/"))
 
         again = running.run(train_sizes=[8, 14], keep="all")
 
         assert again.status == "SUCCEEDED"
-        assert running.asked(PIXELS["teacher"]) == teacher_calls
+        assert running.image_calls(PIXELS["teacher"]) == teacher_calls
         assert running.report()["jaccard"] == report["jaccard"]
 
         running.upload(dict(list(PHOTOS.items())[:4]) | {f"a/{broken.name}": broken}, "new/")
         applied = running.wait(running.start_from_console(collection="new/", apply=running.report()["run"]))
-        table = running.machine.read(applied.output["applied"]["keywords"]).decode()
+        table = running.pipeline.data.read(applied.output["applied"]["keywords"]).decode()
 
         assert (applied.status, applied.states) == ("SUCCEEDED", APPLY_STATES)
         assert applied.output["applied"]["verdict"].endswith("wrote keywords for 4 of 5 photos.")
         assert f'a/{broken.name},set aside,,"not an image' in table
-        assert running.asked(PIXELS["teacher"]) == teacher_calls
+        assert running.image_calls(PIXELS["teacher"]) == teacher_calls
 
         seen = running.observed(again)
         image, _, _ = seen.image()
         (tmp_path / "request.json").write_text(seen.run.model_dump_json())
-        (tmp_path / "photo.jpg").write_bytes(running.machine.read(keys.image_key(seen.run.side, image)))
+        (tmp_path / "photo.jpg").write_bytes(running.pipeline.data.read(keys.image_key(seen.run.side, image)))
         monkeypatch.chdir(tmp_path)
         snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
         exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment_arn"]))
@@ -98,13 +98,13 @@ def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         first = running.start(until="Estimate")
-        event = json.loads(running.machine.aws.client("stepfunctions").describe_execution(executionArn=first)["input"])
+        event = json.loads(running.pipeline.aws.client("stepfunctions").describe_execution(executionArn=first)["input"])
         second = running.wait(running.start_from_console(**event))
         ended = running.wait(first)
 
         assert min(len(ended.states), len(second.states)) == 3
         assert min(ended.states, second.states, key=len)[-1] == "AlreadyRunning"
-        assert len([key for key in running.machine.keys("runs/") if key.endswith("/request.json")]) == 1
+        assert len([key for key in running.keys("runs/") if key.endswith("/request.json")]) == 1
 
 
 def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> None:
@@ -115,9 +115,9 @@ def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> Non
 
         assert ended.status == "SUCCEEDED"
         assert ended.states[-6:] == ["AfterLabels", "Evaluate", "Promote", "PromotionDone", "CleanUp", "Notify"]
-        assert report["labelled"] == len(running.machine.keys("labels/")) > 0
+        assert report["labelled"] == len(running.keys("labels/")) > 0
         assert report["jaccard"] is None
-        assert not running.machine.bedrock.service.jobs
+        assert not running.pipeline.bedrock.service.jobs
 
 
 def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipeline: Start, tmp_path: Path) -> None:
@@ -130,17 +130,17 @@ def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipel
         running.upload({"labels.csv": table})
         refused = running.run(until="LabelImages")
         assert (refused.status, refused.error) == ("FAILED", "InvalidRequest")
-        assert "labels.csv: line 22 names 'nothing.jpg', which is no photo" in (refused.cause or "")
+        assert "labels.csv: line 22 names 'nothing.jpg', which is not a photo" in (refused.cause or "")
 
         table.write_text("\n".join(labelled[:21]), "utf-8")
         running.upload({"labels.csv": table})
         mixed = running.run(until="LabelImages", samples_per_image=2, temperature=0.5, service_tier="flex")
         assert mixed.status == "SUCCEEDED"
         assert running.report()["labels_by"] == {"owner": 20, "teacher": 4}
-        assert running.asked(PIXELS["teacher"]) == 8
+        assert running.image_calls(PIXELS["teacher"]) == 8
         assert len(running.report()["disagreements"]) > 0
-        (page,) = [key for key in running.machine.keys("runs/") if key.endswith("/report/report.html")]
-        assert b"Labels to look at" in running.machine.read(page)
+        (page,) = [key for key in running.keys("runs/") if key.endswith("/report/report.html")]
+        assert b"Labels to look at" in running.pipeline.data.read(page)
 
         table.write_text("\n".join(labelled), "utf-8")
         running.upload({"labels.csv": table})
@@ -148,7 +148,7 @@ def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipel
         assert owned.status == "SUCCEEDED"
         assert "LabelImages" not in owned.states
         assert running.report()["labels_by"] == {"owner": 24}
-        assert running.asked(PIXELS["teacher"]) == 8
+        assert running.image_calls(PIXELS["teacher"]) == 8
 
 
 def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -> None:
@@ -158,7 +158,7 @@ def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -
 
         assert (ended.status, ended.error) == ("FAILED", "OverBudget")
         assert "raise max_usd" in (ended.cause or "")
-        assert running.asked(PIXELS["teacher"]) == 0
+        assert running.image_calls(PIXELS["teacher"]) == 0
 
 
 def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -> None:
@@ -189,10 +189,10 @@ def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipe
         assert (ended.status, ended.error, ended.states[0]) == ("FAILED", "InvalidRequest", "Prepare")
         assert "LEGACY" in (ended.cause or "")
         assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
-        assert running.machine.bedrock.service.calls == []
+        assert running.pipeline.bedrock.service.calls == []
         # The operator asks as the administrator, whom no role's policy limits.
-        assert running.machine.aws.client("bedrock").list_custom_models()["modelSummaries"] == []
-        assert running.machine.keys("runs/") == [key for key in running.machine.keys("runs/") if "failure" in key]
+        assert running.pipeline.aws.client("bedrock").list_custom_models()["modelSummaries"] == []
+        assert running.keys("runs/") == [key for key in running.keys("runs/") if "failure" in key]
 
 
 def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> None:
@@ -220,29 +220,29 @@ def test_size_whose_job_never_starts_is_stopped_if_asked_and_the_others_are_trai
         assert ended.status == "SUCCEEDED"
         assert (models[8]["status"], models[14]["status"]) == ("Failed", "Active")
         assert "had not started after 25 h" in models[8]["reason"]
-        assert running.left_at_bedrock == ([], [], [])
+        assert running.bedrock_resources == ([], [], [])
 
 
 def test_stopped_run_and_deleted_stack_leave_nothing_that_bills(pipeline: Start, assembly: Path) -> None:
     with pipeline(job_seconds=60) as running:
         running.upload(PHOTOS)
         execution = running.start(train_sizes=[8, 14])
-        running.until(lambda: len(running.left_at_bedrock[0]) == 2)
-        running.machine.aws.client("stepfunctions").stop_execution(executionArn=execution)
-        running.until(lambda: running.left_at_bedrock == ([], [], []))
+        running.until(lambda: len(running.bedrock_resources[0]) == 2)
+        running.pipeline.aws.client("stepfunctions").stop_execution(executionArn=execution)
+        running.until(lambda: running.bedrock_resources == ([], [], []))
 
         assert running.wait(execution).status == "ABORTED"
 
         running.start(train_sizes=[8])
-        running.until(lambda: len(running.left_at_bedrock[0]) == 1)
+        running.until(lambda: len(running.bedrock_resources[0]) == 1)
         with running.without_pipeline_stack(assembly):
-            assert running.left_at_bedrock == ([], [], [])
+            assert running.bedrock_resources == ([], [], [])
 
 
 def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
-        iam = running.machine.aws.client("iam")
+        iam = running.pipeline.aws.client("iam")
         (role,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if "LabelRole" in r["RoleName"]]
         whole = iam.get_role_policy(RoleName=role, PolicyName="Step")["PolicyDocument"]
         lacking = whole | {"Statement": [s for s in whole["Statement"] if s["Action"] != "bedrock:InvokeModel"]}
@@ -252,13 +252,13 @@ def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
 
         assert (ended.status, ended.error) == ("FAILED", "AccessDenied"), ended.cause
         assert "bedrock:InvokeModel" in (ended.cause or "")
-        assert running.machine.keys("labels/") == []
+        assert running.keys("labels/") == []
 
 
 def test_definition_that_runs_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:
     with pipeline() as running:
-        found = running.machine.aws.client("stepfunctions").describe_state_machine(
-            stateMachineArn=running.machine.outputs["StateMachineArn"]
+        found = running.pipeline.aws.client("stepfunctions").describe_state_machine(
+            stateMachineArn=running.pipeline.outputs["StateMachineArn"]
         )["definition"]
         template = json.loads((assembly / "Distill-local-Pipeline.template.json").read_text())
         (machine,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::StepFunctions::StateMachine"]

@@ -1,4 +1,4 @@
-"""What ``make demo`` takes; that it runs is seen by running it."""
+"""Arguments of ``make demo``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from local.demo import arguments_of
+from local.demo import parse_arguments
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("arguments", "message"),
     [
         (("--rpm", "0"), "RPM must be a whole number of at least 1"),
         (("--rpm", "-5"), "RPM must be a whole number of at least 1"),
@@ -21,28 +21,28 @@ from local.demo import arguments_of
         (("--train-sizes", "a"), "TRAIN_SIZES must be like 12,30"),
     ],
 )
-def test_value_that_cannot_be_taken_is_told_with_what_it_must_be(given: tuple[str, ...], words: str) -> None:
-    with pytest.raises(argparse.ArgumentError, match=words):
-        arguments_of(given)
+def test_invalid_value_is_refused_with_the_values_that_are_allowed(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match=message):
+        parse_arguments(arguments)
 
 
-def test_home_is_found_in_the_name_of_the_photos_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tilde_in_the_photos_folder_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    assert arguments_of(["--photos", "~/holiday"]).photos == tmp_path / "holiday"
+    assert parse_arguments(["--photos", "~/holiday"]).photos == tmp_path / "holiday"
 
 
-def test_folder_that_no_demo_has_made_is_not_replaced(tmp_path: Path) -> None:
+def test_folder_with_files_that_the_demo_did_not_write_is_not_replaced(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
 
-    assert arguments_of(["--out", str(mine)]).out == mine
-    assert arguments_of(["--out", str(tmp_path / "new")]).out == tmp_path / "new"
+    assert parse_arguments(["--out", str(mine)]).out == mine
+    assert parse_arguments(["--out", str(tmp_path / "new")]).out == tmp_path / "new"
 
     (mine / "thesis.tex").write_text("years of work")
     for path in (mine, mine / "thesis.tex"):
-        with pytest.raises(argparse.ArgumentError, match="holds what no demo has written"):
-            arguments_of(["--out", str(path)])
+        with pytest.raises(argparse.ArgumentError, match="has files that the demo did not write"):
+            parse_arguments(["--out", str(path)])
     (mine / "summary.json").write_text("{}")
 
-    assert arguments_of(["--out", str(mine)]).out == mine
+    assert parse_arguments(["--out", str(mine)]).out == mine

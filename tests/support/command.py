@@ -1,4 +1,4 @@
-"""Call the operator's command as a terminal would, in this process."""
+"""Run the command ``distill`` in this process."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from cli.main import app
 
 
 def distill(*arguments: str | Path) -> Result:
-    """Run ``distill`` with some arguments; the result has ``exit_code``, ``stdout`` and ``stderr``."""
+    """Run ``distill``; the result has ``exit_code``, ``stdout`` and ``stderr``."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

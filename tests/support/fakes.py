@@ -12,7 +12,7 @@ from distillation.storage import Bucket
 
 
 class MemoryS3:
-    """What ``Objects`` calls of an S3 client."""
+    """S3 client in memory, with the operations that ``Bucket`` calls."""
 
     class exceptions:  # noqa: N801 - boto3's name
         class NoSuchKey(Exception):
@@ -34,23 +34,23 @@ class MemoryS3:
             self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
 
     def delete_objects(self, *, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
-        for doomed in Delete["Objects"]:
-            self.objects.pop(doomed["Key"], None)
+        for entry in Delete["Objects"]:
+            self.objects.pop(entry["Key"], None)
         return {}
 
     def get_paginator(self, _: str) -> MemoryS3:
         return self
 
     def paginate(self, *, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
-        found = [
+        contents = [
             {"Key": key, "ETag": f'"{hash(self.objects[key])}"', "Size": len(self.objects[key])}
             for key in sorted(key for key in list(self.objects) if key.startswith(Prefix))
         ]
-        return [{"Contents": found}] if found else [{}]
+        return [{"Contents": contents}] if contents else [{}]
 
 
 def bucket(**objects: bytes) -> Bucket:
-    """Return a bucket named ``data``."""
+    """Return a bucket named ``data`` in memory, with objects keyed by S3 key."""
     client = MemoryS3()
     client.objects.update(objects)
     return Bucket(client, "data")  # type: ignore[arg-type] - only the calls above are made

@@ -1,4 +1,4 @@
-"""The local Bedrock endpoint in the words of a test: a bucket to train from, jobs, and the codes of refusals."""
+"""The local Bedrock endpoint for tests: a bucket with a dataset, jobs, and error codes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from distillation.dataset.examples import training_record
-from local import models
+from distillation.dataset.writer import training_record
 from local.bedrock import Endpoint, Faults, bedrock_endpoint
+from local.bedrock.job_worker import PHASES
 from tests.support.builders import any_run
 from tests.support.fakes import MemoryS3
 
@@ -26,14 +26,14 @@ ROLE = "arn:aws:iam::000000000000:role/bedrock"
 
 
 def jpeg(colour: tuple[int, int, int]) -> bytes:
-    """Return a small photo of one colour."""
+    """Return a JPEG of 64 x 48 pixels in one colour."""
     output = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(output, "JPEG")
     return output.getvalue()
 
 
 def trainable_bucket(records: int = 10) -> MemoryS3:
-    """Return a bucket with images and ``train.jsonl``, which asks for them by turns."""
+    """Return a bucket with ten images and ``train.jsonl``, whose records use the images in turn."""
     store = MemoryS3()
     for number in range(10):
         store.objects[f"images/900/{number}.jpg"] = jpeg((number * 25, 255 - number * 25, 90))
@@ -46,21 +46,22 @@ def trainable_bucket(records: int = 10) -> MemoryS3:
 
 
 @contextmanager
-def serving(s3: MemoryS3, cache: Path, identity: Any | None = None, **faults: Any) -> Iterator[Endpoint]:
-    """Run the endpoint over a bucket, with jobs that take no longer than they must."""
-    chosen = Faults(**{"job_seconds": 0, **faults})
-    with bedrock_endpoint(s3=lambda: s3, work_dir=cache, models=models, identity=identity, faults=chosen) as endpoint:
+def running_endpoint(s3: MemoryS3, cache: Path, identity: Any | None = None, **faults: Any) -> Iterator[Endpoint]:
+    """Run the endpoint with a bucket; keywords are fields of ``Faults``, and jobs have no minimum duration."""
+    with bedrock_endpoint(
+        s3=lambda: s3, cache=cache, identity=identity, faults=Faults(**{"job_seconds": 0, **faults})
+    ) as endpoint:
         yield endpoint
 
 
 def client(endpoint: Endpoint, service: str) -> Any:
-    """Return an unmodified client."""
+    """Return an unmodified boto3 client of the endpoint."""
     make: Any = boto3.client
     return make(service, endpoint_url=endpoint.url)
 
 
-def train(endpoint: Endpoint, name: str = "run-n10-a1", **changes: Any) -> str:
-    """Create a job; return its ARN."""
+def create_job(endpoint: Endpoint, name: str = "run-n10-a1", **changes: Any) -> str:
+    """Create a job, with changed request fields; return its ARN."""
     request = {
         "jobName": name,
         "customModelName": name,
@@ -74,16 +75,52 @@ def train(endpoint: Endpoint, name: str = "run-n10-a1", **changes: Any) -> str:
     return client(endpoint, "bedrock").create_model_customization_job(**request)["jobArn"]
 
 
-def ended(endpoint: Endpoint, job: str) -> Any:
-    """Wait for a job to end; return its description."""
+def wait_for_job(endpoint: Endpoint, job: str) -> Any:
+    """Wait until a job has ended; return its description."""
     for _ in range(400):
-        found = client(endpoint, "bedrock").get_model_customization_job(jobIdentifier=job)
-        if found["status"] not in ("InProgress", "Stopping"):
-            return found
+        description = client(endpoint, "bedrock").get_model_customization_job(jobIdentifier=job)
+        if description["status"] not in ("InProgress", "Stopping"):
+            return description
         time.sleep(0.02)
-    raise AssertionError("the job does not end")
+    raise AssertionError("the job has not ended after 8 s")
 
 
-def code(error: pytest.ExceptionInfo[ClientError]) -> str:
-    """Return the code of an error."""
+def create_deployment(endpoint: Endpoint, model: str, name: str = "d") -> str:
+    """Deploy a model; return the deployment's ARN."""
+    bedrock = client(endpoint, "bedrock")
+    return bedrock.create_custom_model_deployment(modelDeploymentName=name, modelArn=model)["customModelDeploymentArn"]
+
+
+def converse(endpoint: Endpoint, model: str = TEACHER, **changes: Any) -> dict[str, Any]:
+    """Ask a model about image 1 of ``trainable_bucket``, with changed fields of the image block."""
+    image = {"format": "jpeg", "source": {"s3Location": {"uri": "s3://data/images/900/1.jpg"}}} | changes
+    messages = [{"role": "user", "content": [{"text": "keywords"}, {"image": image}]}]
+    return client(endpoint, "bedrock-runtime").converse(modelId=model, messages=messages)
+
+
+def phase_statuses(job: Any) -> list[str]:
+    """Return the statuses of a job's three phases in their order."""
+    return [job["statusDetails"][phase]["status"] for phase in PHASES]
+
+
+class Rights:
+    """Identity of a caller with all rights except the denied actions."""
+
+    def __init__(self, *denied: str) -> None:
+        self.denied = denied
+
+    def principal(self, authorization_header: str) -> str:
+        """Return the ARN of the caller's role."""
+        return ROLE
+
+    def allowed(self, principal: str, action: str, resource: str) -> bool:
+        """Return whether an action is not denied."""
+        return action not in self.denied
+
+    def check_job_role(self, role: str) -> None:
+        """Accept any role for a job."""
+
+
+def error_code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    """Return the error code of a response."""
     return error.value.response["Error"]["Code"]  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""Time that passes only when every thread waits: hours of asking in seconds, with the real code."""
+"""Virtual time, which passes only while every thread waits, so that tests simulate hours in seconds."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from distillation.inference.rate_limit import Clock
 
 
 class VirtualTime:
-    """A clock for threads that wait with ``sleep`` or for work in a ``pool``, and for nothing else."""
+    """A clock for threads that wait only in ``sleep`` or for a ``pool``."""
 
     def __init__(self) -> None:
         self._time, self._order = 1_000_000.0, count()
-        self._awake = 1  # who made it
+        self._awake = 1  # the thread that created the clock
         self._sleepers: list[tuple[float, int, threading.Event]] = []
         self._lock = threading.Lock()
 
     @property
     def clock(self) -> Clock:
-        """What the code under test gets."""
+        """The clock for the code under test."""
         return Clock(now=self.now, sleep=self.sleep, pool=lambda threads: _Pool(self, threads))
 
     def now(self) -> float:
-        """Return the time in seconds."""
+        """Return the virtual time in seconds."""
         return self._time
 
     def sleep(self, seconds: float) -> None:
-        """Wait; once all wait, the time is that of the next to wake."""
+        """Wait; once all threads wait, the time advances to the next wake-up."""
         woken = threading.Event()
         with self._lock:
             heapq.heappush(self._sleepers, (self._time + max(0.0, seconds), next(self._order), woken))
@@ -40,20 +40,20 @@ class VirtualTime:
         woken.wait()
 
     def run(self, threads: int, work: Callable[[], None]) -> None:
-        """Do work in several threads, and wait for all."""
-        left, done = threads, threading.Event()
+        """Run ``work`` in several threads and wait for all of them."""
+        running, done = threads, threading.Event()
 
         def worker() -> None:
-            nonlocal left
+            nonlocal running
             try:
                 work()
             finally:
                 with self._lock:
-                    left -= 1
-                    if left:
+                    running -= 1
+                    if running:
                         self._awake -= 1
                         self._wake_next()
-                    else:  # The caller goes on instead of the last of them.
+                    else:  # The caller continues in place of the last thread.
                         done.set()
 
         with self._lock:
@@ -74,17 +74,17 @@ class _Pool(Executor):
         self._time, self._threads = time, threads
 
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
-        """Call a function of each item; the first failure ends it, after what is under way."""
+        """Call ``fn`` with each item; after a failure, finish the running calls and raise it."""
         items = list(zip(*iterables, strict=True))
         results: list[Any] = [None] * len(items)
         failures: list[Exception] = []
-        places = iter(range(len(items)))
+        indices = iter(range(len(items)))
 
         def work() -> None:
-            while not failures and (place := next(places, None)) is not None:
+            while not failures and (index := next(indices, None)) is not None:
                 try:
-                    results[place] = fn(*items[place])
-                except Exception as error:  # noqa: BLE001 - raised again where the results are read
+                    results[index] = fn(*items[index])
+                except Exception as error:  # noqa: BLE001 - raised again below
                     failures.append(error)
 
         if items:

@@ -19,8 +19,8 @@ PHOTOS = sorted((ROOT / "samples" / "photos").glob("*.jpg"))
 CACHE = ROOT / "build" / "models"
 
 
-def jaccard(one: list[str], other: list[str]) -> float:
-    return len({*one} & {*other}) / len({*one} | {*other})
+def jaccard(first: list[str], second: list[str]) -> float:
+    return len({*first} & {*second}) / len({*first} | {*second})
 
 
 def images(count: int) -> list[Image.Image]:
@@ -31,7 +31,7 @@ def images(count: int) -> list[Image.Image]:
 def answered(request: pytest.FixtureRequest) -> dict:
     """A pair of models, and what both see in 36 sample photos."""
     student = models.load_student(f"local.student-{request.param}-v1:0", CACHE)
-    teacher = models.load_teacher(f"local.teacher-{request.param}-v1:0", CACHE)
+    teacher = models.load_teacher(f"local.teacher-{request.param}-v1:0")
     seen = images(36)
     return {
         "student": student,
@@ -91,7 +91,7 @@ def test_teacher_agrees_with_itself_well_but_not_wholly(answered: dict) -> None:
 
 
 def agreement_on_test(answered: dict, labels: list[list[str]]) -> float:
-    head = answered["student"].train(answered["features"][:26], labels[:26], 2, 0)
+    head = fit(answered["features"][:26], labels[:26], 2)
     predicted = [head.keywords(features) for features in answered["features"][26:]]
     return float(np.mean([jaccard(*pair) for pair in zip(predicted, answered["labels"][26:], strict=True)]))
 
@@ -115,7 +115,7 @@ def test_order_of_the_records_does_not_matter(answered: dict) -> None:
 
 
 def test_training_loss_falls(answered: dict) -> None:
-    head = answered["student"].train(answered["features"], answered["labels"], 1, 0)
+    head = fit(answered["features"], answered["labels"], 1)
 
     assert head.losses[-1][2] < head.losses[0][2] / 2
     assert answered["features"].shape == (36, FEATURES)
