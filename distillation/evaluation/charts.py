@@ -88,8 +88,9 @@ def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
     """Return the score by training size between floor, control and ceiling, with the fitted curve if there is one."""
     sizes = sorted((int(size), score) for size, score in jaccard.tuned.items())
     levels = sorted((score.mean, name) for name, score in jaccard.by_name.items())
+    highest = max(score.mean for score in (jaccard.ceiling or jaccard.control, *jaccard.tuned.values()) if score)
     figure, axes = _figure(3.3)
-    _draw_levels(axes, levels, top=max([height for height, _ in levels] + [score.mean for _, score in sizes]))
+    _draw_levels(axes, levels, highest)
     if curve:
         at = [point.size for point in curve.line]
         low, high = zip(*(point.ci95 for point in curve.line), strict=True)
@@ -108,13 +109,16 @@ def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
     return _svg(figure, "scaling")
 
 
-def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str]], top: float) -> None:
-    """Draw a named horizontal line at each height; names of lines that nearly meet are moved apart."""
+def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str]], highest: float) -> None:
+    """Draw a named horizontal line at each height, and move apart the names of lines that nearly meet.
+
+    ``highest`` is the highest score of the chart.
+    """
     label_height = -1.0
     for height, name in levels:
         colour = _BASE if name == "base" else _SOFT
         axes.axhline(height, color=colour, linewidth=1, linestyle=(0, (4, 3)))
-        label_height = max(height, label_height + 0.075 * top)
+        label_height = max(height, label_height + 0.075 * highest)
         place = {"xy": (1.01, label_height), "xycoords": ("axes fraction", "data")}
         axes.annotate(name, **place, color=colour, va="center", fontsize=11)
 

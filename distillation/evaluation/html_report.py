@@ -43,7 +43,7 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows."""
+    """Content of the page."""
 
     title: str
     subtitle: str
@@ -141,8 +141,9 @@ def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
         return []
     scores, unnormalised = figures.jaccard, figures.jaccard_unnormalised
     rows = [
-        ScoreRow(name, _DESCRIPTIONS[name], score, unnormalised.by_name.get(name))
-        for name, score in scores.by_name.items()
+        ScoreRow(name, description, scores.by_name[name], unnormalised.by_name.get(name))
+        for name, description in _DESCRIPTIONS.items()
+        if name in scores.by_name
     ]
     rows += [
         ScoreRow(
@@ -213,7 +214,7 @@ def _comparison(name: str, answer: ParsedAnswer, label: ParsedAnswer) -> dict[st
 
 
 def _spellings(label: AnswerLine) -> dict[str, str]:
-    """Return the first spelling of each keyword by its singular."""
+    """Return the spelling of each keyword by its singular; the last one if there are several."""
     return {singular(word): word for word in FORMATS[label.format].items(label.text or "")}
 
 

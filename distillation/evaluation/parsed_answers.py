@@ -1,4 +1,4 @@
-"""Answers read for scoring: normalised with plurals folded, and as written beside it."""
+"""Answers parsed for scoring: keywords with and without normalisation."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ from distillation.records import AnswerLine
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
-    """One answer. ``valid``: it counted, complete and in the format that was asked for."""
+    """Keywords of one answer."""
 
     keywords: frozenset[str]
+    """Normalised keywords, with the last word in the singular."""
     unnormalised: frozenset[str]
+    """Keywords without normalisation."""
     valid: bool
+    """Whether the answer was accepted and has a keyword."""
 
 
 def parse_answer(line: AnswerLine | None) -> ParsedAnswer:
-    """Read an answer; one that is missing says nothing, a refused one what it said."""
+    """Return the keywords of an answer; a refused one has its keywords but is not valid, a missing one has none."""
     if line is None:
         return ParsedAnswer(frozenset(), frozenset(), valid=False)
     text = line.text or ""
-    form = FORMATS[line.format]
-    folded = frozenset(map(singular, form.items(text)))
-    return ParsedAnswer(folded, frozenset(form.split(text)), line.status == "ok" and bool(folded))
+    answer_format = FORMATS[line.format]
+    keywords = frozenset(map(singular, answer_format.items(text)))
+    return ParsedAnswer(keywords, frozenset(answer_format.split(text)), line.status == "ok" and bool(keywords))
 
 
 def parse_answers(lines: Mapping[str, AnswerLine]) -> dict[str, ParsedAnswer]:
-    """Read answers by image."""
+    """Return the keywords of answers by image."""
     return {image: parse_answer(line) for image, line in lines.items()}
 
 
 @lru_cache(maxsize=100_000)
 def singular(keyword: str) -> str:
-    """Return a keyword with its last word in the singular: ``red cars`` and ``red car`` are one."""
+    """Return a keyword with its last word in the singular, such as ``red car`` for ``red cars``."""
     return _pluralizer().singular(keyword)
 
 

@@ -69,7 +69,7 @@ class RunData:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """What the run has paid for."""
+        """Ledger of the run."""
         return ledger.summary(self.data, self.run.name)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the figures mean: the verdict in a sentence, the effect of more images, and the money."""
+"""Conclusions from the figures: the verdict in a sentence, the effect of more images, and the costs."""
 
 from __future__ import annotations
 
