@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from distillation.training.stalled import LONGEST_WAIT
+from distillation.training.stalled import MAXIMUM_WAIT
 from infra.definition import SOURCE, render
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = json.loads(render())
 
-# What AWS and the embedded AWS both run; a field outside this list would be ignored by one of them.
+# Fields that both AWS and the AWS emulator support; one of them ignores any other field.
 FIELDS = {
     "Task": {"Resource", "Parameters", "ResultSelector", "TimeoutSeconds", "Retry"},
     "Map": {
@@ -31,17 +31,16 @@ EVERYWHERE = {"Type", "Comment", "Next", "End", "ResultPath", "OutputPath", "Cat
 
 
 def all_states(states: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    found = dict(states)
-    for state in states.values():
-        if "ItemProcessor" in state:
-            found |= all_states(state["ItemProcessor"]["States"])
-    return found
+    """Return ``states`` and the states inside their Maps, keyed by name."""
+    nested = [state["ItemProcessor"]["States"] for state in states.values() if "ItemProcessor" in state]
+    return dict(states) | {name: state for inner in nested for name, state in all_states(inner).items()}
 
 
 STATES = all_states(DEFINITION["States"])
 
 
-def raised_errors() -> set[str]:
+def pipeline_errors() -> set[str]:
+    """Return the names of the classes in distillation/errors.py."""
     tree = ast.parse((ROOT / "distillation/errors.py").read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
@@ -59,7 +58,7 @@ def test_source_has_no_key_twice() -> None:
             unvisited += node.value
 
 
-def test_source_can_be_read_in_one_sitting() -> None:
+def test_source_has_at_most_550_lines() -> None:
     assert len(SOURCE.read_text().splitlines()) <= 550
 
 
@@ -68,25 +67,25 @@ def test_rendering_resolves_anchors_and_drops_their_section() -> None:
     assert "<<" not in render()
 
 
-def test_no_field_outside_the_allow_list() -> None:
+def test_states_use_supported_fields_only() -> None:
     for name, state in STATES.items():
         assert set(state) <= FIELDS[state["Type"]] | EVERYWHERE, name
 
 
-def test_every_path_is_dotted_or_takes_all_items() -> None:
+def test_paths_use_the_syntax_that_the_emulator_supports() -> None:
     for path in re.findall(r'\$\$?(?:[.\[][^"\', )]*)?', render()):
         if not path.startswith("${"):
             assert re.fullmatch(r"\$\$?(\[\*\])?(\.\w+(\[\*\])?)*", path), path
 
 
-def test_every_retried_error_is_one_that_steps_raise_or_lambda_names() -> None:
-    named = {
+def test_retried_errors_exist() -> None:
+    retried = {
         error for state in STATES.values() for retrier in state.get("Retry", []) for error in retrier["ErrorEquals"]
     }
-    assert {error for error in named if not error.startswith(("Lambda.", "Sandbox.", "States."))} <= raised_errors()
+    assert {error for error in retried if not error.startswith(("Lambda.", "Sandbox.", "States."))} <= pipeline_errors()
 
 
-def test_every_task_can_be_retried_and_every_failure_is_caught() -> None:
+def test_tasks_are_retried_with_jitter_and_failures_are_recorded() -> None:
     for name, state in DEFINITION["States"].items():
         if state["Type"] in ("Task", "Map") and name != "RecordFailure":
             assert state["Catch"][-1] == {
@@ -98,47 +97,47 @@ def test_every_task_can_be_retried_and_every_failure_is_caught() -> None:
             assert all(retrier["JitterStrategy"] == "FULL" for retrier in state["Retry"])
 
 
-def test_maps_run_children_that_may_last_and_tolerate_no_batch() -> None:
+def test_distributed_maps_run_standard_children_and_tolerate_no_failed_batch() -> None:
     for state in STATES.values():
         if "ItemBatcher" in state:
             assert state["ToleratedFailurePercentage"] == 0
             assert state["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] == "STANDARD"
 
 
-def test_batch_whose_function_ran_out_of_time_is_tried_again_until_it_is_done() -> None:
-    asking = {"${LabelFunctionArn}", "${PredictFunctionArn}"}
+def test_unfinished_batch_is_retried_until_it_is_finished() -> None:
+    batch_functions = {"${LabelFunctionArn}", "${PredictFunctionArn}"}
     for name, state in STATES.items():
-        if state.get("Parameters", {}).get("FunctionName") in asking:
-            attempts = {error: one["MaxAttempts"] for one in state["Retry"] for error in one["ErrorEquals"]}
+        if state.get("Parameters", {}).get("FunctionName") in batch_functions:
+            attempts = {error: retry["MaxAttempts"] for retry in state["Retry"] for error in retry["ErrorEquals"]}
             assert attempts["BatchUnfinished"] >= 1000, name
-            # As long as a batch of another run may take, or one of ours where Lambda runs few functions at once.
+            # Another run's batch, or the account's Lambda concurrency, can block this one for the time of a batch.
             assert min(attempts["Throttled"], attempts["Lambda.TooManyRequestsException"]) >= 30, name
 
 
-def test_hiccup_of_a_quarter_of_an_hour_abandons_no_job_that_is_paid() -> None:
+def test_outage_of_15_minutes_does_not_abandon_a_paid_job() -> None:
     for name in ("Customize", "Deploy", "Promote", "CleanUp"):
-        retriers = {error: one for one in STATES[name]["Retry"] for error in one["ErrorEquals"]}
+        retriers = {error: retry for retry in STATES[name]["Retry"] for error in retry["ErrorEquals"]}
         assert {"States.Timeout", "Sandbox.Timedout", "Lambda.Unknown"} <= set(retriers), name
         if name in ("Customize", "Deploy"):
             throttled = retriers["Throttled"]
             waits = (throttled["IntervalSeconds"] * 2**attempt for attempt in range(throttled["MaxAttempts"]))
-            # Full jitter waits for half of each on average.
+            # With full jitter the average wait is half of the delay.
             assert sum(min(wait, throttled["MaxDelaySeconds"]) for wait in waits) / 2 > 15 * 60, name
 
 
-def test_every_function_of_the_machine_has_a_file_of_its_name() -> None:
+def test_every_function_has_the_name_of_its_file() -> None:
     names = {
         state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
         for state in STATES.values()
         if state["Type"] == "Task"
     }
     files = {path.stem for path in (ROOT / "lambdas").glob("*.py")}
-    # Sweep is called by a schedule and by CloudFormation.
+    # A schedule and CloudFormation invoke Sweep; the state machine does not.
     assert {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names} == files - {"__init__", "runtime", "sweep"}
 
 
-def test_polling_two_jobs_that_never_start_stays_within_the_history_limit() -> None:
+def test_polling_jobs_that_never_start_stays_within_the_history_limit() -> None:
     sizes = STATES["TrainModels"]["MaxConcurrency"]
-    polls = LONGEST_WAIT.total_seconds() / STATES["WaitForJob"]["Seconds"]
-    events_per_poll = 10  # Choice, Wait and Task with its scheduled, started and ended events
+    polls = MAXIMUM_WAIT.total_seconds() / STATES["WaitForJob"]["Seconds"]
+    events_per_poll = 10  # entered, exited, scheduled, started and ended events of a Choice, a Wait and a Task
     assert sizes * polls * events_per_poll < 25_000

@@ -1,4 +1,4 @@
-"""What crosses the edges of the state machine stays under Step Functions' 256 KiB: 20,000 images, longest names."""
+"""Inputs and outputs of states stay under 256 KiB, Step Functions' limit, with 20,000 images and the longest names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.statemachine.test_definition import DEFINITION, STATES
 LIMIT = 256 * 1024
 IMAGES = 20_000
 LONGEST_KEY = "é" * 512
-"""S3's keys have at most 1,024 bytes."""
+"""The longest key that S3 allows: 1,024 bytes."""
 CAUSE = "x" * 8_000
-"""Longer than any message of ours with its stack trace."""
+"""Longer than any error message of the pipeline with its stack trace."""
 SMALLEST_BATCH, LARGEST_BATCH = (
     next(getattr(rule, name) for rule in StageConfig.model_fields["images_per_batch"].metadata if hasattr(rule, name))
     for name in ("ge", "le")
@@ -26,8 +26,8 @@ MODELS = [
     for _ in range(10)
 ]
 ANY = "x" * 1_024
-"""What is taken for a field that is not named below: a key, a name or a count."""
-# What each step may hand over at most: texts at their longest, counts at their largest.
+"""Value of a field that LARGEST does not name: a key, a name or a count."""
+# The largest output of each state: the longest texts and the largest counts.
 LARGEST: dict[str, dict[str, Any]] = {
     "Split": {"sizes": [IMAGES] * 10, "concurrent_batches": {"label": 1000, "predict": 1000}},
     "Estimate": {"verdict": CAUSE},
@@ -52,11 +52,13 @@ def size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 
-def test_whole_state_with_everything_at_its_largest_and_an_error_beside_it() -> None:
+def test_largest_possible_state_with_an_error_fits() -> None:
     state = PREPARED | {"error": {"Error": "E", "Cause": CAUSE}}
-    for name, one in DEFINITION["States"].items():
-        if (path := one.get("ResultPath") or "$") != "$":
-            fields = [key.removesuffix(".$") for key in one.get("ResultSelector", one.get("Parameters", {}))]
+    for name, definition in DEFINITION["States"].items():
+        if (path := definition.get("ResultPath") or "$") != "$":
+            fields = [
+                key.removesuffix(".$") for key in definition.get("ResultSelector", definition.get("Parameters", {}))
+            ]
             assert set(LARGEST.get(name, {})) <= set(fields), name
             state.setdefault(path.removeprefix("$."), dict.fromkeys(fields, ANY) | LARGEST.get(name, {}))
 
@@ -65,7 +67,7 @@ def test_whole_state_with_everything_at_its_largest_and_an_error_beside_it() -> 
 
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if "ItemBatcher" in state])
-def test_output_of_a_map_is_counts_and_fits_with_the_smallest_batches(name: str) -> None:
+def test_map_output_is_counts_and_fits_with_the_smallest_batches(name: str) -> None:
     state = STATES[name]
     (task,) = state["ItemProcessor"]["States"].values()
     batch = state["ItemBatcher"].get("MaxItemsPerBatch", SMALLEST_BATCH)
@@ -74,7 +76,7 @@ def test_output_of_a_map_is_counts_and_fits_with_the_smallest_batches(name: str)
     assert size([{"ok": batch, "refused": batch}] * (IMAGES // batch)) < LIMIT
 
 
-def test_input_of_a_batch_fits_with_the_largest_batches_and_the_longest_names() -> None:
+def test_batch_input_fits_with_the_largest_batches_and_the_longest_names() -> None:
     line = SplitLine(image="a" * 64, group="a" * 64, photo=LONGEST_KEY, width=8000, height=8000).model_dump()
     listed = {
         "Etag": '"' + "e" * 40,
