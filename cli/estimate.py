@@ -18,6 +18,7 @@ from distillation.costs import calibration
 from distillation.costs.estimate import estimate_apply, estimate_run
 from distillation.costs.range import format_usd
 from distillation.costs.workload import Size, predict_workload
+from distillation.documents import Bounds, Estimate, UnreadablePhoto
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
 from distillation.photos.resizer import PhotoRefused, resized_size
@@ -69,7 +70,8 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         )
     if run.request.apply:
         return _estimate_existing_model(run, sizes, stage, as_json)
-    calibrations = _calibrations(run, stage.data) if measured or not is_local else {}
+    use_calibration = measured or not is_local
+    calibrations = calibration.load_all((run.teacher.model, run.student), stage.data) if use_calibration else {}
     workload = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
     unreadable = [UnreadablePhoto(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason]
     estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
@@ -131,37 +133,32 @@ def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
         return MeasuredPhoto(name, size, None, str(refusal))
 
 
-def _calibrations(run: Run, data: Bucket) -> dict[str, calibration.Calibration]:
-    models = (run.teacher.model, run.student)
-    return {model: found for model in models if (found := calibration.load(model, data))}
-
-
-def _report_lines(what: str, run: Run, found: dict[str, Any]) -> Iterable[str]:
-    sizes = ", ".join(map(str, found["sizes"]))
-    yield f"{what}: {found['images']} photos, of which {found['test']} for testing; training sizes {sizes}"
-    if found["unreadable"]:
-        first = found["unreadable"][0]
-        yield f"{len(found['unreadable'])} photos cannot be used, such as {first['photo']}: {first['reason']}"
+def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
+    sizes = ", ".join(map(str, estimate.sizes))
+    yield f"{what}: {estimate.images} photos, of which {estimate.test} for testing; training sizes {sizes}"
+    if estimate.unreadable:
+        first = estimate.unreadable[0]
+        yield f"{len(estimate.unreadable)} photos cannot be used, such as {first.photo}: {first.reason}"
     yield f"Teacher {run.teacher.model}, student {run.student}"
     yield ""
     yield f"  {'':<44}{'expected':>10}{'low':>10}{'high':>10}"
-    for line in found["lines"]:
-        yield _table_row(f"{line['step']}: {line['what']}", line["usd"], line["price"]["confirmed"])
-    yield _table_row("total", found["range"], True)
-    monthly = found["monthly"]["range"]
+    for line in estimate.lines:
+        yield _table_row(f"{line.step}: {line.what}", line.usd, line.price.confirmed)
+    yield _table_row("total", estimate.range, True)
+    monthly = estimate.monthly.range
     yield _table_row("storage, per month", monthly, True)
     yield ""
-    yield f"{found['verdict']}."
-    yield _labelling_time(run, found["label_minutes"])
-    yield from _comparisons(found)
+    yield f"{estimate.verdict}."
+    yield _labelling_time(run, estimate.label_minutes)
+    yield from _comparisons(estimate)
     yield ""
     yield "Sources of the low and high bounds:"
-    yield from (f"  {source}" for source in found["range_from"])
-    yield from (f"Warning: {warning}" for warning in found["warnings"])
+    yield from (f"  {source}" for source in estimate.range_from)
+    yield from (f"Warning: {warning}" for warning in estimate.warnings)
 
 
-def _table_row(name: str, usd: dict[str, float], confirmed: bool) -> str:
-    figures = "".join(f"{format_usd(usd[bound]):>10}" for bound in ("expected", "low", "high"))
+def _table_row(name: str, usd: Bounds, confirmed: bool) -> str:
+    figures = "".join(f"{format_usd(getattr(usd, bound)):>10}" for bound in ("expected", "low", "high"))
     return f"  {name:<44.44}{figures}{'' if confirmed else ' *'}"
 
 
@@ -173,21 +170,21 @@ def _labelling_time(run: Run, minutes: float) -> str:
     )
 
 
-def _comparisons(found: dict[str, Any]) -> Iterator[str]:
-    if any(not line["price"]["confirmed"] for line in found["lines"]):
+def _comparisons(estimate: Estimate) -> Iterator[str]:
+    if any(not line.price.confirmed for line in estimate.lines):
         yield "* depends on a price that is not confirmed by an official source."
-    yield f"The test set can detect a Jaccard difference of {found['detectable']:.3f} (80 % power)."
-    if images := found["break_even_images"]:
+    yield f"The test set can detect a Jaccard difference of {estimate.detectable:.3f} (80 % power)."
+    if images := estimate.break_even_images:
         yield (
-            f"Break-even against the teacher: after about {images['expected']:,} images "
-            f"({images['low']:,} to {images['high']:,})."
+            f"Break-even against the teacher: after about {images.expected:,} images "
+            f"({images.low:,} to {images.high:,})."
         )
-    if flex := found["flex"]:
-        yield f"With service_tier flex, which is slower, the run would cost about {format_usd(flex['usd'])}."
-    if provisioned := found["provisioned"]:
-        usd, hours = provisioned["usd"], provisioned["hours"]
-        mark = "" if provisioned["price"]["confirmed"] else " *"
+    if flex := estimate.flex:
+        yield f"With service_tier flex, which is slower, the run would cost about {format_usd(flex.usd)}."
+    if provisioned := estimate.provisioned:
+        usd, hours = provisioned.usd, provisioned.hours
+        mark = "" if provisioned.price.confirmed else " *"
         yield (
-            f"With provisioned throughput, serving would cost {format_usd(usd['low'])} more "
-            f"({hours['low']:g} h, the minimum that is billed){mark}."
+            f"With provisioned throughput, serving would cost {format_usd(usd.low)} more "
+            f"({hours.low:g} h, the minimum that is billed){mark}."
         )

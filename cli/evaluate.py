@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.console import CommandError, print_json, print_line
+from cli.console import CommandError, print_document, print_line
 from distillation.answers.formats import keywords
+from distillation.documents import FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
-from distillation.evaluation.report import PICTURES, scores_table
-from distillation.evaluation.verdict import verdict
+from distillation.evaluation.report import MAXIMUM_PICTURES, scores_table
+from distillation.evaluation.verdict import files_verdict
 from distillation.records import AnswerLine, Limits
 
 _EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
@@ -43,14 +44,14 @@ def evaluate_files(
     """Write the report and print its verdict and path, or its JSON. Raise ``InvalidAnswers``."""
     report = compare_files(teacher, student, base, ceiling, images, out)
     if as_json:
-        print_json(report)
+        print_document(report)
     else:
-        print_line(f"{report['verdict']}\n{out / 'report.html'}")
+        print_line(f"{report.verdict}\n{out / 'report.html'}")
 
 
 def compare_files(
     teacher: Path, student: Path, base: Path | None, ceiling: Path | None, images: Path | None, out: Path
-) -> dict[str, Any]:
+) -> FilesReport:
     """Write report.html, report.json and scores.csv into ``out`` and return the report.
 
     Raise ``InvalidAnswers`` if a file or folder cannot be used.
@@ -76,28 +77,32 @@ def compare_files(
         groups=groups,
     )
     evaluation = evaluate(evidence)
-    report = {**evaluation.figures, "unanswered": len(labels.keys() - answers.keys()), "doubling": None}
-    report["status"] = f"{report['unanswered']} unanswered" if report["unanswered"] else "complete"
-    report["verdict"] = verdict(report)
+    unanswered = len(labels.keys() - answers.keys())
+    report = FilesReport(
+        status=f"{unanswered} unanswered" if unanswered else "complete",
+        verdict=files_verdict(evaluation.figures),
+        unanswered=unanswered,
+        evaluation=evaluation.figures,
+    )
     page = Page(
         title=student.stem,
-        subtitle=f"{len(labels)} images · {report['status']}",
+        subtitle=f"{len(labels)} images · {report.status}",
         teacher=teacher.stem,
         student=student.stem,
-        report=report,
+        verdict=report.verdict,
         evaluation=evaluation,
         not_verified=_NOT_VERIFIED,
     )
     text = render(page, _pictures(evaluation, labels, images))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), "utf-8")
+    (out / "report.json").write_text(report.model_dump_json(indent=1), "utf-8")
     (out / "scores.csv").write_bytes(scores_table(evaluation))
     (out / "report.html").write_text(text, "utf-8")
     return report
 
 
 def _pictures(evaluation: Evaluation, labels: dict[str, AnswerLine], folder: Path | None) -> Iterator[Picture]:
-    for image in evaluation.images[:PICTURES]:
+    for image in evaluation.images[:MAXIMUM_PICTURES]:
         path = next((path for path in _candidate_paths(folder, image) if path.is_file()), None) if folder else None
         yield Picture(image=image, name=image, jpeg=path.read_bytes() if path else None, label=labels[image])
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import webbrowser
 from pathlib import Path
-from typing import Any
 
-from cli.console import NotReachable, print_json, print_line
+from cli.console import NotReachable, print_document, print_line
 from cli.stage import Stage, download, run_not_found
 from distillation import keys
+from distillation.documents import AnyReport, ApplyReport, parse_report
 
 REPORT_FILES = ("report.json", "scores.csv", "report.html")
 
@@ -22,23 +21,24 @@ def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: 
     """
     report = _read_report(stage, run)
     # A run that applied a model has tables instead of an HTML report.
-    report_keys = report.get("files") or [keys.report_key(run, name) for name in REPORT_FILES]
+    is_applied = isinstance(report, ApplyReport)
+    report_keys = report.files if is_applied else [keys.report_key(run, name) for name in REPORT_FILES]
     paths = download(stage.data, report_keys, out or Path("build/reports") / run)
     if as_json:
-        print_json(report)
+        print_document(report)
         return
-    if "files" in report:
-        print_line("\n".join([report["verdict"], *map(str, paths)]))
+    if is_applied:
+        print_line("\n".join([report.verdict, *map(str, paths)]))
         return
     print_line(f"{paths[-1]}")
     if show:
         webbrowser.open(paths[-1].resolve().as_uri())
 
 
-def _read_report(stage: Stage, run: str) -> dict[str, Any]:
+def _read_report(stage: Stage, run: str) -> AnyReport:
     body = stage.data.get_or_none(keys.report_key(run, "report.json"))
     if body is not None:
-        return json.loads(body)
+        return parse_report(body)
     if all(stage.data.get_or_none(key) is None for key in (keys.request_key(run), keys.failure_key(run))):
         raise run_not_found(run, stage.data)
     raise NotReachable(

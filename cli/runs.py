@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from cli.console import format_table, print_json, print_line
 from cli.stage import Stage, run_not_found
 from distillation import keys
-from distillation.records import Run
+from distillation.documents import AnyReport, Failure, Interval, Manifest, ReplacedDeployment, Report, parse_report
+from distillation.records import Record, Run
 from distillation.storage import Bucket
 
+DocumentT = TypeVar("DocumentT", bound=Record)
 _COLUMNS = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
 
 
@@ -48,57 +49,78 @@ def _run_summary(data: Bucket, name: str) -> dict[str, Any]:
     if body is None:
         raise run_not_found(name, data)
     run = Run.model_validate_json(body)
-    took_over = _read_json(data, keys.deployment_key(name)).get("arn")
-    report, lineage, failure = (
-        _read_json(data, key)
-        for key in (keys.report_key(name, "report.json"), keys.manifest_key(name), keys.failure_key(name))
-    )
+    report, manifest = _read_report(data, name), _read(Manifest, data, keys.manifest_key(name))
+    failure = _read(Failure, data, keys.failure_key(name))
+    replaced = _read(ReplacedDeployment, data, keys.deployment_key(name))
     return {
         "run": name,
         "created": run.created,
         "collection": run.collection,
-        "status": report.get("status") or ("failed" if failure else "running or stopped"),
+        "status": report.status if report else "failed" if failure else "running or stopped",
         "applied": run.request.apply,
-        "photos": report.get("photos"),
+        "photos": report.photos if report else None,
         "teacher": run.teacher.model,
         "student": run.student,
         **_scores(report),
-        "usd": report.get("usd"),
-        "code": lineage.get("code"),
-        "prompt_sha256": lineage.get("prompt_sha256"),
+        "usd": report.usd if report else None,
+        "code": manifest.code if manifest else None,
+        "prompt_sha256": manifest.prompt_sha256 if manifest else None,
         "labeler": run.teacher.id,
-        **{f"hyperparameters.{key}": value for key, value in lineage.get("hyperparameters", {}).items()},
-        **{f"sha256 of {key.rsplit('/', 1)[-1]}": h for key, h in lineage.get("datasets_sha256", {}).items()},
+        **(_inputs(manifest) if manifest else {}),
         "keep": run.request.keep,
         "keep_days": run.request.keep_days,
-        "deployments": _deployments(report, took_over),
-        "took_over": took_over,
-        "failure": failure.get("cause"),
+        "deployments": _deployments(report, replaced),
+        "took_over": replaced.deployment_arn if replaced else None,
+        "failure": failure.cause if failure else None,
     }
 
 
-def _deployments(report: dict[str, Any], took_over: str | None) -> list[str]:
+def _inputs(manifest: Manifest) -> dict[str, Any]:
+    """Return hyperparameters and dataset hashes, one field for each size and file."""
+    return {
+        **{f"hyperparameters.{size}": values for size, values in manifest.hyperparameters.items()},
+        **{f"sha256 of {key.rsplit('/', 1)[-1]}": sha256 for key, sha256 in manifest.datasets_sha256.items()},
+    }
+
+
+def _deployments(report: AnyReport | None, replaced: ReplacedDeployment | None) -> list[str]:
     """Return the ARNs of the models' own deployments.
 
     A promoted model that took over an existing deployment no longer has one of its own.
     """
-    promoted = (report.get("gate") or {}).get("promoted") if took_over else None
-    models = (model for model in report.get("models", []) if model.get("deployment_arn"))
-    return [model["deployment_arn"] for model in models if not promoted or model["model_name"] != promoted]
+    if not isinstance(report, Report):
+        return []
+    without_own = report.promoted if replaced else None
+    return [model.deployment_arn for model in report.models if model.deployment_arn and model != without_own]
 
 
-def _scores(report: dict[str, Any]) -> dict[str, Any]:
+def _scores(report: AnyReport | None) -> dict[str, Any]:
     """Return the mean Jaccard index of base, best model and ceiling, and the best and promoted models."""
-    means, gate = report.get("jaccard") or {}, report.get("gate") or {}
-    best = str(gate.get("best", "")).removeprefix("n")
-    found = {"base": means.get("base"), "tuned": means.get("tuned", {}).get(best), "ceiling": means.get("ceiling")}
-    scores = {name: score["mean"] if score else None for name, score in found.items()}
-    return {**scores, "best": gate.get("best"), "promoted": gate.get("promoted")}
+    figures = report.evaluation if isinstance(report, Report) else None
+    gate = figures.gate if figures else None
+    scores: dict[str, Interval | None] = dict.fromkeys(("base", "tuned", "ceiling"))
+    if figures:
+        best = gate.best.removeprefix("n") if gate else ""
+        scores = {
+            "base": figures.jaccard.base,
+            "tuned": figures.jaccard.tuned.get(best),
+            "ceiling": figures.jaccard.ceiling,
+        }
+    return {
+        **{name: score.mean if score else None for name, score in scores.items()},
+        "best": gate.best if gate else None,
+        "promoted": gate.promoted if gate else None,
+    }
 
 
-def _read_json(data: Bucket, key: str) -> dict[str, Any]:
+def _read_report(data: Bucket, name: str) -> AnyReport | None:
+    body = data.get_or_none(keys.report_key(name, "report.json"))
+    return parse_report(body) if body else None
+
+
+def _read(kind: type[DocumentT], data: Bucket, key: str) -> DocumentT | None:
     body = data.get_or_none(key)
-    return json.loads(body) if body else {}
+    return kind.model_validate_json(body) if body else None
 
 
 def _format_value(value: Any) -> str:

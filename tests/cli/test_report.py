@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import webbrowser
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +11,10 @@ from cli.console import CommandError, NotReachable
 from cli.report import REPORT_FILES, fetch_report
 from distillation import keys
 from tests.support.bedrock_state import ended_run
+from tests.support.builders import any_apply_report, any_report
 from tests.support.fakes import bucket
 
-REPORT = {keys.report_key("r", name): b"{}" for name in REPORT_FILES}
+REPORT = {keys.report_key("r", name): any_report().model_dump_json().encode() for name in REPORT_FILES}
 
 
 def stage(objects: dict[str, bytes]) -> Any:
@@ -34,12 +34,12 @@ def test_tables_of_a_run_that_applied_a_model_are_downloaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables = {keys.results_key("r", extension): extension.encode() for extension in ("csv", "jsonl")}
-    report = {"applied": "old", "verdict": "The model of run old wrote keywords.", "files": list(tables)}
-    objects = tables | {keys.report_key("r", "report.json"): json.dumps(report).encode()}
+    report = any_apply_report(files=list(tables))
+    objects = tables | {keys.report_key("r", "report.json"): report.model_dump_json().encode()}
     fetch_report(stage(objects), "r", tmp_path, show=True, as_json=False)
 
     assert capsys.readouterr().out.splitlines() == [
-        report["verdict"],
+        report.verdict,
         str(tmp_path / "results.csv"),
         str(tmp_path / "results.jsonl"),
     ]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,15 +7,15 @@ import pytest
 from cli.console import CommandError
 from cli.requests import read_request, request_from_manifest
 from distillation import keys
-from tests.support.bedrock_state import ended_run
+from tests.support.builders import any_manifest, any_run
 from tests.support.fakes import bucket
 
 
 def test_run_is_repeated_from_its_manifest_by_file_or_by_name(tmp_path: Path) -> None:
-    manifest = {"run": json.loads(ended_run("r", None)["runs/r/request.json"]), "hyperparameters": {}}
+    manifest = any_manifest(any_run()).model_dump_json()
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps(manifest))
-    data = bucket(**{keys.manifest_key("r"): json.dumps(manifest).encode()})
+    path.write_text(manifest)
+    data = bucket(**{keys.manifest_key("r"): manifest.encode()})
     by_name = request_from_manifest("r", lambda: data)
 
     assert by_name == request_from_manifest(str(path), bucket)

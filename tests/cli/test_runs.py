@@ -9,8 +9,11 @@ import pytest
 from cli.console import CommandError
 from cli.runs import list_runs
 from distillation import keys
+from distillation.documents import ReplacedDeployment
+from distillation.records import TrainedModel
 from distillation.storage import Bucket
 from tests.support.bedrock_state import ended_run
+from tests.support.builders import any_manifest, any_report, any_run
 from tests.support.fakes import bucket
 
 
@@ -20,10 +23,9 @@ def stage(data: Bucket) -> Any:
 
 def test_runs_are_listed_and_compared_with_differences_marked(capsys: pytest.CaptureFixture[str]) -> None:
     data = bucket(**ended_run("first", "first-n1-a1"), **ended_run("second", None, keep="all"))
-    data.write_json(keys.manifest_key("first"), {"code": "abc", "datasets_sha256": {"runs/first/dataset/t.jsonl": "1"}})
-    data.write_json(
-        keys.manifest_key("second"), {"code": "abc", "datasets_sha256": {"runs/second/dataset/t.jsonl": "2"}}
-    )
+    for name, sha256 in (("first", "1"), ("second", "2")):
+        hashes = {f"runs/{name}/dataset/t.jsonl": sha256}
+        data.write_document(keys.manifest_key(name), any_manifest(any_run(), code="abc", datasets_sha256=hashes))
     list_runs(stage(data), [], as_json=True)
 
     assert {run["run"]: run["promoted"] for run in json.loads(capsys.readouterr().out)} == {
@@ -43,10 +45,14 @@ def test_promoted_model_that_took_over_a_deployment_has_no_deployment_of_its_own
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = bucket(**ended_run("new", "best", replace="old"))
-    models = [{"model_name": name, "deployment_arn": f"arn:{name}"} for name in ("best", "other")]
-    data.write_json(keys.report_key("new", "report.json"), {"models": models, "gate": {"promoted": "best"}})
+    models = [
+        TrainedModel(size=size, status="Active", model_name=name, deployment_arn=f"arn:{name}")
+        for size, name in ((12, "best"), (30, "other"))
+    ]
+    data.write_document(keys.report_key("new", "report.json"), any_report(models=models, promoted="best"))
     list_runs(stage(data), ["new"], as_json=True)
-    data.write_json(keys.deployment_key("new"), {"arn": "arn:old"})
+    replaced = ReplacedDeployment(deployment_name="old", deployment_arn="arn:old", model_arn="arn:m", replaces="old")
+    data.write_document(keys.deployment_key("new"), replaced)
     list_runs(stage(data), ["new"], as_json=True)
     before, after = (json.loads(part + "]")[0] for part in capsys.readouterr().out.split("\n]\n")[:2])
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from distillation import keys
 from distillation.documents import (
+    ApplyEstimate,
+    ApplyReport,
     Bounds,
     Estimate,
     EvaluationFigures,
@@ -13,13 +16,17 @@ from distillation.documents import (
     Headlines,
     Interval,
     Ledger,
+    Manifest,
     Money,
     MonthlyCost,
     Report,
     ScoresByRole,
+    SplitFacts,
 )
 from distillation.inference.rate_limit import BatchLimits, Clock
 from distillation.records import Labeler, Limits, Prompt, Request, Run, TrainedModel
+from distillation.storage import Bucket
+from tests.support.fakes import bucket
 
 
 def any_run(**request: Any) -> Run:
@@ -96,6 +103,43 @@ def any_estimate(**fields: Any) -> Estimate:
     return Estimate(**default | fields)
 
 
+def any_apply_report(**fields: Any) -> ApplyReport:
+    """Return a report of a run that applied the model of run ``old``; keywords replace its fields."""
+    bounds = Bounds(low=0.5, expected=1.0, high=2.0)
+    default: dict[str, Any] = {
+        "run": "holiday-1",
+        "applied": "old",
+        "status": "complete",
+        "verdict": "The model of run old answered about 2 of 2 photos.",
+        "photos": 2,
+        "set_aside": 0,
+        "estimate": ApplyEstimate(usd=1.0, range=bounds, max_usd=25.0, within_budget=True, verdict="about $1.00"),
+        "ledger": Ledger(usd=0.5, entries=[]),
+        "usd": 0.5,
+        "files": [],
+    }
+    return ApplyReport(**default | fields)
+
+
+def any_manifest(run: Run, **fields: Any) -> Manifest:
+    """Return the manifest of a run that trained nothing; keywords replace its fields."""
+    default: dict[str, Any] = {
+        "run": run,
+        "code": "0123456789ab sha256:ab",
+        "prompt_sha256": "ab",
+        "labelers": {},
+        "datasets_sha256": {},
+        "hyperparameters": {},
+        "model_ids": {},
+        "models": [],
+        "jaccard": None,
+        "gate": None,
+        "usd": 0.5,
+        "prices": [],
+    }
+    return Manifest(**default | fields)
+
+
 def any_report(
     *, models: Iterable[TrainedModel] = (), promoted: str | None = None, best: str | None = None, **fields: Any
 ) -> Report:
@@ -158,3 +202,37 @@ def any_report(
         "money": Money(by_step=[], break_even_images=None),
     }
     return Report(**default | fields)
+
+
+def any_split_facts(**fields: Any) -> SplitFacts:
+    """Return the facts of a split of 60 images without duplicates; keywords replace its fields."""
+    default: dict[str, Any] = {
+        "photos": 60,
+        "refused": 0,
+        "images": 60,
+        "train": 45,
+        "validation": 0,
+        "test": 15,
+        "excluded": 0,
+        "exact_duplicates": 0,
+        "near_duplicates": 0,
+        "groups": 60,
+        "leaked_by_random_split": 0.0,
+        "flags": {},
+        "own_labels": 0,
+    }
+    return SplitFacts(**default | fields)
+
+
+def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0) -> Bucket:
+    """Return a bucket as Split leaves it: images of 900 x 600 pixels, the first ``labelled`` of which have a label."""
+    data = bucket()
+    images = [f"{number:064x}" for number in range(train + test)]
+    lines = [{"image": image, "photo": "p", "group": image, "width": 900, "height": 600} for image in images]
+    for name, members in (("to-label", lines), ("train", lines[:train]), ("test", lines[train:])):
+        data.write_lines(keys.split_key("holiday-1", name), members)
+    facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test)
+    data.write_document(keys.split_facts_key("holiday-1"), facts)
+    for image in images[:labelled]:
+        data.write(keys.label_key("labeler", image, 0), b"{}")
+    return data
