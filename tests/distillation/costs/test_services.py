@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from distillation.costs.range import CostRange
+from distillation.costs.services import monthly_costs, service_costs
+from distillation.costs.workload import predict_workload
+from tests.support.builders import any_run
+
+PHOTOS = [(900, 600)] * 100
+
+
+def test_transitions_grow_with_batches_and_with_jobs_that_are_polled() -> None:
+    run = any_run()
+    work = predict_workload(run, PHOTOS, 0)
+    labels_only, whole = (
+        {line.what: line.quantity for line in service_costs(run, work, answers)}
+        for answers in ({"LabelImages": 100}, {"LabelImages": 100, "PredictTestImages": 75})
+    )
+
+    # 5 batches of 20 photos and one of 100 labels; the whole run adds one batch and two hours of polls.
+    assert labels_only["transitions"] == CostRange(25 + 2 * 6, 30 + 2 * 6, 60 + 4 * 6)
+    assert whole["transitions"].expected == 30 + 2 * 7 + 2 * 12 * 3
+    assert whole["writes"].expected == 100 + 2 * 175 + 5 * 7
+
+
+@pytest.mark.parametrize(
+    ("keep", "models"), [("none", CostRange(0, 0, 0)), ("best", CostRange(0, 1, 1)), ("all", CostRange(2, 2, 2))]
+)
+def test_storage_of_tuned_models_depends_on_keep(keep: str, models: CostRange) -> None:
+    run = any_run(keep=keep, train_sizes=[20, 40])
+    images, tuned = monthly_costs(run, predict_workload(run, PHOTOS, 0))
+
+    assert (images.what, tuned.quantity) == ("images", models)
+
+
+def test_photos_are_stored_too_if_their_size_is_known() -> None:
+    run = any_run(until="LabelImages")
+    work = predict_workload(run, PHOTOS, 2_000_000_000)
+    (storage,) = monthly_costs(run, work)
+
+    assert storage.what == "photos and images"
+    assert storage.quantity.expected == pytest.approx(2 + len([*work.train, *work.test]) * 900 * 600 * 0.2 / 1e9)
