@@ -177,7 +177,7 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
         "execution_status": description["status"],
         "error": description.get("error"),
         "cause": description.get("cause"),
-        **(report.model_dump(mode="json", include=set(fields)) if report else dict.fromkeys(fields)),
+        **(report.model_dump(mode="json", include=set(fields)) if report else dict.fromkeys(fields) | {"rejected": []}),
         "teacher_calls": sum(entry.calls for entry in entries if entry.model == pair.teacher_id),
         "jaccard": figures.jaccard.model_dump(mode="json") if figures else None,
         "states": states_entered(pipeline.aws, execution),

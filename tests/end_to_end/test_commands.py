@@ -43,14 +43,14 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
     for name, path in PHOTOS.items():
         shutil.copy(path, folder / name)
     with pipeline() as running:
-        # Ready, as far as this endpoint can tell.
+        # The stage is ready, as far as the endpoint shows.
         found = {finding["what"]: finding for finding in json.loads(distill("doctor", "--json", code=1).stdout)}
         assert found["stack Distill-local-Pipeline"]["state"] == "good"
         assert found["CDK bootstrap"]["state"] == "bad"
         assert "cdk bootstrap" in found["CDK bootstrap"]["remedy"]
         assert found["quota custom models in the account"]["state"] == "unknown"
 
-        # Upload: once, then only what changed.
+        # A second upload sends only the changed file.
         first = printed("upload", folder, "holiday")
         assert (first["uploaded"], first["there_already"], first["failed"]) == (24, 0, [])
         changed = folder / next(iter(PHOTOS))
@@ -59,7 +59,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert (again["uploaded"], again["there_already"]) == (1, 23)
         assert "0 uploaded" in distill("upload", folder, "holiday/").stdout
 
-        # The estimate of a folder is that of its collection.
+        # A folder and its collection have the same estimate.
         request = request_file(tmp_path, train_sizes=[8], keep="all")
         before = printed("estimate", "holiday/", "--request", request)
         assert before["by_step"] == printed("estimate", folder, "--request", request)["by_step"]
@@ -75,7 +75,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert states["TrainModels"]["inside"]["SizeTrained"] == 1
         assert len(seen) > 2
 
-        # The report holds estimate and ledger beside each other; what was measured counts from now on.
+        # The report has estimate and ledger; the next estimate uses the measured tokens.
         report = printed("report", run, "--out", tmp_path / "report")
         assert (tmp_path / "report/report.html").exists()
         assert report["usd"] == pytest.approx(seen[-1]["usd"])
@@ -85,14 +85,14 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         after = printed("estimate", "holiday/", "--request", request)
         assert f"answers of {run}" in after["range_from"][0]
 
-        # Its dataset and the images in it are what Bedrock takes.
+        # Its dataset and images are valid for Bedrock.
         (dataset,) = running.keys(f"runs/{run}/dataset/")
         uri = f"s3://{running.pipeline.data.name}/{dataset}"
         checked = command.distill("validate", "-i", uri, "-m", "lite", "--images")
         assert checked.stdout.splitlines()[-1] == "Validation successful, all samples passed"
 
         # The run is listed, and its tuned model answers about a collection.
-        assert [one["run"] for one in printed("runs")] == [run]
+        assert [row["run"] for row in printed("runs")] == [run]
         tables = tmp_path / "keywords"
         told = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--out", tables, "--json")
         applied = told.stdout.splitlines()
@@ -101,21 +101,21 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
 
-        # What stands is listed, and goes when it is asked for by name.
-        assert [one["kind"] for one in printed("clean", "--run", run)] == ["deployment", "model"]
+        # The run's resources are listed, and deleted on request.
+        assert [resource["kind"] for resource in printed("clean", "--run", run)] == ["deployment", "model"]
         assert "Deleted" in distill("clean", "--run", run, "--yes").stdout
         assert running.bedrock_resources == ([], [], [])
 
 
-def test_budget_stops_labelling_and_a_higher_one_goes_on(
+def test_budget_stops_labelling_and_a_higher_budget_continues(
     pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.2)
-    asked = {"prompt": OWN_PROMPT, "until": "LabelImages"}
+    fields = {"prompt": OWN_PROMPT, "until": "LabelImages"}
     with pipeline() as running:
         running.upload(PHOTOS)
-        usd = printed("estimate", "holiday/", "--request", request_file(tmp_path, **asked))["usd"]
-        tight = request_file(tmp_path, **asked, max_usd=round(usd + 0.001, 4))
+        usd = printed("estimate", "holiday/", "--request", request_file(tmp_path, **fields))["usd"]
+        tight = request_file(tmp_path, **fields, max_usd=round(usd + 0.001, 4))
         run = printed("start", "holiday/", "--request", tight)["run"]
         stopped = distill("watch", run, code=1)
         assert "OverBudget" in stopped.stdout
@@ -123,14 +123,12 @@ def test_budget_stops_labelling_and_a_higher_one_goes_on(
         kept = len(running.keys("labels/"))
         assert running.image_calls(PIXELS["teacher"]) == kept < 24
 
-        run = printed("start", "holiday/", "--request", request_file(tmp_path, **asked))["run"]
+        run = printed("start", "holiday/", "--request", request_file(tmp_path, **fields))["run"]
         distill("watch", run)
         assert running.image_calls(PIXELS["teacher"]) == len(running.keys("labels/")) >= 24
 
 
-def test_what_cannot_be_done_is_one_line_with_a_remedy(
-    pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_is_one_line_with_a_remedy(pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "START_TIMEOUT_SECONDS", 0.1)
     with pipeline():
         (tmp_path / "bad.json").write_text('{"teachr": 1}', "utf-8")

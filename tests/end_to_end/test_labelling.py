@@ -1,4 +1,4 @@
-"""Labelling on the AWS emulator: stopped, begun again, twice at once, beset by faults, and mostly refused."""
+"""Labelling on the AWS emulator: stopped and restarted, in two concurrent runs, with faults, and mostly refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from distillation import ledger
-from distillation.storage import Bucket
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import equal_shares
 from local.synthesis import ROOT
@@ -18,20 +17,20 @@ ALL_PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").g
 
 
 def answers(running: PipelineDriver) -> list[int]:
-    """How often the teacher was paid for each image."""
-    asked = running.pipeline.bedrock.service.answered
-    return [times for (model, _), times in asked.items() if model == TEACHER]
+    """Return the number of the teacher's answers for each image."""
+    answered = running.pipeline.bedrock.service.answered
+    return [count for (model, _), count in answered.items() if model == TEACHER]
 
 
 def calls_in_ledgers(running: PipelineDriver) -> int:
-    """How many calls all runs together wrote down as paid."""
-    data = Bucket(running.pipeline.aws.client("s3"), running.pipeline.data.name)
+    """Return the number of labelling calls in the ledgers of all runs."""
+    data = running.pipeline.data
     runs = {key.split("/")[1] for key in running.keys("runs/")}
-    entries = [entry for run in runs for entry in ledger.summary(data, run)["entries"]]
-    return int(sum(entry["calls"] for entry in entries if entry["step"] == "LabelImages"))
+    entries = [entry for run in runs for entry in ledger.summary(data, run).entries]
+    return int(sum(entry.calls for entry in entries if entry.step == "LabelImages"))
 
 
-def test_run_stopped_in_the_middle_of_the_map_and_two_begun_at_once_pay_for_each_label_once(pipeline: Start) -> None:
+def test_stopped_run_and_two_concurrent_runs_pay_for_each_label_once(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(ALL_PHOTOS)
         stopped = running.start(until="LabelImages", quotas={TEACHER: {"requests_per_minute": 600}})
@@ -47,7 +46,7 @@ def test_run_stopped_in_the_middle_of_the_map_and_two_begun_at_once_pay_for_each
         running.until(lambda: calls_in_ledgers(running) == len(ALL_PHOTOS))
 
 
-def test_faults_of_all_kinds_are_absorbed_and_no_image_is_lost_or_paid_for_twice(pipeline: Start) -> None:
+def test_faults_of_all_kinds_are_retried_and_no_image_is_lost_or_paid_for_twice(pipeline: Start) -> None:
     with pipeline(converse=ConverseFaults(shares=equal_shares(0.4), slow_seconds=0.5)) as running:
         running.upload(PHOTOS)
         ended = running.run(until="LabelImages")
@@ -59,7 +58,7 @@ def test_faults_of_all_kinds_are_absorbed_and_no_image_is_lost_or_paid_for_twice
         assert running.report()["labels_set_aside"] == []
 
 
-def test_two_thirds_refused_fail_the_run_with_the_reasons_and_what_was_labelled_is_not_asked_again(
+def test_refusal_of_two_thirds_of_the_labels_fails_the_run_and_its_labels_are_used_again(
     pipeline: Start,
 ) -> None:
     with pipeline(converse=ConverseFaults(shares={"ValidationException": 0.67})) as running:

@@ -39,7 +39,7 @@ APPLY_STATES = [
 ]
 
 
-def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
+def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
     pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "IMG (1) é+%.JPG"
@@ -57,10 +57,12 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
         assert (report["photos"], report["images"]) == (26, 24)
         assert [item["photo"] for item in report["rejected"]] == [f"holiday/a/{broken.name}"]
         assert report["status"] == "complete with 1 set aside"
-        assert set(report["jaccard"]["tuned"]) == {"8", "14"}
-        assert report["jaccard"]["tuned"]["14"]["mean"] > report["jaccard"]["base"]["mean"]
+        jaccard = report["evaluation"]["jaccard"]
+        assert set(jaccard["tuned"]) == {"8", "14"}
+        assert jaccard["tuned"]["14"]["mean"] > jaccard["base"]["mean"]
         assert report["training_loss"]["14"][0]["loss"] > report["training_loss"]["14"][-1]["loss"]
-        kept = [report["gate"]["promoted"]] if report["gate"]["promoted"] else []
+        promoted = report["evaluation"]["gate"]["promoted"]
+        kept = [promoted] if promoted else []
         assert running.bedrock_resources == ([], kept, kept)
         teacher_calls = running.image_calls(PIXELS["teacher"])
         assert teacher_calls == len(running.keys("labels/"))
@@ -69,7 +71,7 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
 
         assert again.status == "SUCCEEDED"
         assert running.image_calls(PIXELS["teacher"]) == teacher_calls
-        assert running.report()["jaccard"] == report["jaccard"]
+        assert running.report()["evaluation"]["jaccard"] == jaccard
 
         running.upload(dict(list(PHOTOS.items())[:4]) | {f"a/{broken.name}": broken}, "new/")
         applied = running.wait(running.start_from_console(collection="new/", apply=running.report()["run"]))
@@ -89,7 +91,7 @@ def test_photos_become_a_report_and_a_second_upload_asks_for_no_label_again(
         exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment_arn"]))
         assert "," in capsys.readouterr().out
 
-        # The checks of `make verify-aws` know how to look: here at what stands in for AWS.
+        # The checks of `make verify-aws` pass against the emulator as well.
         for check in CHECKS.values():
             assert check(seen)
 
@@ -107,7 +109,7 @@ def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:
         assert len([key for key in running.keys("runs/") if key.endswith("/request.json")]) == 1
 
 
-def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> None:
+def test_until_ends_the_run_early_with_a_partial_report(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         ended = running.run(until="LabelImages")
@@ -116,11 +118,11 @@ def test_until_ends_early_with_a_report_of_what_there_is(pipeline: Start) -> Non
         assert ended.status == "SUCCEEDED"
         assert ended.states[-6:] == ["AfterLabels", "Evaluate", "Promote", "PromotionDone", "CleanUp", "Notify"]
         assert report["labelled"] == len(running.keys("labels/")) > 0
-        assert report["jaccard"] is None
+        assert report["evaluation"] is None
         assert not running.pipeline.bedrock.service.jobs
 
 
-def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipeline: Start, tmp_path: Path) -> None:
+def test_teacher_labels_only_photos_without_an_own_label(pipeline: Start, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     keywords = ", ".join(f"thing {number}" for number in range(15))
     labelled = ["photo,label", *(f'{name},"{keywords}"' for name in PHOTOS)]
@@ -151,7 +153,7 @@ def test_teacher_is_asked_only_about_photos_that_their_owner_did_not_label(pipel
         assert running.image_calls(PIXELS["teacher"]) == 8
 
 
-def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -> None:
+def test_run_over_budget_labels_nothing_and_its_error_says_what_to_change(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         ended = running.run(max_usd=0.0001)
@@ -161,7 +163,7 @@ def test_run_over_budget_asks_nothing_and_says_what_to_change(pipeline: Start) -
         assert running.image_calls(PIXELS["teacher"]) == 0
 
 
-def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -> None:
+def test_invalid_request_fails_with_a_cause_that_says_what_to_change(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         requests: list[tuple[dict[str, Any], str]] = [
@@ -182,7 +184,7 @@ def test_bad_requests_end_in_a_cause_that_says_what_to_change(pipeline: Start) -
         assert "10 usable images" in (ended.cause or "")
 
 
-def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipeline: Start) -> None:
+def test_legacy_student_is_refused_before_any_model_is_called(pipeline: Start) -> None:
     with pipeline(legacy_models=("local.student-pixels-v1:0:300k",)) as running:
         ended = running.run()
 
@@ -190,12 +192,12 @@ def test_student_that_takes_no_new_jobs_is_refused_before_anything_is_asked(pipe
         assert "LEGACY" in (ended.cause or "")
         assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
         assert running.pipeline.bedrock.service.calls == []
-        # The operator asks as the administrator, whom no role's policy limits.
+        # The operator calls as the administrator, whom no role policy limits.
         assert running.pipeline.aws.client("bedrock").list_custom_models()["modelSummaries"] == []
         assert running.keys("runs/") == [key for key in running.keys("runs/") if "failure" in key]
 
 
-def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> None:
+def test_failure_of_one_size_is_reported_and_failure_of_all_fails_the_run(pipeline: Start) -> None:
     with pipeline(failing_jobs="-n8-") as running:
         running.upload(PHOTOS)
         ended = running.run(train_sizes=[8, 14])
@@ -211,7 +213,7 @@ def test_one_size_fails_alone_and_all_sizes_fail_the_run(pipeline: Start) -> Non
         assert "no size was trained" in (failed.cause or "")
 
 
-def test_size_whose_job_never_starts_is_stopped_if_asked_and_the_others_are_trained(pipeline: Start) -> None:
+def test_job_that_never_starts_is_stopped_on_request_and_the_others_are_trained(pipeline: Start) -> None:
     with pipeline(stuck_jobs="-n8-") as running:
         running.upload(PHOTOS)
         ended = running.run(train_sizes=[8, 14], stop_stuck_jobs=True, keep="none")
@@ -223,7 +225,7 @@ def test_size_whose_job_never_starts_is_stopped_if_asked_and_the_others_are_trai
         assert running.bedrock_resources == ([], [], [])
 
 
-def test_stopped_run_and_deleted_stack_leave_nothing_that_bills(pipeline: Start, assembly: Path) -> None:
+def test_stopped_run_and_deleted_stack_leave_no_billed_resources(pipeline: Start, assembly: Path) -> None:
     with pipeline(job_seconds=60) as running:
         running.upload(PHOTOS)
         execution = running.start(train_sizes=[8, 14])
@@ -239,7 +241,7 @@ def test_stopped_run_and_deleted_stack_leave_nothing_that_bills(pipeline: Start,
             assert running.bedrock_resources == ([], [], [])
 
 
-def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
+def test_step_without_its_grant_fails_with_access_denied(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         iam = running.pipeline.aws.client("iam")
@@ -255,14 +257,14 @@ def test_step_without_its_grant_cannot_do_its_work(pipeline: Start) -> None:
         assert running.keys("labels/") == []
 
 
-def test_definition_that_runs_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:
+def test_running_definition_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:
     with pipeline() as running:
-        found = running.pipeline.aws.client("stepfunctions").describe_state_machine(
+        definition = running.pipeline.aws.client("stepfunctions").describe_state_machine(
             stateMachineArn=running.pipeline.outputs["StateMachineArn"]
         )["definition"]
         template = json.loads((assembly / "Distill-local-Pipeline.template.json").read_text())
         (machine,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::StepFunctions::StateMachine"]
-        written, ran = json.loads(machine["Properties"]["DefinitionString"]), json.loads(found)
+        written, ran = json.loads(machine["Properties"]["DefinitionString"]), json.loads(definition)
 
         assert list(ran["States"]) == list(written["States"])
-        assert "${" not in found
+        assert "${" not in definition

@@ -1,7 +1,7 @@
-"""Each student of the table, from photos to a report: its family's rules hold in dataset, job, serving and evaluation.
+"""Each local student from photos to a report: its family's rules apply to dataset, job, deployment and evaluation.
 
-The models are the pixels-only pair of this machine under each student's rules. Nova 2 takes no fewer than 200 records,
-and fewer than 200 images have no validation file: there the photos are crops of the sample photos, and are named so.
+The models are the pixels-only pair under the rules of each student. Nova 2 needs at least 200 records, and a validation
+file needs at least 200 images: there the photos are crops of the sample photos.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from PIL import Image
 from distillation import keys
 from distillation.costs.estimate import estimate_run
 from distillation.costs.workload import measure_workload
-from distillation.dataset.dataset import Dataset
-from distillation.dataset.examples import write_dataset
-from distillation.dataset.validator import reject_invalid
+from distillation.dataset.validator import DatasetValidator, reject_invalid
+from distillation.dataset.writer import write_dataset
 from distillation.evaluation.report import write_report
+from distillation.events import S3Item
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.models import catalog
 from distillation.photos.resize_batch import resize_batch
-from distillation.photos.splits import VALIDATION_FROM, split
+from distillation.photos.splits import MINIMUM_IMAGES_FOR_VALIDATION, split
 from distillation.records import Concurrency, Run, TrainedModel
 from distillation.runs.request import Defaults, claim, resolve
 from distillation.serving import deployment as deploy
@@ -34,10 +34,10 @@ from distillation.storage import Bucket
 from distillation.training import job as customize
 from tests.support.builders import any_limits
 from tests.support.fakes import MemoryS3
-from tests.support.local_bedrock import ROLE, TEACHER, client, ended, serving
+from tests.support.local_bedrock import ROLE, TEACHER, client, running_endpoint, wait_for_job
 
 SAMPLES = sorted((Path(__file__).parents[3] / "samples" / "photos").glob("*.jpg"))
-SETTINGS = customize.Settings(role=ROLE, key=None, patience=timedelta(hours=24))
+SETTINGS = customize.JobSettings(role_arn=ROLE, kms_key_arn=None, start_timeout=timedelta(hours=24))
 CROPS = 5
 
 
@@ -46,7 +46,7 @@ def samples(count: int = 24) -> dict[str, bytes]:
 
 
 def crops_of_samples() -> dict[str, bytes]:
-    """Five crops of each sample photo, each a bit more than half of it."""
+    """Return five crops of each sample photo, each 60 % as wide and high."""
     return {
         f"crop-{number}-of-{path.name}": crop(image, number)
         for path in SAMPLES
@@ -65,11 +65,12 @@ def crop(image: Image.Image, number: int) -> bytes:
 
 @pytest.fixture
 def data() -> Bucket:
-    return Bucket(MemoryS3(), "data")  # type: ignore[arg-type] - only the calls of Objects are made
+    return Bucket(MemoryS3(), "data")  # type: ignore[arg-type] - only calls of Bucket are made
 
 
 def start(student: str, photos: Bucket, **request: Any) -> Run:
     stage = Defaults(
+        stage="local",
         teachers=[TEACHER],
         students=[student],
         concurrency=Concurrency(resize=1, label=1, predict=1),
@@ -82,7 +83,7 @@ def start(student: str, photos: Bucket, **request: Any) -> Run:
 def in_bucket(photos: dict[str, bytes]) -> Bucket:
     store = MemoryS3()
     store.objects.update({f"photos/{name}": body for name, body in photos.items()})
-    return Bucket(store, "photos")  # type: ignore[arg-type] - only the calls of Objects are made
+    return Bucket(store, "photos")  # type: ignore[arg-type] - only calls of Bucket are made
 
 
 @pytest.mark.parametrize(
@@ -104,39 +105,44 @@ def test_student_goes_from_photos_to_a_report(
     collection, family = in_bucket(photos), catalog.get_model(student).family
     run = start(student, collection, **request_fields)
     claim(run, data)
-    resize_batch(run, list(collection.list("photos/")), collection, data)
-    sets = split(run, data, collection)
-    priced = estimate_run(run, measure_workload(run, sets["sizes"], data), {}, datetime.now(UTC).date())
-    data.write_json(keys.report_key(run.name, "estimate.json"), priced)
-    with serving(cast(MemoryS3, data.client), tmp_path) as endpoint:
+    items = [S3Item.model_validate(item) for item in collection.list("photos/")]
+    resize_batch(run, items, collection, data)
+    split_result = split(run, data, collection)
+    estimate = estimate_run(run, measure_workload(run, split_result.sizes, data), {}, datetime.now(UTC).date())
+    data.write_document(keys.report_key(run.name, "estimate.json"), estimate)
+    with running_endpoint(cast(MemoryS3, data.client), tmp_path) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
-        images = [line["image"] for line in data.read_lines(sets["to_label_key"])]
+        images = [line["image"] for line in data.read_lines(split_result.to_label_key)]
         label_batch(run, images, data, runtime, any_limits())
-        written = write_dataset(run, sets["sizes"], data)
-        (size,) = written["sizes"]
+        dataset = write_dataset(run, split_result.sizes, data)
+        (size,) = dataset.sizes
         key = keys.dataset_key(run.name, f"train-{size}")
-        reject_invalid(key, Dataset(family, "data").problems(data.iter_lines(key), None))
+        reject_invalid(key, DatasetValidator(family, "data").problems(data.iter_lines(key), None))
         trained = train(run, size, data, endpoint, bedrock)
-        test = [line["image"] for line in data.read_lines(sets["test_key"])]
+        test = [line["image"] for line in data.read_lines(split_result.test_key)]
         predict_batch(run, [trained], test, data, runtime, any_limits())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
     write_report(run, [trained], data, "test")
     report = json.loads(data.read(keys.report_key(run.name, "report.json")))
 
-    assert family.minimum_records <= written["records"] <= family.maximum_records
+    jaccard = report["evaluation"]["jaccard"]
+    assert family.minimum_records <= dataset.records <= family.maximum_records
     assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
-    assert bool(job["validationDataConfig"]["validators"]) == bool(sets["validation"])
-    assert bool(sets["validation"]) == (family.validation_file and sets["images"] >= VALIDATION_FROM)
-    assert bool(report["validation_loss"][str(size)]) == bool(sets["validation"])
-    assert report["jaccard"]["tuned"][str(size)]["mean"] > report["jaccard"]["base"]["mean"]
+    assert bool(job["validationDataConfig"]["validators"]) == bool(split_result.validation)
+    assert bool(split_result.validation) == (
+        family.validation_file and split_result.images >= MINIMUM_IMAGES_FOR_VALIDATION
+    )
+    assert bool(report["validation_loss"][str(size)]) == bool(split_result.validation)
+    assert jaccard["tuned"][str(size)]["mean"] > jaccard["base"]["mean"]
 
 
 def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:
-    """Do what the states of TrainModels do."""
+    """Train and deploy, as the states of TrainModels do."""
     now = datetime.now(UTC)
-    name = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now)["model_name"]
-    ended(endpoint, name)
+    name = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now).model_name
+    wait_for_job(endpoint, name)
     job = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now)
-    deployed = [deploy.create_or_describe(run, name, job["model_arn"], bedrock) for _ in range(3)][-1]
-    assert deployed["status"] == "Active"
-    return TrainedModel(size=size, status="Active", model_name=name, deployment_arn=deployed["deployment_arn"])
+    assert job.model_arn
+    deployed = [deploy.create_or_describe(run, name, job.model_arn, bedrock) for _ in range(3)][-1]
+    assert deployed.status == "Active"
+    return TrainedModel(size=size, status="Active", model_name=name, deployment_arn=deployed.deployment_arn)
