@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillation.records import AnswerLine, Concurrency, InventoryLine, Record, TrainedModel
 
@@ -24,7 +24,7 @@ class PrepareEvent(Event):
     """Input of an execution."""
 
     input: Any
-    """What the execution was started with: an S3 event from EventBridge, or a request with ``collection``."""
+    """Input of the execution: an S3 event from EventBridge, or a request with ``collection``."""
     execution: str
     """ARN of the execution."""
 
@@ -69,14 +69,14 @@ class ImageItem(Event):
 
 
 class RunInput(Event):
-    """What every batch of ResizePhotos has in common."""
+    """Input that all batches of ResizePhotos share."""
 
     run: str
     """Name of the run."""
 
 
 class AskInput(RunInput):
-    """What every batch of LabelImages and PredictTestImages has in common."""
+    """Input that all batches of LabelImages or PredictTestImages share."""
 
     concurrent_batches: int = Field(ge=1)
     """Batches that share the model's rate limit."""
@@ -88,7 +88,7 @@ class ResizeEvent(Event):
     """One batch of ResizePhotos."""
 
     batch: RunInput = Field(alias="BatchInput")
-    """What every batch has in common."""
+    """Input that all batches share."""
     items: list[S3Item] = Field(alias="Items")
     """Photos of the batch."""
 
@@ -97,7 +97,7 @@ class AskEvent(Event):
     """One batch of LabelImages, PredictTestImages or PredictImages."""
 
     batch: AskInput = Field(alias="BatchInput")
-    """What every batch has in common."""
+    """Input that all batches share."""
     items: list[ImageItem] = Field(alias="Items")
     """Images of the batch."""
 
@@ -131,7 +131,7 @@ class TrainingState(Event):
 
 
 class EvaluateState(Event):
-    """What Evaluate reads of the state."""
+    """Part of the state that Evaluate reads."""
 
     trained: TrainingState = TrainingState()
     """Result of TrainModels; empty if the run stopped earlier."""
@@ -164,6 +164,12 @@ class EndingEvent(Event):
     """Name of the run, from the state machine."""
     detail: ExecutionDetail | None = None
     """Execution that ended, from EventBridge."""
+
+    @model_validator(mode="after")
+    def _require_run_or_detail(self) -> EndingEvent:
+        if self.run is None and self.detail is None:
+            raise ValueError("either run or detail is required")
+        return self
 
 
 class RecordFailureEvent(Event):
@@ -314,7 +320,7 @@ class JobResult(Record):
     model_name: str
     """Name of the job and of its model."""
     job_arn: str | None
-    """ARN of the job; null until Bedrock told it."""
+    """ARN of the job; null in the result of the call that created it."""
     model_arn: str | None
     """ARN of the tuned model; null until the job has completed."""
 
@@ -390,4 +396,4 @@ class FailureResult(Record):
     error: str
     """Name of the error, which the execution fails with."""
     cause: str
-    """What happened and what to do."""
+    """Description of the failure, with a remedy if one is known."""

@@ -1,4 +1,4 @@
-"""CleanUp: stop a run's jobs and delete the deployments and models that it does not keep.
+"""CleanUp: stop a run's jobs and delete the deployments and models that it does not retain.
 
 It runs near the end of the state machine, and from an EventBridge rule when an execution failed, timed out or was
 aborted: a Catch sees neither a timeout nor an abort.

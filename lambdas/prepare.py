@@ -16,7 +16,7 @@ class PrepareSettings(Settings):
     """Environment variables of Prepare."""
 
     stage_defaults: str
-    """What the stage allows and prefers, as JSON of ``Defaults``."""
+    """Allowed models and default settings of the stage, as JSON of ``Defaults``."""
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -1,4 +1,4 @@
-"""Promote: let the promoted model replace the model of an earlier run's deployment, or return how far that is."""
+"""Promote: replace the model of an earlier run's deployment with the promoted model, or return the progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RecordFailure: write which state failed and why, so that the command line and Notify can tell."""
+"""RecordFailure: write which state failed and why, for the command line and Notify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every step shares: settings from the environment, AWS clients, and the typed door of a handler.
+"""Shared by every step: settings from the environment, AWS clients, and typed events and results.
 
 Clients are created on first use and cached for as long as Lambda keeps the execution environment.
 """

@@ -1,4 +1,4 @@
-"""Sweep: once a day, and when the stack is deleted, delete what no run keeps at Bedrock.
+"""Sweep: delete the Bedrock resources that no run retains, once a day and when the stack is deleted.
 
 CloudFormation manages neither jobs nor tuned models, so a custom resource calls this function when the stack is
 deleted.

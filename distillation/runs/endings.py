@@ -1,4 +1,4 @@
-"""Find the run of an ending: named by the state machine, or of an execution that EventBridge reports as ended."""
+"""Find the run that ended, from the state machine's event or from EventBridge's event of an ended execution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distillation.storage import Bucket
 
 
 def find_run(event: EndingEvent, data: Bucket) -> Run | None:
-    """Return the run of an ending; None if the execution had not claimed one."""
+    """Return the run that ended; None if its execution had not claimed one."""
     if event.detail is None:
         return _read(event.run, data)
     run = _read(ended_run_name(event.detail), data)

@@ -13,7 +13,7 @@ from distillation.storage import Bucket
 SUBJECT_LIMIT = 100
 """Characters of a subject that SNS accepts."""
 _MAXIMUM_REASONS = 10
-"""Photos that were set aside, listed in the text."""
+"""Maximum number of photos set aside that the text lists."""
 _THROTTLED_SHARE = 0.1
 """Share of throttled calls above which the text mentions them."""
 _THROTTLING_CAUSE = (
@@ -32,7 +32,7 @@ class Message(NamedTuple):
 
 
 def ending_message(event: EndingEvent, data: Bucket) -> Message:
-    """Return the notification of an ending."""
+    """Return the notification for an ended run."""
     if event.detail is None:
         run = event.run or ""
         return Message(run, *run_message(run, data))

@@ -1,4 +1,4 @@
-"""Resolve a request: from an S3 event or console input to a run with every choice made, claimed by one execution."""
+"""Resolve a request, from an S3 event or from console input, into a run, and claim the run for one execution."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class PromptFile(Prompt):
     answer_format: str = "keywords"
     """Format of the answers."""
     keywords_min: int = 1
-    """Keywords that an answer must have, at least."""
+    """Minimum number of keywords in a valid answer."""
     keywords_max: int = 100
-    """Keywords that an answer may have, at most."""
+    """Maximum number of keywords in a valid answer."""
 
 
 class Defaults(Record):
-    """What the stage allows and prefers."""
+    """Allowed models and default settings of a stage."""
 
     stage: str
     """Name of the stage."""
@@ -132,7 +132,7 @@ def _from_event(detail: dict[str, Any], photos: Bucket) -> tuple[str, str, dict[
     except ValueError as error:
         raise InvalidRequest(f"{source} is not JSON: {error}; an empty object {{}} is enough") from None
     if not isinstance(fields, dict):
-        raise InvalidRequest(f"{source} must hold a JSON object; {{}} is enough")
+        raise InvalidRequest(f"{source} must contain a JSON object; {{}} is enough")
     return _folder(key), _identity(detail["object"]), fields, source
 
 

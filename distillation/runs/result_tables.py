@@ -1,4 +1,4 @@
-"""Tables of a tuned model's answers about a collection, one line for each photo: results.csv and results.jsonl."""
+"""Tables of a tuned model's answers about a collection, one row for each photo: results.csv and results.jsonl."""
 
 from __future__ import annotations
 

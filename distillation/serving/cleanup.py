@@ -1,4 +1,4 @@
-"""Stop the jobs of a run and delete the deployments and models that it does not keep.
+"""Stop the jobs of a run and delete the deployments and models that it does not retain.
 
 Cleanup relies on ``request.json``, the report and tags only, never on the state of an execution.
 """

@@ -1,4 +1,4 @@
-"""Replace the model of an earlier run's deployment by a promoted model, so that callers keep the same ARN."""
+"""Replace the model of an earlier run's deployment with a promoted model, so that callers keep the same ARN."""
 
 from __future__ import annotations
 

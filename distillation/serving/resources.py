@@ -1,14 +1,14 @@
-"""What a stage or a run holds at Bedrock, found by its tags: running jobs, deployments and tuned models.
+"""Bedrock resources of a stage or a run, found by tag: running jobs, deployments and tuned models.
 
-Nothing without our tag is ever returned, and so nothing without it is stopped or deleted. Order matters: a job
-that ends leaves a model, and a model cannot be deleted while it is deployed.
+Only resources with the tag are returned, so nothing else is ever stopped or deleted. The order is: jobs, deployments,
+models. A job that ends creates a model, and Bedrock refuses to delete a deployed model.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,8 +19,8 @@ from distillation.serving.tags import RUN_TAG
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
-PATIENCE_SECONDS = 240
-PAUSE_SECONDS = 5
+_MAXIMUM_WAIT_SECONDS = 240
+_POLL_SECONDS = 5
 _RUNNING = ("InProgress", "Stopping")
 
 Kind = Literal["job", "deployment", "model"]
@@ -28,123 +28,142 @@ Kind = Literal["job", "deployment", "model"]
 
 @dataclass(frozen=True)
 class BedrockResource:
-    """One job, deployment or model of ours; ``model`` is the ARN that a deployment serves."""
+    """One job, deployment or tuned model."""
 
     kind: Kind
     name: str
     arn: str
     status: str
+    """Status that Bedrock reports, such as ``InProgress`` or ``Active``."""
     created: datetime
     tags: Mapping[str, str]
     model_arn: str | None = None
+    """ARN of the model that a deployment serves."""
 
     @property
     def run(self) -> str:
-        """Name of the run that it belongs to."""
+        """Name of the run that created it; empty without the tag."""
         return self.tags.get(RUN_TAG, "")
 
     @property
     def key(self) -> tuple[Kind, str]:
-        """What tells it apart from all others of the account: a model and its deployment share a name."""
+        """Kind and name, unique in the account; a model and its deployment have the same name."""
         return self.kind, self.name
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
 
-def running_jobs(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[BedrockResource]:
-    """Return the jobs with a tag that have not ended; ``named`` is part of their names, to list fewer."""
-    listed = _pages(bedrock.get_paginator("list_model_customization_jobs"), "jobs", named)
-    jobs = (job for page in listed for job in page.get("modelCustomizationJobSummaries", []))
-    return list(_ours(tag, bedrock, (_job(job) for job in jobs if job["status"] in _RUNNING)))
+def running_jobs(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
+    """Return the jobs with a tag that have not ended.
+
+    Only jobs with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
+    """
+    pages = _pages(bedrock.get_paginator("list_model_customization_jobs"), "jobs", name_part)
+    summaries = (summary for page in pages for summary in page.get("modelCustomizationJobSummaries", []))
+    return list(_tagged(tag, bedrock, (_job(summary) for summary in summaries if summary["status"] in _RUNNING)))
 
 
-def deployments_and_models(tag: tuple[str, str], named: str, bedrock: BedrockClient) -> list[BedrockResource]:
-    """Return what stands at Bedrock with a tag, deployments first."""
-    deployed = _pages(bedrock.get_paginator("list_custom_model_deployments"), "deployments", named)
-    stored = _pages(bedrock.get_paginator("list_custom_models"), "models", named)
-    deployments = (_deployment(one) for page in deployed for one in page.get("modelDeploymentSummaries", []))
-    models = (_model(one) for page in stored for one in page.get("modelSummaries", []))
-    return [*_ours(tag, bedrock, deployments), *_ours(tag, bedrock, models)]
+def deployments_and_models(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
+    """Return the deployments with a tag, then the models with it.
+
+    Only resources with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
+    """
+    deployment_pages = _pages(bedrock.get_paginator("list_custom_model_deployments"), "deployments", name_part)
+    model_pages = _pages(bedrock.get_paginator("list_custom_models"), "models", name_part)
+    deployments = (
+        _deployment(summary) for page in deployment_pages for summary in page.get("modelDeploymentSummaries", [])
+    )
+    models = (_model(summary) for page in model_pages for summary in page.get("modelSummaries", []))
+    return [*_tagged(tag, bedrock, deployments), *_tagged(tag, bedrock, models)]
 
 
 def stop(
-    jobs: Sequence[BedrockResource], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep
+    jobs: Sequence[BedrockResource], bedrock: BedrockClient, sleep: Callable[[float], None] = time.sleep
 ) -> list[str]:
     """Stop jobs and wait until they have ended; return the names of those that were running.
 
-    Raises ``ResourceBusy`` when Bedrock takes longer than four minutes; trying again goes on.
+    Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next call continues.
     """
     stopped = [job.name for job in jobs if job.status == "InProgress" and _stop(job, bedrock)]
-    _until_none_is_left(jobs, lambda job: _ended(job, bedrock), pause)
+    _wait_for_all(jobs, lambda job: _has_ended(job, bedrock), sleep)
     return stopped
 
 
 def delete(
-    holdings: Sequence[BedrockResource], bedrock: BedrockClient, pause: Callable[[float], None] = time.sleep
+    resources: Sequence[BedrockResource], bedrock: BedrockClient, sleep: Callable[[float], None] = time.sleep
 ) -> list[str]:
-    """Delete deployments, then models; return what was deleted, in words.
+    """Delete deployments, then models; return kind and name of each.
 
-    Raises ``ResourceBusy`` when Bedrock still counts a model as deployed after four minutes; trying again goes on.
+    Raises ``ResourceBusy`` if Bedrock still counts a model as deployed after four minutes; the next call continues.
     """
-    for holding in holdings:
-        if holding.kind == "deployment":
-            _delete_deployment(holding, bedrock)
-    models = [holding for holding in holdings if holding.kind == "model"]
-    _until_none_is_left(models, lambda model: _delete_model(model, bedrock), pause)
-    return [str(holding) for holding in holdings]
+    for resource in resources:
+        if resource.kind == "deployment":
+            _delete_deployment(resource, bedrock)
+    models = [resource for resource in resources if resource.kind == "model"]
+    _wait_for_all(models, lambda model: _delete_model(model, bedrock), sleep)
+    return [str(resource) for resource in resources]
 
 
-def _pages(paginator: Any, what: str, named: str) -> Iterator[Any]:
-    with pipeline_errors(f"list of {what}"):
-        yield from paginator.paginate(**({"nameContains": named} if named else {}))
+def _pages(paginator: Any, plural: str, name_part: str) -> Iterator[Any]:
+    with pipeline_errors(f"list of {plural}"):
+        yield from paginator.paginate(**({"nameContains": name_part} if name_part else {}))
 
 
-def _job(job: Any) -> BedrockResource:
-    return BedrockResource("job", job["jobName"], job["jobArn"], job["status"], job["creationTime"], {})
+def _job(summary: Any) -> BedrockResource:
+    return BedrockResource(
+        "job", summary["jobName"], summary["jobArn"], summary["status"], summary["creationTime"], tags={}
+    )
 
 
-def _deployment(one: Any) -> BedrockResource:
-    name, arn = one["customModelDeploymentName"], one["customModelDeploymentArn"]
-    return BedrockResource("deployment", name, arn, one["status"], one["createdAt"], {}, one["modelArn"])
+def _deployment(summary: Any) -> BedrockResource:
+    name, arn = summary["customModelDeploymentName"], summary["customModelDeploymentArn"]
+    return BedrockResource(
+        "deployment", name, arn, summary["status"], summary["createdAt"], tags={}, model_arn=summary["modelArn"]
+    )
 
 
-def _model(one: Any) -> BedrockResource:
-    status = one.get("modelStatus", "Active")
-    return BedrockResource("model", one["modelName"], one["modelArn"], status, one["creationTime"], {})
+def _model(summary: Any) -> BedrockResource:
+    status = summary.get("modelStatus", "Active")
+    return BedrockResource("model", summary["modelName"], summary["modelArn"], status, summary["creationTime"], tags={})
 
 
-def _ours(tag: tuple[str, str], bedrock: BedrockClient, found: Iterator[BedrockResource]) -> Iterator[BedrockResource]:
-    for holding in found:
+def _tagged(
+    tag: tuple[str, str], bedrock: BedrockClient, resources: Iterable[BedrockResource]
+) -> Iterator[BedrockResource]:
+    """Yield the resources that have a tag, with all their tags."""
+    key, value = tag
+    for resource in resources:
         try:
-            listed = bedrock.list_tags_for_resource(resourceARN=holding.arn)["tags"]
+            response = bedrock.list_tags_for_resource(resourceARN=resource.arn)
         except bedrock.exceptions.ResourceNotFoundException:
-            continue  # Deleted between the listing and now.
+            continue  # Deleted since it was listed.
         except BEDROCK_FAILURES as error:
-            raise to_pipeline_error(error, f"tags of {holding}") from error
-        tags = {one["key"]: one["value"] for one in listed}
-        if tags.get(tag[0]) == tag[1]:
-            yield BedrockResource(**{**holding.__dict__, "tags": tags})
+            raise to_pipeline_error(error, f"tags of {resource}") from error
+        tags = {entry["key"]: entry["value"] for entry in response["tags"]}
+        if tags.get(key) == value:
+            yield replace(resource, tags=tags)
 
 
 def _stop(job: BedrockResource, bedrock: BedrockClient) -> bool:
+    """Stop a job; return False if it has already ended."""
     try:
         bedrock.stop_model_customization_job(jobIdentifier=job.arn)
     except bedrock.exceptions.ConflictException:
-        return False  # It ended between the listing and now.
+        return False  # Ended since it was listed.
     except BEDROCK_FAILURES as error:
         raise to_pipeline_error(error, str(job)) from error
     return True
 
 
-def _ended(job: BedrockResource, bedrock: BedrockClient) -> bool:
+def _has_ended(job: BedrockResource, bedrock: BedrockClient) -> bool:
     try:
-        found = bedrock.get_model_customization_job(jobIdentifier=job.arn)
+        description = bedrock.get_model_customization_job(jobIdentifier=job.arn)
     except bedrock.exceptions.ResourceNotFoundException:
         return True
     except BEDROCK_FAILURES as error:
         raise to_pipeline_error(error, str(job)) from error
-    return found.get("status") not in _RUNNING
+    return description.get("status") not in _RUNNING
 
 
 def _delete_deployment(deployment: BedrockResource, bedrock: BedrockClient) -> None:
@@ -157,7 +176,7 @@ def _delete_deployment(deployment: BedrockResource, bedrock: BedrockClient) -> N
 
 
 def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
-    """Return whether the model is gone; False while Bedrock still counts it as deployed."""
+    """Delete a model; return False while Bedrock still counts it as deployed."""
     try:
         bedrock.delete_custom_model(modelIdentifier=model.arn)
     except bedrock.exceptions.ConflictException:
@@ -169,15 +188,18 @@ def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
     return True
 
 
-def _until_none_is_left(
-    holdings: Sequence[BedrockResource], gone: Callable[[BedrockResource], bool], pause: Callable[[float], None]
+def _wait_for_all(
+    resources: Sequence[BedrockResource],
+    is_done: Callable[[BedrockResource], bool],
+    sleep: Callable[[float], None],
 ) -> None:
-    left = [holding for holding in holdings if not gone(holding)]
-    for _ in range(PATIENCE_SECONDS // PAUSE_SECONDS):
-        if not left:
+    """Poll until ``is_done`` is true of every resource; raise ``ResourceBusy`` after four minutes."""
+    pending = [resource for resource in resources if not is_done(resource)]
+    for _ in range(_MAXIMUM_WAIT_SECONDS // _POLL_SECONDS):
+        if not pending:
             return
-        pause(PAUSE_SECONDS)
-        left = [holding for holding in left if not gone(holding)]
-    if left:
-        names = ", ".join(map(str, left))
-        raise ResourceBusy(f"{names}: Bedrock has not finished after {PATIENCE_SECONDS} s")
+        sleep(_POLL_SECONDS)
+        pending = [resource for resource in pending if not is_done(resource)]
+    if pending:
+        names = ", ".join(map(str, pending))
+        raise ResourceBusy(f"{names}: Bedrock has not finished after {_MAXIMUM_WAIT_SECONDS} s; try again later")

@@ -1,4 +1,4 @@
-"""Sweep a whole stage: delete what no run keeps at Bedrock, for runs whose own CleanUp did not finish."""
+"""Sweep a stage: delete the Bedrock resources that no run retains, such as those of a run whose CleanUp failed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Sweeper:
     sleep: Callable[[float], None] = time.sleep
 
     def sweep(self) -> SweepResult:
-        """Stop and delete what no run keeps.
+        """Stop and delete the resources that no run retains.
 
         Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next sweep continues.
         """
         jobs, resources = self.resources()
         stopped = stop(self.leftovers(jobs), self.bedrock, self.sleep)
         if stopped:
-            _, resources = self.resources()  # A job that ended just before it was stopped has made a model.
+            _, resources = self.resources()  # A job that ended just before it was stopped has created a model.
         leftovers = self.leftovers(resources)
         deleted = delete(leftovers, self.bedrock, self.sleep)
         kept = [resource for resource in resources if resource not in leftovers]
@@ -65,7 +65,7 @@ class Sweeper:
         return running_jobs(tag, "", self.bedrock), deployments_and_models(tag, "", self.bedrock)
 
     def leftovers(self, resources: Sequence[BedrockResource]) -> list[BedrockResource]:
-        """Return the resources that no run keeps, in the same order."""
+        """Return the resources that no run retains, in the same order."""
         retained_by_run = {run: self._retained_by(run) for run in {resource.run for resource in resources}}
 
         def is_leftover(resource: BedrockResource) -> bool:
@@ -75,7 +75,7 @@ class Sweeper:
         return [resource for resource in resources if is_leftover(resource)]
 
     def _retained_by(self, name: str) -> set[tuple[Kind, str]] | None:
-        """Return what a run keeps; None if the run must be left alone: it is running, or cannot be read."""
+        """Return kind and name of what a run retains; None if the run is still running or cannot be read."""
         body = self.data.get_or_none(keys.request_key(name))
         if body is None:
             return set()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_RETRY = "training that did not start is not billed: put distill.json again later, no label is paid for twice"
+_RETRY = "training that did not start is not billed: upload distill.json again later; no label is paid for twice"
 _DATASET = "Bedrock rejects the dataset: run `distill validate` on the file, and report an issue if it finds nothing"
 
 REMEDIES = {

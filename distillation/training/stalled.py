@@ -1,4 +1,4 @@
-"""Jobs whose training does not start: seen for days in 2026, without a failure or a message from Bedrock."""
+"""Detect jobs whose training does not start. In 2026 some waited for days, without a failure or message of Bedrock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stop_if_stalled(run: Run, job: Any, start_timeout: timedelta, now: datetime,
     if reason and _stop(job, bedrock):
         return (
             f"training had not started after {hours:.0f} h, and {reason}; "
-            "put distill.json again later, no label is paid for twice"
+            "upload distill.json again later; no label is paid for twice"
         )
     return None
 
@@ -47,9 +47,9 @@ def may_have_started(job: Any) -> bool:
 
 def _reason_to_stop(run: Run, waited: timedelta) -> str | None:
     if run.request.stop_stuck_jobs:
-        return "the request has stop_stuck_jobs"
+        return "the request sets stop_stuck_jobs"
     if waited > MAXIMUM_WAIT:
-        return f"no job is awaited for more than {MAXIMUM_WAIT.days} days, so that other sizes are not lost with it"
+        return f"the run waits at most {MAXIMUM_WAIT.days} days for a job, so that its other sizes are not lost"
     return None
 
 

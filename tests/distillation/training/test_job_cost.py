@@ -1,24 +1,67 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distillation import keys
 from distillation.costs import calibration
-from distillation.training.job_cost import job_cost
+from distillation.storage import Bucket
+from distillation.training.job_cost import job_cost, maximum_prediction_usd
 from tests.support.builders import any_run, bucket_after_split
+from tests.support.jobs import labelled_bucket
+
+EPOCHS = 2
+BILLED = {"input_tokens": 1000, "output_tokens": 50}
 
 
-def test_record_is_billed_as_its_label_was_and_by_rule_without_a_bill() -> None:
-    data, run = bucket_after_split(), any_run()
-    images = [f"{number:064x}" for number in range(12)]
-    usage = {"input_tokens": 1000, "output_tokens": 50}
-    lines = [{"image": i, "answerer": "teacher", "status": "ok", "text": "a, b, c", "usage": usage} for i in images]
-    data.write_lines(keys.part_key("holiday-1", "label", "1"), lines)
-    assert job_cost(run, 12, data).training_tokens == 12 * 1050 * 2
-    assert job_cost(run, 12, data).usd == pytest.approx(12 * 1050 * 2 * 2 / 1e6)
-    assert job_cost(run, 12, data, trained=False).usd == 0
+def bucket_with_labels(usage: dict[str, int] | None) -> Bucket:
+    """Return a Data bucket with 12 training images of 900 x 600 pixels, whose labels were billed ``usage``."""
+    data = bucket_after_split()
+    label: dict[str, Any] = {"answerer": "teacher", "status": "ok", "text": "a, b, c", "usage": usage}
+    labels = [label | {"image": f"{number:064x}"} for number in range(12)]
+    data.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
+    return data
 
-    unbilled = [{name: value for name, value in line.items() if name != "usage"} for line in lines]
-    data.write_lines(keys.part_key("holiday-1", "label", "1"), unbilled)
-    text = calibration.text_tokens(run.prompt)
-    assert job_cost(run, 12, data).training_tokens == pytest.approx(12 * (text + 864 + 120) * 2, rel=0.01)
+
+def tokens_by_rule() -> float:
+    """Return the training tokens of 12 records by the rule of Nova Lite: 864 of an image, 120 of an answer."""
+    return 12 * (calibration.text_tokens(any_run().prompt) + 864 + 120) * EPOCHS
+
+
+def test_record_has_the_tokens_that_its_label_was_billed_for() -> None:
+    cost = job_cost(any_run(), 12, bucket_with_labels(BILLED))
+
+    assert cost.training_tokens == 12 * 1050 * EPOCHS
+    assert cost.usd == pytest.approx(12 * 1050 * EPOCHS * 2 / 1e6)
+
+
+def test_smaller_size_has_the_tokens_of_fewer_records() -> None:
+    assert job_cost(any_run(), 6, bucket_with_labels(BILLED)).training_tokens == 6 * 1050 * EPOCHS
+
+
+def test_record_whose_label_was_not_billed_is_counted_by_the_rule_of_the_student() -> None:
+    cost = job_cost(any_run(), 12, bucket_with_labels(None))
+
+    assert cost.training_tokens == pytest.approx(tokens_by_rule(), rel=0.01)
+
+
+def test_label_of_another_family_is_counted_by_the_rule_of_the_student() -> None:
+    claude = any_run().teacher.model_copy(update={"model": "us.anthropic.claude-haiku-4-5-20251001-v1:0"})
+    run = any_run().model_copy(update={"teacher": claude})
+
+    assert job_cost(run, 12, bucket_with_labels(BILLED)).training_tokens == pytest.approx(tokens_by_rule(), rel=0.01)
+
+
+def test_job_that_did_not_train_costs_nothing() -> None:
+    cost = job_cost(any_run(), 12, bucket_with_labels(BILLED), trained=False)
+
+    assert (cost.training_tokens, cost.usd) == (0, 0)
+
+
+def test_each_training_size_adds_to_the_maximum_cost_of_predictions() -> None:
+    data = labelled_bucket()
+    two_sizes = maximum_prediction_usd(any_run(), data)
+    data.write(keys.dataset_key("holiday-1", "train-8"), b"")
+
+    assert maximum_prediction_usd(any_run(), data) > two_sizes > 0

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+
+@pytest.fixture
+def bedrock_client() -> Any:
+    """Return a ``bedrock`` client, whose responses ``bedrock`` queues."""
+    return boto3.client("bedrock")
+
+
+@pytest.fixture
+def bedrock(bedrock_client: Any) -> Iterator[Stubber]:
+    """Return a stubber that checks each call against Bedrock's service model, and that every expected call is made."""
+    with Stubber(bedrock_client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
