@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from distillation.serving.tags import resource_tags
+from tests.support.builders import any_run
+
+
+def test_resources_have_tags_with_their_run_and_stage() -> None:
+    run = any_run().model_copy(update={"stage": "dev"})
+
+    assert resource_tags(run) == [
+        {"key": "vision-distillation:run", "value": "holiday-1"},
+        {"key": "vision-distillation:stage", "value": "dev"},
+    ]
