@@ -88,7 +88,7 @@ def delete_custom_model(service: Service, values: dict[str, Any], caller: str | 
         model = service.find(service.custom_models, values["modelIdentifier"], "modelName")
         arn = model["modelArn"]
         service.authorise(caller, "bedrock:DeleteCustomModel", arn)
-        if any(arn in (d["modelArn"], next_model(d)) for d in service.deployments.values()):
+        if any(arn in (deployment["modelArn"], next_model(deployment)) for deployment in service.deployments.values()):
             raise BedrockError("ConflictException", "The model is deployed; delete its deployment first.")
         del service.custom_models[arn], service.tags[arn], service.heads[arn]
     return {}

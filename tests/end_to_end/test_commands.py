@@ -44,11 +44,11 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         shutil.copy(path, folder / name)
     with pipeline() as running:
         # The stage is ready, as far as the endpoint shows.
-        found = {finding["what"]: finding for finding in json.loads(distill("doctor", "--json", code=1).stdout)}
-        assert found["stack Distill-local-Pipeline"]["state"] == "good"
-        assert found["CDK bootstrap"]["state"] == "bad"
-        assert "cdk bootstrap" in found["CDK bootstrap"]["remedy"]
-        assert found["quota custom models in the account"]["state"] == "unknown"
+        findings = {finding["what"]: finding for finding in json.loads(distill("doctor", "--json", code=1).stdout)}
+        assert findings["stack Distill-local-Pipeline"]["state"] == "good"
+        assert findings["CDK bootstrap"]["state"] == "bad"
+        assert "cdk bootstrap" in findings["CDK bootstrap"]["remedy"]
+        assert findings["quota custom models in the account"]["state"] == "unknown"
 
         # A second upload sends only the changed file.
         first = printed("upload", folder, "holiday")
@@ -94,8 +94,8 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         # The run is listed, and its tuned model answers about a collection.
         assert [row["run"] for row in printed("runs")] == [run]
         tables = tmp_path / "keywords"
-        told = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--out", tables, "--json")
-        applied = told.stdout.splitlines()
+        result = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--out", tables, "--json")
+        applied = result.stdout.splitlines()
         assert json.loads(applied[-1])["files"] == [str(tables / f"keywords.{kind}") for kind in ("csv", "jsonl")]
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
@@ -120,8 +120,8 @@ def test_budget_stops_labelling_and_a_higher_budget_continues(
         stopped = distill("watch", run, code=1)
         assert "OverBudget" in stopped.stdout
         assert "raise max_usd in distill.json" in stopped.stdout
-        kept = len(running.keys("labels/"))
-        assert running.image_calls(PIXELS["teacher"]) == kept < 24
+        labels = len(running.keys("labels/"))
+        assert running.image_calls(PIXELS["teacher"]) == labels < 24
 
         run = printed("start", "holiday/", "--request", request_file(tmp_path, **fields))["run"]
         distill("watch", run)

@@ -30,4 +30,4 @@ def test_bucket_goes_only_when_its_name_is_typed(pipeline: Start) -> None:
 
         assert not confirm_and_delete_bucket(s3, "doomed", lambda _: "yes")
         assert confirm_and_delete_bucket(s3, "doomed", lambda _: "doomed")
-        assert "doomed" not in {found["Name"] for found in s3.list_buckets()["Buckets"]}
+        assert "doomed" not in {listed["Name"] for listed in s3.list_buckets()["Buckets"]}

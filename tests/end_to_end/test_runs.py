@@ -62,8 +62,8 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert jaccard["tuned"]["14"]["mean"] > jaccard["base"]["mean"]
         assert report["training_loss"]["14"][0]["loss"] > report["training_loss"]["14"][-1]["loss"]
         promoted = report["evaluation"]["gate"]["promoted"]
-        kept = [promoted] if promoted else []
-        assert running.bedrock_resources == ([], kept, kept)
+        retained = [promoted] if promoted else []
+        assert running.bedrock_resources == ([], retained, retained)
         teacher_calls = running.image_calls(PIXELS["teacher"])
         assert teacher_calls == len(running.keys("labels/"))
 
@@ -75,7 +75,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
 
         running.upload(dict(list(PHOTOS.items())[:4]) | {f"a/{broken.name}": broken}, "new/")
         applied = running.wait(running.start_from_console(collection="new/", apply=running.report()["run"]))
-        table = running.pipeline.data.read(applied.output["applied"]["keywords"]).decode()
+        table = running.pipeline.data.read(applied.output["applied"]["results_key"]).decode()
 
         assert (applied.status, applied.states) == ("SUCCEEDED", APPLY_STATES)
         assert applied.output["applied"]["verdict"].endswith("wrote keywords for 4 of 5 photos.")

@@ -57,8 +57,8 @@ def test_prefix_is_listed_and_the_result_can_be_discarded(account: Account) -> N
         "Resource": "arn:aws:states:::s3:listObjectsV2",
         "Parameters": {"Bucket": BUCKET, "Prefix.$": "$.prefix"},
     }
-    kept = each(passing(), ItemReader=listing, ResultPath="$.objects")
-    objects = account.output(kept, {"prefix": "listed/"})["objects"]
+    with_result = each(passing(), ItemReader=listing, ResultPath="$.objects")
+    objects = account.output(with_result, {"prefix": "listed/"})["objects"]
     assert [(item["Key"], item["Size"]) for item in objects] == [("listed/a", 2), ("listed/b", 2)]
     discarded = each(passing(), ItemReader=listing, ResultPath=None)
     assert account.output(discarded, {"prefix": "listed/"}) == {"prefix": "listed/"}

@@ -1,148 +1,39 @@
-"""Each local student from photos to a report: its family's rules apply to dataset, job, deployment and evaluation.
-
-The models are the pixels-only pair under the rules of each student. Nova 2 needs at least 200 records, and a validation
-file needs at least 200 images: there the photos are crops of the sample photos.
-"""
-
 from __future__ import annotations
 
-import io
-import json
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, cast
+import random
 
-import pytest
-from PIL import Image
+import numpy as np
 
-from distillation import keys
-from distillation.costs.estimate import estimate_run
-from distillation.costs.workload import measure_workload
-from distillation.dataset.validator import DatasetValidator, reject_invalid
-from distillation.dataset.writer import write_dataset
-from distillation.evaluation.report import write_report
-from distillation.events import S3Item
-from distillation.inference.labelling import label_batch
-from distillation.inference.predictions import predict_batch
-from distillation.models import catalog
-from distillation.photos.resize_batch import resize_batch
-from distillation.photos.splits import MINIMUM_IMAGES_FOR_VALIDATION, split
-from distillation.records import Concurrency, Run, TrainedModel
-from distillation.runs.request import Defaults, claim, resolve
-from distillation.serving import deployment as deploy
-from distillation.storage import Bucket
-from distillation.training import job as customize
-from tests.support.builders import any_limits
-from tests.support.fakes import MemoryS3
-from tests.support.local_bedrock import ROLE, TEACHER, client, running_endpoint, wait_for_job
-
-SAMPLES = sorted((Path(__file__).parents[3] / "samples" / "photos").glob("*.jpg"))
-SETTINGS = customize.JobSettings(role_arn=ROLE, kms_key_arn=None, start_timeout=timedelta(hours=24))
-CROPS = 5
+from local.models.student import FEATURES, fit
+from tests.local.models.conftest import PairResults, jaccard
 
 
-def samples(count: int = 24) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in SAMPLES[:count]}
+def agreement_on_test_images(pair: PairResults, labels: list[list[str]]) -> float:
+    head = fit(pair.features[:26], labels[:26], 2)
+    predictions = [head.keywords(features) for features in pair.features[26:]]
+    return float(np.mean([jaccard(*answers) for answers in zip(predictions, pair.labels[26:], strict=True)]))
 
 
-def crops_of_samples() -> dict[str, bytes]:
-    """Return five crops of each sample photo, each 60 % as wide and high."""
-    return {
-        f"crop-{number}-of-{path.name}": crop(image, number)
-        for path in SAMPLES
-        for image in [Image.open(path)]
-        for number in range(CROPS)
-    }
+def test_student_learns_from_labels_and_not_from_shuffled_labels(pair: PairResults) -> None:
+    shuffled = pair.labels[:26]
+    random.Random(1).shuffle(shuffled)
+    base = [pair.student.base_keywords(features) for features in pair.features[26:]]
+    before = np.mean([jaccard(*answers) for answers in zip(base, pair.labels[26:], strict=True)])
+    tuned = agreement_on_test_images(pair, pair.labels)
+
+    assert tuned > before + 0.1
+    assert tuned > agreement_on_test_images(pair, shuffled) + 0.05
 
 
-def crop(image: Image.Image, number: int) -> bytes:
-    width, height = image.width * 6 // 10, image.height * 6 // 10
-    left, top = (image.width - width) * (number % 3) // 2, (image.height - height) * (number // 3)
-    output = io.BytesIO()
-    image.crop((left, top, left + width, top + height)).save(output, "JPEG")
-    return output.getvalue()
+def test_order_of_the_records_does_not_matter(pair: PairResults) -> None:
+    forward = fit(pair.features, pair.labels, 2)
+    backward = fit(pair.features[::-1], pair.labels[::-1], 2)
+
+    assert forward.keywords(pair.features[0]) == backward.keywords(pair.features[0])
 
 
-@pytest.fixture
-def data() -> Bucket:
-    return Bucket(MemoryS3(), "data")  # type: ignore[arg-type] - only calls of Bucket are made
+def test_training_loss_falls(pair: PairResults) -> None:
+    head = fit(pair.features, pair.labels, 1)
 
-
-def start(student: str, photos: Bucket, **request: Any) -> Run:
-    stage = Defaults(
-        stage="local",
-        teachers=[TEACHER],
-        students=[student],
-        concurrency=Concurrency(resize=1, label=1, predict=1),
-        region="us-east-1",
-        account="000000000000",
-    )
-    return resolve({"collection": "photos/", **request}, "arn:e", photos, stage)
-
-
-def in_bucket(photos: dict[str, bytes]) -> Bucket:
-    store = MemoryS3()
-    store.objects.update({f"photos/{name}": body for name, body in photos.items()})
-    return Bucket(store, "photos")  # type: ignore[arg-type] - only calls of Bucket are made
-
-
-@pytest.mark.parametrize(
-    ("student", "photos", "request_fields", "warmup"),
-    [
-        ("local.student-pixels-v1:0", crops_of_samples(), {"test_share": 0.05}, "1"),
-        ("local.student-pixels-pro-v1:0", samples(), {"duplicate_records": 3}, "0"),
-        ("local.student-pixels-2-v1:0", crops_of_samples(), {"test_share": 0.05}, "1"),
-    ],
-)
-def test_student_goes_from_photos_to_a_report(
-    data: Bucket,
-    tmp_path: Path,
-    student: str,
-    photos: dict[str, bytes],
-    request_fields: dict[str, Any],
-    warmup: str,
-) -> None:
-    collection, family = in_bucket(photos), catalog.get_model(student).family
-    run = start(student, collection, **request_fields)
-    claim(run, data)
-    items = [S3Item.model_validate(item) for item in collection.list("photos/")]
-    resize_batch(run, items, collection, data)
-    split_result = split(run, data, collection)
-    estimate = estimate_run(run, measure_workload(run, split_result.sizes, data), {}, datetime.now(UTC).date())
-    data.write_document(keys.report_key(run.name, "estimate.json"), estimate)
-    with running_endpoint(cast(MemoryS3, data.client), tmp_path) as endpoint:
-        bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
-        images = [line["image"] for line in data.read_lines(split_result.to_label_key)]
-        label_batch(run, images, data, runtime, any_limits())
-        dataset = write_dataset(run, split_result.sizes, data)
-        (size,) = dataset.sizes
-        key = keys.dataset_key(run.name, f"train-{size}")
-        reject_invalid(key, DatasetValidator(family, "data").problems(data.iter_lines(key), None))
-        trained = train(run, size, data, endpoint, bedrock)
-        test = [line["image"] for line in data.read_lines(split_result.test_key)]
-        predict_batch(run, [trained], test, data, runtime, any_limits())
-        job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
-    write_report(run, [trained], data, "test")
-    report = json.loads(data.read(keys.report_key(run.name, "report.json")))
-
-    jaccard = report["evaluation"]["jaccard"]
-    assert family.minimum_records <= dataset.records <= family.maximum_records
-    assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
-    assert bool(job["validationDataConfig"]["validators"]) == bool(split_result.validation)
-    assert bool(split_result.validation) == (
-        family.validation_file and split_result.images >= MINIMUM_IMAGES_FOR_VALIDATION
-    )
-    assert bool(report["validation_loss"][str(size)]) == bool(split_result.validation)
-    assert jaccard["tuned"][str(size)]["mean"] > jaccard["base"]["mean"]
-
-
-def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:
-    """Train and deploy, as the states of TrainModels do."""
-    now = datetime.now(UTC)
-    name = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now).model_name
-    wait_for_job(endpoint, name)
-    job = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now)
-    assert job.model_arn
-    deployed = [deploy.create_or_describe(run, name, job.model_arn, bedrock) for _ in range(3)][-1]
-    assert deployed.status == "Active"
-    return TrainedModel(size=size, status="Active", model_name=name, deployment_arn=deployed.deployment_arn)
+    assert head.losses[-1][2] < head.losses[0][2] / 2
+    assert pair.features.shape == (36, FEATURES)
