@@ -55,7 +55,7 @@ class PriceRow(Record):
     product: str
     """Model id or AWS service."""
     use: str
-    """What is priced, such as ``input`` or ``training``."""
+    """Kind of use, such as ``input`` or ``training``."""
     usd: float
     """US dollars."""
     per: float
@@ -63,7 +63,7 @@ class PriceRow(Record):
     unit: str
     """Unit of the quantity, such as ``tokens``."""
     source: str
-    """Where the price was read."""
+    """Document that has the price."""
     date: str
     """When it was read (ISO 8601)."""
     confirmed: bool
@@ -76,7 +76,7 @@ class EstimateLine(Record):
     step: str
     """State, or AWS service."""
     what: str
-    """What is used."""
+    """Item that is used, such as ``Nova Pro, input``."""
     quantity: Bounds
     """Quantity, in the unit of ``price``."""
     usd: Bounds
@@ -242,11 +242,11 @@ class Headlines(Record):
     """Shares of a gap that the best tuned model closes, 0-1; null if the gap is not significant."""
 
     gap_closed: Interval | None = None
-    """Of the gap from base to ceiling."""
+    """Share of the gap from base to ceiling."""
     gap_closed_unnormalised: Interval | None = None
     """The same with keywords compared without normalisation."""
     beyond_control: Interval | None = None
-    """Of the gap from control to ceiling."""
+    """Share of the gap from control to ceiling."""
 
 
 class SizeTest(Record):
@@ -334,7 +334,10 @@ class EvaluationFigures(Record):
     jaccard_unnormalised: ScoresByRole
     """Jaccard index without normalisation; without floor and control."""
     metrics: dict[str, dict[str, Interval]]
-    """By answerer: jaccard, jaccard_unnormalised, soft_jaccard, f1, precision, recall, count_drift, valid."""
+    """Mean of each metric by answerer.
+
+    Metrics: jaccard, jaccard_unnormalised, soft_jaccard, f1, precision, recall, count_drift, valid.
+    """
     headlines: Headlines
     """Shares of the gap closed."""
     gate: Gate | None
@@ -387,7 +390,7 @@ class Loss(Record):
 
 
 class LedgerEntry(Record):
-    """What one model was paid in one step."""
+    """Paid calls of one model in one step."""
 
     step: str
     """State."""
@@ -628,7 +631,7 @@ class FailureCause(Record):
     error: str
     """Name of the error."""
     cause: str
-    """What happened and what to do."""
+    """Description of the failure, with a remedy if one is known."""
 
 
 class Failure(FailureCause):

@@ -48,7 +48,7 @@ class Line:
     step: str
     """State, or AWS service."""
     what: str
-    """What is used."""
+    """Item that is used, such as ``Nova Pro, input``."""
     quantity: CostRange
     """Quantity, in the unit of ``price``."""
     price: Price

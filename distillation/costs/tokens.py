@@ -30,7 +30,7 @@ class Tokens:
     answer: CostRange
     """Tokens of an answer."""
     source: str
-    """Where the counts come from, for the reader of an estimate."""
+    """Source of the counts, for the reader of an estimate."""
 
     def questions(self, images: Sequence[Size]) -> CostRange:
         """Return the input tokens of one question about each image."""

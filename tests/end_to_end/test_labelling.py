@@ -69,7 +69,7 @@ def test_refusal_of_two_thirds_of_the_labels_fails_the_run_and_its_labels_are_us
         assert (ended.status, ended.error) == ("FAILED", "ToleranceExceeded")
         assert f"{len(PHOTOS) - labelled} of {len(PHOTOS)} labels were refused" in (ended.cause or "")
         assert "This local endpoint is configured to fail here" in (ended.cause or "")
-        assert "no label is paid for twice" in (ended.cause or "")
+        assert "Existing labels are reused, not paid for again" in (ended.cause or "")
         assert 0 < labelled <= len(PHOTOS) / 2
         running.pipeline.bedrock.service.faults = Faults()
         assert running.run(until="LabelImages").status == "SUCCEEDED"

@@ -78,7 +78,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         table = running.pipeline.data.read(applied.output["applied"]["results_key"]).decode()
 
         assert (applied.status, applied.states) == ("SUCCEEDED", APPLY_STATES)
-        assert applied.output["applied"]["verdict"].endswith("wrote keywords for 4 of 5 photos.")
+        assert applied.output["applied"]["verdict"].endswith("answered about 4 of 5 photos.")
         assert f'a/{broken.name},set aside,,"not an image' in table
         assert running.image_calls(PIXELS["teacher"]) == teacher_calls
 
@@ -142,7 +142,7 @@ def test_teacher_labels_only_photos_without_an_own_label(pipeline: Start, tmp_pa
         assert running.image_calls(PIXELS["teacher"]) == 8
         assert len(running.report()["disagreements"]) > 0
         (page,) = [key for key in running.keys("runs/") if key.endswith("/report/report.html")]
-        assert b"Labels to look at" in running.pipeline.data.read(page)
+        assert b"Labels to check" in running.pipeline.data.read(page)
 
         table.write_text("\n".join(labelled), "utf-8")
         running.upload({"labels.csv": table})
@@ -190,7 +190,7 @@ def test_legacy_student_is_refused_before_any_model_is_called(pipeline: Start) -
 
         assert (ended.status, ended.error, ended.states[0]) == ("FAILED", "InvalidRequest", "Prepare")
         assert "LEGACY" in (ended.cause or "")
-        assert "choose student 'local.student-pixels-2-v1:0', its successor" in (ended.cause or "")
+        assert "choose its successor 'local.student-pixels-2-v1:0' as student" in (ended.cause or "")
         assert running.pipeline.bedrock.service.calls == []
         # The operator calls as the administrator, whom no role policy limits.
         assert running.pipeline.aws.client("bedrock").list_custom_models()["modelSummaries"] == []
