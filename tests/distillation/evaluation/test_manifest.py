@@ -7,51 +7,60 @@ from typing import Any
 import pytest
 
 from distillation import keys
+from distillation.documents import Manifest
 from distillation.errors import InvalidRequest
 from distillation.evaluation.manifest import build_manifest, request_again
-from distillation.evaluation.verdict import doubling, verdict
-from distillation.records import Request
-from tests.support.builders import any_run
+from distillation.records import Request, TrainedModel
+from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
 
-MODEL = {
-    "size": 12,
-    "status": "Active",
-    "model_name": "n",
-    "job_arn": "arn:j",
-    "model_arn": "arn:m",
-    "deployment_arn": "arn:d",
-}
-REPORT: dict[str, Any] = {"models": [MODEL | {"reason": None}], "jaccard": None, "gate": {}, "usd": 1.5}
+MODEL = TrainedModel(
+    size=12, status="Active", model_name="n", job_arn="arn:j", model_arn="arn:m", deployment_arn="arn:d"
+)
 
 
-def lineage(**request: Any) -> dict[str, Any]:
+def any_manifest(**request: Any) -> Manifest:
     data = bucket()
     data.write(keys.dataset_key("holiday-1", "train-12"), b"{}\n")
-    return json.loads(json.dumps(build_manifest(any_run(**request), REPORT, data, "abc sha256:1")))
+    report = any_report(models=[MODEL], evaluation=None, usd=1.5)
+    return build_manifest(any_run(**request), report, data, "abc sha256:1")
 
 
-def test_manifest_says_from_what_and_by_what_each_model_was_made() -> None:
-    found = lineage()
-
-    assert found["datasets_sha256"] == {"runs/holiday-1/dataset/train-12.jsonl": hashlib.sha256(b"{}\n").hexdigest()}
-    assert found["models"] == [MODEL]
-    assert found["code"] == "abc sha256:1"
-    assert found["model_ids"]["tuned_as"] == "amazon.nova-lite-v1:0:300k"
-    assert all(row["date"] for row in found["prices"])
+def as_json(manifest: Manifest) -> Any:
+    return json.loads(manifest.model_dump_json())
 
 
-def test_prices_are_those_of_the_tier_that_the_teacher_was_asked_on() -> None:
-    prices = {(row["product"], row["use"]): row["usd"] for row in lineage(service_tier="flex")["prices"]}
+def test_manifest_has_the_code_and_data_of_each_model() -> None:
+    manifest = any_manifest()
+
+    assert manifest.datasets_sha256 == {"runs/holiday-1/dataset/train-12.jsonl": hashlib.sha256(b"{}\n").hexdigest()}
+    assert manifest.models == [MODEL]
+    assert manifest.code == "abc sha256:1"
+    assert manifest.model_ids["tuned_as"] == "amazon.nova-lite-v1:0:300k"
+    assert all(row.date for row in manifest.prices)
+
+
+def test_manifest_has_scores_and_gate_of_the_report() -> None:
+    report = any_report(models=[MODEL], promoted="n")
+    manifest = build_manifest(any_run(), report, bucket(), "abc")
+
+    assert report.evaluation is not None
+    assert (manifest.jaccard, manifest.gate) == (report.evaluation.jaccard, report.evaluation.gate)
+    assert any_manifest().jaccard is any_manifest().gate is None
+
+
+def test_prices_are_those_of_the_service_tier_of_the_teacher() -> None:
+    prices = {(row.product, row.use): row.usd for row in any_manifest(service_tier="flex").prices}
 
     assert prices["amazon.nova-pro-v1:0", "input-flex"] == pytest.approx(0.40)
     assert ("amazon.nova-pro-v1:0", "input") not in prices
     assert ("amazon.nova-lite-v1:0", "input") in prices
 
 
-def test_run_is_repeated_with_what_the_stage_had_chosen_for_it() -> None:
-    assert lineage()["hyperparameters"]["12"]["epochCount"] == "2"
-    again = Request.model_validate(request_again(lineage(train_sizes=[12], max_usd=3), "manifest.json"))
+def test_repeated_run_has_the_choices_of_its_stage_written_out() -> None:
+    manifest = any_manifest(train_sizes=[12], max_usd=3)
+    assert manifest.hyperparameters["12"]["epochCount"] == "2"
+    again = Request.model_validate(request_again(as_json(manifest), "manifest.json"))
 
     assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
     assert again.prompt == any_run().prompt
@@ -60,27 +69,15 @@ def test_run_is_repeated_with_what_the_stage_had_chosen_for_it() -> None:
     assert (again.train_sizes, again.max_usd) == ([12], 3)
 
 
-def test_price_of_twice_the_images_counts_only_sizes_that_were_trained_and_billed() -> None:
-    entries = [{"step": "TrainModels", "usd": 3.0}, {"step": "LabelImages", "usd": 9.0}]
-    models = [{"size": size, "status": "Active"} for size in (10, 20)] + [{"size": 40, "status": "Failed"}]
-    curve = {"next_size": 40, "gain": 0.01}
-    report = {"curve": curve, "models": models, "ledger": {"entries": entries}, "samples_per_image": 1}
+def test_hyperparameters_that_differ_by_size_are_not_written_out() -> None:
+    manifest = as_json(any_manifest())
+    manifest["hyperparameters"]["24"] = manifest["hyperparameters"]["12"] | {"learningRateWarmupSteps": "9"}
+    again = request_again(manifest, "manifest.json")
 
-    assert doubling(report) == {"size": 40, "gain": 0.01, "usd": pytest.approx(4.0)}
+    assert again["hyperparameters"] == {"epochCount": 2, "learningRate": 1e-5}
 
 
 @pytest.mark.parametrize("value", [[], {}, {"run": {"name": "x"}}])
-def test_what_is_no_manifest_is_refused_by_name(value: Any) -> None:
+def test_file_that_is_not_a_manifest_is_an_error_with_its_name(value: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"m\.json"):
         request_again(value, "m.json")
-
-
-@pytest.mark.parametrize(
-    ("promoted", "models", "words"),
-    [("n", [MODEL], "promoted."), (None, [MODEL], "nothing is kept, as asked."), (None, None, "passes the gate.")],
-)
-def test_verdict_never_says_promoted_of_a_model_that_is_not_kept(promoted: Any, models: Any, words: str) -> None:
-    score = {"mean": 0.5, "ci95": [0.4, 0.6]}
-    gate = {"best": "n12", "gain": score, "passed": True, "promoted": promoted, "reasons": []}
-
-    assert verdict({"jaccard": {"base": score, "tuned": {"12": score}}, "gate": gate, "models": models}).endswith(words)

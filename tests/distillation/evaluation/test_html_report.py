@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
+from distillation.evaluation.html_report import THUMBNAIL_SIDE, Page, Picture, render
+from tests.distillation.evaluation.answers import answer, any_evidence
+from tests.support.builders import any_report
+
+
+def any_page(evaluation: Evaluation | None) -> Page:
+    return Page(title="t", subtitle="s", teacher="big", student="small", verdict="So it is.", evaluation=evaluation)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """Return the page of ``any_evidence``."""
+    return page_of(any_evidence())
+
+
+def page_of(evidence: Evidence) -> str:
+    return render(any_page(evaluate(evidence)), [])
+
+
+def row_names(page: str) -> list[str]:
+    table = page[page.index("Table of scores") : page.index("</table>")]
+    return re.findall(r'<th scope="row">(.*?)</th>', table)
+
+
+def test_scores_are_listed_from_the_lowest_to_the_highest(page: str) -> None:
+    assert row_names(page) == ["base", "control", "floor", "tuned on 8", "ceiling"]
+
+
+def test_equal_scores_are_listed_in_the_order_floor_base_control_ceiling() -> None:
+    evidence = any_evidence()
+    equal = replace(evidence, tuned={"n8": evidence.labels})
+    assert row_names(page_of(equal))[-2:] == ["ceiling", "tuned on 8"]
+
+    nothing = {name: answer("unseen", image=name) for name in evidence.labels}
+    assert row_names(page_of(replace(evidence, base=nothing, tuned={"n8": nothing})))[:3] == [
+        "floor",
+        "base",
+        "tuned on 8",
+    ]
+
+
+def test_scores_against_own_labels_are_shown(page: str) -> None:
+    gold = {f"i{number}": answer(f"cat, thing {number}", image=f"i{number}") for number in range(10)}
+
+    assert "Compared with your own labels (10 images)" in page_of(replace(any_evidence(), gold=gold))
+    assert "your own labels" not in page
+
+
+def test_metrics_have_one_column_for_each_answerer(page: str) -> None:
+    table = page[page.index("Table of all metrics") :]
+
+    assert re.findall(r'<th scope="col" class="number">(.*?)</th>', table)[:3] == ["base", "tuned on 8", "ceiling"]
+    assert "100 %" in table
+
+
+def test_scaling_chart_needs_training_sizes(page: str) -> None:
+    evidence = any_evidence()
+    assert "Score by number of training images" in page
+    assert "Score by number of training images" not in page_of(replace(evidence, tuned={"student": evidence.labels}))
+
+
+def test_charts_that_compare_with_base_need_base(page: str) -> None:
+    assert "Image by image" in page
+    assert "Image by image" not in page_of(replace(any_evidence(), base=None))
+
+
+def test_card_compares_the_answers_about_an_image_with_its_label() -> None:
+    evaluation = evaluate(any_evidence("cat, thing {}, tree"))
+    label = answer("Cats, sofa, thing 3, colour 3", image="i3")
+    page = render(any_page(evaluation), [Picture(image="i3", name="<b>3</b>.jpg", jpeg=None, label=label)])
+
+    assert "<b>Shared</b> cat, thing 3" in page
+    assert "<b>Missed</b> colour 3, sofa" in page
+    assert "<b>Extra</b> tree" in page
+    assert "&lt;b&gt;3&lt;/b&gt;.jpg" in page
+
+
+@pytest.mark.parametrize("size", [(900, 600), (600, 900), (100, 50)])
+def test_thumbnail_is_at_most_280_pixels_wide_and_high(size: tuple[int, int]) -> None:
+    jpeg = io.BytesIO()
+    Image.new("RGB", size).save(jpeg, "JPEG")
+    picture = Picture(image="i3", name="3", jpeg=jpeg.getvalue(), label=answer("cat", image="i3"))
+    page = render(any_page(None), [picture])
+    source = re.search(r'src="data:image/jpeg;base64,([^"]+)"', page)
+
+    assert source is not None
+    with Image.open(io.BytesIO(base64.b64decode(source[1]))) as thumbnail:
+        assert max(thumbnail.size) == min(THUMBNAIL_SIDE, max(size))
+
+
+def test_page_of_a_report_without_figures_shows_photos_and_costs() -> None:
+    page = render(replace(any_page(None), report=any_report(evaluation=None)), [])
+
+    assert "60 photos, 60 distinct images" in page
+    assert "Spent $0.5000." in page
+    assert "All metrics" not in page
+    assert "So it is." in page
+
+
+def test_run_on_local_models_says_that_nothing_was_paid() -> None:
+    page = render(replace(any_page(None), report=any_report(evaluation=None), local=True), [])
+
+    assert "These figures say nothing about Amazon Nova." in page
+    assert "Nothing was paid. At the prices of the Nova models this run would have cost $0.5000." in page

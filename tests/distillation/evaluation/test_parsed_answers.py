@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from distillation.evaluation.parsed_answers import parse_answer, parse_answers, singular
+from tests.distillation.evaluation.answers import answer
+
+
+@pytest.mark.parametrize(
+    ("plural", "expected"), [("red cars", "red car"), ("people", "person"), ("glass", "glass"), ("sunset", "sunset")]
+)
+def test_plural_and_singular_are_one_keyword(plural: str, expected: str) -> None:
+    assert singular(plural) == singular(expected) == expected
+
+
+def test_refused_answer_has_its_keywords_but_is_not_valid() -> None:
+    assert parse_answer(answer("cat, dogs, sea")).valid
+    refused = parse_answer(answer("cat, dogs, sea", status="refused"))
+    assert not refused.valid
+    assert refused.keywords == {"cat", "dog", "sea"}
+
+
+def test_missing_answer_has_no_keywords() -> None:
+    assert parse_answer(None).keywords == frozenset()
+    assert not parse_answer(None).valid
+
+
+def test_keywords_are_also_available_without_normalisation() -> None:
+    parsed = parse_answers({"i": answer("Red Cars, red car")})["i"]
+
+    assert parsed.keywords == {"red car"}
+    assert parsed.unnormalised == {"Red Cars", "red car"}

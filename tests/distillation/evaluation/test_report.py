@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from distillation import keys
+from distillation.costs import calibration
+from distillation.documents import Ledger, Manifest, Report, parse_report
+from distillation.evaluation.report import write_report
+from distillation.events import EvaluateResult
+from distillation.records import TrainedModel
+from distillation.storage import Bucket
+from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, finished_run
+from tests.support.builders import any_run
+
+
+Written = tuple[EvaluateResult, Report, Bucket]
+
+
+@pytest.fixture(scope="module")
+def promoted_run() -> Written:
+    """Return what Evaluate wrote for a run whose model passes the gate."""
+    return written(MODELS)
+
+
+def written(models: list[TrainedModel], **request: Any) -> Written:
+    run = any_run(**request)
+    data = finished_run(run)
+    result = write_report(run, models, data, "abc")
+    report = parse_report(data.read(keys.report_key(run.name, "report.json")))
+    assert isinstance(report, Report)
+    return result, report, data
+
+
+def test_model_that_passes_the_gate_is_promoted_by_name(promoted_run: Written) -> None:
+    result, report, _ = promoted_run
+
+    assert report.promoted == MODELS[0]
+    assert result.promoted == "holiday-1-n12-a1"
+    assert result.verdict == report.verdict
+    assert report.verdict.endswith("Model promoted.")
+    assert result.report_key == "runs/holiday-1/report/report.html"
+
+
+def test_run_that_keeps_nothing_promotes_nothing() -> None:
+    result, report, _ = written(MODELS, keep="none")
+
+    assert report.evaluation is not None
+    assert report.evaluation.gate is not None
+    assert report.evaluation.gate.passed
+    assert result.promoted is report.promoted is None
+
+
+def test_model_that_fails_the_gate_is_not_promoted() -> None:
+    result, report, _ = written(MODELS, gate_margin=0.9)
+
+    assert result.promoted is report.promoted is None
+    assert "Model not promoted" in report.verdict
+
+
+def test_scores_have_one_line_for_each_test_image(promoted_run: Written) -> None:
+    _, report, data = promoted_run
+    rows = list(csv.DictReader(io.StringIO(data.read("runs/holiday-1/report/scores.csv").decode())))
+
+    assert [row["image"] for row in rows] == IMAGES[TRAIN:]
+    assert list(rows[0]) == ["image", "base", "n12", "ceiling", "floor", "control"]
+    assert report.evaluation is not None
+    mean = sum(float(row["n12"]) for row in rows) / TEST
+    assert mean == pytest.approx(report.evaluation.jaccard.tuned["12"].mean)
+
+
+def test_ledger_manifest_and_calibration_are_written_beside_the_report(promoted_run: Written) -> None:
+    _, report, data = promoted_run
+
+    assert Ledger.model_validate_json(data.read("runs/holiday-1/ledger.json")) == report.ledger
+    assert report.usd == 0.5
+    manifest = Manifest.model_validate_json(data.read("runs/holiday-1/manifest.json"))
+    assert (manifest.code, manifest.models) == ("abc", MODELS)
+    measured = calibration.load_all(["amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"], data)
+    assert {model: row.answers for model, row in measured.items()} == {
+        "amazon.nova-pro-v1:0": TRAIN + TEST - 1,
+        "amazon.nova-lite-v1:0": 2 * TEST,
+    }
+
+
+def test_report_of_a_run_that_stopped_early_shows_labels_and_no_figures() -> None:
+    result, report, data = written([], until="LabelImages")
+
+    assert report.evaluation is report.doubling is result.promoted is None
+    assert report.verdict == "Stopped after LabelImages, as requested. No model was trained."
+    assert data.read("runs/holiday-1/report/scores.csv") == b"\r\n"
+    page = data.read(result.report_key).decode()
+    assert "Labels to check before paying for more" in page
+    assert page.count("data:image/jpeg;base64,") == TRAIN + TEST
+    assert "Set aside: no list" in page
+
+
+def test_page_names_the_promoted_and_the_failed_model(promoted_run: Written) -> None:
+    result, _, data = promoted_run
+    page = data.read(result.report_key).decode()
+
+    assert "Nova Pro teaches Nova Lite" in page
+    assert "Active, promoted" in page
+    assert "AccessDenied: no" in page
+    assert "These figures say nothing about Amazon Nova" not in page

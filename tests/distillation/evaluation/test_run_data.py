@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distillation import keys
+from distillation.documents import Loss, SetAside
+from distillation.evaluation.run_data import RunData, read_run, write_predictions
+from distillation.records import TrainedModel
+from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, answer_line, finished_run
+from tests.support.builders import any_run
+
+
+def run_data(**request: Any) -> RunData:
+    run = any_run(**request)
+    return read_run(run, MODELS, finished_run(run))
+
+
+def test_evidence_has_the_answers_about_the_test_images() -> None:
+    evidence = run_data(gate_margin=0.1, service_tier="flex").evidence()
+
+    assert evidence is not None
+    assert list(evidence.labels) == IMAGES[TRAIN:]
+    assert list(evidence.answerers) == ["base", "n12", "ceiling"]
+    assert len(evidence.training) == TRAIN - 1
+    assert evidence.gold == {}
+    assert evidence.models == {
+        "teacher": "amazon.nova-pro-v1:0",
+        "base": "amazon.nova-lite-v1:0",
+        "n12": "amazon.nova-lite-v1:0",
+    }
+    assert (evidence.tier, evidence.gate_margin) == ("flex", 0.1)
+
+
+def test_without_an_active_model_there_is_no_evidence() -> None:
+    data = run_data()
+
+    assert RunData(data.run, [TrainedModel(size=12, status="Failed")], data.answers, data.data).evidence() is None
+    assert RunData(data.run, MODELS, {"teacher": data.answers["teacher"]}, data.data).evidence() is None
+
+
+def test_own_labels_are_evidence_only_if_no_model_was_trained_on_them() -> None:
+    run = any_run(own_labels="gold")
+    data = finished_run(run)
+    data.write_lines(keys.own_labels_key(run.name), [{"image": IMAGES[-1], "photo": "p", "text": "cat"}])
+    gold, trained = (read_run(any_run(own_labels=use), MODELS, data).evidence() for use in ("gold", "train"))
+
+    assert gold is not None
+    assert trained is not None
+    assert (list(gold.gold), gold.labels[IMAGES[-1]].answerer) == ([IMAGES[-1]], "teacher")
+    assert (list(trained.gold), trained.labels[IMAGES[-1]].answerer) == ([], "owner")
+
+
+def test_facts_count_photos_images_and_sets() -> None:
+    facts = run_data().facts()
+
+    assert (facts["photos"], facts["images"]) == (TRAIN + TEST + 2, TRAIN + TEST)
+    assert (facts["train"], facts["validation"], facts["test"]) == (TRAIN, 0, TEST)
+    assert (facts["labelled"], facts["labels_by"], facts["own_test_labels"]) == (31, {"teacher": 31}, 0)
+    assert facts["split"].images == TRAIN + TEST
+
+
+def test_facts_name_what_was_set_aside() -> None:
+    facts = run_data().facts()
+
+    assert facts["status"] == "complete with 2 set aside"
+    assert facts["rejected"] == [SetAside(photo="holiday/broken.jpg", reason="not an image")]
+    assert facts["labels_set_aside"] == [SetAside(photo="holiday/0.jpg", reason="no list")]
+    assert facts["set_aside"] == 2
+
+
+def test_losses_are_read_by_column_name() -> None:
+    facts = run_data().facts()
+
+    assert facts["training_loss"] == {"12": [Loss(step=1, loss=2.5), Loss(step=2, loss=1.5)], "24": []}
+    assert facts["validation_loss"] == {"12": [], "24": []}
+
+
+def test_images_whose_samples_disagree_most_come_first() -> None:
+    run = any_run(samples_per_image=2, temperature=0.5)
+    data = finished_run(run)
+    samples = [
+        answer_line(number, "teacher", text, sample=sample)
+        for number, texts in enumerate((("cat, sofa", "cat, sofa"), ("cat, sofa", "cat, sea"), ("cat", "cat, sofa")))
+        for sample, text in enumerate(texts)
+    ]
+    data.write_lines(keys.part_key(run.name, "label", "1"), [line.model_dump(exclude_none=True) for line in samples])
+    disagreements = read_run(run, MODELS, data).facts()["disagreements"]
+
+    assert [(line.photo, line.disagreement) for line in disagreements] == [
+        ("holiday/1.jpg", pytest.approx(2 / 3, abs=1e-4)),
+        ("holiday/2.jpg", 0.5),
+    ]
+
+
+def test_predictions_are_written_by_answerer_without_the_teacher() -> None:
+    data = run_data()
+    write_predictions(data.run, data.answers, data.data)
+
+    written = list(data.data.keys("runs/holiday-1/predictions/"))
+    assert written == [keys.predictions_key("holiday-1", name) for name in ("base", "ceiling", "n12")]
+    first = next(iter(data.data.read_lines(written[0])))
+    assert (first["image"], first["text"]) == (IMAGES[TRAIN], "dog, sea, sky")
+
+
+def test_photo_names_are_relative_to_the_collection() -> None:
+    assert run_data().photo_names()[IMAGES[3]] == "3.jpg"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distillation.documents import Curve, EvaluationFigures, Gate, Interval, Ledger, LedgerEntry, ServingCost, StepCost
+from distillation.evaluation.verdict import (
+    doubling,
+    files_verdict,
+    money,
+    run_verdict,
+    score_verdict,
+    stopped_verdict,
+)
+from distillation.records import TrainedModel
+from tests.support.builders import any_estimate, any_interval, any_report
+
+
+def figures(**fields: Any) -> EvaluationFigures:
+    report = any_report(models=[TrainedModel(size=12, status="Active", model_name="m")])
+    assert report.evaluation is not None
+    return report.evaluation.model_copy(update=fields)
+
+
+def gate(*, promoted: str | None = None, reasons: tuple[str, ...] = ()) -> Gate:
+    gain = Interval(mean=0.2, ci95=(0.1, 0.3))
+    return Gate(best="n12", gain=gain, passed=not reasons, promoted=promoted, reasons=list(reasons))
+
+
+def entry(step: str, usd: float, *, confirmed: bool = True) -> LedgerEntry:
+    counts = ("calls", "throttled", "reused", "input_tokens", "output_tokens", "training_tokens")
+    return LedgerEntry(step=step, model="m", tier="default", usd=usd, confirmed=confirmed, **dict.fromkeys(counts, 0))
+
+
+def serving(usd_per_1000: float | None) -> ServingCost:
+    return ServingCost(latency_ms=None, input_tokens=1, output_tokens=1, usd_per_1000=usd_per_1000)
+
+
+def test_verdict_has_score_change_and_decision() -> None:
+    assert run_verdict(figures(gate=gate(promoted="m"))) == (
+        "Trained on 12 images, the student matches the teacher with a Jaccard index of 0.50, up from 0.30 before "
+        "training (+0.20, 95 % CI +0.10 to +0.30). The gain is statistically significant and larger than always "
+        "answering with the most common keywords. Model promoted."
+    )
+
+
+@pytest.mark.parametrize(
+    ("write", "promoted", "ending"),
+    [
+        (run_verdict, "m", "Model promoted."),
+        (run_verdict, None, "none is kept, as requested."),
+        (files_verdict, None, "The student passes the gate."),
+    ],
+)
+def test_verdict_says_promoted_only_of_a_model_that_is_kept(write: Any, promoted: str | None, ending: str) -> None:
+    text = write(figures(gate=gate(promoted=promoted)))
+
+    assert text.endswith(ending)
+    assert ("promoted" in text) == (promoted is not None)
+
+
+def test_verdict_of_a_refused_model_has_every_reason() -> None:
+    refused = figures(gate=gate(reasons=("the first", "the second")))
+
+    assert run_verdict(refused).endswith("Model not promoted: the first; the second.")
+    assert files_verdict(refused).endswith("The student does not pass the gate: the first; the second.")
+
+
+def test_verdict_without_base_has_the_score_alone() -> None:
+    alone = figures(gate=None)
+
+    assert run_verdict(alone) == files_verdict(alone) == score_verdict(alone)
+    assert "Jaccard index of 0.50" in score_verdict(alone)
+
+
+def test_verdict_of_a_run_that_stopped_early_names_the_step() -> None:
+    assert stopped_verdict("LabelImages") == "Stopped after LabelImages, as requested. No model was trained."
+
+
+def test_price_of_twice_the_images_counts_only_sizes_that_were_trained_and_billed() -> None:
+    ledger = Ledger(usd=12.0, entries=[entry("TrainModels", 3.0), entry("LabelImages", 9.0)])
+    models = [TrainedModel(size=size, status="Active") for size in (10, 20)]
+    models.append(TrainedModel(size=40, status="Failed"))
+    curve = Curve(line=[], next_size=40, expected=any_interval(), gain=any_interval(0.01))
+    result = doubling(figures(curve=curve), models, ledger, 1)
+
+    assert result is not None
+    assert (result.size, result.gain, result.usd) == (40, any_interval(0.01), pytest.approx(4.0))
+    labelled = doubling(figures(curve=curve, serving={"teacher": serving(100.0)}), models, ledger, 2)
+    assert labelled is not None
+    assert labelled.usd == pytest.approx(4.0 + 20 * 2 * 0.1)
+    assert doubling(figures(), models, ledger, 1) is None
+
+
+def test_money_lists_estimated_steps_first_and_spent_steps_after_them() -> None:
+    step = StepCost(low=1, expected=2, high=3, confirmed=True)
+    estimate = any_estimate(by_step={"LabelImages": step, "S3": step.model_copy(update={"confirmed": False})})
+    ledger = Ledger(
+        usd=5.0,
+        entries=[entry("LabelImages", 1.0), entry("LabelImages", 1.5), entry("Prepare", 2.5, confirmed=False)],
+    )
+    rows = money(estimate, ledger, None).by_step
+
+    assert [(row.step, row.estimated is not None, row.spent, row.confirmed) for row in rows] == [
+        ("LabelImages", True, 2.5, True),
+        ("S3", True, None, False),
+        ("Prepare", False, 2.5, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "base", "images"), [(3.0, 1.0, 2500), (1.0, 1.0, None), (None, 1.0, None), (1.0, 3.0, None)]
+)
+def test_break_even_divides_the_spent_dollars_by_what_an_image_saves(
+    teacher: float | None, base: float, images: int | None
+) -> None:
+    prices = figures(serving={"teacher": serving(teacher), "base": serving(base)})
+
+    assert money(any_estimate(), Ledger(usd=5.0, entries=[]), prices).break_even_images == images
+    assert money(any_estimate(), Ledger(usd=5.0, entries=[]), figures()).break_even_images is None
