@@ -7,6 +7,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from tests.support.account import StubbedAccount, stubbed_account
+
 
 @pytest.fixture
 def bedrock_client() -> Any:
@@ -20,3 +22,10 @@ def bedrock(bedrock_client: Any) -> Iterator[Stubber]:
     with Stubber(bedrock_client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def aws() -> Iterator[StubbedAccount]:
+    """Return an account whose clients return stubbed responses."""
+    with stubbed_account() as account:
+        yield account

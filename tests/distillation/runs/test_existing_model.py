@@ -1,167 +1,129 @@
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
 from distillation import keys
-from distillation.errors import InvalidRequest, Throttled, ToleranceExceeded, TooFewImages
-from distillation.inference.predictions import answerers
-from distillation.records import Prompt, Request, Run
-from distillation.runs.existing_model import check_beside_apply, with_tuned_model
-from distillation.runs.image_list import list_images
-from distillation.runs.notification import run_message
-from distillation.runs.result_tables import write_results
+from distillation.errors import InvalidRequest, Throttled
+from distillation.inference.predictions import prediction_targets
+from distillation.records import Prompt, Request, Run, TrainedModel
+from distillation.runs.existing_model import check_fields_with_apply, with_replaced_deployment, with_tuned_model
 from distillation.storage import Bucket
-from tests.support.builders import any_run
+from tests.support.builders import any_apply_report, any_report, any_run
 from tests.support.fakes import bucket
+from tests.support.jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
 
-DEPLOYMENT = "arn:aws:bedrock:us-east-1:000000000000:custom-model-deployment/abcdefghijkl"
-ARN = "arn:aws:bedrock:us-east-1:000000000000:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
-MODEL = {"size": 12, "status": "Active", "model_name": "tuned-1-n12-a1", "model_arn": ARN, "deployment_arn": DEPLOYMENT}
+MODEL = TrainedModel(
+    size=12, status="Active", model_name="tuned-1-n12-a1", model_arn=MODEL_ARN, deployment_arn=DEPLOYMENT_ARN
+)
+PROMPT = Prompt(system="s", user="the tuned model's prompt")
 
 
 def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Bucket:
-    """Return what a run named tuned-1 has left."""
-    tuned = any_run(**request).model_copy(update={"name": "tuned-1", "prompt": Prompt(system="s", user="its own")})
+    """Return the Data bucket after the run ``tuned-1``; keywords are fields of its request."""
+    run = any_run(**request).model_copy(update={"name": "tuned-1", "prompt": PROMPT})
     data = bucket()
-    data.write(keys.request_key("tuned-1"), tuned.model_dump_json().encode())
-    gate = {"best": "n12", "promoted": promoted}
-    data.write_json(keys.report_key("tuned-1", "report.json"), {"models": [MODEL], "gate": gate, "verdict": "no gain."})
+    data.write_document(keys.request_key("tuned-1"), run)
+    report = any_report(run="tuned-1", models=[MODEL], promoted=promoted, verdict="no gain.")
+    data.write_document(keys.report_key("tuned-1", "report.json"), report)
     return data
 
 
-@pytest.fixture
-def bedrock() -> Iterator[Stubber]:
-    with Stubber(boto3.client("bedrock")) as stubber:
-        yield stubber
-
-
-def deployed(bedrock: Stubber, status: str = "Active") -> Any:
-    found = {"customModelDeploymentArn": DEPLOYMENT, "modelDeploymentName": "n", "modelArn": ARN}
-    described = {**found, "createdAt": datetime(2026, 11, 1, tzinfo=UTC), "status": status}
-    bedrock.add_response("get_custom_model_deployment", described, {"customModelDeploymentIdentifier": DEPLOYMENT})
-    return bedrock.client
+def expect_deployment(bedrock: Stubber, status: str = "Active", model_arn: str = MODEL_ARN) -> None:
+    description = {
+        "customModelDeploymentArn": DEPLOYMENT_ARN,
+        "modelDeploymentName": "n",
+        "modelArn": model_arn,
+        "createdAt": CREATED,
+        "status": status,
+    }
+    expected = {"customModelDeploymentIdentifier": DEPLOYMENT_ARN}
+    bedrock.add_response("get_custom_model_deployment", description, expected)
 
 
 def applying() -> Run:
     return any_run(apply="tuned-1")
 
 
-def test_tuned_model_is_asked_as_it_was_trained_and_nobody_else_is(bedrock: Stubber) -> None:
-    run = with_tuned_model(applying(), trained(), deployed(bedrock))
+def replacing(prompt: Prompt = PROMPT, **request: Any) -> Run:
+    return any_run(replace="tuned-1", **request).model_copy(update={"prompt": prompt})
 
-    assert run.prompt.user == "its own"
-    assert [(one.name, one.model, one.billed_as) for one in answerers(run, [])] == [
-        ("tuned", DEPLOYMENT, "amazon.nova-lite-v1:0")
+
+def test_tuned_model_alone_is_asked_with_the_prompt_that_it_was_trained_with(
+    bedrock_client: Any, bedrock: Stubber
+) -> None:
+    expect_deployment(bedrock)
+    run = with_tuned_model(applying(), trained(), bedrock_client)
+
+    assert run.prompt == PROMPT
+    assert [(target.name, target.model, target.billed_as) for target in prediction_targets(run, [])] == [
+        ("tuned", DEPLOYMENT_ARN, "amazon.nova-lite-v1:0")
     ]
 
 
-def test_best_model_serves_where_all_were_kept_and_none_promoted(bedrock: Stubber) -> None:
-    run = with_tuned_model(applying(), trained(None, keep="all"), deployed(bedrock))
+def test_best_model_is_applied_if_all_were_kept_and_none_was_promoted(bedrock_client: Any, bedrock: Stubber) -> None:
+    expect_deployment(bedrock)
+    run = with_tuned_model(applying(), trained(None, keep="all"), bedrock_client)
 
     assert run.applies
-    assert run.applies.deployment_arn == DEPLOYMENT
+    assert run.applies.deployment_arn == DEPLOYMENT_ARN
 
 
-def test_each_reason_not_to_apply_is_told_before_anything_is_paid(bedrock: Stubber) -> None:
-    client: Any = bedrock.client
-    with pytest.raises(InvalidRequest, match="no run 'tuned-1'"):
-        with_tuned_model(applying(), bucket(), client)
-    with pytest.raises(InvalidRequest, match="has promoted no model: no gain"):
-        with_tuned_model(applying(), trained(None), client)
+def test_run_without_a_usable_model_cannot_be_applied(bedrock_client: Any, bedrock: Stubber) -> None:
+    with pytest.raises(InvalidRequest, match="apply: this stage has no run 'tuned-1'"):
+        with_tuned_model(applying(), bucket(), bedrock_client)
+    with pytest.raises(InvalidRequest, match="promoted no model: no gain"):
+        with_tuned_model(applying(), trained(None), bedrock_client)
     unfinished = bucket(**{keys.request_key("tuned-1"): any_run().model_dump_json().encode()})
     with pytest.raises(InvalidRequest, match="has no report"):
-        with_tuned_model(applying(), unfinished, client)
+        with_tuned_model(applying(), unfinished, bedrock_client)
+    expect_deployment(bedrock, "Creating")
     with pytest.raises(InvalidRequest, match="is Creating, not Active"):
-        with_tuned_model(applying(), trained(), deployed(bedrock, "Creating"))
+        with_tuned_model(applying(), trained(), bedrock_client)
+    expect_deployment(bedrock, model_arn=MODEL_ARN.replace("abc", "xyz"))
+    with pytest.raises(InvalidRequest, match="run 'tuned-1' was replaced"):
+        with_tuned_model(applying(), trained(), bedrock_client)
     bedrock.add_client_error("get_custom_model_deployment", "ResourceNotFoundException")
-    with pytest.raises(InvalidRequest, match="is gone; train again"):
-        with_tuned_model(applying(), trained(), client)
+    with pytest.raises(InvalidRequest, match="no longer exists; train again"):
+        with_tuned_model(applying(), trained(), bedrock_client)
 
 
-def test_throttled_look_at_the_deployment_is_for_the_machine_to_try_again(bedrock: Stubber) -> None:
+def test_run_that_applied_a_model_has_none_of_its_own(bedrock_client: Any, bedrock: Stubber) -> None:
+    data = trained()
+    report = any_apply_report(run="tuned-1", verdict="1 photo answered.")
+    data.write_document(keys.report_key("tuned-1", "report.json"), report)
+    with pytest.raises(InvalidRequest, match="promoted no model: 1 photo answered"):
+        with_tuned_model(applying(), data, bedrock_client)
+
+
+def test_throttled_description_of_the_deployment_is_an_error_that_the_state_machine_retries(
+    bedrock_client: Any, bedrock: Stubber
+) -> None:
     bedrock.add_client_error("get_custom_model_deployment", "ThrottlingException")
-    client: Any = bedrock.client
     with pytest.raises(Throttled, match="run 'tuned-1'"):
-        with_tuned_model(applying(), trained(), client)
+        with_tuned_model(applying(), trained(), bedrock_client)
 
 
-def test_fields_that_only_training_has_are_refused_beside_apply() -> None:
-    check_beside_apply(Request(apply="r", max_usd=1, tolerance=0.1))
-    with pytest.raises(InvalidRequest, match="prompt, train_sizes cannot be given"):
-        check_beside_apply(Request(apply="r", prompt="keywords", train_sizes=[12]))
+def test_fields_of_training_cannot_be_combined_with_apply() -> None:
+    check_fields_with_apply(Request(apply="r", max_usd=1, tolerance=0.1))
+    with pytest.raises(InvalidRequest, match="prompt, train_sizes cannot be combined with apply"):
+        check_fields_with_apply(Request(apply="r", prompt="keywords", train_sizes=[12]))
 
 
-def listed(*photos: dict[str, Any], **request: Any) -> tuple[Run, Bucket]:
-    """Return a run with an inventory of these photos."""
-    run, data = any_run(apply="tuned-1", **request), bucket()
-    sized = {"status": "ok", "width": 900, "height": 600}
-    data.write_lines(keys.part_key(run.name, "resize", "b"), [sized | photo for photo in photos])
-    return run, data
+def test_run_that_replaces_has_the_deployment_of_the_earlier_run(bedrock_client: Any, bedrock: Stubber) -> None:
+    expect_deployment(bedrock)
+
+    assert with_replaced_deployment(replacing(), trained(), bedrock_client).replaces == DEPLOYMENT_ARN
 
 
-REFUSED = {"photo": "holiday/c.jpg", "status": "refused", "reason": "damaged", "width": None, "height": None}
-
-
-def test_each_distinct_image_is_listed_and_priced_once() -> None:
-    run, data = listed({"photo": "holiday/a.jpg", "image": "aa"}, {"photo": "holiday/b.jpg", "image": "aa"}, REFUSED)
-    found = list_images(run, data)
-
-    assert (found["photos"], found["refused"], found["images"]) == (3, 1, 1)
-    assert [line["image"] for line in data.read_lines(found["images_key"])] == ["aa"]
-    statuses = [line.get("status", "ok") for line in data.read_lines(keys.inventory_key(run.name))]
-    assert statuses == ["ok", "duplicate", "refused"]
-    assert 0 < found["usd"] < 0.001
-    assert list_images(run.model_copy(update={"request": Request(apply="r", max_usd=0)}), data)["verdict"].endswith(
-        "raise max_usd, or take fewer images, and start again"
-    )
-    with pytest.raises(TooFewImages):
-        list_images(*listed(REFUSED, tolerance=1))
-
-
-def answer(image: str, text: str, status: str = "ok") -> dict[str, Any]:
-    reason = None if status == "ok" else "no list"
-    return {"image": image, "answerer": "tuned", "status": status, "text": text, "reason": reason}
-
-
-def test_every_photo_has_a_line_with_its_keywords_or_the_reason_why_not() -> None:
-    run, data = listed(
-        {"photo": "holiday/a.jpg", "image": "aa"},
-        {"photo": "holiday/b.jpg", "image": "aa"},
-        {"photo": "holiday/d.jpg", "image": "dd"},
-        REFUSED,
-    )
-    list_images(run, data)
-    parts = [answer("aa", "cat, sofa"), answer("dd", "I cannot", "refused")]
-    data.write_lines(keys.part_key(run.name, "predict", "b"), parts)
-    written = write_results(run, data)
-    table = list(csv.DictReader(io.StringIO(data.read(written["results_key"]).decode())))
-    lines = [json.loads(line) for line in data.iter_lines(keys.results_key(run.name, "jsonl"))]
-
-    assert [(row["photo"], row["keywords"], row["reason"]) for row in table] == [
-        ("a.jpg", "cat, sofa", ""),
-        ("b.jpg", "cat, sofa", ""),
-        ("c.jpg", "", "damaged"),
-        ("d.jpg", "", "no list"),
-    ]
-    assert lines[0]["keywords"] == ["cat", "sofa"]
-    assert written["verdict"].endswith("wrote keywords for 2 of 4 photos.")
-    subject, text = run_message(run.name, data)
-    assert "2 set aside" in subject
-    assert "results.csv" in text
-
-
-def test_more_refused_answers_than_are_tolerated_fail_the_run() -> None:
-    run, data = listed(*({"photo": f"holiday/{n}.jpg", "image": f"{n}"} for n in range(3)))
-    list_images(run, data)
-    data.write_lines(keys.part_key(run.name, "predict", "b"), [answer(f"{n}", "no", "refused") for n in range(3)])
-    with pytest.raises(ToleranceExceeded, match="no list"):
-        write_results(run, data)
+def test_replacement_that_callers_would_notice_is_refused(bedrock_client: Any, bedrock: Stubber) -> None:
+    expect_deployment(bedrock)
+    with pytest.raises(InvalidRequest, match="another student or prompt"):
+        with_replaced_deployment(replacing(Prompt(system="s", user="another")), trained(), bedrock_client)
+    expect_deployment(bedrock)
+    with pytest.raises(InvalidRequest, match="with keep 'none' no model remains"):
+        with_replaced_deployment(replacing(keep="none"), trained(), bedrock_client)
+    with pytest.raises(InvalidRequest, match="replace: this stage has no run 'tuned-1'"):
+        with_replaced_deployment(replacing(), bucket(), bedrock_client)

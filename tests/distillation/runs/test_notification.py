@@ -1,70 +1,135 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
+
 from distillation import keys
-from distillation.runs.notification import failure_message, run_message
+from distillation.documents import Failure, Ledger, LedgerEntry, Report, SetAside
+from distillation.events import EndingEvent, ExecutionDetail
+from distillation.runs.notification import SUBJECT_LIMIT, ending_message, failure_message, run_message
 from distillation.storage import Bucket
+from tests.support.builders import any_estimate, any_report
 from tests.support.fakes import bucket
 
 RUN = "holiday-1"
+FAILED = ExecutionDetail(executionArn="arn:e", status="FAILED")
 
 
-def reported(aside: int) -> Bucket:
+def report_with_set_aside(count: int, **fields: Any) -> Report:
+    return any_report(
+        verdict="Better.",
+        status=f"complete with {count} set aside",
+        set_aside=count,
+        rejected=[SetAside(photo="holiday/IMG (1).JPG", reason="not an image")] if count else [],
+        labels_set_aside=[SetAside(photo=f"holiday/{n}.jpg", reason="a refusal") for n in range(1, count)],
+        usd=1.5,
+        estimate=any_estimate(verdict="about $2"),
+        **fields,
+    )
+
+
+def reported(count: int, **fields: Any) -> Bucket:
+    """Return a Data bucket with a report that sets ``count`` items aside; keywords are fields of the report."""
     data = bucket()
-    report: dict[str, Any] = {
-        "verdict": "Better.",
-        "status": f"complete with {aside} set aside",
-        "set_aside": aside,
-        "rejected": [{"photo": "holiday/IMG (1).JPG", "reason": "not an image"}] if aside else [],
-        "labels_set_aside": [{"photo": f"holiday/{n}.jpg", "reason": "a refusal"} for n in range(1, aside)],
-        "usd": 1.5,
-        "estimate": {"verdict": "about $2"},
-    }
-    data.write_json(keys.report_key(RUN, "report.json"), report)
+    data.write_document(keys.report_key(RUN, "report.json"), report_with_set_aside(count, **fields))
     return data
 
 
-def test_photos_that_were_set_aside_are_named_with_their_reasons() -> None:
+def ledger_entry(step: str, model: str, throttled: int) -> LedgerEntry:
+    return LedgerEntry(
+        step=step,
+        model=model,
+        tier="default",
+        calls=100,
+        throttled=throttled,
+        reused=0,
+        input_tokens=0,
+        output_tokens=0,
+        training_tokens=0,
+        usd=0,
+        confirmed=True,
+    )
+
+
+def test_message_has_the_verdict_and_the_cost() -> None:
+    text = run_message(RUN, reported(0))[1]
+
+    assert text.startswith("Better.\n")
+    assert "s3://data/runs/holiday-1/report/report.html" in text
+    assert "Spent: $1.5000; estimated: about $2\n" in text
+
+
+def test_photos_that_were_set_aside_are_listed_with_their_reasons() -> None:
     subject, text = run_message(RUN, reported(3))
 
     assert subject == "Vision Distillation holiday-1: complete with 3 set aside"
     assert "Set aside: 3\n  holiday/IMG (1).JPG: not an image\n  holiday/1.jpg: a refusal\n" in text
-    assert "more, which the report lists" not in text
+    assert "more, listed in the report" not in text
 
 
-def test_only_the_first_of_many_are_named() -> None:
+def test_only_the_first_ten_are_listed() -> None:
     _, text = run_message(RUN, reported(25))
 
     assert text.count("\n  holiday/") == 10
-    assert "  and 15 more, which the report lists\n" in text
+    assert "  and 15 more, listed in the report\n" in text
 
 
-def test_run_without_anything_set_aside_says_so() -> None:
+def test_message_without_photos_set_aside_says_so() -> None:
     assert "Set aside: 0\nSpent" in run_message(RUN, reported(0))[1]
 
 
-def test_throttling_is_told_with_what_to_change_once_it_is_more_than_a_tenth() -> None:
-    data = reported(0)
-    report = data.read_json(keys.report_key(RUN, "report.json"))
-    entries = [
-        {"step": "LabelImages", "model": "teacher", "calls": 100, "throttled": 12},
-        {"step": "PredictTestImages", "model": "student", "calls": 100, "throttled": 11},
-    ]
-    data.write_json(keys.report_key(RUN, "report.json"), report | {"ledger": {"entries": entries}})
-    text = run_message(RUN, data)[1]
+def test_throttling_of_more_than_a_tenth_of_the_calls_is_reported_with_a_remedy() -> None:
+    entries = [ledger_entry("LabelImages", "teacher", 12), ledger_entry("PredictTestImages", "student", 11)]
+    text = run_message(RUN, reported(0, ledger=Ledger(usd=1.5, entries=entries)))[1]
 
     assert "Throttled: 12 of 112 calls to teacher in LabelImages" in text
     assert "see 'quotas' in cdk.json" in text
     assert "student" not in text
 
 
-def test_failure_tells_its_cause_and_that_labels_are_kept() -> None:
-    data = bucket()
+def test_failure_message_has_the_cause_and_says_that_labels_are_kept() -> None:
     cause = "WriteDataset: 16 of 24 labels were refused. First: holiday/1.jpg: a refusal"
-    data.write_json(keys.failure_key(RUN), {"state": "WriteDataset", "error": "ToleranceExceeded", "cause": cause})
-    subject, text = failure_message(RUN, {"executionArn": "arn:e", "status": "FAILED"}, data)
+    data = bucket()
+    failure = Failure(run=RUN, execution="arn:e", state="WriteDataset", error="ToleranceExceeded", cause=cause)
+    data.write_document(keys.failure_key(RUN), failure)
+    subject, text = failure_message(RUN, FAILED, data)
 
     assert subject == "Vision Distillation holiday-1: FAILED"
     assert text.startswith(cause)
-    assert "What was labelled is kept" in text
+    assert "Execution: arn:e\nSpent: $0.0000\nLabels are kept" in text
+
+
+@pytest.mark.parametrize(("cause", "text"), [("States.Timeout", "States.Timeout"), (None, "no cause was given")])
+def test_failure_without_a_document_has_the_cause_of_the_execution(cause: str | None, text: str) -> None:
+    detail = ExecutionDetail(executionArn="arn:e", status="TIMED_OUT", cause=cause)
+
+    assert failure_message(RUN, detail, bucket())[1].startswith(f"{text}\n")
+
+
+def test_message_of_an_execution_without_a_run_has_no_run() -> None:
+    message = ending_message(EndingEvent(detail=FAILED), bucket())
+
+    assert (message.run, message.subject) == (None, "Vision Distillation execution: FAILED")
+    assert "Spent" not in message.text
+
+
+def test_message_of_a_failed_execution_names_the_run_of_its_input() -> None:
+    detail = FAILED.model_copy(update={"input": json.dumps({"collection": "holiday/"})})
+    run = keys.run_name("holiday/", "arn:e")
+    message = ending_message(EndingEvent(detail=detail), bucket())
+
+    assert (message.run, message.subject) == (run, f"Vision Distillation {run}: FAILED")
+
+
+def test_message_of_a_completed_run_names_it() -> None:
+    assert ending_message(EndingEvent(run=RUN), reported(0)).run == RUN
+
+
+def test_subject_is_cut_to_the_limit_of_sns() -> None:
+    data = bucket()
+    report = any_report(status="x" * 200)
+    data.write_document(keys.report_key(RUN, "report.json"), report)
+
+    assert len(run_message(RUN, data)[0]) == SUBJECT_LIMIT == 100

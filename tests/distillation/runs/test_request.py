@@ -1,23 +1,24 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distillation.errors import InvalidRequest
-from distillation.keys import model_name, run_name
-from distillation.models.catalog import default_quota
-from distillation.records import Limits, Quota, Run
-from distillation.runs.request import Concurrency, Defaults, claim, resolve, run_name_of
-from distillation.runs.specimen import check_specimen
+from distillation.records import Concurrency, Limits, Quota, Run
+from distillation.runs.request import Defaults, claim, is_claimed, resolve, run_name_of
 from tests.support.fakes import bucket
 
+PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+APPLICATION_PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc123"
+SYSTEM_PROFILE = f"arn:aws:bedrock:us-east-1:000000000000:inference-profile/us.{PRO}"
 DEFAULTS = Defaults(
-    teachers=["amazon.nova-pro-v1:0", "local.teacher-pixels-v1:0"],
-    students=["amazon.nova-lite-v1:0", "local.student-pixels-v1:0"],
+    stage="dev",
+    teachers=[PRO, "local.teacher-pixels-v1:0"],
+    students=[LITE, "local.student-pixels-v1:0"],
     concurrency=Concurrency(resize=1, label=1, predict=1),
     region="us-east-1",
     account="000000000000",
@@ -25,36 +26,32 @@ DEFAULTS = Defaults(
 
 
 def from_console(**request: Any) -> Run:
+    """Return the run of a request in the console; keywords are its fields."""
     return resolve({"collection": "holiday/", **request}, "arn:e1", bucket(), DEFAULTS)
 
 
-def event(version: str = "v1") -> dict[str, Any]:
+def upload_event(version: str = "v1") -> dict[str, Any]:
+    """Return the event of an uploaded ``distill.json``."""
     return {"detail": {"object": {"key": "holiday/distill.json", "version-id": version, "etag": "e"}}}
 
 
-def test_event_and_its_redelivery_name_one_run_and_a_new_upload_another() -> None:
+def test_redelivered_event_has_the_same_run_and_a_new_upload_has_another() -> None:
     photos = bucket(**{"holiday/distill.json": b"{}"})
-    first, again = (resolve(event(), arn, photos, DEFAULTS) for arn in ("arn:e1", "arn:e2"))
+    first, redelivered = (resolve(upload_event(), arn, photos, DEFAULTS) for arn in ("arn:e1", "arn:e2"))
 
-    assert first.name == again.name == run_name_of(event(), "arn:e3")
-    assert resolve(event("v2"), "arn:e1", photos, DEFAULTS).name != first.name
+    assert first.name == redelivered.name == run_name_of(upload_event(), "arn:e3")
+    assert resolve(upload_event("v2"), "arn:e1", photos, DEFAULTS).name != first.name
 
 
-def test_run_is_claimed_by_one_execution_and_goes_on_for_the_same() -> None:
+def test_run_is_claimed_by_one_execution_which_may_claim_it_again() -> None:
     data = bucket()
     run = from_console()
 
+    assert not is_claimed(run, data)
     assert claim(run, data) is None
     assert claim(run, data) is None
     assert claim(run.model_copy(update={"execution": "arn:e2"}), data) == "arn:e1"
-
-
-@pytest.mark.parametrize("collection", ["holiday/", "Ünïcode (1)/é+%/", "-/", "", "x" * 200 + "/"])
-def test_names_fit_bedrock(collection: str) -> None:
-    name = model_name(run_name(collection, "v"), 20_000, 2)
-
-    assert len(name) <= 63
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+    assert is_claimed(run, data)
 
 
 OTHER_VALUES: dict[str, Any] = {
@@ -86,55 +83,60 @@ OTHER_VALUES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", sorted(OTHER_VALUES))
-def test_labeler_changes_with_teacher_prompt_and_inference_settings_and_with_nothing_else(field: str) -> None:
-    mixed = {"accept_teacher_terms": True}
-    changed = from_console(**{**mixed, field: OTHER_VALUES[field]}).teacher.id != from_console().teacher.id
+def test_labeler_depends_on_teacher_prompt_and_inference_settings_only(field: str) -> None:
+    request = {"accept_teacher_terms": True, field: OTHER_VALUES[field]}
+    changed = from_console(**request).teacher.id != from_console().teacher.id
 
     assert from_console(temperature=0.5, samples_per_image=3).teacher == from_console(temperature=0.5).teacher
     assert changed == (field in ("teacher", "prompt", "max_tokens", "temperature"))
 
 
-def test_ceiling_is_another_answer_than_any_sample_of_the_label() -> None:
-    same = from_console(samples_per_image=3, temperature=0.5)
-    other = from_console(samples_per_image=3, temperature=0.4)
+def test_ceiling_is_never_one_of_the_samples_of_the_label() -> None:
+    same_settings = from_console(samples_per_image=3, temperature=0.5)
+    other_settings = from_console(samples_per_image=3, temperature=0.4)
 
-    assert (same.ceiling.id == same.teacher.id, same.ceiling_sample) == (True, 3)
-    assert (other.ceiling.id == other.teacher.id, other.ceiling_sample) == (False, 1)
+    assert same_settings.ceiling.id == same_settings.teacher.id
+    assert same_settings.ceiling_sample == 3
+    assert other_settings.ceiling.id != other_settings.teacher.id
+    assert other_settings.ceiling_sample == 1
 
 
-def test_keywords_asked_for_are_the_prompts_unless_the_request_says_otherwise() -> None:
-    own = {"system": "You index.", "user": "Write five keywords."}
+def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
+    own_prompt = {"system": "You index.", "user": "Write five keywords."}
 
     assert from_console().limits == Limits(minimum=15, maximum=25)
     assert "15 to 25 keywords" in from_console().prompt.user
     assert from_console(keywords_min=10).limits == Limits(minimum=10, maximum=25)
-    assert from_console(prompt=own, keywords_max=5).limits == Limits(minimum=1, maximum=5)
+    assert from_console(prompt=own_prompt, keywords_max=5).limits == Limits(minimum=1, maximum=5)
 
 
 @pytest.mark.parametrize(
     ("request_fields", "message"),
     [
         ({"teachr": "x"}, "unknown field 'teachr'; known: .*teacher"),
-        ({"teacher": "meta.llama"}, "'meta.llama' is not allowed in this stage; .*cdk.json"),
+        ({"teacher": "meta.llama"}, "'meta.llama' is not allowed in this stage .allowed: .*cdk.json"),
         ({"student": "amazon.nova-pro-v1:0"}, "not allowed"),
         ({"train_sizes": [4]}, "4 is outside 8 to 20000"),
         ({"hyperparameters": {"epochs": 3}}, "unknown 'epochs'; known: epochCount"),
         ({"hyperparameters": {"epochCount": 9}}, "epochCount must be a whole number from 1 to 5"),
-        ({"prompt": "poems"}, "no shipped prompt 'poems'; shipped: keywords"),
+        ({"prompt": "poems"}, "there is no prompt file 'poems' .shipped: keywords"),
         ({"prompt": {"system": "System: x", "user": "y"}}, "prompt.system: contains System:"),
         ({"collection": "holiday"}, "must be a prefix .* ends"),
         ({"until": "Lunch"}, "field 'until'"),
         ({"max_usd": float("inf")}, "field 'max_usd': Input should be a finite number"),
-        ({"samples_per_image": 3}, "at temperature 0 would be the same answer.*raise temperature"),
+        ({"samples_per_image": 3}, "at temperature 0 would be identical.*raise temperature"),
         ({"keywords_min": 30}, "keywords_min: 30 is above keywords_max 25"),
+        ({"quotas": {PRO: {"requests_per_minute": 251}}}, "is 250 in this stage"),
+        ({"quotas": {PRO: {"requests_per_minute": 0}}}, "greater than 0"),
+        ({"quotas": {PRO: {"requests": 5}}}, "unknown field"),
     ],
 )
-def test_bad_request_says_what_to_change(request_fields: dict[str, Any], message: str) -> None:
+def test_error_of_a_bad_request_says_what_to_change(request_fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         from_console(**request_fields)
 
 
-def test_student_without_a_price_of_training_is_refused_and_never_counted_as_free() -> None:
+def test_student_without_a_training_price_is_refused() -> None:
     pro = DEFAULTS.model_copy(update={"students": ["amazon.nova-pro-v1:0"]})
     with pytest.raises(InvalidRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'; add the row"):
         resolve({"collection": "holiday/"}, "arn:e1", bucket(), pro)
@@ -148,7 +150,7 @@ def test_student_without_a_price_of_training_is_refused_and_never_counted_as_fre
         ('system = "a"\nuser = "b"\nkeyword_min = 3', "unknown field 'keyword_min'"),
     ],
 )
-def test_prompt_file_that_is_wrong_is_refused_by_name(
+def test_invalid_prompt_file_is_refused_by_name(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own.toml").write_text(text, "utf-8")
@@ -158,23 +160,20 @@ def test_prompt_file_that_is_wrong_is_refused_by_name(
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
-def test_distill_json_that_is_no_object_is_refused_by_name(body: bytes) -> None:
+def test_distill_json_that_is_not_an_object_is_refused_by_name(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"s3://data/holiday/distill\.json"):
-        resolve(event(), "arn:e1", bucket(**{"holiday/distill.json": body}), DEFAULTS)
+        resolve(upload_event(), "arn:e1", bucket(**{"holiday/distill.json": body}), DEFAULTS)
 
 
-def test_empty_distill_json_is_enough() -> None:
-    run = resolve(event(), "arn:e1", bucket(**{"holiday/distill.json": b""}), DEFAULTS)
+def test_empty_distill_json_is_a_valid_request() -> None:
+    run = resolve(upload_event(), "arn:e1", bucket(**{"holiday/distill.json": b""}), DEFAULTS)
 
     assert run.request.max_usd == 25
     assert "keywords" in run.prompt.user
     assert json.loads(run.model_dump_json())["side"] == 900
 
 
-PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
-
-
-def test_quotas_are_documented_ones_changed_by_the_stage_and_lowered_by_the_request() -> None:
+def test_run_has_the_quotas_of_its_two_models() -> None:
     stage = DEFAULTS.model_copy(update={"quotas": {PRO: Quota(requests_per_minute=500)}})
     start = {"collection": "holiday/", "quotas": {PRO: {"tokens_per_minute": 100_000}}}
     run = resolve(start, "arn:e1", bucket(), stage)
@@ -183,50 +182,12 @@ def test_quotas_are_documented_ones_changed_by_the_stage_and_lowered_by_the_requ
     assert run.quota(LITE) == Quota(requests_per_minute=2_000, tokens_per_minute=4_000_000)
 
 
-def test_profile_has_the_quota_of_its_own_that_is_documented() -> None:
-    asked = {id: default_quota(id).requests_per_minute for id in (PRO, f"us.{PRO}", "us.amazon.nova-2-lite-v1:0")}
-
-    assert list(asked.values()) == [250, 500, 2_000]
-
-
-@pytest.mark.parametrize(
-    ("quotas", "message"),
-    [
-        ({PRO: {"requests_per_minute": 251}}, "is 250 in this stage .* change 'quotas' of the stage in cdk.json"),
-        ({"local.teacher-pixels-v1:0": {"requests_per_minute": 1}}, f"this run calls {PRO}, {LITE}, not"),
-        ({PRO: {"requests_per_minute": 0}}, "greater than 0"),
-        ({PRO: {"requests": 5}}, "unknown field"),
-    ],
-)
-def test_quota_that_would_not_be_heeded_is_refused(quotas: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidRequest, match=message):
-        from_console(quotas=quotas)
-
-
-def test_specimen_of_the_dataset_is_judged_before_anything_is_paid() -> None:
-    run = from_console()
-    check_specimen(run, "distill-data")
-
-    with pytest.raises(InvalidRequest, match=r"every training record.*uri: must be a bucket and a key .*Data_Bucket"):
-        check_specimen(run, "Data_Bucket")
-    with pytest.raises(InvalidRequest, match="bucketOwner: must be an account number of 12 digits"):
-        check_specimen(run.model_copy(update={"account": "me"}), "distill-data")
-    long = run.prompt.model_copy(update={"system": "word " * 30_000})
-    with pytest.raises(InvalidRequest, match="more than 32,000 tokens"):
-        check_specimen(run.model_copy(update={"prompt": long}), "distill-data")
-
-
-HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
-APPLICATION_PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc123"
-SYSTEM_PROFILE = f"arn:aws:bedrock:us-east-1:000000000000:inference-profile/us.{PRO}"
-
-
 def run_with_teacher(teacher: str, profiles: dict[str, str] | None = None, **request: Any) -> Run:
     defaults = DEFAULTS.model_copy(update={"teachers": [teacher], "profiles": profiles or {}})
     return resolve({"collection": "holiday/", **request}, "arn:e", bucket(), defaults)
 
 
-def test_labeler_is_the_same_through_any_profile_of_the_model() -> None:
+def test_labeler_is_the_same_for_every_profile_of_the_model() -> None:
     through_application_profile = run_with_teacher(PRO, {PRO: APPLICATION_PROFILE}).teacher
     through_system_profile = run_with_teacher(SYSTEM_PROFILE).teacher
     labelers = [
@@ -246,7 +207,8 @@ def test_teacher_without_a_flex_tier_is_refused_by_name() -> None:
 
 
 def test_teacher_of_another_provider_needs_its_terms_accepted() -> None:
-    with pytest.raises(InvalidRequest, match=r"by 'anthropic' .* may forbid training .* accept_teacher_terms: true"):
+    message = r"by 'anthropic', .* may forbid training .* set accept_teacher_terms to true"
+    with pytest.raises(InvalidRequest, match=message):
         run_with_teacher(HAIKU)
 
     assert run_with_teacher(HAIKU, accept_teacher_terms=True).teacher.model == HAIKU

@@ -10,7 +10,7 @@ import pytest
 from distillation import keys
 from distillation.errors import DeploymentFailed, InvalidRequest
 from distillation.events import PromoteResult
-from distillation.records import Prompt, Run, TrainedModel
+from distillation.records import Run, TrainedModel
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
 from distillation.serving.cleanup import clean_up
 from distillation.serving.promotion import promote
@@ -102,14 +102,3 @@ def test_failed_update_is_an_error_and_the_deployment_serves_its_earlier_model(e
     endpoint.service.deployments[deployment_arn(1)]["updateDetails"] = update
     with pytest.raises(DeploymentFailed, match="it still serves its earlier model"):
         promote(run, data, client)
-
-
-def test_replacement_that_callers_would_notice_is_refused(endpoint: Endpoint, client: Any) -> None:
-    data = bucket(**promoted_run(endpoint, "old", 1))
-    other_prompt = any_run(replace="old").model_copy(update={"prompt": Prompt(system="s", user="another")})
-    with pytest.raises(InvalidRequest, match="another student or prompt"):
-        with_replaced_deployment(other_prompt, data, client)
-    with pytest.raises(InvalidRequest, match="with keep 'none' no model remains"):
-        replacing_run(data, client, keep="none")
-    with pytest.raises(InvalidRequest, match="replace: this stage has no run 'old'"):
-        replacing_run(bucket(), client)
