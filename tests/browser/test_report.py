@@ -1,6 +1,6 @@
-"""The report in a real browser: ``make test-browser``, which names the Chromium; skipped without one.
+"""Open the report in a real browser. Run it with ``make test-browser``; without a Chromium the tests are skipped.
 
-``REPORT=path`` looks at that report instead, and keeps the pictures in docs/pictures.
+``REPORT=path`` opens that report instead, and saves the screenshots in docs/pictures.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.cli.test_evaluate_files import PHOTOS, write_answers
+from tests.cli.test_evaluate import PHOTOS, write_answers
 from tests.support.command import distill
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 CHROMIUM = os.environ.get("CHROMIUM", "")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-LOOKS: dict[str, dict[str, Any]] = {
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+SCREENS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1180, "height": 1500}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1180, "height": 1500}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
@@ -36,9 +36,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a hundred images, by the operator's command; or one that REPORT names."""
-    if named := os.environ.get("REPORT"):
-        return Path(named).resolve()
+    """Return the path of a report of 100 images by ``distill evaluate``, or ``REPORT`` if that is set."""
+    if path := os.environ.get("REPORT"):
+        return Path(path).resolve()
     folder = tmp_path_factory.mktemp("report")
     generator = random.Random(6)
     images = folder / "images"
@@ -54,64 +54,69 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
-def complaints() -> list[str]:
+def problems() -> list[str]:
+    """Console messages, script errors and requests to other hosts."""
     return []
 
 
-def opened(browser: Browser, report: Path, complaints: list[str], look: str) -> Page:
-    page = browser.new_page(**LOOKS[look])
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url) if _outside(request.url) else None)
+def open_page(browser: Browser, report: Path, problems: list[str], screen: str) -> Page:
+    page = browser.new_page(**SCREENS[screen])
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if _is_remote(request.url) else None)
     page.goto(report.as_uri())
     return page
 
 
-def _outside(url: str) -> bool:
+def _is_remote(url: str) -> bool:
     return not url.startswith(("file:", "data:"))
 
 
-def test_report_of_a_hundred_images_stays_under_3_mb(report: Path) -> None:
+def test_report_of_100_images_is_smaller_than_3_mb(report: Path) -> None:
     assert report.stat().st_size < 3_000_000
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_page_is_quiet_accessible_and_never_wider_than_the_screen(
-    browser: Browser, report: Path, complaints: list[str], look: str
+@pytest.mark.parametrize("screen", SCREENS)
+def test_page_is_accessible_without_errors_and_not_wider_than_the_screen(
+    browser: Browser, report: Path, problems: list[str], screen: str
 ) -> None:
-    page = opened(browser, report, complaints, look)
-    # The page's own policy forbids foreign scripts, so the checker comes in from outside it.
+    page = open_page(browser, report, problems, screen)
+    # The page's content security policy blocks script elements, so axe-core is evaluated directly.
     page.evaluate(AXE.read_text("utf-8"))
     violations = page.evaluate("axe.run().then(result => result.violations.map(v => [v.id, v.nodes[0].html]))")
 
     assert violations == []
-    assert complaints == []
+    assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_gallery_sorts_by_keyboard_and_says_so(browser: Browser, report: Path, complaints: list[str]) -> None:
-    page = opened(browser, report, complaints, "light")
+def test_gallery_is_sorted_by_keyboard_and_announces_the_order(
+    browser: Browser, report: Path, problems: list[str]
+) -> None:
+    page = open_page(browser, report, problems, "light")
     gains = "[...document.querySelectorAll('#gallery > li')].map(card => +card.dataset.gain)"
     first = page.evaluate(gains)
     page.focus("#order")
     page.keyboard.press("ArrowDown")
-    then = page.evaluate(gains)
+    second = page.evaluate(gains)
 
     assert first == sorted(first, reverse=True)
-    assert then == sorted(then)
+    assert second == sorted(second)
     assert first[0] > first[-1]
-    assert page.inner_text("#sorted") == "Sorted by gain, least first."
-    assert complaints == []
+    assert page.inner_text("#sorted") == "Sorted by gain, smallest first."
+    assert problems == []
 
 
-def test_keyboard_reaches_tables_order_and_details(browser: Browser, report: Path, complaints: list[str]) -> None:
-    page = opened(browser, report, complaints, "light")
+def test_tables_sort_order_and_details_can_be_reached_by_keyboard(
+    browser: Browser, report: Path, problems: list[str]
+) -> None:
+    page = open_page(browser, report, problems, "light")
     reached = set()
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -120,14 +125,14 @@ def test_keyboard_reaches_tables_order_and_details(browser: Browser, report: Pat
     assert {"DIV", "SELECT", "SUMMARY"} <= reached
 
 
-def test_pictures_of_every_look_are_taken(
-    browser: Browser, report: Path, complaints: list[str], tmp_path: Path
+def test_screenshots_are_taken_on_every_screen_and_in_print(
+    browser: Browser, report: Path, problems: list[str], tmp_path: Path
 ) -> None:
     folder = ROOT / "docs/pictures" if "REPORT" in os.environ else tmp_path
     folder.mkdir(exist_ok=True)
-    for look in LOOKS:
-        page = opened(browser, report, complaints, look)
-        page.screenshot(path=folder / f"report-{look}.png")
+    for screen in SCREENS:
+        page = open_page(browser, report, problems, screen)
+        page.screenshot(path=folder / f"report-{screen}.png")
     page = browser.new_page(viewport={"width": 794, "height": 1123})
     page.emulate_media(media="print")
     page.goto(report.as_uri())

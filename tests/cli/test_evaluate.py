@@ -34,9 +34,9 @@ def test_two_files_of_answers_give_all_report_files(tmp_path: Path) -> None:
 
     report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
     page = (tmp_path / "out/report.html").read_text("utf-8")
-    assert report["gate"]["passed"]
-    assert report["jaccard"]["ceiling"]["mean"] == 1
-    assert "it passes the gate" in result.stdout
+    assert report["evaluation"]["gate"]["passed"]
+    assert report["evaluation"]["jaccard"]["ceiling"]["mean"] == 1
+    assert "The student passes the gate" in result.stdout
     assert len((tmp_path / "out/scores.csv").read_text("utf-8").splitlines()) == 21
     assert page.count("data:image/jpeg;base64,") == 20
     assert "<b>bold" not in page
@@ -58,7 +58,8 @@ def test_base_and_ceiling_are_optional(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b", "c"])[:4]
 
     assert distill("evaluate", *arguments, "--out", tmp_path / "out").exit_code == 0
-    assert json.loads((tmp_path / "out/report.json").read_text("utf-8"))["gate"] is None
+    report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
+    assert report["evaluation"]["gate"] is None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, finished_run
 from tests.support.builders import any_run
 
-
 Written = tuple[EvaluateResult, Report, Bucket]
 
 
