@@ -20,8 +20,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from cli.estimate import in_folder
-from cli.requests import resolved
+from cli.estimate import measure_folder
+from cli.requests import resolve_request
 from distillation.costs.estimate import estimate_run
 from distillation.costs.workload import predict_workload
 
@@ -40,9 +40,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = _copy_photos(arguments.folder, Path(folder), arguments.copies)
         for _ in range(arguments.rounds):
-            header_rates.append(len(paths) / _seconds(lambda: list(in_folder(Path(folder), 900))))
+            header_rates.append(len(paths) / _seconds(lambda: list(measure_folder(Path(folder), 900))))
             decode_rates.append(_DECODED / _seconds(lambda: [_decode(path) for path in paths[:_DECODED]]))
-    run = resolved("photos/", {"max_usd": 1000}, "dev", "us-east-1")
+    run = resolve_request("photos/", {"max_usd": 1000}, "dev", "us-east-1")
     seconds = _seconds(
         lambda: estimate_run(run, predict_workload(run, [(900, 600)] * 20_000, 0), {}, datetime.date(2026, 11, 25))
     )
