@@ -1,38 +1,181 @@
-"""The handlers, one after the other, give what the state machine's definition selects from them."""
+"""Handlers against the rendered state machine: events, results, and a run from Prepare to its report."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import io
 import json
-from types import SimpleNamespace
-from typing import Any
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 from PIL import Image
+from pydantic import BaseModel
 
-from distillation.storage import Bucket
+import lambdas
+from distillation.events import PrepareResult
+from distillation.records import Concurrency, SplitLine, parse
+from distillation.runs.request import Defaults
 from infra.definition import render
+from tests.support.builders import converse_response
 from tests.support.fakes import bucket
+from tests.support.functions import Functions
 
 DEFINITION = json.loads(render())
-KEYWORDS = ", ".join(f"thing {number}" for number in range(15))
-STAGE = {
-    "account": "000000000000",
-    "concurrency": {"resize": 1, "label": 1, "predict": 1},
-    "images_per_batch": 100,
-    "region": "us-east-1",
-    "students": ["amazon.nova-lite-v1:0"],
-    "teachers": ["amazon.nova-pro-v1:0"],
-}
-CONTEXT = SimpleNamespace(
-    function_name="f",
-    memory_limit_in_mb=1,
-    invoked_function_arn="arn:aws:lambda:f",
-    aws_request_id="r",
-    get_remaining_time_in_millis=lambda: 900_000,
+
+
+class Task(NamedTuple):
+    """A Task state with its handler's types."""
+
+    name: str
+    state: dict[str, Any]
+    step: str
+    event: type[BaseModel]
+    result: type[BaseModel]
+    map: dict[str, Any] | None
+    """Map state that contains the task."""
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Payload template, with the names of its fields as keys."""
+        return self.state["Parameters"]["Payload"]
+
+
+def tasks(states: dict[str, Any], map: dict[str, Any] | None = None) -> Iterator[Task]:
+    for name, state in states.items():
+        if state["Type"] == "Task":
+            yield task(name, state, map)
+        elif "ItemProcessor" in state:
+            yield from tasks(state["ItemProcessor"]["States"], state)
+
+
+def task(name: str, state: dict[str, Any], map: dict[str, Any] | None) -> Task:
+    """Return a task with the event and result types of the function that it invokes."""
+    id = state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("FunctionArn}")
+    step = re.sub(r"(?<!^)(?=[A-Z])", "_", id).lower()
+    handle = inspect.unwrap(importlib.import_module(f"lambdas.{step}").handler)
+    hints = get_type_hints(handle)
+    return Task(name, state, step, hints["event"], hints["return"], map)
+
+
+TASKS = {task.name: task for task in tasks(DEFINITION["States"])}
+each_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+
+
+def example(kind: Any) -> Any:
+    """Return a JSON value of a type; optional fields are set, and a list has one item."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: example(field.annotation) for name, field in kind.model_fields.items()}
+    match get_origin(kind):
+        case None:
+            return {str: "text", int: 7, float: 1.5, bool: True}[kind]
+        case origin if origin is list:
+            return [example(get_args(kind)[0])]
+        case origin if origin is Literal:
+            return get_args(kind)[0]
+        case origin if origin in (Union, UnionType):
+            return example(next(option for option in get_args(kind) if option is not NoneType))
+    raise AssertionError(f"no example of {kind}")
+
+
+def resolve(template: Any, state: Any) -> Any:
+    """Return a payload template with its paths replaced by their values in the state."""
+    if not isinstance(template, dict):
+        return template
+    return {
+        name.removesuffix(".$"): value_at(value, state) if name.endswith(".$") else resolve(value, state)
+        for name, value in template.items()
+    }
+
+
+def value_at(path: str, state: Any) -> Any:
+    """Return the value at a path of dotted names; ``$$`` is the context object."""
+    root, *names = path.split(".")
+    value = {"Execution": {"Id": "arn:e"}, "Map": {"Item": {"Value": 14}}} if root == "$$" else state
+    for name in names:
+        value = value[name]
+    return value
+
+
+def state_of_a_run() -> dict[str, Any]:
+    """Return a state in which Prepare and every Task and Map have written their results."""
+    trained = {"size": 14, "status": "Active", "model_name": "n", "model_arn": "m", "deployment_arn": "d"}
+    models = [trained, {"size": 8, "status": "Failed", "reason": "bad data"}]
+    state = example(PrepareResult) | {"trained": {"models": models, "any": True}}
+    for name in DEFINITION["States"]:
+        if name in TASKS and "ResultPath" in TASKS[name].state:
+            state[TASKS[name].state["ResultPath"].removeprefix("$.")] = example(TASKS[name].result)
+    state["estimate"] = example(TASKS["ListImages"].result)  # Has the fields of Estimate and more.
+    return state
+
+
+def item_state(task: Task) -> dict[str, Any]:
+    """Return the state of an iteration of the task's Map."""
+    map, state = task.map or {}, state_of_a_run()
+    if "ItemBatcher" not in map:
+        return resolve(map["ItemSelector"], state) | {"job": example(TASKS["Customize"].result)}
+    photo = {"Etag": "e", "Key": "holiday/1.jpg", "LastModified": 1, "Size": 9, "StorageClass": "STANDARD"}
+    image = SplitLine(image="a" * 64, group="a" * 64, photo="holiday/1.jpg", width=900, height=600).model_dump()
+    items = [photo] if map["ItemReader"]["Resource"].endswith("listObjectsV2") else [image]
+    return {"BatchInput": resolve(map["ItemBatcher"]["BatchInput"], state), "Items": items}
+
+
+def field_names(kind: type[BaseModel], *, required: bool = False) -> set[str]:
+    fields = kind.model_fields.items()
+    return {field.alias or name for name, field in fields if field.is_required() or not required}
+
+
+def test_every_step_but_sweep_is_a_task() -> None:
+    steps = {path.stem for path in Path(lambdas.__file__).parent.glob("*.py")}
+
+    assert {task.step for task in TASKS.values()} == steps - {"__init__", "runtime", "sweep"}
+
+
+@each_task
+def test_result_selector_names_exactly_the_fields_of_the_handlers_result(task: Task) -> None:
+    if task.name == "Prepare":
+        assert task.state["OutputPath"] == "$.Payload"
+        assert "ResultSelector" not in task.state
+    else:
+        assert task.state["ResultSelector"] == {f"{name}.$": f"$.Payload.{name}" for name in task.result.model_fields}
+
+
+def test_state_machine_reads_exactly_the_fields_of_prepares_result_and_those_that_states_write() -> None:
+    states = DEFINITION["States"].values()
+    text = json.dumps([{**state, "ItemProcessor": None, "ResultSelector": None} for state in states])
+    read = set(re.findall(r'"\$\.(\w+)', text))
+    written = {path.removeprefix("$.") for path in re.findall(r'"ResultPath": "([^"]+)"', text)}
+
+    assert read - {"Payload"} == written | set(PrepareResult.model_fields)
+
+
+@each_task
+def test_payload_has_every_required_field_of_the_event_and_no_unknown_one(task: Task) -> None:
+    names = {name.removesuffix(".$") for name in task.payload}
+
+    assert field_names(task.event, required=True) <= names <= field_names(task.event)
+
+
+@each_task
+def test_handler_accepts_the_event_that_the_state_machine_sends(task: Task) -> None:
+    event = resolve(task.payload, item_state(task) if task.map else state_of_a_run())
+
+    assert set(parse(task.event, event, "event").model_dump(by_alias=True)) >= set(event)
+
+
+DEFAULTS = Defaults(
+    stage="dev",
+    teachers=["amazon.nova-pro-v1:0"],
+    students=["amazon.nova-lite-v1:0"],
+    concurrency=Concurrency(resize=1, label=1, predict=1),
+    region="us-east-1",
+    account="000000000000",
 )
 
 
@@ -42,30 +185,8 @@ def photo(number: int) -> bytes:
     return output.getvalue()
 
 
-class Steps:
-    """Calls handlers with buckets in memory."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, photos: Bucket, **clients: Any) -> None:
-        self.data = bucket()
-        self._patch, self._photos, self._clients = monkeypatch, photos, clients
-
-    def call(self, step: str, event: dict[str, Any]) -> dict[str, Any]:
-        module = importlib.import_module(f"lambdas.{step}")
-        environment = importlib.import_module("lambdas.runtime")
-        parts = {"data": self.data, "photos": self._photos, **self._clients}
-        for name, value in parts.items():
-            for owner in (module, environment):
-                if hasattr(owner, name):
-                    self._patch.setattr(owner, name, lambda value=value: value)
-        return json.loads(json.dumps(module.handler(event, CONTEXT)))
-
-
-def selected(state: str) -> set[str]:
-    return {name.removesuffix(".$") for name in DEFINITION["States"][state]["ResultSelector"]}
-
-
-def ready(bedrock: Stubber, quotas: Stubber, times: int) -> None:
-    """Let a check before the claim find all well, so many times."""
+def expect_account_checks(bedrock: Stubber, quotas: Stubber, times: int) -> None:
+    """Expect the calls of Prepare for a student that can be tuned and quotas that cannot be read."""
     model = {"modelArn": "arn:aws:bedrock:us-east-1::foundation-model/x.y", "modelId": "x.y"}
     for _ in range(times):
         bedrock.add_response("get_foundation_model", {"modelDetails": model})
@@ -74,61 +195,40 @@ def ready(bedrock: Stubber, quotas: Stubber, times: int) -> None:
             quotas.add_client_error("get_service_quota", "AccessDeniedException")
 
 
-def test_every_step_hands_over_what_the_next_one_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAGE_DEFAULTS", json.dumps(STAGE))
+def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE_DEFAULTS", DEFAULTS.model_dump_json())
     photos = bucket(**{f"holiday/{number}.jpg": photo(number) for number in range(30)})
-    client, bedrock, quotas = (boto3.client(name) for name in ("bedrock-runtime", "bedrock", "service-quotas"))
-    with Stubber(client) as stubber, Stubber(bedrock) as jobs, Stubber(quotas) as limits:
-        ready(jobs, limits, times=2)
+    make: Any = boto3.client
+    runtime, bedrock, quotas = (make(name) for name in ("bedrock-runtime", "bedrock", "service-quotas"))
+    with Stubber(runtime) as runtime_stub, Stubber(bedrock) as bedrock_stub, Stubber(quotas) as quotas_stub:
+        expect_account_checks(bedrock_stub, quotas_stub, times=2)
         for _ in range(32):
-            answer = {
-                "output": {"message": {"role": "assistant", "content": [{"text": KEYWORDS}]}},
-                "stopReason": "end_turn",
-                "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
-                "metrics": {"latencyMs": 1},
-            }
-            stubber.add_response("converse", answer)
-        steps = Steps(monkeypatch, photos, bedrock_runtime=client, bedrock=bedrock, service_quotas=quotas)
+            keywords = ", ".join(f"thing {number}" for number in range(15))
+            runtime_stub.add_response("converse", converse_response(keywords))
+        functions = Functions(monkeypatch, photos, bedrock_runtime=runtime, bedrock=bedrock, service_quotas=quotas)
+        results = {task.step: task.result for task in TASKS.values()}
+
+        def invoke(step: str, event: dict[str, Any]) -> Any:
+            result = functions.invoke(step, event)
+            assert set(result) == set(results[step].model_fields)
+            return result
+
         start = {"input": {"collection": "holiday/"}, "execution": "arn:e"}
 
-        state = steps.call("prepare", start)
-        assert steps.call("prepare", start) == state  # A claimed run is not checked again.
-        assert steps.call("prepare", start | {"execution": "arn:other"})["claimed_by"] is None
-        listing = steps.call("await_upload", {"collection": "holiday/", "previous": ""})
-        assert set(listing) == selected("AwaitUpload")
-        assert steps.call("await_upload", {"collection": "holiday/", "previous": listing["digest"]})["settled"]
-        batch = {"BatchInput": {"run": state["run"]}, "Items": list(photos.list("holiday/"))}
-        assert steps.call("resize", batch) == {"ok": 30, "refused": 0}
-        split = steps.call("split", {"run": state["run"]})
-        assert set(split) == selected("Split")
-        sized = {"run": state["run"], "sizes": split["sizes"]}
-        assert set(steps.call("estimate", sized)) == selected("Estimate")
-        images = list(steps.data.read_lines(split["to_label_key"]))
-        labelled = steps.call("label", {"BatchInput": {"run": state["run"], "concurrent_batches": 1}, "Items": images})
-        assert labelled == {"ok": 30, "refused": 0}
-        written = steps.call("write_dataset", sized)
-        assert set(written) == selected("WriteDataset")
-        checked = steps.call("validate_dataset", sized | {"sizes": written["sizes"]})
-        assert set(checked) == selected("ValidateDataset")
-        stopped = steps.call("evaluate", {"run": state["run"], "state": {}})
-        assert set(stopped) == selected("Evaluate")
-        assert b"<html" in steps.data.read(stopped["report_key"])
-
-
-def test_all_is_checked_before_a_model_takes_over_and_nothing_of_training_before_one_is_applied(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("STAGE_DEFAULTS", json.dumps(STAGE))
-    module = importlib.import_module("lambdas.prepare")
-    checked: list[str | None] = []
-    monkeypatch.setattr(module, "check_account", lambda run, *_: checked.append(run.request.replace))
-    monkeypatch.setattr(module, "with_tuned_model", lambda run, *_: run)
-    monkeypatch.setattr(module, "with_replaced_deployment", lambda run, *_: run)
-    # Clients are made, and never asked.
-    bedrock, runtime, quotas = (boto3.client(name) for name in ("bedrock", "bedrock-runtime", "service-quotas"))
-    steps = Steps(monkeypatch, bucket(), bedrock=bedrock, bedrock_runtime=runtime, service_quotas=quotas)
-
-    steps.call("prepare", {"input": {"collection": "holiday/", "replace": "earlier"}, "execution": "arn:1"})
-    steps.call("prepare", {"input": {"collection": "holiday/", "apply": "earlier"}, "execution": "arn:2"})
-
-    assert checked == ["earlier"]
+        state = invoke("prepare", start)
+        run = state["run"]
+        assert invoke("prepare", start) == state  # A claimed run is not checked again.
+        assert invoke("prepare", start | {"execution": "arn:other"})["claimed_by"] is None
+        listing = invoke("await_upload", {"collection": "holiday/", "previous": ""})
+        assert invoke("await_upload", {"collection": "holiday/", "previous": listing["digest"]})["settled"]
+        batch = {"BatchInput": {"run": run}, "Items": list(photos.list("holiday/"))}
+        assert invoke("resize", batch) == {"ok": 30, "refused": 0}
+        split = invoke("split", {"run": run})
+        assert invoke("estimate", {"run": run, "sizes": split["sizes"]})["within_budget"]
+        images = list(functions.data.read_lines(split["to_label_key"]))
+        batch = {"BatchInput": {"run": run, "concurrent_batches": 1}, "Items": images}
+        assert invoke("label", batch) == {"ok": 30, "refused": 0}
+        dataset = invoke("write_dataset", {"run": run, "sizes": split["sizes"]})
+        assert invoke("validate_dataset", {"run": run, "sizes": dataset["sizes"]})["files"] == 1
+        evaluation = invoke("evaluate", {"run": run, "state": {}})
+        assert b"<html" in functions.data.read(evaluation["report_key"])
