@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser verify-aws check asl synth lock destroy clean
+.PHONY: help setup demo test test-browser verify-aws check asl docs synth lock destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: setup asl ## Run the linters, type checker, import contracts, state machi
 asl: setup ## Render the state machine's YAML to build/distillation.asl.json
 	@mkdir -p build
 	$(BIN)/python -m infra.definition > build/distillation.asl.json
+
+docs: setup ## Generate the tables of docs/data-formats.md
+	$(BIN)/python -m docs.generate
 
 synth: setup ## Synthesise the stacks with their layers into cdk.out
 	npx --no-install cdk synth --quiet

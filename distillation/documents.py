@@ -65,7 +65,7 @@ class PriceRow(Record):
     source: str
     """Document that has the price."""
     date: str
-    """When it was read (ISO 8601)."""
+    """Day on which the source was read, ISO 8601."""
     confirmed: bool
     """Whether an official price list has it."""
 
@@ -86,10 +86,10 @@ class EstimateLine(Record):
 
 
 class MonthlyCost(Record):
-    """Cost of what remains after the run."""
+    """Monthly cost of storage after the run."""
 
     range: Bounds
-    """US dollars a month."""
+    """US dollars per month."""
     lines: list[EstimateLine]
     """Lines that add up to it."""
 
@@ -129,7 +129,7 @@ class UnreadablePhoto(Record):
     photo: str
     """Name of the photo."""
     reason: str | None
-    """Why it cannot be used."""
+    """Reason why it cannot be used."""
 
 
 class ApplyEstimate(Record):
@@ -181,7 +181,7 @@ class Estimate(ApplyEstimate):
     flex: FlexCost | None
     """Cost on the flex tier; null if the teacher has none or is asked on it."""
     provisioned: ProvisionedCost | None
-    """Cost of provisioned throughput; null if its price is unknown or nothing is trained."""
+    """Additional cost with provisioned throughput; null if its price is unknown or nothing is trained."""
     unreadable: list[UnreadablePhoto] = Field(default_factory=list)
     """Photos that cannot be used; only ``distill estimate`` fills it."""
 
@@ -210,7 +210,7 @@ class SplitFacts(Record):
     groups: int
     """Groups of near-duplicates; an image without any is its own group."""
     leaked_by_random_split: float
-    """Test photos that would be expected to have a near-duplicate in training if each photo were drawn by itself."""
+    """Expected number of test photos with a near-duplicate in training, if photos were assigned independently."""
     flags: dict[str, int]
     """Photos by quality flag."""
     own_labels: int
@@ -218,7 +218,7 @@ class SplitFacts(Record):
 
 
 class ScoresByRole(Record):
-    """Mean agreement with the teacher of everything that is compared."""
+    """Mean agreement with the teacher, by answerer and for the reference values."""
 
     base: Interval | None = None
     """The student before training."""
@@ -257,7 +257,7 @@ class SizeTest(Record):
     p: float
     """Two-sided p value of a sign-flip permutation test over groups."""
     p_holm: float
-    """The p value, corrected for the number of sizes (Holm 1979)."""
+    """``p`` corrected for the number of sizes (Holm 1979)."""
 
 
 class Gate(Record):
@@ -272,7 +272,7 @@ class Gate(Record):
     promoted: str | None
     """Name of the promoted model; null if the gate refused it or ``keep`` is ``none``."""
     reasons: list[str]
-    """Why the gate refused."""
+    """Reasons of a refusal; empty if the gate passed."""
 
 
 class CurvePoint(Interval):
@@ -319,9 +319,9 @@ class ServingCost(Record):
     latency_ms: float | None
     """Median latency in milliseconds."""
     input_tokens: float
-    """Mean input tokens an answer."""
+    """Mean input tokens per answer."""
     output_tokens: float
-    """Mean output tokens an answer."""
+    """Mean output tokens per answer."""
     usd_per_1000: float | None
     """US dollars for 1,000 images; null without a price."""
 
@@ -366,7 +366,7 @@ class SetAside(Record):
     photo: str
     """Key of the photo."""
     reason: str | None
-    """Why it was left out."""
+    """Reason why it was left out."""
 
 
 class Disagreement(Record):
@@ -420,7 +420,7 @@ class Ledger(Record):
     """``ledger.json``: what a run paid for, by step, model and tier."""
 
     usd: float
-    """US dollars in all."""
+    """Total in US dollars."""
     entries: list[LedgerEntry]
     """Entries by step, model and tier."""
 
@@ -453,7 +453,7 @@ class Money(Record):
     """Estimated and spent US dollars."""
 
     by_step: list[StepMoney]
-    """Steps in their order."""
+    """Estimated steps in their order, then steps that only the ledger has."""
     break_even_images: int | None
     """Images after which the run costs less than asking the teacher; null if it never does."""
 
@@ -462,7 +462,7 @@ class Report(Record):
     """``report/report.json`` of a run that trains, or that stopped earlier on request."""
 
     kind: Literal["training"] = "training"
-    """Tells the two kinds of report apart."""
+    """Kind of report."""
     run: str
     """Name of the run."""
     status: str
@@ -480,7 +480,7 @@ class Report(Record):
     labels_set_aside: list[SetAside]
     """Photos whose label cannot be used."""
     set_aside: int
-    """Number of both."""
+    """Number of rejected photos and of labels that cannot be used."""
     train: int
     """Images in the training set."""
     validation: int
@@ -490,9 +490,9 @@ class Report(Record):
     samples_per_image: int
     """Answers of the teacher for each label."""
     labels_by: dict[str, int]
-    """Labels by who gave them: ``teacher``, ``owner``."""
+    """Number of usable labels by source: ``teacher``, ``owner``."""
     own_test_labels: int
-    """Test images measured against the owner's labels."""
+    """Test images whose label is the owner's."""
     disagreements: list[Disagreement]
     """The 20 images whose samples disagree most."""
     labelled: int
@@ -506,9 +506,9 @@ class Report(Record):
     models: list[TrainedModel]
     """Trained sizes, the failed ones included."""
     training_loss: dict[str, list[Loss]]
-    """Training loss by size."""
+    """Training losses by size; empty if the job wrote none."""
     validation_loss: dict[str, list[Loss]]
-    """Validation loss by size."""
+    """Validation losses by size; empty if the job wrote none."""
     estimate: Estimate
     """Copy of ``estimate.json``."""
     ledger: Ledger
@@ -536,7 +536,7 @@ class ApplyReport(Record):
     """``report/report.json`` of a run with ``apply``."""
 
     kind: Literal["apply"] = "apply"
-    """Tells the two kinds of report apart."""
+    """Kind of report."""
     run: str
     """Name of the run."""
     applied: str
@@ -587,7 +587,7 @@ class Manifest(Record):
     run: Run
     """Copy of ``request.json``."""
     code: str
-    """Commit and hash of the deployed code."""
+    """Commit of the deployed code, and hash of its functions, state machine and prompts."""
     prompt_sha256: str
     """Hash of the prompt."""
     labelers: dict[str, str]
@@ -597,7 +597,7 @@ class Manifest(Record):
     hyperparameters: dict[str, dict[str, str]]
     """Hyperparameters by training size, as sent to Bedrock."""
     model_ids: dict[str, str | None]
-    """Model ids of ``teacher``, ``student`` and ``tuned_as``."""
+    """Model ids of ``teacher``, ``student`` and ``tuned_as``, the id that jobs are created with."""
     models: list[TrainedModel]
     """Trained sizes."""
     jaccard: ScoresByRole | None
