@@ -1,6 +1,6 @@
-"""What this project assumes of AWS and could not check without it: a check each, named as in docs/local-vs-aws.md.
+"""Checks of assumptions about AWS that the local emulation cannot confirm, named as in docs/local-vs-aws.md.
 
-A check returns what it found, in words for the table, and raises AssertionError where the assumption is wrong.
+A check returns its observation as text for that table, and raises ``AssertionError`` if the assumption is wrong.
 """
 
 from __future__ import annotations
@@ -18,134 +18,135 @@ from distillation import keys
 from distillation.costs.calibration import text_tokens
 from distillation.models import catalog
 from distillation.serving.tags import RUN_TAG
-from tests.aws.observed import Observed
+from tests.aws.observed import ObservedRun
 
 _METRICS = re.compile(r"model-customization-job-[a-z0-9]{12}/training_artifacts/step_wise_training_metrics\.csv$")
-_POLL_SECONDS, _PATIENCE_SECONDS = 10, 1800
+_POLL_SECONDS, _MAXIMUM_WAIT_SECONDS = 10, 1800
 
 
-def distributed_map_rights(seen: Observed) -> str:
-    """The machine's role lets all three Distributed Maps run to their end."""
-    assert seen.execution["status"] == "SUCCEEDED", seen.execution.get("cause")
-    runs = seen.stage.client("stepfunctions").list_map_runs(executionArn=seen.execution["executionArn"])["mapRuns"]
-    assert len(runs) == 3
-    return "ResizePhotos, LabelImages and PredictTestImages ran with the template's rights"
+def distributed_map_rights(observed: ObservedRun) -> str:
+    """The role of the state machine has the permissions of all three Distributed Maps."""
+    assert observed.execution["status"] == "SUCCEEDED", observed.execution.get("cause")
+    response = observed.stage.client("stepfunctions").list_map_runs(executionArn=observed.execution["executionArn"])
+    assert len(response["mapRuns"]) == 3
+    return "ResizePhotos, LabelImages and PredictTestImages ran with the permissions of the template"
 
 
-def image_by_s3_location(seen: Observed) -> str:
-    """Converse reads an image by its s3Location, with the caller's own right to the object."""
-    answer = _ask(seen, seen.run.teacher.model, _located(seen))
+def image_by_s3_location(observed: ObservedRun) -> str:
+    """Converse reads an image by its s3Location with the permissions of the caller."""
+    answer = _ask(observed, observed.run.teacher.model, _s3_image(observed))
     assert answer["stopReason"] == "end_turn"
-    return f"{answer['usage']['inputTokens']} tokens in"
+    return f"{answer['usage']['inputTokens']} input tokens"
 
 
-def image_tokens(seen: Observed) -> str:
-    """The family's rule tells the tokens of an image within the spread that the estimate allows for."""
-    found = []
-    for model in (seen.run.teacher.model, seen.run.student):
+def image_tokens(observed: ObservedRun) -> str:
+    """The image tokens that Bedrock bills are within the range that the estimate assumes for the family."""
+    observations = []
+    for model in (observed.run.teacher.model, observed.run.student):
         family = catalog.get_model(model).family
         low, high = family.image_tokens_spread
         for width, height in ((900, 900), (900, 600), (450, 900)):
-            billed = _ask(seen, model, _drawn(width, height))["usage"]["inputTokens"] - text_tokens(seen.run.prompt)
+            input_tokens = _ask(observed, model, _drawn_image(width, height))["usage"]["inputTokens"]
+            billed = input_tokens - text_tokens(observed.run.prompt)
             rule = family.image_tokens(width, height)
-            found.append(f"{model} {width}x{height}: {billed:.0f} billed, {rule} by rule")
-            assert 0.9 * low * rule <= billed <= 1.1 * high * rule, found[-1]
-    return "; ".join(found)
+            observations.append(f"{model} {width}x{height}: {billed:.0f} billed, {rule} by rule")
+            assert 0.9 * low * rule <= billed <= 1.1 * high * rule, observations[-1]
+    return "; ".join(observations)
 
 
-def flex_tier(seen: Observed) -> str:
-    """A teacher with a flex price answers on the flex tier, and says so."""
-    if not catalog.get_model(seen.run.teacher.model).has_price("input-flex"):
-        return f"{seen.run.teacher.model} has no flex price"
-    answer = _ask(seen, seen.run.teacher.model, _located(seen), serviceTier={"type": "flex"})
+def flex_tier(observed: ObservedRun) -> str:
+    """A teacher with a flex price answers on the flex tier and returns the tier."""
+    if not catalog.get_model(observed.run.teacher.model).has_price("input-flex"):
+        return f"{observed.run.teacher.model} has no flex price"
+    answer = _ask(observed, observed.run.teacher.model, _s3_image(observed), serviceTier={"type": "flex"})
     assert answer["serviceTier"]["type"] == "flex"
     return "answered on the flex tier"
 
 
-def lifecycle_fields(seen: Observed) -> str:
-    """GetFoundationModel tells the lifecycle of the student under its customization id."""
-    model = catalog.get_model(seen.run.student).training_id or ""
-    details = seen.stage.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
+def lifecycle_fields(observed: ObservedRun) -> str:
+    """GetFoundationModel returns the lifecycle of the student by its customization id."""
+    model = catalog.get_model(observed.run.student).training_id or ""
+    details = observed.stage.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
     assert details["modelLifecycle"]["status"] in ("ACTIVE", "LEGACY")
     return f"{model}: {details['modelLifecycle']['status']}"
 
 
-def job_states(seen: Observed) -> str:
-    """A fine-tuning job ends as Completed, tells its three phases, and names its model."""
-    told = []
-    for model in seen.models:
-        job = seen.stage.client("bedrock").get_model_customization_job(jobIdentifier=model["job_arn"])
+def job_states(observed: ObservedRun) -> str:
+    """A fine-tuning job ends as Completed, with the status of its three phases and the ARN of its model."""
+    durations = []
+    for model in observed.models:
+        job = observed.stage.client("bedrock").get_model_customization_job(jobIdentifier=model.job_arn)
         assert job["status"] == "Completed"
-        assert job["outputModelArn"] == model["model_arn"]
+        assert job["outputModelArn"] == model.model_arn
         phases = {phase: details.get("status") for phase, details in job["statusDetails"].items()}
         assert set(phases) == {"validationDetails", "dataProcessingDetails", "trainingDetails"}
-        told.append(f"{job['endTime'] - job['creationTime']} for {model['size']} records")
-    return "; ".join(told)
+        durations.append(f"{job['endTime'] - job['creationTime']} for {model.size} records")
+    return "; ".join(durations)
 
 
-def job_events(seen: Observed) -> str:
-    """Bedrock tells EventBridge how each job ended, in detail.jobStatus; best effort, and nothing relies on it."""
-    ended = {event["detail"]["jobName"]: event["detail"]["jobStatus"] for event in seen.events}
-    assert {model["model_name"] for model in seen.models} <= set(ended), ended
-    return f"{len(seen.events)} events"
+def job_events(observed: ObservedRun) -> str:
+    """EventBridge has an event with detail.jobStatus for the end of each job; no code relies on it."""
+    statuses = {event["detail"]["jobName"]: event["detail"]["jobStatus"] for event in observed.events}
+    assert {model.model_name for model in observed.models} <= set(statuses), statuses
+    return f"{len(observed.events)} events"
 
 
-def metric_csv_path(seen: Observed) -> str:
-    """Training losses lie where and as the report looks for them."""
+def metric_csv_path(observed: ObservedRun) -> str:
+    """The training losses are in the CSV file that the report reads."""
     header: list[str] = []
-    for model in seen.models:
-        (key,) = [
-            k for k in seen.stage.data.keys(keys.training_prefix(seen.run.name, model["size"])) if _METRICS.search(k)
-        ]
-        header = next(csv.reader(io.StringIO(seen.stage.data.read(key).decode())))
+    for model in observed.models:
+        training_keys = observed.stage.data.keys(keys.training_prefix(observed.run.name, model.size))
+        (key,) = filter(_METRICS.search, training_keys)
+        header = next(csv.reader(io.StringIO(observed.stage.data.read(key).decode())))
         assert {"step_number", "epoch_number", "training_loss"} <= set(header), header
     return ", ".join(header)
 
 
-def deployment_invocation(seen: Observed) -> str:
-    """A deployment answers Converse under its ARN, for us and for a role with bedrock:InvokeModel on it."""
-    for model in seen.models:
-        assert _ask(seen, model["deployment_arn"], _located(seen))["stopReason"] == "end_turn"
-        answers = list(seen.stage.data.read_lines(keys.predictions_key(seen.run.name, f"n{model['size']}")))
+def deployment_invocation(observed: ObservedRun) -> str:
+    """A deployment answers Converse by its ARN, for this caller and for a role with bedrock:InvokeModel on it."""
+    for model in observed.models:
+        assert _ask(observed, model.deployment_arn, _s3_image(observed))["stopReason"] == "end_turn"
+        answers = list(observed.stage.data.read_lines(keys.predictions_key(observed.run.name, f"n{model.size}")))
         assert any(answer["status"] == "ok" for answer in answers)
-    return f"{len(seen.models)} deployments"
+    return f"{len(observed.models)} deployments"
 
 
-def tags_listed(seen: Observed) -> str:
-    """ListTagsForResource shows our tags on jobs, models and deployments."""
-    for model in seen.models:
-        for arn in (model["job_arn"], model["model_arn"], model["deployment_arn"]):
-            tags = seen.stage.client("bedrock").list_tags_for_resource(resourceARN=arn)["tags"]
-            assert {"key": RUN_TAG, "value": seen.run.name} in tags, arn
-    return "all three kinds"
+def tags_listed(observed: ObservedRun) -> str:
+    """ListTagsForResource returns the tags of jobs, models and deployments."""
+    for model in observed.models:
+        for arn in (model.job_arn, model.model_arn, model.deployment_arn):
+            tags = observed.stage.client("bedrock").list_tags_for_resource(resourceARN=arn)["tags"]
+            assert {"key": RUN_TAG, "value": observed.run.name} in tags, arn
+    return "jobs, models and deployments"
 
 
-def deployment_update(seen: Observed) -> str:
-    """A deployment takes another model under the same ARN."""
-    bedrock, (first, second) = seen.stage.client("bedrock"), seen.models[:2]
-    arn = first["deployment_arn"]
-    bedrock.update_custom_model_deployment(modelArn=second["model_arn"], customModelDeploymentIdentifier=arn)
-    began = time.monotonic()
-    found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
-    while found["updateDetails"]["updateStatus"] == "Updating" and time.monotonic() < began + _PATIENCE_SECONDS:
-        time.sleep(_POLL_SECONDS if found["modelArn"] else 0)
-        found = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
-    assert found["updateDetails"]["updateStatus"] == "UpdateCompleted"
-    assert found["modelArn"] == second["model_arn"]
-    return f"after {time.monotonic() - began:.0f} s"
+def deployment_update(observed: ObservedRun) -> str:
+    """A deployment can be updated to another model and keeps its ARN."""
+    bedrock, (first, second) = observed.stage.client("bedrock"), observed.models[:2]
+    arn = first.deployment_arn
+    bedrock.update_custom_model_deployment(modelArn=second.model_arn, customModelDeploymentIdentifier=arn)
+    started = time.monotonic()
+    deadline = started + _MAXIMUM_WAIT_SECONDS
+    deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
+    while deployment["updateDetails"]["updateStatus"] == "Updating" and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn)
+    assert deployment["updateDetails"]["updateStatus"] == "UpdateCompleted"
+    assert deployment["modelArn"] == second.model_arn
+    return f"after {time.monotonic() - started:.0f} s"
 
 
-def deployed_model_stays(seen: Observed) -> str:
-    """Bedrock refuses with ConflictException to delete a model that is deployed."""
-    bedrock = seen.stage.client("bedrock")
+def deployed_model_stays(observed: ObservedRun) -> str:
+    """Bedrock refuses to delete a deployed model with ConflictException."""
+    bedrock = observed.stage.client("bedrock")
     try:
-        bedrock.delete_custom_model(modelIdentifier=seen.models[-1]["model_arn"])
+        bedrock.delete_custom_model(modelIdentifier=observed.models[-1].model_arn)
     except bedrock.exceptions.ConflictException as error:
         return str(error)
-    raise AssertionError("the model was deleted from under its deployment")
+    raise AssertionError("Bedrock deleted a deployed model")
 
 
-CHECKS: Mapping[str, Callable[[Observed], str]] = {
+CHECKS: Mapping[str, Callable[[ObservedRun], str]] = {
     check.__name__: check
     for check in (
         *(distributed_map_rights, image_by_s3_location, image_tokens, flex_tier, lifecycle_fields, job_states),
@@ -154,24 +155,24 @@ CHECKS: Mapping[str, Callable[[Observed], str]] = {
 }
 
 
-def _located(seen: Observed) -> dict[str, Any]:
-    image, _, _ = seen.image()
-    uri = f"s3://{seen.stage.data.name}/{keys.image_key(seen.run.side, image)}"
-    return {"s3Location": {"uri": uri, "bucketOwner": seen.run.account}}
+def _s3_image(observed: ObservedRun) -> dict[str, Any]:
+    uri = f"s3://{observed.stage.data.name}/{keys.image_key(observed.run.side, observed.test_image)}"
+    return {"s3Location": {"uri": uri, "bucketOwner": observed.run.account}}
 
 
-def _drawn(width: int, height: int) -> dict[str, Any]:
+def _drawn_image(width: int, height: int) -> dict[str, Any]:
     output = io.BytesIO()
     Image.linear_gradient("L").resize((width, height)).convert("RGB").save(output, "JPEG")
     return {"bytes": output.getvalue()}
 
 
-def _ask(seen: Observed, model: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
-    content = [{"text": seen.run.prompt.user}, {"image": {"format": "jpeg", "source": source}}]
-    return seen.stage.client("bedrock-runtime").converse(
+def _ask(observed: ObservedRun, model: str | None, source: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Return the response of Converse to the run's prompt and an image."""
+    content = [{"text": observed.run.prompt.user}, {"image": {"format": "jpeg", "source": source}}]
+    return observed.stage.client("bedrock-runtime").converse(
         modelId=model,
-        system=[{"text": seen.run.prompt.system}],
+        system=[{"text": observed.run.prompt.system}],
         messages=[{"role": "user", "content": content}],
-        inferenceConfig={"maxTokens": seen.run.request.max_tokens, "temperature": 0},
-        **more,
+        inferenceConfig={"maxTokens": observed.run.request.max_tokens, "temperature": 0},
+        **options,
     )

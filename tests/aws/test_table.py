@@ -6,7 +6,7 @@ from local.synthesis import ROOT
 from tests.aws.checks import CHECKS
 
 
-def test_every_check_has_its_row_in_the_table_and_every_row_its_check() -> None:
+def test_table_has_a_row_for_each_check_and_no_other() -> None:
     text = (ROOT / "docs/local-vs-aws.md").read_text()
 
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(CHECKS)
