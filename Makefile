@@ -55,7 +55,7 @@ asl: setup ## Render the state machine's YAML to build/distillation.asl.json
 	@mkdir -p build
 	$(BIN)/python -m infra.definition > build/distillation.asl.json
 
-docs: setup ## Generate the tables of docs/data-formats.md
+docs: .venv/.ready ## Generate the tables of docs/data-formats.md
 	$(BIN)/python -m docs.generate
 
 synth: setup ## Synthesise the stacks with their layers into cdk.out
