@@ -1,21 +1,24 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import BaseModel
 
-from distillation import records
+from distillation import documents, events, records
 from distillation.errors import InvalidRequest
-from distillation.records import Quota, Record, Request, parse
+from distillation.records import Quota, Request, parse
+from docs.generate import field_meanings
 
-RECORDS = [
+MODELS = [
     kind
-    for kind in vars(records).values()
-    if isinstance(kind, type) and issubclass(kind, Record) and kind is not Record
+    for module in (records, documents, events)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == module.__name__
 ]
 
 
-@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
-def test_every_field_has_a_description(kind: type[Record]) -> None:
-    assert [name for name, field in kind.model_fields.items() if not field.description] == []
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_has_a_docstring(model: type[BaseModel]) -> None:
+    assert field_meanings(model).keys() >= model.model_fields.keys()
 
 
 def test_error_names_each_wrong_field_and_the_known_ones() -> None:
