@@ -13,7 +13,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from local.aws.emulator import ACCOUNT, REGION, AwsEmulator
+from local.aws.account import ACCOUNT, REGION
+from local.aws.emulator import AwsEmulator
 
 POLL_SECONDS = 0.05
 _BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"

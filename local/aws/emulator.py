@@ -18,12 +18,9 @@ import boto3
 from botocore.config import Config as ClientConfig
 
 from local.aws import patches, shutdown
+from local.aws.account import ADMIN_KEY, REGION
 from local.http_server import HOST, NotStarted, bound_socket, serving
 
-ACCOUNT = "000000000000"
-REGION = "us-east-1"
-ADMIN_KEY = "test"
-"""Access key that ministack treats as the account's administrator."""
 _REMOVED_PREFIXES = (
     *("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
     "PYTHONDONTWRITEBYTECODE",  # a Lambda worker starts in 0.6 s without cached bytecode, in 0.25 s with it

@@ -10,7 +10,7 @@ import importlib
 import re
 from typing import Any
 
-from local.aws.emulator import ACCOUNT, ADMIN_KEY, REGION
+from local.aws.account import ACCOUNT, ADMIN_KEY, REGION
 
 _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 _BEDROCK = "bedrock.amazonaws.com"
