@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from distillation import keys
+from distillation.events import SplitResult
 from distillation.photos import splits
 from distillation.records import Run
 from distillation.storage import Bucket
@@ -38,7 +39,7 @@ def resized_collection(
     return data
 
 
-def split(run: Run, data: Bucket) -> dict[str, Any]:
+def split(run: Run, data: Bucket) -> SplitResult:
     """Split a collection without own labels."""
     return splits.split(run, data, bucket())
 

@@ -22,8 +22,8 @@ def test_sets_do_not_overlap_and_sizes_are_nested() -> None:
     train, test = members(data, "train"), members(data, "test")
 
     assert not set(train) & set(test)
-    assert len(train) + len(test) == 100 == result["images"]
-    assert result["sizes"] == [20, 40, len(train)]
+    assert len(train) + len(test) == 100 == result.images
+    assert result.sizes == [20, 40, len(train)]
     assert set(members(data, "to-label")) == set(train) | set(test)
 
 
@@ -31,7 +31,7 @@ def test_only_images_of_the_largest_training_size_are_labelled() -> None:
     data = resized_collection(image_names(100))
     result = split(any_run(train_sizes=[20]), data)
 
-    assert result["to_label"] == 20 + result["test"]
+    assert result.to_label == 20 + result.test
     assert members(data, "to-label")[:20] == members(data, "train")[:20]
 
 
@@ -53,11 +53,11 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
 
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
-        **{name: result[name] for name in ("train", "validation", "test")},
+        **{name: getattr(result, name) for name in ("train", "validation", "test")},
         **{"excluded": 0, "own_labels": 0, "flags": {"blurred": 1, "dark": 2}},
         "leaked_by_random_split": facts["leaked_by_random_split"],
     }
-    share = result["test"] / 40
+    share = result.test / 40
     assert facts["leaked_by_random_split"] == round(2 * 2 * share * (1 - share), 1)
     assert {line["group"] for line in data.read_lines(keys.inventory_key("holiday-1")) if line.get("image") == names[1]}
 
@@ -66,9 +66,9 @@ def test_flagged_images_are_excluded_only_on_request() -> None:
     names = image_names(40)
     flags = {names[3]: ["dark"], names[4]: ["blurred"]}
 
-    assert split(any_run(), resized_collection(names, flags=flags))["images"] == 40
+    assert split(any_run(), resized_collection(names, flags=flags)).images == 40
     data = resized_collection(names, flags=flags)
-    assert split(any_run(exclude_flags=["dark"]), data)["images"] == 39
+    assert split(any_run(exclude_flags=["dark"]), data).images == 39
     (line,) = [line for line in data.read_lines(keys.inventory_key("holiday-1")) if line["status"] == "excluded"]
     assert (line["image"], line["reason"]) == (names[3], "dark: excluded by exclude_flags")
 
@@ -77,19 +77,19 @@ def test_training_and_validation_sets_together_have_at_most_the_records_that_bed
     data = resized_collection(image_names(21_500))
     result = split(any_run(test_share=0.05), data)
 
-    assert result["validation"] > 0
-    assert max(result["sizes"]) + result["validation"] == 20_000
+    assert result.validation > 0
+    assert max(result.sizes) + result.validation == 20_000
 
 
 def test_validation_set_needs_200_images() -> None:
-    assert split(any_run(), resized_collection(image_names(199)))["validation"] == 0
-    assert split(any_run(), resized_collection(image_names(300)))["validation"] > 0
+    assert split(any_run(), resized_collection(image_names(199))).validation == 0
+    assert split(any_run(), resized_collection(image_names(300))).validation > 0
 
 
 def test_photos_with_the_same_bytes_are_one_image() -> None:
     data = resized_collection([*image_names(30), *image_names(2)])
 
-    assert split(any_run(), data)["images"] == 30
+    assert split(any_run(), data).images == 30
     statuses = [line["status"] for line in data.read_lines(keys.inventory_key("holiday-1"))]
     assert statuses.count("duplicate") == 2
 
@@ -108,4 +108,4 @@ def test_unusable_collection_raises(data: Bucket, request_fields: dict[str, Any]
 
 
 def test_refused_photos_within_the_tolerance_do_not_stop_a_run() -> None:
-    assert split(any_run(tolerance=0.2), resized_collection(image_names(40), refused=4))["refused"] == 4
+    assert split(any_run(tolerance=0.2), resized_collection(image_names(40), refused=4)).refused == 4
