@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import telemetry
-from tests.lambdas.asking import IMAGES, batch_event, expect_one_answer_and_one_refusal, write_run_with_one_label
+from tests.lambdas.batches import IMAGES, batch_event, expect_one_answer_and_one_refusal, write_run_with_one_label
 from tests.support.builders import any_run
 from tests.support.functions import Functions
 from tests.support.metrics import metric_totals, recorded_log
