@@ -1,10 +1,14 @@
-"""What validating a dataset costs, beside json.loads and a pydantic model of the same schema; and what writing it does.
+"""Time and memory of validating and writing a dataset, compared with ``json.loads`` and a pydantic model.
 
-    python -m benchmarks.validate [--records 1000,20000] [--rounds 5]
+    python -m benchmarks.validate [--records 1000,20000] [--rounds 9]
 
-Time is of the processor, in one process, in turns: json.loads of every line, ours, pydantic. Peak memory is of a whole
-process each: ``distill validate``, the pydantic model, and the work of the states WriteDataset and ValidateDataset on
-a bucket that is a folder. Records are as the pipeline writes them, 1.6 kB each.
+Prints one JSON line per dataset. ``pipeline`` has records as WriteDataset writes them, 1.6 kB each. ``many forms`` has
+records that differ in optional fields, order of fields, number of images, rounds, prompts and kind of answer.
+
+Time is processor time in one process, which alternates between ``json.loads`` of every line, the validator and a
+pydantic model of the schema. The fastest round of each counts, as other processes only slow a round down.
+Memory is the peak of a whole process: ``distill validate``, the pydantic model, and the work of WriteDataset and
+ValidateDataset with a folder in place of the bucket.
 """
 
 from __future__ import annotations
@@ -14,82 +18,115 @@ import json
 import os
 import random
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 SYSTEM = "You index photographs for an archive and answer with keywords only. " * 15
 USER = "Write 15 to 25 keywords: objects, place, action and mood, visual character. "
 
 
+PIPELINE = "pipeline"
+MANY_FORMS = "many forms"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", default="1000,20000")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.alone:
-        name, folder = asked.alone
-        ALONE[name](Path(folder), int(asked.records), asked.rounds)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--step", nargs=3, metavar=("NAME", "FOLDER", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        name, folder, file = options.step
+        STEPS[name](Step(Path(folder), Path(file), int(options.records), options.rounds))
         return
-    for count in map(int, asked.records.split(",")):
+    for count in map(int, options.records.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            _say({"records": count, **_measure(Path(folder), count, asked.rounds)})
+            for row in _measure(Path(folder), count, options.rounds):
+                sys.stdout.write(json.dumps(row) + "\n")
+                sys.stdout.flush()
 
 
-def _measure(folder: Path, count: int, rounds: int) -> dict[str, Any]:
-    """Measure in processes of their own; this one stays small, as a child's peak counts from its parent's size."""
+class Step(NamedTuple):
+    """Arguments of a step, which runs in a process of its own."""
 
-    def alone(name: str) -> float:
-        options = ["--records", str(count), "--rounds", str(rounds), "--alone", name, str(folder)]
+    folder: Path
+    """Folder in place of the Data bucket."""
+    file: Path
+    """Dataset file."""
+    records: int
+    """Number of records."""
+    rounds: int
+    """Number of measurements of each time."""
+
+
+def _measure(folder: Path, count: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield one row per dataset.
+
+    Every step has its own process. This process stays small, because the peak of a child includes its parent's size
+    at the fork.
+    """
+
+    def peak(step: str, file: Path) -> float:
+        options = ["--records", str(count), "--rounds", str(rounds), "--step", step, str(folder), str(file)]
         return _peak_mb([sys.executable, "-m", __spec__.name, *options])
 
-    alone("labels")
-    peaks = {"WriteDataset": alone("write"), "ValidateDataset": alone("validate"), "pydantic": alone("pydantic")}
-    file = _file(folder, count)
-    peaks["distill validate"] = _peak_mb([sys.executable, "-m", "cli.main", "validate", "-i", str(file), "-m", "lite"])
-    alone("time")
-    times = json.loads((folder / "times.json").read_text())
-    return {"megabytes": round(file.stat().st_size / 1e6, 1), **times, "peak MB": peaks}
+    def row(dataset: str, file: Path, **peaks: float) -> dict[str, Any]:
+        command = [sys.executable, "-m", "cli.main", "validate", "-i", str(file), "-m", "lite"]
+        peaks |= {"pydantic": peak("pydantic", file), "distill validate": _peak_mb(command)}
+        peak("time", file)
+        times = json.loads(_times_file(folder).read_text())
+        megabytes = round(file.stat().st_size / 1e6, 1)
+        return {"dataset": dataset, "records": count, "megabytes": megabytes, **times, "peak MB": peaks}
+
+    file = folder / _dataset_key(count)
+    peak("labels", file)
+    yield row(PIPELINE, file, WriteDataset=peak("write", file), ValidateDataset=peak("validate", file))
+    file = folder / "many-forms.jsonl"
+    peak("forms", file)
+    yield row(MANY_FORMS, file)
 
 
-def _time(folder: Path, count: int, rounds: int) -> None:
-    ways = {"json.loads": _loads, "ours": _ours, "pydantic": _pydantic}
-    seconds = [{name: _seconds(way, _file(folder, count)) for name, way in ways.items()} for _ in range(rounds)]
-    found = {
-        "seconds": {name: round(statistics.median(one[name] for one in seconds), 3) for name in ways},
-        "times json.loads": {
-            name: round(statistics.median(one[name] / one["json.loads"] for one in seconds), 2) for name in ways
-        },
+def _time(step: Step) -> None:
+    readers = {"json.loads": _load_json, "validator": _validate_lines, "pydantic": _validate_with_pydantic}
+    times = [{name: _seconds(reader, step.file) for name, reader in readers.items()} for _ in range(step.rounds)]
+    fastest = {name: min(seconds[name] for seconds in times) for name in readers}
+    result = {
+        "seconds": {name: round(seconds, 3) for name, seconds in fastest.items()},
+        "times json.loads": {name: round(seconds / fastest["json.loads"], 2) for name, seconds in fastest.items()},
     }
-    (folder / "times.json").write_text(json.dumps(found))
+    _times_file(step.folder).write_text(json.dumps(result))
 
 
-def _file(folder: Path, count: int) -> Path:
-    return folder / f"runs/holiday-1/dataset/train-{count}.jsonl"
+def _times_file(folder: Path) -> Path:
+    return folder / "times.json"
 
 
-def _loads(file: Path) -> None:
+def _dataset_key(count: int) -> str:
+    return f"runs/holiday-1/dataset/train-{count}.jsonl"
+
+
+def _load_json(file: Path) -> None:
     with file.open("rb") as lines:
         for line in lines:
             json.loads(line)
 
 
-def _ours(file: Path) -> None:
-    from distillation.dataset.validator import problems
-    from distillation.models.catalog import NOVA_1
+def _validate_lines(file: Path) -> None:
+    from distillation.dataset.validator import DatasetValidator
+    from distillation.models.catalog import get_family
 
     with file.open("rb") as lines:
-        found = list(problems(lines, NOVA_1, "data"))
-    assert not found, found[0]
+        problems = list(DatasetValidator(get_family("nova-v1"), "data").problems(lines))
+    errors = [problem for problem in problems if problem.severity == "error"]
+    assert not errors, errors[0]
 
 
-def _pydantic(file: Path) -> None:
+def _validate_with_pydantic(file: Path) -> None:
     record = _pydantic_record()
     with file.open("rb") as lines:
         for line in lines:
@@ -97,7 +134,7 @@ def _pydantic(file: Path) -> None:
 
 
 def _pydantic_record() -> Any:
-    """Return a pydantic model of the schema: fields, roles, formats, URIs, reserved words; nothing across records."""
+    """Return a pydantic model of one record: fields, roles, formats, URIs and reserved words."""
     from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
     from distillation.answers.reserved_words import find_reserved_words
@@ -110,7 +147,7 @@ def _pydantic_record() -> Any:
 
         @field_validator("text")
         @classmethod
-        def holds_no_reserved_word(cls, text: str) -> str:
+        def has_no_reserved_word(cls, text: str) -> str:
             if find_reserved_words(text):
                 raise ValueError("reserved word")
             return text
@@ -132,13 +169,13 @@ def _pydantic_record() -> Any:
     )
 
     class Record(Strict):
-        schemaVersion: Literal["bedrock-conversation-2024"]  # noqa: N815 - Bedrock's name
+        schemaVersion: Literal["bedrock-conversation-2024"] | None = None  # noqa: N815 - Bedrock's name
         system: list[Text] = Field(default=[])
         messages: list[message] = Field(min_length=2)  # pyright: ignore[reportInvalidTypeForm] - made above
 
         @model_validator(mode="after")
-        def takes_turns(self) -> Record:
-            roles = [one.role for one in self.messages]
+        def has_alternating_roles(self) -> Record:
+            roles = [message.role for message in self.messages]
             if roles != ["user", "assistant"] * (len(roles) // 2):
                 raise ValueError("roles alternate")
             return self
@@ -147,39 +184,90 @@ def _pydantic_record() -> Any:
     return Record
 
 
-def _write(folder: Path, count: int, rounds: int) -> None:
-    from distillation.dataset.examples import write_dataset
+def _write(step: Step) -> None:
+    from distillation.dataset.writer import write_dataset
 
-    write_dataset(_run(), [count], _bucket(folder))
-
-
-def _validate(folder: Path, count: int, rounds: int) -> None:
-    from distillation.dataset.dataset import Dataset
-    from distillation.models.catalog import NOVA_1
-
-    dataset = Dataset(NOVA_1, "data")
-    assert not list(dataset.problems(_bucket(folder).lines(f"runs/holiday-1/dataset/train-{count}.jsonl")))
-    assert dataset.records["train"] == count
+    write_dataset(_run(), [step.records], _bucket(step.folder))
 
 
-def _pydantic_alone(folder: Path, count: int, rounds: int) -> None:
-    _pydantic(_file(folder, count))
+def _validate(step: Step) -> None:
+    from distillation.dataset.validator import DatasetValidator
+    from distillation.models.catalog import get_family
+
+    validator = DatasetValidator(get_family("nova-v1"), "data")
+    assert not list(validator.problems(_bucket(step.folder).iter_lines(_dataset_key(step.records))))
+    assert validator.records["train"] == step.records
 
 
-def _store_labels(folder: Path, count: int, rounds: int) -> None:
-    """Put what WriteDataset reads into a folder: the training set, and parts of labels of 100 images each."""
-    drawn = random.Random(1)
-    words = ["".join(drawn.choices("abdegiklmnoprtu", k=7)) for _ in range(2000)]
-    images = [f"{drawn.getrandbits(256):064x}" for _ in range(count)]
-    bucket = _bucket(folder)
+def _pydantic(step: Step) -> None:
+    _validate_with_pydantic(step.file)
+
+
+def _store_labels(step: Step) -> None:
+    """Write the input of WriteDataset: the training set, and label parts of 100 images each."""
+    generator = random.Random(1)
+    words = _words(generator)
+    images = [f"{generator.getrandbits(256):064x}" for _ in range(step.records)]
+    bucket = _bucket(step.folder)
     bucket.write_lines("runs/holiday-1/splits/train.jsonl", ({"image": image} for image in images))
     bucket.write_lines("runs/holiday-1/splits/validation.jsonl", [])
-    for start in range(0, count, 100):
+    for start in range(0, step.records, 100):
         lines = (
-            {"image": image, "answerer": "teacher", "status": "ok", "text": ", ".join(drawn.sample(words, 20))}
+            {"image": image, "answerer": "teacher", "status": "ok", "text": ", ".join(generator.sample(words, 20))}
             for image in images[start : start + 100]
         )
         bucket.write_lines(f"work/holiday-1/label/{start:06}.jsonl", lines)
+
+
+def _store_forms(step: Step) -> None:
+    """Write a valid dataset whose records have many forms."""
+    generator = random.Random(1)
+    words = _words(generator)
+    with step.file.open("w") as file:
+        for _ in range(step.records):
+            separators = generator.choice([(",", ":"), (", ", ": ")])
+            file.write(json.dumps(_any_form(generator, words), separators=separators) + "\n")
+
+
+def _any_form(generator: random.Random, words: list[str]) -> dict[str, Any]:
+    messages = []
+    for number in range(generator.choice([1, 1, 2])):
+        images = [_image(generator) for _ in range(generator.choice([1, 1, 2, 3]))] if number == 0 else []
+        question = [*images, {"text": f"{USER[: generator.randint(20, 70)]} {generator.random()}"}]
+        generator.shuffle(question)
+        answer = [{"text": _answer(generator, words)}]
+        messages += [_shuffled(generator, role="user", content=question)]
+        messages += [_shuffled(generator, role="assistant", content=answer)]
+    record: dict[str, Any] = {"messages": messages}
+    if generator.random() < 0.7:
+        record["schemaVersion"] = "bedrock-conversation-2024"
+    if generator.random() < 0.7:
+        record["system"] = [{"text": SYSTEM[: generator.randint(20, len(SYSTEM))].strip()}]
+    return _shuffled(generator, **record)
+
+
+def _answer(generator: random.Random, words: list[str]) -> str:
+    chosen = generator.sample(words, generator.randint(5, 20))
+    return generator.choice(
+        [", ".join(chosen), "\n".join(chosen), json.dumps({"keywords": chosen}), f"Été {chosen[0]}"]
+    )
+
+
+def _image(generator: random.Random) -> dict[str, Any]:
+    location = {"uri": f"s3://data/images/900/{generator.getrandbits(256):064x}.jpg"}
+    if generator.random() < 0.7:
+        location["bucketOwner"] = "111122223333"
+    return {"image": _shuffled(generator, format="jpeg", source={"s3Location": location})}
+
+
+def _shuffled(generator: random.Random, **fields: Any) -> dict[str, Any]:
+    items = list(fields.items())
+    generator.shuffle(items)
+    return dict(items)
+
+
+def _words(generator: random.Random) -> list[str]:
+    return ["".join(generator.choices("abdegiklmnoprtu", k=7)) for _ in range(2000)]
 
 
 def _run() -> Any:
@@ -196,7 +284,7 @@ def _bucket(folder: Path) -> Any:
 
 
 class FolderS3:
-    """What ``Objects`` calls of an S3 client, with a file for each object, so that no object is in memory."""
+    """The calls of ``Bucket`` to an S3 client, with one file per object, so that no object is in memory."""
 
     class exceptions:  # noqa: N801 - boto3's name
         NoSuchKey = FileNotFoundError
@@ -218,35 +306,31 @@ class FolderS3:
         return self
 
     def paginate(self, *, Prefix: str, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
-        found = sorted(str(path.relative_to(self._folder)) for path in (self._folder / Prefix).rglob("*.jsonl"))
-        yield {"Contents": [{"Key": key} for key in found]}
+        keys = sorted(str(path.relative_to(self._folder)) for path in (self._folder / Prefix).rglob("*.jsonl"))
+        yield {"Contents": [{"Key": key} for key in keys]}
 
 
-def _seconds(way: Callable[[Path], None], file: Path) -> float:
+def _seconds(reader: Callable[[Path], None], file: Path) -> float:
     started = time.process_time()
-    way(file)
+    reader(file)
     return time.process_time() - started
 
 
 def _peak_mb(command: list[str]) -> float:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    return round(used.ru_maxrss / 1024, 1)
+    return round(usage.ru_maxrss / 1024, 1)
 
 
-def _say(row: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(row) + "\n")
-    sys.stdout.flush()
-
-
-ALONE: dict[str, Callable[[Path, int, int], None]] = {
+STEPS: dict[str, Callable[[Step], None]] = {
     "labels": _store_labels,
+    "forms": _store_forms,
     "write": _write,
     "validate": _validate,
-    "pydantic": _pydantic_alone,
+    "pydantic": _pydantic,
     "time": _time,
 }
 

@@ -45,15 +45,15 @@ def label_problem(label: str, form: LabelForm) -> tuple[str, str] | None:
 
 
 def _is_cut_off(text: str) -> bool:
-    if text[-1:] in _UNFINISHED_ENDINGS or text[-3:] == "..." or _last_word(text) in _UNFINISHED_LAST_WORDS:
+    if (
+        text[-1:] in _UNFINISHED_ENDINGS
+        or text[-3:] == "..."
+        or text.rpartition(" ")[2].lower() in _UNFINISHED_LAST_WORDS
+    ):
         return True
     if text[0] in "{[":
         return not _is_json(text)
     return "(" in text and text.count("(") > text.count(")")
-
-
-def _last_word(text: str) -> str:
-    return text.rpartition(" ")[2].lower()
 
 
 def _is_json(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Fast path for ordinary records: texts, images, videos and documents in known fields, without any finding.
+"""Fast path for ordinary records: texts and images in known fields, without any finding.
 
 ``msgspec`` decodes such a line into typed objects in less time than ``json.loads`` takes. The decoded values pass the
 same checks as in ``record_checks``. Records of any other form, or with a finding, are left to the full checks.
@@ -10,7 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from distillation.dataset.record_checks import MEDIA_KINDS, ROLES, add_medium, add_text, check_totals
+from distillation.answers.reserved_words import find_reserved_words
+from distillation.dataset.record_checks import ROLES, add_medium, add_text, check_totals
 from distillation.dataset.record_scan import RecordScan
 from distillation.models.model import Family
 
@@ -32,14 +33,19 @@ class _Source(_Object):
     s3Location: _Location  # noqa: N815 - Bedrock's name
 
 
-class _Medium(_Object):
+class _Image(_Object):
     format: str
     source: _Source
 
 
+class _Block(_Object):
+    text: str | None = None
+    image: _Image | None = None
+
+
 class _Message(_Object):
     role: Literal["user", "assistant"]
-    content: list[dict[str, str | _Medium]]
+    content: list[_Block]
 
 
 class _Record(_Object):
@@ -76,20 +82,20 @@ def _add_messages(messages: list[_Message], scan: RecordScan) -> bool:
     if not messages or len(messages) % 2:
         return False
     for number, message in enumerate(messages):
-        scan.role = ROLES[number % 2]
+        role = scan.role = ROLES[number % 2]
         scan.answer_start = len(scan.content)
-        if message.role != scan.role or not message.content:
+        if message.role != role or not message.content:
             return False
         for index, block in enumerate(message.content):
-            if len(block) != 1:
-                return False
-            ((kind, value),) = block.items()
-            if kind == "text" and isinstance(value, str) and value:
-                add_text(value, scan)
-            elif kind in MEDIA_KINDS and isinstance(value, _Medium) and scan.role == "user":
+            text, image = block.text, block.image
+            if image is None:
+                if not text or find_reserved_words(text) or (role == "user" and text.isspace()):
+                    return False
+                scan.content.append(text)
+            elif text is None and role == "user":
                 scan.path = ("messages", number, "content", index)
-                location = value.source.s3Location
-                add_medium(kind, value.format, location.uri, location.bucketOwner, scan)
+                location = image.source.s3Location
+                add_medium("image", image.format, location.uri, location.bucketOwner, scan)
             else:
                 return False
     scan.path = ("messages",)

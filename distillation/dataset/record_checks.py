@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from distillation.answers.reserved_words import find_reserved_words
-from distillation.dataset.record_scan import MediaSource, RecordScan, shorten
+from distillation.dataset.record_scan import RecordScan, shorten
 from distillation.dataset.tool_checks import check_tool_config, check_tool_result, check_tool_use
 from distillation.models.model import Family
 
 _SCHEMA_VERSION = "bedrock-conversation-2024"
-MEDIA_KINDS = ("image", "video", "document")
+_MEDIA_KINDS = ("image", "video", "document")
 
 ROLES = ("user", "assistant")
 """Roles of the messages, alternating from the first."""
@@ -61,7 +61,7 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
 
     ``owner`` is the value of ``bucketOwner``, None if omitted. The current path moves into the medium.
     """
-    scan.media.append(kind)
+    scan.media[kind] = scan.media.get(kind, 0) + 1
     lower_format = format.lower()
     allowed_formats = scan.family.formats[kind]
     if not allowed_formats:
@@ -72,7 +72,7 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
     scan.path = (*scan.path, kind)
     if owner is None:
         scan.missing.append("bucket_owner_missing")
-    elif not _is_account_number(owner):
+    elif not (isinstance(owner, str) and len(owner) == 12 and owner.isascii() and owner.isdigit()):
         description = f"must be an account number of 12 digits (got {shorten(owner)})"
         scan.report("bucket_owner", description, "source", "s3Location", "bucketOwner")
     scan.content.append(uri)
@@ -82,7 +82,7 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
         scan.report(rule, description, "source", "s3Location", "uri")
         return
     bucket, key = match.groups()
-    scan.sources.append(MediaSource(scan.path, bucket))
+    scan.sources.append((scan.path, bucket))
     extension = key.rpartition(".")[2].lower()
     if _FORMAT_OF_EXTENSION.get(extension, lower_format) != lower_format:
         scan.report("extension", f"is {lower_format!r} but the key ends in .{extension}", "format")
@@ -90,8 +90,12 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
 
 def check_totals(scan: RecordScan) -> None:
     """Check the number of media and the length of all texts of a record."""
-    if len(scan.media) > 1:
-        _check_media_together(scan)
+    for kind, count in scan.media.items():
+        limit = scan.family.limits[kind]
+        if count > limit:
+            scan.report("media_count", f"{count} {kind}s; a record may contain at most {limit}")
+    if len(scan.media) > 1 and "video" in scan.media:
+        scan.report("media_mixed", "a video cannot be combined with an image or document")
     tokens = scan.family.record_tokens
     if sum(map(len, scan.content)) > _CHARACTERS_PER_TOKEN * tokens:
         description = f"more than {tokens:,} tokens (estimated at {_CHARACTERS_PER_TOKEN} characters per token)"
@@ -196,7 +200,7 @@ def _check_media(kind: str, media: Any, scan: RecordScan) -> None:
         scan.report("assistant_content", f"{kind} is not allowed in an assistant message", kind)
     location = _s3_location(media)
     if location is None:
-        scan.media.append(kind)
+        scan.media[kind] = scan.media.get(kind, 0) + 1
         description = f"must be {{format, source: {{s3Location: {{uri, bucketOwner}}}}}} (got {shorten(media)})"
         scan.report("media_shape", description, kind)
         return
@@ -211,10 +215,6 @@ def _s3_location(media: Any) -> dict[str, Any] | None:
         return None
 
 
-def _is_account_number(value: Any) -> bool:
-    return isinstance(value, str) and len(value) == 12 and value.isascii() and value.isdigit()
-
-
 def _uri_problem(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://"):
@@ -224,19 +224,9 @@ def _uri_problem(uri: str) -> tuple[str, str]:
     return "uri_characters", f"key may contain only letters, digits and / _ . - (got {shorten(key)})"
 
 
-def _check_media_together(scan: RecordScan) -> None:
-    kinds = dict.fromkeys(scan.media)
-    for kind in kinds:
-        count, limit = scan.media.count(kind), scan.family.limits[kind]
-        if count > limit:
-            scan.report("media_count", f"{count} {kind}s; a record may contain at most {limit}")
-    if "video" in kinds and len(kinds) > 1:
-        scan.report("media_mixed", "a video cannot be combined with an image or document")
-
-
 _BLOCK_CHECKS = {
     "text": _check_text,
-    **{kind: partial(_check_media, kind) for kind in MEDIA_KINDS},
+    **{kind: partial(_check_media, kind) for kind in _MEDIA_KINDS},
     "reasoningContent": _check_reasoning,
     "toolUse": check_tool_use,
     "toolResult": check_tool_result,

@@ -23,13 +23,6 @@ class Finding(NamedTuple):
     description: str
 
 
-class MediaSource(NamedTuple):
-    """S3 source of an image, a video or a document."""
-
-    path: RecordPath
-    bucket: str
-
-
 @dataclass(slots=True)
 class RecordScan:
     """Result of checking one record. The rules across records read it afterwards."""
@@ -47,10 +40,10 @@ class RecordScan:
     """All texts and media URIs in the order of the record."""
     answer_start: int = 0
     """Index in ``content`` of the first item of the last message, which is the answer."""
-    media: list[str] = field(default_factory=list)
-    """``image``, ``video`` or ``document``, one entry for each medium."""
-    sources: list[MediaSource] = field(default_factory=list)
-    """Media with a valid S3 URI."""
+    media: dict[str, int] = field(default_factory=dict)
+    """Number of media, keyed by ``image``, ``video`` or ``document``."""
+    sources: list[tuple[RecordPath, str]] = field(default_factory=list)
+    """Path and bucket of each medium with a valid S3 URI."""
     tools: frozenset[str] | None = None
     """Tool names defined by ``toolConfig``; None without ``toolConfig``."""
     tool_uses: dict[str, bool] = field(default_factory=dict)

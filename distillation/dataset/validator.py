@@ -6,14 +6,14 @@ Memory hardly grows with the dataset: of each record only a hash of its question
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from distillation import keys
 from distillation.dataset import label_quality
 from distillation.dataset.record_reader import scan_line
-from distillation.dataset.record_scan import MediaSource, RecordScan
+from distillation.dataset.record_scan import RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
 from distillation.errors import DatasetRejected
 from distillation.events import ValidationResult
@@ -56,12 +56,13 @@ class DatasetValidator:
         """Number of records read so far, by file."""
         self._family = family
         self._bucket = bucket
-        self._answers: dict[int, tuple[int, Position]] = {}
-        """Hash of a question's first answer and its position, keyed by the hash of the question."""
+        self._answers: dict[int, tuple[int, int, File]] = {}
+        """Hash, line and file of a question's first answer, keyed by the hash of the question."""
         self._first_of_kind: dict[str, Position] = {}
         """First record with each kind of content: text, image, video, document."""
-        self._missing: dict[str, list[Position]] = defaultdict(list)
-        """Records that omit an optional field, keyed by rule."""
+        self._missing: Counter[str] = Counter()
+        """Number of omitted optional fields, keyed by rule."""
+        self._first_missing: dict[str, Position] = {}
         self._labels = 0
         self._list_labels = 0
         self._prose_labels: list[Position] = []
@@ -81,8 +82,8 @@ class DatasetValidator:
         if len(self._first_of_kind) > 1:
             kinds = "; ".join(f"{kind} first on {position}" for kind, position in sorted(self._first_of_kind.items()))
             yield Problem("modality", 0, "messages", f"mixes kinds of content: {kinds}")
-        for rule, positions in self._missing.items():
-            yield from self._missing_problems(rule, positions)
+        for rule, count in self._missing.items():
+            yield from self._missing_problems(rule, count)
         if self._prose_labels and self._list_labels >= _LIST_SHARE * self._labels:
             description = f"is prose, but {self._list_labels} of {self._labels} answers are lists"
             for position in self._prose_labels:
@@ -92,33 +93,35 @@ class DatasetValidator:
         for number, line in enumerate(lines, start=1):
             scan = scan_line(line, self._family)
             if scan.content:
-                self._compare(scan, Position(number, file))
+                self._compare(scan, number, file)
             self.records[file] += 1
             for rule, field, description in scan.findings:
                 yield Problem(rule, number, field, description, file)
                 self.records[file] -= rule == "blank_line"
 
-    def _compare(self, scan: RecordScan, position: Position) -> None:
+    def _compare(self, scan: RecordScan, line: int, file: File) -> None:
         """Compare a record with the records before it; add findings to its scan."""
-        for source in scan.sources:
-            if source.bucket != self._bucket:
-                self._check_bucket(source, scan)
+        for path, bucket in scan.sources:
+            if bucket != self._bucket:
+                self._check_bucket(path, bucket, scan)
         for kind in scan.media or ("text",):
             if kind not in self._first_of_kind:
-                self._first_of_kind[kind] = position
+                self._first_of_kind[kind] = Position(line, file)
         for rule in scan.missing:
-            self._missing[rule].append(position)
+            if rule not in self._missing:
+                self._first_missing[rule] = Position(line, file)
+            self._missing[rule] += 1
         if 0 < scan.answer_start < len(scan.content):
-            self._check_label(scan, position)
+            self._check_label(scan, line, file)
 
-    def _check_bucket(self, source: MediaSource, scan: RecordScan) -> None:
+    def _check_bucket(self, path: RecordPath, bucket: str, scan: RecordScan) -> None:
         if self._bucket is None:
-            self._bucket = source.bucket
+            self._bucket = bucket
             return
-        description = f"must be in the dataset's bucket {self._bucket!r} (got {source.bucket!r})"
-        scan.report_at(source.path, "bucket", description, "source", "s3Location", "uri")
+        description = f"must be in the dataset's bucket {self._bucket!r} (got {bucket!r})"
+        scan.report_at(path, "bucket", description, "source", "s3Location", "uri")
 
-    def _check_label(self, scan: RecordScan, position: Position) -> None:
+    def _check_label(self, scan: RecordScan, line: int, file: File) -> None:
         label = "\n".join(scan.content[scan.answer_start :])
         form = label_quality.label_form(label)
         self._labels += 1
@@ -128,18 +131,18 @@ class DatasetValidator:
         elif form == "list":
             self._list_labels += 1
         elif form == "prose":
-            self._prose_labels.append(position)
-        self._check_duplicate(hash(tuple(scan.content[: scan.answer_start])), hash(label), scan, position)
+            self._prose_labels.append(Position(line, file))
+        answer = (hash(label), line, file)
+        first_answer = self._answers.setdefault(hash(tuple(scan.content[: scan.answer_start])), answer)
+        if first_answer is not answer:
+            self._report_duplicate(scan, first_answer, is_same=first_answer[0] == answer[0])
 
-    def _check_duplicate(self, question: int, answer: int, scan: RecordScan, position: Position) -> None:
-        """Report a question that an earlier record has; ``question`` and ``answer`` are hashes."""
-        first_answer, first_position = self._answers.setdefault(question, (answer, position))
-        if first_position is position:
-            return
-        if first_answer == answer:
-            scan.report("duplicate_record", f"same question and answer as on {first_position}")
+    def _report_duplicate(self, scan: RecordScan, first_answer: tuple[int, int, File], is_same: bool) -> None:
+        position = Position(*first_answer[1:])
+        if is_same:
+            scan.report("duplicate_record", f"same question and answer as on {position}")
         else:
-            scan.report("contradicting_labels", f"same question as on {first_position}, but another answer")
+            scan.report("contradicting_labels", f"same question as on {position}, but another answer")
 
     def _count_problems(self) -> Iterator[Problem]:
         family, train, total = self._family, self.records["train"], sum(self.records.values())
@@ -150,12 +153,13 @@ class DatasetValidator:
             description = f"{total} records with validation; {family.name} allows at most {family.maximum_records}"
             yield Problem("too_many_records", 0, "records", description)
 
-    def _missing_problems(self, rule: str, positions: list[Position]) -> Iterator[Problem]:
+    def _missing_problems(self, rule: str, count: int) -> Iterator[Problem]:
         total = sum(self.records.values())
         # A dataset in which no record has a system prompt is consistent.
-        if rule != "system_missing" or len(positions) < total:
-            description = f"missing in {len(positions)} of {total} records, first here"
-            yield Problem(rule, positions[0].line, _FIELD_OF_MISSING[rule], description, positions[0].file)
+        if rule != "system_missing" or count < total:
+            first = self._first_missing[rule]
+            description = f"missing in {count} of {total} records, first here"
+            yield Problem(rule, first.line, _FIELD_OF_MISSING[rule], description, first.file)
 
 
 def validate_files(run: Run, sizes: Sequence[int], data: Bucket) -> ValidationResult:

@@ -33,6 +33,9 @@ def test_label_form_depends_on_separators_and_words(label: str, form: str) -> No
         ('{"animal": "cat"', "cut_off_label"),
         ("cat, sofa, window", None),
         ('{"animal": "cat"}', None),
+        ('{"animals": NaN}', None),
+        ('["\ud800"]', None),
+        ("[" * 100_000, "cut_off_label"),
     ],
 )
 def test_label_problem_is_found_in_the_text(label: str, rule: str | None) -> None:
