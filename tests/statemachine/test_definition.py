@@ -110,8 +110,36 @@ def test_unfinished_batch_is_retried_until_it_is_finished() -> None:
         if state.get("Parameters", {}).get("FunctionName") in batch_functions:
             attempts = {error: retry["MaxAttempts"] for retry in state["Retry"] for error in retry["ErrorEquals"]}
             assert attempts["BatchUnfinished"] >= 1000, name
-            # Another run's batch, or the account's Lambda concurrency, can block this one for the time of a batch.
-            assert min(attempts["Throttled"], attempts["Lambda.TooManyRequestsException"]) >= 30, name
+            # Another run's batch can block this one for the time of a batch.
+            assert attempts["Throttled"] >= 30, name
+
+
+def test_every_task_waits_for_lambda_concurrency_before_anything_else() -> None:
+    for name, state in STATES.items():
+        if state["Type"] == "Task":
+            first, *others = state["Retry"]
+            assert first["ErrorEquals"] == ["Lambda.TooManyRequestsException"], name
+            assert first["MaxAttempts"] >= 500, name
+            assert (first["MaxDelaySeconds"], first["JitterStrategy"]) == (60, "FULL"), name
+            assert not any("Lambda.TooManyRequestsException" in retry["ErrorEquals"] for retry in others), name
+
+
+def test_batches_of_questions_wait_for_the_daily_quota_by_the_hour_and_for_little_more_than_a_day() -> None:
+    retried = {
+        name: retry
+        for name, state in STATES.items()
+        for retry in state.get("Retry", [])
+        if "DailyQuotaExceeded" in retry["ErrorEquals"]
+    }
+    assert set(retried) == {"Label", "Predict", "Apply"}
+    for retry in retried.values():
+        # With jitter the waits would add up to half as much.
+        assert retry == {
+            "ErrorEquals": ["DailyQuotaExceeded"],
+            "IntervalSeconds": 3600,
+            "BackoffRate": 1,
+            "MaxAttempts": 26,
+        }
 
 
 def test_outage_of_15_minutes_does_not_abandon_a_paid_job() -> None:
