@@ -53,7 +53,7 @@ check: setup asl ## Run the linters, type checker, import contracts, state machi
 
 asl: setup ## Render the state machine's YAML to build/distillation.asl.json
 	@mkdir -p build
-	$(BIN)/python -m infra.definition > build/distillation.asl.json
+	$(BIN)/python -m infra.state_machine_definition > build/distillation.asl.json
 
 docs: .venv/.ready ## Generate the tables of docs/data-formats.md
 	$(BIN)/python -m docs.generate

@@ -1,4 +1,4 @@
-"""``distill estimate WHAT``: estimate the cost of a run on a folder or a collection before anything is paid."""
+"""``distill estimate WHAT``: estimate the cost of a run on a folder or a collection before it starts."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) ->
         "bucket": stage.photos.name,
         "collection": prefix,
         "uploaded": len(results) - len(failed),
-        "there_already": len(files) - len(to_upload),
+        "unchanged": len(files) - len(to_upload),
         "bytes": sum(result.bytes for result in results if not result.problem),
         "seconds": round(seconds, 1),
         "failed": [{"key": result.key, "problem": result.problem} for result in failed],
@@ -65,7 +65,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) ->
     else:
         print_line(
             f"{summary['uploaded']} uploaded to s3://{summary['bucket']}/{prefix} ({summary['bytes'] / 1e6:,.1f} MB in "
-            f"{seconds:.1f} s), {summary['there_already']} unchanged"
+            f"{seconds:.1f} s), {summary['unchanged']} unchanged"
         )
     if failed:
         first = "; ".join(f"{result.key}: {result.problem}" for result in failed[:_MAXIMUM_PROBLEMS_SHOWN])

@@ -76,7 +76,7 @@ class RunInput(Event):
 
 
 class AskInput(RunInput):
-    """Input that all batches of LabelImages or PredictTestImages share."""
+    """Input that all batches of LabelImages, PredictTestImages or PredictImages share."""
 
     concurrent_batches: int = Field(ge=1)
     """Batches that share the model's rate limit."""
@@ -208,7 +208,7 @@ class PrepareResult(Record):
     concurrency: Concurrency
     """Upper limits of concurrent batches."""
     images_per_batch: int
-    """Images of one batch of LabelImages and PredictTestImages."""
+    """Images per batch of LabelImages, PredictTestImages and PredictImages."""
     listing: Listing
     """Empty listing, which AwaitUpload replaces."""
 

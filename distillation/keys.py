@@ -168,8 +168,16 @@ def part_key(run: str, step: str, batch: str) -> str:
 
 
 def prediction_key(run: str, answerer: str, sha256: str) -> str:
-    """Return ``work/<run>/answers/<answerer>/<sha256>.json``, the key of a student's answer, which a retry reuses."""
+    """Return ``work/<run>/answers/<answerer>/<sha256>.json``, the key of a student's answer, which a retry reuses.
+
+    ``answerer`` is ``base`` or ``n<size>``; ``tuned`` in a run with ``apply``.
+    """
     return f"work/{run}/answers/{answerer}/{sha256}.json"
+
+
+def waiting_key(run: str) -> str:
+    """Return ``work/<run>/daily-quota.json``, the key of the first error of a run whose daily quota was used up."""
+    return f"work/{run}/daily-quota.json"
 
 
 def lock_key(answer_key: str) -> str:

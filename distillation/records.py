@@ -97,7 +97,7 @@ class Request(Record):
     train_sizes: list[int] | None = Field(default=None, min_length=1, max_length=10)
     """Numbers of training images to train on, 1-10 of them; by default one size with all images."""
     test_share: float = Field(default=0.25, ge=0.05, le=0.5)
-    """Share of the images that no model is trained on, 0.05-0.5."""
+    """Share of the images in the test set, 0.05-0.5."""
     min_images: int = Field(default=20, ge=16)
     """Smallest number of usable images, at least 16."""
     hyperparameters: dict[str, float] = {}
@@ -129,7 +129,7 @@ class Request(Record):
 
 
 class Labeler(Record):
-    """A teacher with its prompt and inference settings."""
+    """A teacher model with its inference settings; ``id`` also covers the prompt."""
 
     id: str
     """Hash of the foundation model, the prompt and the inference settings; names the label cache."""
@@ -209,7 +209,11 @@ class InventoryLine(Record):
     photo: str
     """Key of the photo in the Photos bucket."""
     status: Literal["ok", "refused", "ignored", "duplicate", "excluded"]
-    """``ok``, or why the photo is not used: unreadable, not a photo, a duplicate, or flagged."""
+    """Whether the photo is used.
+
+    ``ok``; ``refused``: cannot be used; ``ignored``: not a photo; ``duplicate``: same image as another photo;
+    ``excluded``: by a flag, or near-duplicate of images in two sets.
+    """
     image: str | None = None
     """SHA-256 of the image's bytes, in hexadecimal."""
     width: int | None = None
@@ -290,7 +294,10 @@ class AnswerLine(Record):
     image: str
     """SHA-256 of the image's bytes, in hexadecimal."""
     answerer: str
-    """``teacher``, ``ceiling``, ``base`` or ``n<size>``."""
+    """``teacher``, ``owner``, ``ceiling``, ``base``, ``n<size>``, or ``tuned`` in a run with ``apply``.
+
+    ``distill evaluate`` uses the file's name.
+    """
     status: Literal["ok", "refused"]
     """Whether the answer is valid."""
     format: str = "keywords"

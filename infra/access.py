@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 
 from distillation.models import catalog, ids
 
@@ -106,6 +107,11 @@ def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicySt
         actions=["bedrock:GetFoundationModel"],
         resources=[foundation_model_arn(stack, training_id) for training_id in _training_model_ids(students)],
     )
+
+
+def publish(topic: sns.ITopic) -> iam.PolicyStatement:
+    """Allow `sns:Publish` on a topic."""
+    return iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn])
 
 
 def read_quotas() -> iam.PolicyStatement:

@@ -49,7 +49,7 @@ class StageConfig(BaseModel):
         return cls(stage=stage, notify=node.try_get_context("notify"), **stages[stage])
 
     @model_validator(mode="after")
-    def _students_can_be_trained_in_the_region(self) -> Self:
+    def _models_are_available_in_the_region(self) -> Self:
         for teacher in self.teachers:
             catalog.get_model(teacher)
             ids.check_region(teacher, self.region)

@@ -108,7 +108,9 @@ class Steps:
                 self._list_data,
                 access.read_objects(data, _REQUEST, "images/*", "labels/*", "work/locks/*"),
                 access.write_objects(data, "labels/*", "work/locks/*", "work/*/label/*", "work/*/ledger/*"),
+                *self._announce_waiting(),
                 *access.invoke_models(stack, config.teachers, config.profiles),
+                environment={"TOPIC_ARN": self._topic.topic_arn},
                 timeout_minutes=15,
             ),
             self._function(
@@ -172,9 +174,11 @@ class Steps:
                 access.read_objects(data, _REQUEST, "images/*", "labels/*", "work/locks/*", "work/*/answers/*"),
                 access.write_objects(data, "labels/*", "work/locks/*", "work/*/answers/*"),
                 access.write_objects(data, "work/*/predict/*", "work/*/ledger/*"),
+                *self._announce_waiting(),
                 *access.invoke_models(stack, [*config.teachers, *config.students], config.profiles),
                 access.invoke_deployments(stack),
                 *access.decrypt_models(stack, config.custom_model_kms_key_id),
+                environment={"TOPIC_ARN": self._topic.topic_arn},
                 timeout_minutes=15,
             ),
             self._function(
@@ -219,7 +223,7 @@ class Steps:
                 "Notify",
                 self._list_data,
                 access.read_objects(data, _REQUEST, "runs/*/failure.json", "runs/*/report/report.json"),
-                iam.PolicyStatement(actions=["sns:Publish"], resources=[self._topic.topic_arn]),
+                access.publish(self._topic),
                 dead_letters=self._dead_letters,
                 environment={"TOPIC_ARN": self._topic.topic_arn},
             ),
@@ -278,6 +282,10 @@ class Steps:
             dead_letters=self._dead_letters,
             timeout_minutes=15,
         )
+
+    def _announce_waiting(self) -> list[iam.PolicyStatement]:
+        """Allow one notification per run when its batches wait for a daily quota."""
+        return [access.write_objects(self._data, "work/*/daily-quota.json"), access.publish(self._topic)]
 
     def _function(
         self,

@@ -1,1 +1,1 @@
-"""AWS Lambda functions of the pipeline: one file for each state, and runtime.py, which they share."""
+"""AWS Lambda functions of the pipeline: one file for each function, and runtime.py, which they share."""

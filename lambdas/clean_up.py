@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import CleanUpResult, EndingEvent
 from distillation.runs.endings import find_run
-from distillation.serving.cleanup import clean_up
+from distillation.serving.clean_up import clean_up
 from distillation.telemetry import logger
 from lambdas.runtime import bedrock, data, typed
 

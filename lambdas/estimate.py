@@ -1,4 +1,4 @@
-"""Estimate: price the run before anything is paid."""
+"""Estimate: estimate the cost of the run before labels are paid for."""
 
 from __future__ import annotations
 

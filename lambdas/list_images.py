@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import ListImagesResult, RunEvent
-from distillation.runs.image_list import list_images
+from distillation.runs.list_images import list_images
 from distillation.telemetry import logger
 from lambdas.runtime import data, read_run, typed
 

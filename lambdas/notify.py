@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import EndingEvent, NotifyResult
 from distillation.runs.notification import ending_message
 from distillation.telemetry import logger
-from lambdas.runtime import Settings, data, settings, typed
-
-
-class NotifySettings(Settings):
-    """Environment variables of Notify."""
-
-    topic_arn: str
-    """SNS topic of the notifications."""
+from lambdas.runtime import data, publish, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -23,7 +15,6 @@ class NotifySettings(Settings):
 def handler(event: EndingEvent, context: LambdaContext) -> NotifyResult:
     """Return the run's name and the subject of the notification."""
     message = ending_message(event, data())
-    topic_arn = settings(NotifySettings).topic_arn
-    boto3.client("sns").publish(TopicArn=topic_arn, Subject=message.subject, Message=message.text)
+    publish(message)
     logger.info("notification published", run=message.run, subject=message.subject)
     return NotifyResult(run=message.run, headline=message.subject)

@@ -1,6 +1,7 @@
-"""PredictTestImages: ask the student, every tuned model and the teacher about a batch of test images.
+"""Predict (in PredictTestImages and PredictImages): ask the models of a run about a batch of images.
 
-With ``apply`` it is PredictImages, which asks one tuned model about the images of a collection.
+PredictTestImages asks the student, every tuned model and the teacher. PredictImages, with ``apply``, asks one tuned
+model.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import AskEvent, BatchResult
 from distillation.inference.predictions import predict_batch
+from distillation.runs.waiting import waiting_is_announced
 from distillation.telemetry import log_answers, logger, metrics
-from lambdas.runtime import batch_limits, bedrock_runtime, data, read_run, typed
+from lambdas.runtime import batch_limits, bedrock_runtime, data, publish, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -20,6 +22,7 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     """Return how many answers can be used and how many were set aside."""
     run = read_run(event.batch.run)
     limits = batch_limits(event.batch.concurrent_batches, context)
-    lines = predict_batch(run, event.batch.models, event.images, data(), bedrock_runtime(), limits)
+    with waiting_is_announced(run, data(), publish):
+        lines = predict_batch(run, event.batch.models, event.images, data(), bedrock_runtime(), limits)
     log_answers(run.name, lines, "ImagesPredicted", "Predictions")
     return BatchResult.count(lines)

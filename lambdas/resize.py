@@ -1,4 +1,4 @@
-"""ResizePhotos: resize a batch of photos to the image side of the student's family."""
+"""Resize (in ResizePhotos): resize a batch of photos to the image side of the student's family."""
 
 from __future__ import annotations
 

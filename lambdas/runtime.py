@@ -21,6 +21,7 @@ from distillation.errors import InvalidRequest
 from distillation.events import Event
 from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
 from distillation.records import Record, Run, parse
+from distillation.runs.notification import Message
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Settings(BaseModel):
     """Environment variables of a step, set by the template; a step with more of them has a subclass."""
 
     model_config = ConfigDict(alias_generator=str.upper, extra="ignore", frozen=True)
+
+
+class _Topic(Settings):
+    topic_arn: str
 
 
 class _Buckets(Settings):
@@ -90,13 +95,13 @@ def typed(
 
 @cache
 def photos() -> Bucket:
-    """Return the bucket of the original photos."""
+    """Return the Photos bucket."""
     return Bucket(boto3.client("s3"), settings(_Buckets).photos_bucket)
 
 
 @cache
 def data() -> Bucket:
-    """Return the bucket of everything that the pipeline makes."""
+    """Return the Data bucket."""
     return Bucket(boto3.client("s3", config=_CONCURRENT), settings(_Buckets).data_bucket)
 
 
@@ -121,6 +126,12 @@ def service_quotas() -> ServiceQuotasClient:
 def read_run(run: str) -> Run:
     """Return a run's resolved request; raises ``ObjectMissing`` for a run that was never claimed."""
     return Run.model_validate_json(data().read(keys.request_key(run)))
+
+
+def publish(message: Message) -> None:
+    """Publish a notification to the stage's topic."""
+    topic_arn = settings(_Topic).topic_arn
+    boto3.client("sns").publish(TopicArn=topic_arn, Subject=message.subject, Message=message.text)
 
 
 def batch_limits(concurrent_batches: int, context: LambdaContext) -> BatchLimits:

@@ -27,12 +27,12 @@ class LocalPipeline:
 
     @property
     def photos(self) -> Bucket:
-        """The bucket of the original photos."""
+        """Photos bucket."""
         return Bucket(self.aws.client("s3"), self.outputs["PhotosBucket"])
 
     @property
     def data(self) -> Bucket:
-        """The bucket of everything that the pipeline writes."""
+        """Data bucket."""
         return Bucket(self.aws.client("s3"), self.outputs["DataBucket"])
 
     def upload(self, photos: dict[str, Path], collection: str) -> None:

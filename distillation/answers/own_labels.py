@@ -1,6 +1,6 @@
 """The owner's own labels: ``labels.csv`` or ``labels.jsonl`` in the collection.
 
-The whole file is checked before the run spends anything.
+The whole file is checked before the first label is paid for.
 """
 
 from __future__ import annotations

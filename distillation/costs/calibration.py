@@ -33,7 +33,7 @@ class Calibration(Record):
 
 
 def text_tokens(prompt: Prompt, bytes_per_token: float = BYTES_PER_TOKEN) -> float:
-    """Return the tokens of a question without its image, at four bytes per token."""
+    """Return the tokens of a question without its image, at ``bytes_per_token`` bytes of text per token."""
     return len((prompt.system + prompt.user).encode()) / bytes_per_token + OVERHEAD_TOKENS
 
 

@@ -11,9 +11,9 @@ from math import ceil
 from typing import Any
 
 from distillation import ledger
+from distillation.costs.aws_services import monthly_costs, service_costs
 from distillation.costs.calibration import Calibration
 from distillation.costs.range import CostRange, Line, exactly, format_usd, total
-from distillation.costs.services import monthly_costs, service_costs
 from distillation.costs.tokens import Tokens, question_tokens
 from distillation.costs.workload import Size, Workload
 from distillation.documents import (
@@ -28,8 +28,8 @@ from distillation.documents import (
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.models import catalog, prices
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
-from distillation.power import minimum_detectable_difference
 from distillation.records import Run, ServiceTier
+from distillation.statistical_power import minimum_detectable_difference
 
 _BILLED_RECORD = 700
 """Tokens per record and epoch in a published bill (Nova Lite, 300 photos, 5 epochs, $2.1); fewer than by the rule."""

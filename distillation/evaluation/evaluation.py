@@ -25,8 +25,8 @@ from distillation.documents import (
 from distillation.evaluation import intervals, scores
 from distillation.evaluation.parsed_answers import parse_answer, parse_answers
 from distillation.models import catalog
-from distillation.power import minimum_detectable_difference
 from distillation.records import AnswerLine, ServiceTier, Usage
+from distillation.statistical_power import minimum_detectable_difference
 
 SIGNIFICANCE = 0.05
 """Largest corrected p value with which the gate promotes a model."""

@@ -34,7 +34,7 @@ class Target:
     """A model to ask, and the S3 keys of its answers."""
 
     name: str
-    """``teacher``, ``ceiling``, ``base`` or ``n<size>``."""
+    """``teacher``, ``ceiling``, ``base``, ``n<size>``, or ``tuned`` in a run with ``apply``."""
     model: str
     """Model id, or ARN of a deployment or inference profile."""
     billed_as: str

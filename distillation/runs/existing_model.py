@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillation import keys
-from distillation.bedrock_errors import BEDROCK_FAILURES, to_pipeline_error
+from distillation.bedrock_errors import BEDROCK_FAILURES, is_not_found, to_pipeline_error
 from distillation.documents import ReplacedDeployment, Report, parse_report
 from distillation.errors import InvalidRequest
 from distillation.records import Request, Run, TrainedModel
@@ -91,11 +91,11 @@ def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockCl
     """Raise ``InvalidRequest`` unless the deployment is active and serves this model."""
     try:
         deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment_arn or "")
-    except bedrock.exceptions.ResourceNotFoundException:
-        raise InvalidRequest(
-            f"{field}: the deployment of run {name!r} no longer exists; train again to get one"
-        ) from None
     except BEDROCK_FAILURES as error:
+        if is_not_found(error):
+            raise InvalidRequest(
+                f"{field}: the deployment of run {name!r} no longer exists; train again to get one"
+            ) from None
         raise to_pipeline_error(error, f"deployment of run {name!r}") from error
     if deployment["modelArn"] != model.model_arn:
         raise InvalidRequest(

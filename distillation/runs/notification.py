@@ -1,4 +1,4 @@
-"""Texts of the notification: the verdict of a run that completed, or why an execution failed."""
+"""Texts of the notifications: the verdict of a run that completed, why an execution failed, or why a run waits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from distillation import keys, ledger
 from distillation.documents import AnyReport, ApplyReport, Failure, Ledger, Report, parse_report
+from distillation.errors import DailyQuotaExceeded
 from distillation.events import EndingEvent, ExecutionDetail
+from distillation.records import Run
 from distillation.runs.endings import ended_run_name
 from distillation.storage import Bucket
 
@@ -62,6 +64,16 @@ def failure_message(run: str | None, detail: ExecutionDetail, data: Bucket) -> t
         "Labels are kept: a new run does not pay for them again.\n"
     )
     return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), text
+
+
+def waiting_message(run: Run, error: DailyQuotaExceeded) -> Message:
+    """Return the notification for a run whose daily quota is used up."""
+    text = (
+        f"{error}\n\nThe run tries again every hour, for up to 26 hours, without a running function, and continues "
+        f"once Bedrock answers. Stored answers are not paid for again. This is the only notification about it.\n\n"
+        f"Execution: {run.execution}\n"
+    )
+    return Message(run.name, _subject(f"Vision Distillation {run.name}: waits for its daily quota"), text)
 
 
 def _reasons(report: AnyReport) -> str:

@@ -1,4 +1,7 @@
-"""Prepare a run: resolve its request, check everything that can be checked for free, and claim the run."""
+"""Prepare a run: resolve its request, run the preflight checks, and claim the run.
+
+One check is a short billed call to the teacher.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def prepare(
 ) -> PrepareResult:
     """Return what the state machine reads of the run that an execution was started for.
 
-    The run is claimed last, so that a refused run leaves nothing but its ledger. Raises ``InvalidRequest``,
+    The run is claimed last: a refused run has no request.json. Raises ``InvalidRequest``,
     ``AccessDenied``, ``QuotaExceeded`` or ``Throttled``.
     """
     run = resolve(start, execution, photos, defaults)

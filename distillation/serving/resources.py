@@ -10,9 +10,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from distillation.bedrock_errors import BEDROCK_FAILURES, pipeline_errors, to_pipeline_error
+from botocore.exceptions import ClientError
+
+from distillation.bedrock_errors import (
+    BEDROCK_FAILURES,
+    code_and_message,
+    is_not_found,
+    pipeline_errors,
+    to_pipeline_error,
+)
 from distillation.errors import ResourceBusy
 from distillation.serving.tags import RUN_TAG
 
@@ -24,6 +32,7 @@ _POLL_SECONDS = 5
 _RUNNING = ("InProgress", "Stopping")
 
 Kind = Literal["job", "deployment", "model"]
+DescriptionT = TypeVar("DescriptionT")
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,8 @@ def running_jobs(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -
 
     Only jobs with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
     """
-    pages = _pages(bedrock.get_paginator("list_model_customization_jobs"), "jobs", name_part)
-    summaries = (summary for page in pages for summary in page.get("modelCustomizationJobSummaries", []))
-    return list(_tagged(tag, bedrock, (_job(summary) for summary in summaries if summary["status"] in _RUNNING)))
+    running = (_job(summary) for summary in _job_summaries(name_part, bedrock) if summary["status"] in _RUNNING)
+    return list(_tagged(tag, bedrock, running))
 
 
 def deployments_and_models(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
@@ -69,13 +77,28 @@ def deployments_and_models(tag: tuple[str, str], name_part: str, bedrock: Bedroc
 
     Only resources with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
     """
-    deployment_pages = _pages(bedrock.get_paginator("list_custom_model_deployments"), "deployments", name_part)
-    model_pages = _pages(bedrock.get_paginator("list_custom_models"), "models", name_part)
-    deployments = (
-        _deployment(summary) for page in deployment_pages for summary in page.get("modelDeploymentSummaries", [])
-    )
-    models = (_model(summary) for page in model_pages for summary in page.get("modelSummaries", []))
+    deployments = map(_deployment, _deployment_summaries(name_part, bedrock))
+    models = map(_model, _model_summaries(name_part, bedrock))
     return [*_tagged(tag, bedrock, deployments), *_tagged(tag, bedrock, models)]
+
+
+def describe_by_name(
+    kind: Kind, name: str, describe: Callable[[str], DescriptionT], bedrock: BedrockClient
+) -> DescriptionT | None:
+    """Return ``describe(name)``, the description of a job, deployment or model; None if it does not exist.
+
+    If the error does not say whether it exists, it is looked up in the List operation and described by its ARN.
+    """
+    with pipeline_errors(f"{kind} {name}"):
+        try:
+            return describe(name)
+        except ClientError as error:
+            if is_not_found(error):
+                return None
+            if not _is_validation_error(error):
+                raise
+        arn = _find_arn(kind, name, bedrock)
+        return None if arn is None else describe(arn)
 
 
 def stop(
@@ -103,6 +126,39 @@ def delete(
     models = [resource for resource in resources if resource.kind == "model"]
     _wait_for_all(models, lambda model: _delete_model(model, bedrock), sleep)
     return [str(resource) for resource in resources]
+
+
+def _is_absent(resource: BedrockResource, error: Exception, bedrock: BedrockClient) -> bool:
+    """Return whether an error of a call about a resource means that the resource does not exist."""
+    if is_not_found(error):
+        return True
+    return _is_validation_error(error) and _find_arn(resource.kind, resource.name, bedrock) is None
+
+
+def _is_validation_error(error: Exception) -> bool:
+    return isinstance(error, ClientError) and code_and_message(error)[0] == "ValidationException"
+
+
+def _find_arn(kind: Kind, name: str, bedrock: BedrockClient) -> str | None:
+    """Return the ARN of the job, deployment or model with exactly this name; None if there is none."""
+    summaries = {"job": _job_summaries, "deployment": _deployment_summaries, "model": _model_summaries}[kind]
+    resource = {"job": _job, "deployment": _deployment, "model": _model}[kind]
+    return next((found.arn for found in map(resource, summaries(name, bedrock)) if found.name == name), None)
+
+
+def _job_summaries(name_part: str, bedrock: BedrockClient) -> Iterator[Any]:
+    for page in _pages(bedrock.get_paginator("list_model_customization_jobs"), "jobs", name_part):
+        yield from page.get("modelCustomizationJobSummaries", [])
+
+
+def _deployment_summaries(name_part: str, bedrock: BedrockClient) -> Iterator[Any]:
+    for page in _pages(bedrock.get_paginator("list_custom_model_deployments"), "deployments", name_part):
+        yield from page.get("modelDeploymentSummaries", [])
+
+
+def _model_summaries(name_part: str, bedrock: BedrockClient) -> Iterator[Any]:
+    for page in _pages(bedrock.get_paginator("list_custom_models"), "models", name_part):
+        yield from page.get("modelSummaries", [])
 
 
 def _pages(paginator: Any, plural: str, name_part: str) -> Iterator[Any]:
@@ -136,9 +192,9 @@ def _tagged(
     for resource in resources:
         try:
             response = bedrock.list_tags_for_resource(resourceARN=resource.arn)
-        except bedrock.exceptions.ResourceNotFoundException:
-            continue  # Deleted since it was listed.
         except BEDROCK_FAILURES as error:
+            if _is_absent(resource, error, bedrock):
+                continue  # Deleted since it was listed.
             raise to_pipeline_error(error, f"tags of {resource}") from error
         tags = {entry["key"]: entry["value"] for entry in response["tags"]}
         if tags.get(key) == value:
@@ -159,9 +215,9 @@ def _stop(job: BedrockResource, bedrock: BedrockClient) -> bool:
 def _has_ended(job: BedrockResource, bedrock: BedrockClient) -> bool:
     try:
         description = bedrock.get_model_customization_job(jobIdentifier=job.arn)
-    except bedrock.exceptions.ResourceNotFoundException:
-        return True
     except BEDROCK_FAILURES as error:
+        if _is_absent(job, error, bedrock):
+            return True
         raise to_pipeline_error(error, str(job)) from error
     return description.get("status") not in _RUNNING
 
@@ -169,10 +225,9 @@ def _has_ended(job: BedrockResource, bedrock: BedrockClient) -> bool:
 def _delete_deployment(deployment: BedrockResource, bedrock: BedrockClient) -> None:
     try:
         bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment.arn)
-    except bedrock.exceptions.ResourceNotFoundException:
-        return
     except BEDROCK_FAILURES as error:
-        raise to_pipeline_error(error, str(deployment)) from error
+        if not _is_absent(deployment, error, bedrock):
+            raise to_pipeline_error(error, str(deployment)) from error
 
 
 def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
@@ -181,10 +236,9 @@ def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
         bedrock.delete_custom_model(modelIdentifier=model.arn)
     except bedrock.exceptions.ConflictException:
         return False
-    except bedrock.exceptions.ResourceNotFoundException:
-        return True
     except BEDROCK_FAILURES as error:
-        raise to_pipeline_error(error, str(model)) from error
+        if not _is_absent(model, error, bedrock):
+            raise to_pipeline_error(error, str(model)) from error
     return True
 
 

@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from distillation import keys, ledger
-from distillation.bedrock_errors import BEDROCK_FAILURES, pipeline_errors, to_pipeline_error
+from distillation.bedrock_errors import pipeline_errors
 from distillation.errors import JobFailed
 from distillation.events import JobResult
 from distillation.inference.reservation import Reservation
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
 from distillation.records import Run
+from distillation.serving.resources import describe_by_name
 from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
-from distillation.training import stalled
+from distillation.training import stuck_jobs
 from distillation.training.failure_remedies import cause_and_remedy, is_internal
 from distillation.training.job_cost import job_cost, maximum_prediction_usd
 
@@ -64,7 +65,7 @@ def create_or_describe(
         if job["status"] in ("Failed", "Stopping", "Stopped"):
             raise JobFailed(f"job {name}: {cause_and_remedy(job)}")
         if job["status"] == "InProgress" and (
-            reason := stalled.stop_if_stalled(run, job, settings.start_timeout, now, bedrock)
+            reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock)
         ):
             ledger.write_part(data, run.name, job_cost(run, size, data, trained=False), name)
             raise JobFailed(f"job {name}: {reason}")
@@ -79,17 +80,16 @@ def create_or_describe(
 
 def _describe(bedrock: BedrockClient, name: str) -> Any | None:
     """Return Bedrock's description of a job; None if it does not exist."""
-    try:
-        return bedrock.get_model_customization_job(jobIdentifier=name)
-    except bedrock.exceptions.ResourceNotFoundException:
-        return None
-    except BEDROCK_FAILURES as error:
-        raise to_pipeline_error(error, f"job {name}") from error
+    return describe_by_name(
+        "job", name, lambda identifier: bedrock.get_model_customization_job(jobIdentifier=identifier), bedrock
+    )
 
 
 def _is_billed(job: Any) -> bool:
     """Return whether an ended job is billed. A stopped job counts in full if its training may have started."""
-    return job["status"] == "Completed" or (job["status"] in ("Stopping", "Stopped") and stalled.may_have_started(job))
+    return job["status"] == "Completed" or (
+        job["status"] in ("Stopping", "Stopped") and stuck_jobs.may_have_started(job)
+    )
 
 
 def _reserve_cost(run: Run, size: int, name: str, data: Bucket) -> None:

@@ -12,7 +12,7 @@ from distillation import keys
 from distillation.errors import Throttled
 from distillation.records import TrainedModel
 from distillation.serving import deployment
-from distillation.serving.cleanup import clean_up
+from distillation.serving.clean_up import clean_up
 from distillation.serving.promotion import promote
 from distillation.serving.resources import BedrockResource, stop
 from tests.support.builders import any_report, any_run

@@ -9,7 +9,7 @@ import pytest
 
 from distillation import errors
 from distillation.errors import RETRIED, DistillationError, error_message
-from infra.definition import render
+from infra.state_machine_definition import render
 
 CLASSES = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
 

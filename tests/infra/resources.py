@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_cdk.assertions import Template
 
-from infra.definition import render
+from infra.state_machine_definition import render
 
 DEFINITION = json.loads(render())
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
 
 from infra import access
 
@@ -79,3 +80,21 @@ def test_customer_managed_key_is_allowed_through_bedrock_only() -> None:
     }
     assert decrypt.actions == ["kms:Decrypt"]
     assert access.encrypt_models(stack, None) == access.decrypt_models(stack, None) == []
+
+
+def test_bucket_key_is_allowed_through_s3_for_what_the_statements_do_with_objects() -> None:
+    stack = cdk.Stack(env=cdk.Environment(region="us-east-1"))
+    bucket = s3.Bucket(stack, "Bucket")
+    read, write = access.read_objects(bucket, "*"), access.write_objects(bucket, "*")
+    (both,) = access.use_bucket_key(stack, KEY, [read, write])
+
+    assert both.to_statement_json() == {
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
+        "Effect": "Allow",
+        "Resource": KEY,
+    }
+    assert [s.actions for s in access.use_bucket_key(stack, KEY, [read])] == [["kms:Decrypt"]]
+    assert [s.actions for s in access.use_bucket_key(stack, KEY, [write])] == [["kms:GenerateDataKey"]]
+    assert access.use_bucket_key(stack, KEY, [access.list_keys(bucket)]) == []
+    assert access.use_bucket_key(stack, None, [read, write]) == []

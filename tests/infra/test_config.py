@@ -71,6 +71,41 @@ def test_quotas_without_effect_are_rejected(quotas: dict[str, Any], message: str
         "1234abcd-12ab-34cd-56ef-1234567890ab",
     ],
 )
-def test_kms_key_must_be_a_key_arn_in_the_region(key: str) -> None:
-    with pytest.raises(ValidationError, match=r"'custom_model_kms_key_id' in cdk.json must be the ARN of a key"):
-        StageConfig.model_validate(NOVA | {"custom_model_kms_key_id": key})
+@pytest.mark.parametrize("field", ["kms_key_arn", "custom_model_kms_key_id"])
+def test_kms_key_must_be_a_key_arn_in_the_region(field: str, key: str) -> None:
+    with pytest.raises(ValidationError, match=rf"'{field}' in cdk.json must be the ARN of a key"):
+        StageConfig.model_validate(NOVA | {field: key})
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"cost-center": "42", "Owner": "", "a_b.c:d/e=f+g@h": "photo team"},
+        {"k" * 128: "v" * 256},
+        {f"tag-{n}": "value" for n in range(40)},
+    ],
+)
+def test_tags_that_every_service_accepts_are_accepted(tags: dict[str, str]) -> None:
+    assert StageConfig.model_validate(NOVA | {"tags": tags}).tags == tags
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"": "x"}, "a key has 1-128 characters"),
+        ({"k" * 129: "x"}, "a key has 1-128 characters"),
+        ({"größe": "x"}, "a key has 1-128 characters"),
+        ({"key": "v" * 257}, "a value has at most 256 characters"),
+        ({"key": "a\nb"}, "a value has at most 256 characters"),
+        ({"aws:stage": "x"}, "are reserved"),
+        ({"AWS:stage": "x"}, "are reserved"),
+        ({"vision-distillation:stage": "prod"}, "are reserved"),
+        ({"Owner": "a", "owner": "b"}, "Owner, owner differ only in case"),
+        ({f"tag-{n}": "value" for n in range(41)}, "at most 40 tags"),
+        ({f"tag-{n}": "v" * 200 for n in range(10)}, "with 2,000 characters of JSON"),
+    ],
+)
+def test_tags_that_a_service_refuses_are_rejected(tags: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate(NOVA | {"tags": tags})

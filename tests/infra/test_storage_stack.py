@@ -5,6 +5,8 @@ from typing import Any
 
 from aws_cdk.assertions import Match, Template
 
+from tests.infra.conftest import KEY
+
 
 def buckets(storage: Template) -> Mapping[str, Mapping[str, Any]]:
     return storage.find_resources("AWS::S3::Bucket")
@@ -46,3 +48,21 @@ def test_only_work_objects_and_old_versions_expire(storage: Template) -> None:
     for name, bucket in buckets(storage).items():
         for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]:
             assert "ExpirationInDays" not in rule or rule.get("Prefix") == "work/" or name.startswith("AccessLogs")
+
+
+def test_kms_key_of_the_stage_encrypts_photos_and_data(storage: Template, configured_storage: Template) -> None:
+    def encryption(template: Template) -> dict[str, Any]:
+        return {
+            name[:-8]: bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            for name, bucket in buckets(template).items()
+        }
+
+    by_s3 = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+    by_key = [
+        {
+            "BucketKeyEnabled": True,
+            "ServerSideEncryptionByDefault": {"KMSMasterKeyID": KEY, "SSEAlgorithm": "aws:kms"},
+        }
+    ]
+    assert encryption(storage) == {"AccessLogs": by_s3, "Photos": by_s3, "Data": by_s3}
+    assert encryption(configured_storage) == {"AccessLogs": by_s3, "Photos": by_key, "Data": by_key}

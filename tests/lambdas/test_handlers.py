@@ -22,7 +22,7 @@ import lambdas
 from distillation.events import PrepareResult
 from distillation.records import Concurrency, SplitLine, parse
 from distillation.runs.request import Defaults
-from infra.definition import render
+from infra.state_machine_definition import render
 from tests.support.builders import converse_response
 from tests.support.fakes import bucket
 from tests.support.functions import Functions

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from distillation.training.stalled import MAXIMUM_WAIT
-from infra.definition import SOURCE, render
+from distillation.training.stuck_jobs import MAXIMUM_WAIT
+from infra.state_machine_definition import SOURCE, render
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = json.loads(render())

@@ -8,7 +8,7 @@ import pytest
 
 from distillation import keys
 from distillation.errors import ToleranceExceeded
-from distillation.runs.image_list import list_images
+from distillation.runs.list_images import list_images
 from distillation.runs.notification import run_message
 from distillation.runs.result_tables import write_results
 from tests.support.applying import REFUSED_PHOTO, answer_line, resized_photos

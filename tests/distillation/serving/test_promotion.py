@@ -12,7 +12,7 @@ from distillation.errors import DeploymentFailed, InvalidRequest
 from distillation.events import PromoteResult
 from distillation.records import Run, TrainedModel
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
-from distillation.serving.cleanup import clean_up
+from distillation.serving.clean_up import clean_up
 from distillation.serving.promotion import promote
 from distillation.storage import Bucket
 from local.bedrock import Endpoint

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from distillation.costs.aws_services import monthly_costs, service_costs
 from distillation.costs.range import CostRange
-from distillation.costs.services import monthly_costs, service_costs
 from distillation.costs.workload import predict_workload
 from tests.support.builders import any_run
 

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 MAXIMUM_WAIT = timedelta(days=3)
 """Longest wait for any job. An execution ends after 7 days or 25,000 history events, and its models are lost with it.
-Two waiting jobs, polled every 300 seconds, stay below both limits."""
+With at most two sizes at the same time, two waiting jobs polled every 5 minutes use about 15,600 of these events. A
+third size that then waits as long, and a fourth, would exceed them."""
 
 
-def stop_if_stalled(run: Run, job: Any, start_timeout: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
+def stop_if_stuck(run: Run, job: Any, start_timeout: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:
     """Count a job that waits longer than ``start_timeout`` as stuck; return why it was stopped, or None.
 
     The job is stopped if the request has ``stop_stuck_jobs``, or after ``MAXIMUM_WAIT``.

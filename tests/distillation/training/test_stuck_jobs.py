@@ -11,7 +11,7 @@ from distillation import ledger
 from distillation.errors import JobFailed
 from distillation.telemetry import metrics
 from distillation.training import job
-from distillation.training.stalled import MAXIMUM_WAIT
+from distillation.training.stuck_jobs import MAXIMUM_WAIT
 from tests.support.builders import any_run
 from tests.support.jobs import CREATED, JOB_ARN, NOW, SETTINGS, create_or_describe, split_bucket, waiting_job
 

@@ -12,11 +12,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import access
-from infra.definition import render
+from infra.state_machine_definition import render
 from infra.step_lambda import StepLambda
 
 
-class Workflow(Construct):
+class StateMachine(Construct):
     """The state machine of ``statemachine/``, allowed to invoke ``steps`` and to read what its Maps list."""
 
     def __init__(

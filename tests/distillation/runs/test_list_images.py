@@ -5,7 +5,7 @@ import pytest
 from distillation import keys
 from distillation.errors import TooFewImages
 from distillation.records import Request
-from distillation.runs.image_list import list_images
+from distillation.runs.list_images import list_images
 from tests.support.applying import REFUSED_PHOTO, resized_photos
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.power import minimum_detectable_difference
+from distillation.statistical_power import minimum_detectable_difference
 
 
 @pytest.mark.parametrize(("images", "difference"), [(30, 0.051), (100, 0.028), (300, 0.016), (1000, 0.009)])

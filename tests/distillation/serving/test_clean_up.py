@@ -9,7 +9,7 @@ from distillation import keys
 from distillation.errors import ResourceBusy
 from distillation.events import CleanUpResult
 from distillation.records import Run, TrainedModel
-from distillation.serving.cleanup import clean_up
+from distillation.serving.clean_up import clean_up
 from distillation.storage import Bucket
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket

@@ -1,6 +1,6 @@
 """The state machine's definition: YAML in ``statemachine/``, JSON in the template.
 
-``python -m infra.definition`` writes the JSON to standard output.
+``python -m infra.state_machine_definition`` writes the JSON to standard output.
 """
 
 from __future__ import annotations

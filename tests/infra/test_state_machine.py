@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from aws_cdk.assertions import Template
 
-from infra.definition import render
+from infra.state_machine_definition import render
 from tests.infra.resources import DEFINITION, actions, all_states, role_statements
 
 

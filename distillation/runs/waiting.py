@@ -1,0 +1,39 @@
+"""Notify once per run that its batches wait for a daily quota."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from distillation import keys
+from distillation.errors import DailyQuotaExceeded
+from distillation.records import Run
+from distillation.runs.notification import Message, waiting_message
+from distillation.storage import Bucket
+from distillation.telemetry import logger
+
+
+@contextmanager
+def waiting_is_announced(run: Run, data: Bucket, publish: Callable[[Message], None]) -> Iterator[None]:
+    """Publish a notification when ``DailyQuotaExceeded`` leaves the ``with`` block for the first time in the run.
+
+    A conditional write decides which of the run's batches publishes. The state machine retries the batch either way.
+    """
+    try:
+        yield
+    except DailyQuotaExceeded as error:
+        logger.warning("batch waits for the daily quota", run=run.name, error=str(error))
+        if data.put_if_absent(keys.waiting_key(run.name), json.dumps({"error": str(error)}).encode()):
+            _publish(waiting_message(run, error), publish)
+        raise
+
+
+def _publish(message: Message, publish: Callable[[Message], None]) -> None:
+    try:
+        publish(message)
+    except (BotoCoreError, ClientError):
+        # The run waits, with or without its notification.
+        logger.exception("notification could not be published", run=message.run)

@@ -1,0 +1,79 @@
+"""Rules for the templates of both stacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from aws_cdk.assertions import Template
+
+from app import Stacks
+from local.synthesis import ROOT, synthesise
+from tests.infra.conftest import CONFIGURED
+from tests.infra.resources import actions, role_statements
+
+WITHOUT_TAGS = {
+    *("AWS::IAM::Policy", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy"),
+    *("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "Custom::S3BucketNotifications", "Custom::SweepOnDeletion"),
+}
+"""Resource types that have no tags in CloudFormation."""
+
+
+def test_stacks_share_values_by_exports(stacks: Stacks, pipeline: Template, storage: Template) -> None:
+    exports = [output["Export"]["Name"] for output in storage.to_json()["Outputs"].values() if "Export" in output]
+    text = json.dumps([pipeline.to_json(), storage.to_json()])
+
+    # CloudFormation resolves each Fn::GetStackOutput with a call of its own and throttles deployments with many.
+    # https://github.com/aws/aws-cdk/issues/38010
+    assert "Fn::GetStackOutput" not in text
+    assert all(f'{{"Fn::ImportValue": "{name}"}}' in text for name in exports)
+    assert len(exports) == 4
+    # CDK deploys Storage before Pipeline, and destroys them in the opposite order.
+    assert stacks.pipeline.dependencies == [stacks.storage]
+
+
+def test_every_resource_that_can_have_tags_has_those_of_the_stage(
+    configured_pipeline: Template, configured_storage: Template
+) -> None:
+    expected = {**CONFIGURED["tags"], "vision-distillation:stage": "dev"}
+    for template in (configured_pipeline, configured_storage):
+        for name, resource in template.to_json()["Resources"].items():
+            if resource["Type"] not in WITHOUT_TAGS:
+                assert _tags(resource["Properties"].get("Tags", [])) == expected, name
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    return tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def test_roles_that_read_or_write_objects_may_use_the_key_of_the_buckets(configured_pipeline: Template) -> None:
+    needs = {"kms:Decrypt": "s3:GetObject", "kms:GenerateDataKey": "s3:PutObject"}
+    for role in configured_pipeline.find_resources("AWS::IAM::Role"):
+        statements = role_statements(configured_pipeline, role)
+        through_s3 = [s for s in statements if "s3.us-east-1.amazonaws.com" in json.dumps(s.get("Condition", {}))]
+
+        assert actions(through_s3) == {key for key, needed in needs.items() if needed in actions(statements)}, role
+
+
+def test_tags_of_the_stage_are_in_the_environment_of_prepare(configured_pipeline: Template) -> None:
+    functions = configured_pipeline.find_resources("AWS::Lambda::Function")
+    (prepare,) = [f["Properties"] for f in functions.values() if f["Properties"]["Handler"] == "lambdas.prepare.handler"]
+    variables = json.dumps(prepare["Environment"]["Variables"])
+
+    assert json.dumps(json.dumps(CONFIGURED["tags"], separators=(",", ":")))[1:-1] in variables.replace(r"\\", "\\")
+    # Lambda limits the environment to 4 KB.
+    assert len(variables) < 4096
+
+
+def test_stage_with_every_option_has_no_lint_finding(tmp_path: Path) -> None:
+    synthesise("dev", tmp_path, **CONFIGURED)[0].synth()
+    linter = Path(sys.executable).with_name("cfn-lint")
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    command = [linter, *sorted(tmp_path.glob("*.template.json"))]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    assert (result.returncode, result.stdout) == (0, "")
