@@ -17,7 +17,7 @@ class CustomizeSettings(Settings):
 
     bedrock_role_arn: str
     """Role that Bedrock assumes in a job."""
-    custom_model_kms_key_id: str
+    model_kms_key_arn: str
     """KMS key for tuned models; empty for the key of AWS."""
     stuck_job_hours: float
     """Hours that training may take to start before the job counts as stuck."""
@@ -31,7 +31,7 @@ def handler(event: CustomizeEvent, context: LambdaContext) -> JobResult:
     run, environment = read_run(event.run), settings(CustomizeSettings)
     job_settings = JobSettings(
         role_arn=environment.bedrock_role_arn,
-        kms_key_arn=environment.custom_model_kms_key_id or None,
+        model_kms_key_arn=environment.model_kms_key_arn or None,
         start_timeout=timedelta(hours=environment.stuck_job_hours),
     )
     job = create_or_describe(run, event.size, data(), bedrock(), job_settings, datetime.now(UTC))

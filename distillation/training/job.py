@@ -38,7 +38,7 @@ class JobSettings:
 
     role_arn: str
     """ARN of the role that Bedrock assumes in a job."""
-    kms_key_arn: str | None
+    model_kms_key_arn: str | None
     """ARN of the customer's key for tuned models; None for the key of AWS."""
     start_timeout: timedelta
     """How long training may take to start before the job counts as stuck."""
@@ -120,7 +120,7 @@ def _create(
 def _request_job(run: Run, size: int, name: str, data: Bucket, bedrock: BedrockClient, settings: JobSettings) -> None:
     student = catalog.get_model(run.student)
     validation_key = keys.dataset_key(run.name, "validation")
-    optional: dict[str, Any] = {"customModelKmsKeyId": settings.kms_key_arn} if settings.kms_key_arn else {}
+    optional: dict[str, Any] = {"customModelKmsKeyId": settings.model_kms_key_arn} if settings.model_kms_key_arn else {}
     if any(True for _ in data.keys(validation_key)):
         uri = f"s3://{data.name}/{validation_key}"
         optional["validationDataConfig"] = {"validators": [{"s3Uri": uri}]}

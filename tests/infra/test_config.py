@@ -71,7 +71,7 @@ def test_quotas_without_effect_are_rejected(quotas: dict[str, Any], message: str
         "1234abcd-12ab-34cd-56ef-1234567890ab",
     ],
 )
-@pytest.mark.parametrize("field", ["kms_key_arn", "custom_model_kms_key_id"])
+@pytest.mark.parametrize("field", ["bucket_kms_key_arn", "model_kms_key_arn"])
 def test_kms_key_must_be_a_key_arn_in_the_region(field: str, key: str) -> None:
     with pytest.raises(ValidationError, match=rf"'{field}' in cdk.json must be the ARN of a key"):
         StageConfig.model_validate(NOVA | {field: key})

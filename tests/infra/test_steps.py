@@ -58,7 +58,7 @@ def test_steps_that_create_invoke_or_update_deployments_may_use_the_kms_key() ->
     steps = Steps(
         stack,
         bedrock_role=iam.Role(stack, "Bedrock", assumed_by=iam.ServicePrincipal("bedrock.amazonaws.com")),
-        config=StageConfig.model_validate({"stage": "dev", **STAGE, "custom_model_kms_key_id": key}),
+        config=StageConfig.model_validate({"stage": "dev", **STAGE, "model_kms_key_arn": key}),
         data=s3.Bucket(stack, "Data"),
         dead_letters=sqs.Queue(stack, "DeadLetters"),
         photos=s3.Bucket(stack, "Photos"),

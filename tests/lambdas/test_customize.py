@@ -33,7 +33,7 @@ def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 def test_job_has_the_role_and_the_key_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], key_arn: str
 ) -> None:
-    monkeypatch.setenv("CUSTOM_MODEL_KMS_KEY_ID", key_arn)
+    monkeypatch.setenv("MODEL_KMS_KEY_ARN", key_arn)
     functions = Functions(monkeypatch)
     split_bucket(functions.data)
     functions.data.write_document(keys.request_key("holiday-1"), any_run())

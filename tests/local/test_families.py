@@ -37,7 +37,7 @@ from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import ROLE, TEACHER, client, running_endpoint, wait_for_job
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
-SETTINGS = customize.JobSettings(role_arn=ROLE, kms_key_arn=None, start_timeout=timedelta(hours=24))
+SETTINGS = customize.JobSettings(role_arn=ROLE, model_kms_key_arn=None, start_timeout=timedelta(hours=24))
 CROPS = 5
 
 

@@ -24,7 +24,7 @@ MODEL_ARN = f"{ARN}:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
 DEPLOYMENT_ARN = f"{ARN}:custom-model-deployment/abcdefghijkl"
 CREATED = datetime(2026, 11, 24, tzinfo=UTC)
 NOW = CREATED + timedelta(hours=30)
-SETTINGS = job.JobSettings(role_arn=ROLE_ARN, kms_key_arn=None, start_timeout=timedelta(hours=24))
+SETTINGS = job.JobSettings(role_arn=ROLE_ARN, model_kms_key_arn=None, start_timeout=timedelta(hours=24))
 
 
 def split_bucket(data: Bucket | None = None) -> Bucket:

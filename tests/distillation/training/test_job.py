@@ -97,7 +97,7 @@ def test_tuned_model_is_encrypted_with_the_key_of_the_stage(bedrock_client: Any,
         "provide-client-params.bedrock.CreateModelCustomizationJob", lambda params, **_: parameters.update(params)
     )
     expect_creation(bedrock)
-    settings = replace(SETTINGS, kms_key_arn=key_arn)
+    settings = replace(SETTINGS, model_kms_key_arn=key_arn)
     job.create_or_describe(any_run(), 12, split_bucket(), bedrock_client, settings, NOW)
 
     assert parameters["customModelKmsKeyId"] == key_arn
