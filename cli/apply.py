@@ -22,7 +22,7 @@ def apply_model(
     """Start a run that applies a tuned model, show it, and download its tables. Return whether it succeeded.
 
     ``run`` is the run of the tuned model. ``limits`` has ``max_usd`` and ``tolerance``; None means the default of a
-    request. Raise ``InvalidRequest`` or ``CommandError`` before anything starts.
+    request. Raises ``InvalidRequest`` or ``CommandError`` before anything starts.
     """
     prefix = collection_prefix(collection)
     set_limits = {name: limit for name, limit in limits.items() if limit is not None}

@@ -25,7 +25,7 @@ def clean_stage(stage: Stage, run: str | None, *, objects: bool, confirmed: bool
 
     Selected are all resources of ``run``, or without ``run`` all that no run retains. ``objects`` also selects the
     run's objects in S3. Jobs are stopped first, then deployments, models and objects are deleted.
-    Raise ``CommandError`` if the run does not exist or must not be cleaned.
+    Raises ``CommandError`` if the run does not exist or must not be cleaned.
     """
     if objects and not run:
         raise CommandError("--objects deletes the objects of one run only. Name the run with --run RUN.")
@@ -55,7 +55,7 @@ def clean_stage(stage: Stage, run: str | None, *, objects: bool, confirmed: bool
 def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: Sweeper) -> list[BedrockResource]:
     """Return the resources of a run.
 
-    Raise ``CommandError`` if the run does not exist or is still running, or if another run's deployment serves a model
+    Raises ``CommandError`` if the run does not exist or is still running, or if another run's deployment serves a model
     of the run.
     """
     selected = [resource for resource in resources if resource.run == run]
@@ -75,8 +75,8 @@ def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: S
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     header = ["", "kind", "name", "status", "days", "$ a month", "run", "retention"]
-    columns = ("kind", "name", "status", "days", "usd_a_month", "run", "standing")
-    cells = [["*" if row["chosen"] else "", *(str(row[name]) for name in columns)] for row in rows]
+    columns = ("kind", "name", "status", "days", "usd_a_month", "run", "retention")
+    cells = [["*" if row["selected"] else "", *(str(row[name]) for name in columns)] for row in rows]
     print_line(format_table([header, *cells]))
 
 
@@ -90,7 +90,7 @@ def _row(resource: BedrockResource, selected: bool, left_over: bool, now: dateti
         "usd_a_month": _monthly_usd(resource),
         "run": resource.run,
         "standing": "not retained" if left_over else "retained or running",
-        "chosen": selected,
+        "selected": selected,
     }
 
 

@@ -35,7 +35,7 @@ def prompt(question: str) -> str:
 
 
 def destroy_stage(stage: Stage, *, assume_yes: bool, ask: Callable[[str], str] = prompt) -> None:
-    """Delete a stage, including resources that its runs retain. Raise ``CommandError`` if a part cannot be deleted.
+    """Delete a stage, including resources that its runs retain. Raises ``CommandError`` if a part cannot be deleted.
 
     Running the command again deletes the rest. The buckets are found through the storage stack, so their names are
     printed before the stack is deleted. With ``assume_yes`` there are no questions and the buckets are kept.
@@ -65,7 +65,7 @@ def destroy_stage(stage: Stage, *, assume_yes: bool, ask: Callable[[str], str] =
 def stage_buckets(cloudformation: Any, stage: str) -> list[str]:
     """Return the buckets of a stage's storage stack, access logs last, or an empty list if the stack does not exist.
 
-    Raise ``ClientError`` if CloudFormation refuses the request for another reason.
+    Raises ``ClientError`` if CloudFormation refuses the request for another reason.
     """
     name = f"Distill-{stage}-Storage"
     try:
@@ -113,7 +113,7 @@ def _check_stage(stage: Stage) -> None:
 
 
 def _run_cdk(stage: Stage, arguments: Sequence[str]) -> None:
-    """Run the CDK that the project installs, in the Region of the stage. Raise ``CommandError`` if it fails."""
+    """Run the CDK that the project installs, in the Region of the stage. Raises ``CommandError`` if it fails."""
     region = {"AWS_REGION": stage.region, "CDK_DEFAULT_REGION": stage.region}
     command = ["npx", "--no-install", "cdk", *arguments]
     try:

@@ -46,7 +46,7 @@ class Check:
 
 
 def print_checks(stage: Stage, as_json: bool) -> bool:
-    """Print all checks and return whether none is bad. Raise ``CommandError`` if the stage is not in cdk.json."""
+    """Print all checks and return whether none is bad. Raises ``CommandError`` if the stage is not in cdk.json."""
     checks = list(run_checks(stage, stage_settings(stage.name)))
     if as_json:
         print_json([asdict(check) for check in checks])

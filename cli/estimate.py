@@ -48,7 +48,7 @@ class MeasuredPhoto:
 
 
 def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, as_json: bool) -> bool:
-    """Print an estimate and return whether it is within ``max_usd``. Raise ``CommandError`` if there are no photos.
+    """Print an estimate and return whether it is within ``max_usd``. Raises ``CommandError`` if there are no photos.
 
     ``what`` is a folder, which is read without AWS, a collection, or COUNTxWIDTHxHEIGHT for photos that do not exist
     yet, such as 900x4000x3000. ``measured`` uses the stage's calibration also without a collection.

@@ -41,7 +41,7 @@ def evaluate_files(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write the report and print its verdict and path, or its JSON. Raise ``InvalidAnswers``."""
+    """Write the report and print its verdict and path, or its JSON. Raises ``InvalidAnswers``."""
     report = compare_files(teacher, student, base, ceiling, images, out)
     if as_json:
         print_document(report)
@@ -54,7 +54,7 @@ def compare_files(
 ) -> FilesReport:
     """Write report.html, report.json and scores.csv into ``out`` and return the report.
 
-    Raise ``InvalidAnswers`` if a file or folder cannot be used.
+    Raises ``InvalidAnswers`` if a file or folder cannot be used.
     """
     if images and not images.is_dir():
         raise InvalidAnswers(f"--images {images} is not a folder. Name the folder of the images.")

@@ -21,7 +21,7 @@ _NO_ACCOUNT = "000000000000"
 def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
     """Return the fields of a request file, without ``collection``; empty if ``path`` is None.
 
-    Raise ``CommandError`` if the file cannot be read or names another collection than ``collection``.
+    Raises ``CommandError`` if the file cannot be read or names another collection than ``collection``.
     """
     if path is None:
         return {}
@@ -45,7 +45,7 @@ def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
 def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str, Any]:
     """Return the request that repeats a run. ``manifest`` is the path of its manifest.json or the name of the run.
 
-    Raise ``CommandError`` or ``InvalidRequest`` if there is no such manifest or it cannot be used.
+    Raises ``CommandError`` or ``InvalidRequest`` if there is no such manifest or it cannot be used.
     """
     path = Path(manifest)
     if path.is_file():
@@ -65,7 +65,7 @@ def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str
 def resolve_request(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:
     """Return the run that Prepare would create from a request in a stage. AWS is not called.
 
-    Raise ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
+    Raises ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
     """
     settings = stage_settings(stage)
     stage_defaults = {name: settings[name] for name in Defaults.model_fields if name in settings}
@@ -75,7 +75,7 @@ def resolve_request(collection: str, fields: dict[str, Any], stage: str, region:
 
 
 def collection_prefix(text: str) -> str:
-    """Return the prefix of a collection, which ends in a slash. Raise ``CommandError`` if the name is not valid."""
+    """Return the prefix of a collection, which ends in a slash. Raises ``CommandError`` if the name is not valid."""
     collection = text.rstrip("/") + "/"
     if collection == "/" or text.startswith("/") or "//" in text:
         raise CommandError(f"{text!r} is not a collection. Name a prefix in the Photos bucket, such as holiday/.")

@@ -17,7 +17,7 @@ _COLUMNS = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "p
 
 
 def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
-    """List all runs, newest first, or compare the named runs. Raise ``CommandError`` if a named run does not exist."""
+    """List all runs, newest first, or compare the named runs. Raises ``CommandError`` if a named run does not exist."""
     if names:
         _print_comparison([_run_summary(stage.data, name) for name in names], as_json=as_json)
         return

@@ -65,7 +65,7 @@ class Stage:
 
 
 def stage_settings(stage: str) -> dict[str, Any]:
-    """Return the settings of a stage in cdk.json. Raise ``CommandError`` if the stage is not defined there."""
+    """Return the settings of a stage in cdk.json. Raises ``CommandError`` if the stage is not defined there."""
     stages = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]["stages"]
     if stage not in stages:
         raise CommandError(
@@ -83,7 +83,7 @@ def run_not_found(run: str, data: Bucket) -> CommandError:
 def download(data: Bucket, keys: Iterable[str], out: Path) -> list[Path]:
     """Download objects into a folder and return their paths.
 
-    Raise ``ObjectMissing`` before any file is written if an object does not exist.
+    Raises ``ObjectMissing`` before any file is written if an object does not exist.
     """
     bodies = {out / Path(key).name: data.read(key) for key in keys}
     out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def download(data: Bucket, keys: Iterable[str], out: Path) -> list[Path]:
 
 
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:
-    """Return the outputs of a stack. Raise ``NotReachable`` if it does not exist, or ``ClientError``."""
+    """Return the outputs of a stack. Raises ``NotReachable`` if it does not exist, or ``ClientError``."""
     try:
         description = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:

@@ -16,7 +16,7 @@ def start_run(collection: str, request: Path | None, manifest: str | None, stage
     """Check a request as Prepare will, put it into the collection, and return the name of the run.
 
     With ``manifest`` the command repeats an earlier run; fields of ``request`` override those of the manifest.
-    Raise ``CommandError`` or ``InvalidRequest``.
+    Raises ``CommandError`` or ``InvalidRequest``.
     """
     prefix = collection_prefix(collection)
     manifest_fields = request_from_manifest(manifest, lambda: stage.data) if manifest else {}

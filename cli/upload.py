@@ -40,7 +40,7 @@ class UploadResult:
 
 
 def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) -> None:
-    """Upload a folder with its subfolders and print a summary. Raise ``CommandError`` or ``NotReachable``.
+    """Upload a folder with its subfolders and print a summary. Raises ``CommandError`` or ``NotReachable``.
 
     After an interrupt or a failure the same command continues: an object in S3 is either complete or absent.
     """
@@ -76,7 +76,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) ->
 
 
 def photos_in(folder: Path) -> dict[str, Path]:
-    """Return the photos of a folder with its subfolders, keyed by path below it. Raise ``CommandError``."""
+    """Return the photos of a folder with its subfolders, keyed by path below it. Raises ``CommandError``."""
     if not folder.is_dir():
         raise CommandError(f"{folder} is not a folder. Name a folder of photos.")
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -49,7 +49,7 @@ class DatasetFile:
         return self.location.removeprefix("s3://").partition("/")[2] if self._in_s3 else Path(self.location).name
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines without reading the whole file. Raise ``CommandError`` or ``ObjectMissing``.
+        """Yield the lines without reading the whole file. Raises ``CommandError`` or ``ObjectMissing``.
 
         Longer lines of a local file are cut at ``_MAXIMUM_LINE_BYTES``.
         """
@@ -75,7 +75,7 @@ class DatasetFile:
 def validate_dataset(
     train: str, model: str, validation: str | None, *, as_json: bool, strict: bool, images: bool
 ) -> bool:
-    """Print every problem of a dataset and return whether it is valid. Raise ``CommandError`` if it cannot be read."""
+    """Print every problem of a dataset and return whether it is valid. Raises ``CommandError`` if it cannot be read."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The name of a field may contain a lone surrogate, which cannot be encoded.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -22,7 +22,7 @@ _OUTCOME_STATES = {"SizeTrained": "trained", "SizeFailed": "failed"}
 
 
 def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
-    """Show a run until it ends and return whether it succeeded. Raise ``CommandError`` if the run does not exist.
+    """Show a run until it ends and return whether it succeeded. Raises ``CommandError`` if the run does not exist.
 
     Ctrl-C does not stop the run.
     """
@@ -39,7 +39,7 @@ def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
 def wait_for_execution(run: str, data: Bucket, timeout_seconds: float) -> str:
     """Return the ARN of the execution of a run, including one that Prepare rejected.
 
-    Wait up to ``timeout_seconds`` for a new run to appear. Raise ``CommandError`` if it does not.
+    Wait up to ``timeout_seconds`` for a new run to appear. Raises ``CommandError`` if it does not.
     """
     deadline = time.monotonic() + timeout_seconds
     if _start_record(run, data) is None:

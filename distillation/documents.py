@@ -375,7 +375,7 @@ class Disagreement(Record):
     photo: str
     """Key of the photo."""
     image: str
-    """Hash of the image."""
+    """SHA-256 of the image's bytes, in hexadecimal."""
     disagreement: float
     """One minus the mean Jaccard index of each two samples, 0-1."""
 
@@ -564,7 +564,7 @@ _ANY_REPORT: TypeAdapter[AnyReport] = TypeAdapter(Annotated[AnyReport, Field(dis
 
 
 def parse_report(body: bytes) -> AnyReport:
-    """Return the report that ``body`` holds as JSON; raises ``pydantic.ValidationError``."""
+    """Return the report in ``body`` as JSON. Raises ``pydantic.ValidationError`` if it is not one."""
     return _ANY_REPORT.validate_json(body)
 
 

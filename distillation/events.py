@@ -65,7 +65,7 @@ class ImageItem(Event):
     """A line of a list of images."""
 
     image: str
-    """Hash of the image."""
+    """SHA-256 of the image's bytes, in hexadecimal."""
 
 
 class RunInput(Event):
@@ -103,7 +103,7 @@ class AskEvent(Event):
 
     @property
     def images(self) -> list[str]:
-        """Hashes of the images."""
+        """SHA-256 of each image's bytes, in hexadecimal."""
         return [item.image for item in self.items]
 
 

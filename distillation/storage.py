@@ -31,7 +31,7 @@ class Bucket:
     name: str
 
     def read(self, key: str) -> bytes:
-        """Return an object's bytes; raises ``ObjectMissing``."""
+        """Return an object's bytes. Raises ``ObjectMissing`` if there is none."""
         return self._body(key).read()
 
     def read_first(self, key: str, count: int) -> bytes:
@@ -46,11 +46,11 @@ class Bucket:
             return None
 
     def read_json(self, key: str) -> Any:
-        """Return an object parsed as JSON; raises ``ObjectMissing``."""
+        """Return an object parsed as JSON. Raises ``ObjectMissing`` if there is none."""
         return json.loads(self.read(key))
 
     def iter_lines(self, key: str) -> Iterator[bytes]:
-        """Yield an object's lines, with line ends, without reading the whole object; raises ``ObjectMissing``."""
+        """Yield an object's lines, with line ends, without reading the whole object. Raises ``ObjectMissing`` if there is none."""
         with closing(self._body(key)) as body:
             tail = b""
             while chunk := body.read(_CHUNK_BYTES):
@@ -60,7 +60,7 @@ class Bucket:
                 yield tail
 
     def read_lines(self, key: str) -> Iterator[dict[str, Any]]:
-        """Yield the records of a JSON Lines object; raises ``ObjectMissing``."""
+        """Yield the records of a JSON Lines object. Raises ``ObjectMissing`` if there is none."""
         for line in self.iter_lines(key):
             yield json.loads(line)
 

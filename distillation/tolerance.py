@@ -18,6 +18,6 @@ def check_tolerance(run: Run, items: str, total: int, reasons: Sequence[str], re
     """
     if len(reasons) > max(1, run.request.tolerance * total):
         raise ToleranceExceeded(
-            f"{len(reasons)} of {total} {items} were refused, more than the tolerance of {run.request.tolerance:.0%}. "
+            f"{len(reasons)} of {total} {items} were set aside, more than the tolerance of {run.request.tolerance:.0%}. "
             f"First: {'; '.join(reason.rstrip('.') for reason in reasons[:_REASONS_SHOWN])}. {remedy}"
         )

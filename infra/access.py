@@ -13,17 +13,17 @@ from distillation.models import catalog, ids
 
 
 def read_objects(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
-    """Allow `s3:GetObject` under these prefixes."""
+    """Allow ``s3:GetObject`` under these prefixes."""
     return _object_actions("s3:GetObject", bucket, prefixes)
 
 
 def write_objects(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
-    """Allow `s3:PutObject` under these prefixes."""
+    """Allow ``s3:PutObject`` under these prefixes."""
     return _object_actions("s3:PutObject", bucket, prefixes)
 
 
 def list_keys(bucket: s3.IBucket) -> iam.PolicyStatement:
-    """Allow `s3:ListBucket`. Without it S3 returns 403 instead of 404 for an object that does not exist."""
+    """Allow ``s3:ListBucket``. Without it S3 returns 403 instead of 404 for an object that does not exist."""
     return iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
 
 
@@ -102,7 +102,7 @@ def execution_actions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
 
 
 def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
-    """Allow `bedrock:GetFoundationModel` on the students, to check that Bedrock still trains them."""
+    """Allow ``bedrock:GetFoundationModel`` on the students, to check that Bedrock still trains them."""
     return iam.PolicyStatement(
         actions=["bedrock:GetFoundationModel"],
         resources=[foundation_model_arn(stack, training_id) for training_id in _training_model_ids(students)],
@@ -110,7 +110,7 @@ def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicySt
 
 
 def publish(topic: sns.ITopic) -> iam.PolicyStatement:
-    """Allow `sns:Publish` on a topic."""
+    """Allow ``sns:Publish`` on a topic."""
     return iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn])
 
 

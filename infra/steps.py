@@ -42,7 +42,7 @@ class Steps:
         self._list_data = access.list_keys(data)
         functions = [
             *self._preparation(),
-            *self._labeling(),
+            *self._labelling(),
             *self._training(),
             *self._evaluation(),
             *self._application(),
@@ -99,7 +99,7 @@ class Steps:
             ),
         ]
 
-    def _labeling(self) -> list[StepLambda]:
+    def _labelling(self) -> list[StepLambda]:
         """Return the steps that label images and write the dataset."""
         config, data, stack = self._config, self._data, self._stack
         return [

@@ -63,7 +63,7 @@ class _Buckets(Settings):
 
 
 def settings(kind: type[SettingsT]) -> SettingsT:
-    """Return the environment variables of a step; raises ``InvalidRequest`` if one is missing or malformed."""
+    """Return the environment variables of a step. Raises ``InvalidRequest`` if one is missing or malformed."""
     try:
         return kind.model_validate(dict(os.environ))
     except ValidationError as error:
@@ -124,7 +124,7 @@ def service_quotas() -> ServiceQuotasClient:
 
 
 def read_run(run: str) -> Run:
-    """Return a run's resolved request; raises ``ObjectMissing`` for a run that was never claimed."""
+    """Return a run's resolved request. Raises ``ObjectMissing`` if the run was never claimed."""
     return Run.model_validate_json(data().read(keys.request_key(run)))
 
 

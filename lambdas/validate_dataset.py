@@ -13,7 +13,7 @@ from lambdas.runtime import data, read_run, typed
 @logger.inject_lambda_context(clear_state=True)
 @typed(SizesEvent)
 def handler(event: SizesEvent, context: LambdaContext) -> ValidationResult:
-    """Return the numbers of files and records; raises ``DatasetRejected``."""
+    """Return the numbers of files and records. Raises ``DatasetRejected`` if a file breaks a rule."""
     run = read_run(event.run)
     result = validate_files(run, event.sizes, data())
     logger.info("dataset valid", run=run.name, **result.model_dump())

@@ -36,7 +36,7 @@ class LocalPipeline:
         return Bucket(self.aws.client("s3"), self.outputs["DataBucket"])
 
     def upload(self, photos: dict[str, Path], collection: str) -> None:
-        """Upload files, keyed by name, into a collection; raise OSError for a file that cannot be uploaded."""
+        """Upload files, keyed by name, into a collection. Raises ``OSError`` if a file cannot be uploaded."""
         for result in upload_files({collection + name: path for name, path in photos.items()}, self.photos):
             if result.problem:
                 raise OSError(f"{result.key} was not uploaded: {result.problem}")

@@ -163,7 +163,7 @@ class DatasetValidator:
 
 
 def validate_files(run: Run, sizes: Sequence[int], data: Bucket) -> ValidationResult:
-    """Validate the dataset of every size with the validation file; raise ``DatasetRejected`` if Bedrock would."""
+    """Validate each size's dataset with the validation file. Raises ``DatasetRejected`` if Bedrock would reject it."""
     family = catalog.get_model(run.student).family
     validation_key = next(data.keys(keys.dataset_key(run.name, "validation")), None)
     records = 0

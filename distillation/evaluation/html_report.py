@@ -70,7 +70,7 @@ class Picture:
     """An image of the gallery."""
 
     image: str
-    """Hash of the image, or its name."""
+    """SHA-256 of the image's bytes in hexadecimal, or the image's name."""
     name: str
     """Name to show."""
     jpeg: bytes | None

@@ -37,7 +37,7 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
     """Return the ``distill.json`` that repeats a run, with the choices of its stage written out.
 
     Images, labels and set assignments are reused, so that a repeated run pays for training and evaluation only.
-    ``manifest`` is the parsed JSON; raises ``InvalidRequest`` naming ``source`` if it is not a manifest.
+    ``manifest`` is the parsed JSON. Raises ``InvalidRequest`` naming ``source`` if it is not a manifest.
     """
     if not isinstance(manifest, dict) or "run" not in manifest:
         raise InvalidRequest(f"{source} is not the manifest of a run; give the manifest.json beside its request.json")

@@ -47,7 +47,7 @@ class Question:
 
     prompt: Prompt
     image: str
-    """Name of the image: the SHA-256 hash of its bytes."""
+    """SHA-256 of the image's bytes, in hexadecimal."""
     source: ImageSourceTypeDef
     rejection: str | None = None
     """Reason why an earlier answer was rejected, or None if this is the first question about the image."""

@@ -32,7 +32,7 @@ def find_model(id: str) -> Model | None:
 
 
 def get_family(name: str) -> Family:
-    """Return the family with this name; raises ``KeyError``."""
+    """Return the family with this name. Raises ``KeyError`` if the catalog does not have it."""
     return catalog_file.load().families[name]
 
 

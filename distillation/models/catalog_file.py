@@ -116,7 +116,7 @@ def _problem(detail: Any) -> str:
 
 
 def _referenced(where: str, name: Any, named: Mapping[str, Any]) -> Any:
-    """Return the value called ``name``; raises ``InvalidCatalog``, which says ``where`` the name is used."""
+    """Return the value called ``name``. Raises ``InvalidCatalog``, which says ``where`` the name is used."""
     if name not in named:
         raise InvalidCatalog(f"{FILE.name}: {where}: {name!r} is not defined (defined: {', '.join(named)})")
     return named[name]

@@ -20,6 +20,6 @@ def record_count(request: Request, images: int) -> int:
 
 
 def job_hyperparameters(run: Run, images: int) -> dict[str, str]:
-    """Return the hyperparameters of the job on ``images`` training images; raises ``InvalidRequest``."""
+    """Return the hyperparameters of the job on ``images`` training images. Raises ``InvalidRequest``."""
     student, request = catalog.get_model(run.student), run.request
     return student.resolve_hyperparameters(request.hyperparameters, record_count(request, images))

@@ -17,7 +17,7 @@ from distillation.storage import Bucket
 def list_collection(photos: Bucket, collection: str, previous: str) -> Listing:
     """Return the number of photos, a digest of photos and own labels, and whether the digest equals ``previous``.
 
-    Raise ``EmptyCollection`` if two listings in a row contain no photo.
+    Raises ``EmptyCollection`` if two listings in a row contain no photo.
     """
     digest, count = hashlib.sha256(), 0
     for item in photos.list(collection):

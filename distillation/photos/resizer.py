@@ -79,7 +79,7 @@ class ResizedImage:
 
 
 def resize(photo: bytes, side: int) -> ResizedImage:
-    """Resize a photo to at most ``side`` pixels on its longer side. Raise ``PhotoRefused`` if it cannot be used.
+    """Resize a photo to at most ``side`` pixels on its longer side. Raises ``PhotoRefused`` if it cannot be used.
 
     The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation is used.
     """
@@ -95,7 +95,7 @@ def resize(photo: bytes, side: int) -> ResizedImage:
 
 
 def resized_size(photo: BinaryIO, side: int) -> tuple[int, int]:
-    """Return the size, in pixels, that ``resize`` would give a photo. Raise ``PhotoRefused`` if it cannot be used.
+    """Return the size, in pixels, that ``resize`` would give a photo. Raises ``PhotoRefused`` if it cannot be used.
 
     Only the header of the photo is read.
     """

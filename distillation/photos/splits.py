@@ -44,7 +44,7 @@ class _Assignment:
 def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     """Write inventory, sets, own labels and split facts; return counts, training sizes and the keys of the sets.
 
-    Raise ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``InvalidRequest``.
+    Raises ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``InvalidRequest``.
     """
     lines = read_resize_results(run, data)
     check_refused_photos(run, lines)
@@ -86,7 +86,7 @@ def check_image_count(run: Run, images: int) -> None:
 def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     """Return the requested training sizes, limited to the number of available images.
 
-    Raise ``TooFewImages`` or ``InvalidRequest`` if a size has fewer records than the student's family needs.
+    Raises ``TooFewImages`` or ``InvalidRequest`` if a size has fewer records than the student's family needs.
     """
     family = catalog.get_model(run.student).family
     if record_count(run.request, train) < family.minimum_records:

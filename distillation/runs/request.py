@@ -50,7 +50,7 @@ class Defaults(Record):
     concurrency: Concurrency
     """Upper limits of concurrent batches."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
-    """Images of one batch of LabelImages and PredictTestImages."""
+    """Images per batch of LabelImages, PredictTestImages and PredictImages."""
     quotas: dict[str, Quota] = Field(default_factory=dict)
     """Quotas by model id, where the account's differ from the catalog's."""
     region: str
@@ -60,7 +60,7 @@ class Defaults(Record):
 
 
 def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Defaults) -> Run:
-    """Return the run that an execution was started for; raises ``InvalidRequest``.
+    """Return the run that an execution was started for. Raises ``InvalidRequest`` if the request is not valid.
 
     ``start`` is either the S3 event of a ``distill.json``, or, from the console, a request with a field ``collection``.
     """

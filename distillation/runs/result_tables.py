@@ -28,7 +28,7 @@ class ResultLine(Record):
     reason: str | None
     """Why it was set aside."""
     image: str | None
-    """Hash of the image."""
+    """SHA-256 of the image's bytes, in hexadecimal."""
 
 
 def write_results(run: Run, data: Bucket) -> WriteResultsResult:

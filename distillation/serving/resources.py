@@ -247,7 +247,7 @@ def _wait_for_all(
     is_done: Callable[[BedrockResource], bool],
     sleep: Callable[[float], None],
 ) -> None:
-    """Poll until ``is_done`` is true of every resource; raise ``ResourceBusy`` after four minutes."""
+    """Poll until ``is_done`` is true of every resource. Raises ``ResourceBusy`` after four minutes."""
     pending = [resource for resource in resources if not is_done(resource)]
     for _ in range(_MAXIMUM_WAIT_SECONDS // _POLL_SECONDS):
         if not pending:

@@ -52,11 +52,11 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
 
         # A second upload sends only the changed file.
         first = printed("upload", folder, "holiday")
-        assert (first["uploaded"], first["there_already"], first["failed"]) == (24, 0, [])
+        assert (first["uploaded"], first["unchanged"], first["failed"]) == (24, 0, [])
         changed = folder / next(iter(PHOTOS))
         changed.write_bytes(changed.read_bytes() + b"\0")
         again = printed("upload", folder, "holiday")
-        assert (again["uploaded"], again["there_already"]) == (1, 23)
+        assert (again["uploaded"], again["unchanged"]) == (1, 23)
         assert "0 uploaded" in distill("upload", folder, "holiday/").stdout
 
         # A folder and its collection have the same estimate.

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 STEPS = sorted(path.stem for path in (ROOT / "lambdas").glob("*.py") if path.stem not in ("__init__", "runtime"))
 EVALUATE_LAYER = {"jinja2", "lap", "matplotlib", "numpy", "pluralizer", "rapidfuzz"}
-"""Top-level modules of infra/layers/evaluate.in, which other functions do not have. `lapx` is imported as `lap`."""
+"""Top-level modules of infra/layers/evaluate.in, which other functions do not have. ``lapx`` is imported as ``lap``."""
 IMPORT_STEPS = """
 import importlib, json, sys
 loaded = {}

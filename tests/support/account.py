@@ -54,7 +54,7 @@ class StubbedAccount:
 
 @contextmanager
 def stubbed_account() -> Iterator[StubbedAccount]:
-    """Yield an account; raise ``AssertionError`` at the end if an expected call was not made."""
+    """Yield an account. Raises ``AssertionError`` at the end if an expected call was not made."""
     make: Any = boto3.client
     clients = [make(name) for name in ("bedrock", "bedrock-runtime", "service-quotas")]
     with ExitStack() as stack:
