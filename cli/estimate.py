@@ -17,7 +17,7 @@ from cli.stage import Stage
 from distillation.costs import calibration
 from distillation.costs.estimate import estimate_apply, estimate_run
 from distillation.costs.range import format_usd
-from distillation.costs.workload import Size, predict_workload
+from distillation.costs.workload import Dimensions, predict_workload
 from distillation.documents import Bounds, Estimate, UnreadablePhoto
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
@@ -41,7 +41,7 @@ class MeasuredPhoto:
     """S3 key, or path below the folder."""
     bytes: int
     """Size of the file in bytes; 0 for a hypothetical photo."""
-    size: Size | None
+    size: Dimensions | None
     """Width and height after resizing, in pixels."""
     reason: str | None = None
     """Reason why the photo cannot be used."""
@@ -59,9 +59,9 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     fields = read_request(request, collection)
     run = resolve_request(collection or "photos/", fields, stage.name, stage.region)
     if hypothetical:
-        photos = list(_hypothetical_photos(*map(int, hypothetical.groups()), side=run.side))
+        photos = list(_hypothetical_photos(*map(int, hypothetical.groups()), side=run.image_side))
     else:
-        photos = list(measure_folder(folder, run.side) if is_local else measure_collection(stage.photos, run))
+        photos = list(measure_folder(folder, run.image_side) if is_local else measure_collection(stage.photos, run))
     sizes = [photo.size for photo in photos if photo.size]
     if not sizes:
         place = "this folder" if is_local else f"s3://{stage.photos.name}/"
@@ -84,7 +84,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     return estimate.within_budget
 
 
-def _estimate_existing_model(run: Run, sizes: list[Size], stage: Stage, as_json: bool) -> bool:
+def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, as_json: bool) -> bool:
     """Print the cost of applying an existing tuned model and return whether it is within ``max_usd``."""
     tuned = with_tuned_model(run, stage.data, stage.client("bedrock"))
     estimate = estimate_apply(tuned, sizes, calibration.load(tuned.student, stage.data))
@@ -117,9 +117,9 @@ def measure_collection(photos: Bucket, run: Run) -> Iterator[MeasuredPhoto]:
 
     def measure(item: Any) -> MeasuredPhoto:
         head = photos.read_first(item["Key"], _HEADER_BYTES) if item["Size"] else b""
-        photo = _measure(item["Key"], item["Size"], io.BytesIO(head), run.side)
+        photo = _measure(item["Key"], item["Size"], io.BytesIO(head), run.image_side)
         if photo.reason and item["Size"] > len(head):
-            return _measure(item["Key"], item["Size"], io.BytesIO(photos.read(item["Key"])), run.side)
+            return _measure(item["Key"], item["Size"], io.BytesIO(photos.read(item["Key"])), run.image_side)
         return photo
 
     with ThreadPoolExecutor(_CONCURRENCY) as pool:

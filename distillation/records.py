@@ -175,7 +175,7 @@ class Run(Record):
     """Name of the answer format; see ``distillation.answers.formats``."""
     limits: Limits = Limits()
     """Number of items that a valid answer has."""
-    side: int
+    image_side: int
     """Longest side of images in pixels."""
     quotas: dict[str, Quota] = {}
     """Requests and tokens per minute, by model id."""

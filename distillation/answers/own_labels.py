@@ -41,7 +41,7 @@ class _Row:
     problem: str | None = None
 
 
-def read_own_labels(run: Run, photos: Bucket, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
+def parse_own_labels_file(run: Run, photos: Bucket, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
     """Return the owner's labels of usable images, in the order of the file; empty if there is no file.
 
     Raises ``InvalidRequest`` that names each wrong line and its remedy.

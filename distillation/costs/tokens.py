@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distillation.costs.calibration import Calibration, text_tokens
 from distillation.costs.range import CostRange
-from distillation.costs.workload import Size
+from distillation.costs.workload import Dimensions
 from distillation.models import catalog
 from distillation.models.model import Family
 from distillation.records import Run
@@ -32,7 +32,7 @@ class Tokens:
     source: str
     """Source of the counts, for the reader of an estimate."""
 
-    def questions(self, images: Sequence[Size]) -> CostRange:
+    def questions(self, images: Sequence[Dimensions]) -> CostRange:
         """Return the input tokens of one question about each image."""
         rule = sum(self.family.image_tokens(width, height) for width, height in images)
         return self.text.times(len(images)) + self.factor.times(rule)

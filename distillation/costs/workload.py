@@ -18,23 +18,23 @@ from distillation.photos.splits import (
 from distillation.records import Run, SplitLine
 from distillation.storage import Bucket
 
-Size = tuple[int, int]
+Dimensions = tuple[int, int]
 """Width and height of a resized image in pixels."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Sizes of the images that models are asked about and trained on."""
+    """Dimensions of the images that models are asked about and trained on."""
 
-    to_label: Sequence[Size]
+    to_label: Sequence[Dimensions]
     """One entry for each label that the teacher is asked for."""
     labels_reused: int
     """Labels that earlier runs paid for."""
-    to_sample: Sequence[Size]
+    to_ask_for_ceiling: Sequence[Dimensions]
     """One entry for each second answer of the teacher, for the ceiling."""
-    train: Sequence[Size]
+    train: Sequence[Dimensions]
     """Training set."""
-    test: Sequence[Size]
+    test: Sequence[Dimensions]
     """Test set."""
     sizes: list[int]
     """Training sizes, in images."""
@@ -55,18 +55,18 @@ def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
     return Workload(
-        to_label=_sizes(unlabelled),
+        to_label=_dimensions(unlabelled),
         labels_reused=len(to_label) * len(samples) - len(unlabelled),
-        to_sample=_sizes(_unanswered(data, run.ceiling.id, test, [run.ceiling_sample])),
-        train=_sizes(train),
-        test=_sizes(test),
+        to_ask_for_ceiling=_dimensions(_unanswered(data, run.ceiling.id, test, [run.ceiling_sample])),
+        train=_dimensions(train),
+        test=_dimensions(test),
         sizes=sizes,
         images=facts.images,
         photos=facts.photos,
     )
 
 
-def predict_workload(run: Run, images: Sequence[Size], photo_bytes: int) -> Workload:
+def predict_workload(run: Run, images: Sequence[Dimensions], photo_bytes: int) -> Workload:
     """Return the workload predicted from image sizes, as if no photo were a duplicate.
 
     Raises ``TooFewImages`` or ``InvalidRequest`` as Split does.
@@ -81,7 +81,7 @@ def predict_workload(run: Run, images: Sequence[Size], photo_bytes: int) -> Work
     return Workload(
         to_label=_evenly(images, max(sizes) + validation + test) * run.request.samples_per_image,
         labels_reused=0,
-        to_sample=_evenly(images, test),
+        to_ask_for_ceiling=_evenly(images, test),
         train=_evenly(images, train),
         test=_evenly(images, test),
         sizes=sizes,
@@ -104,9 +104,9 @@ def _unanswered(data: Bucket, labeler: str, lines: list[SplitLine], samples: Seq
     return [line for line, key in wanted if key not in stored]
 
 
-def _sizes(lines: Sequence[SplitLine]) -> list[Size]:
+def _dimensions(lines: Sequence[SplitLine]) -> list[Dimensions]:
     return [(line.width, line.height) for line in lines]
 
 
-def _evenly(images: Sequence[Size], count: int) -> list[Size]:
+def _evenly(images: Sequence[Dimensions], count: int) -> list[Dimensions]:
     return [images[position * len(images) // count] for position in range(count)]

@@ -25,7 +25,7 @@ def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
     The answerer of your own labels is ``owner``. Memory is bounded by one part of LabelImages, which has all samples
     of its images.
     """
-    own_labels = {} if run.request.own_labels == "gold" else read_own_labels(run, data)
+    own_labels = {} if run.request.own_labels == "gold" else read_stored_own_labels(run, data)
     for key in data.keys(keys.parts_prefix(run.name, "label")):
         samples: dict[str, list[AnswerLine]] = defaultdict(list)
         for record in data.read_lines(key):
@@ -36,7 +36,7 @@ def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
     yield from own_labels.values()
 
 
-def read_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
+def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
     """Return your own labels, keyed by image; empty if the collection has no file of labels."""
     body = data.get_or_none(keys.own_labels_key(run.name)) or b""
     labels = [OwnLabel.model_validate_json(line) for line in body.splitlines()]

@@ -52,7 +52,7 @@ def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
 def training_record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
     """Return the training record of one image: the prompt, the image and its label ``text``."""
     location = {
-        "uri": f"s3://{bucket}/{keys.image_key(run.side, image)}",
+        "uri": f"s3://{bucket}/{keys.image_key(run.image_side, image)}",
         "bucketOwner": run.account,
     }
     question = [

@@ -31,7 +31,9 @@ def parse_answer(line: AnswerLine | None) -> ParsedAnswer:
     text = line.text or ""
     answer_format = FORMATS[line.format]
     keywords = frozenset(map(singular, answer_format.items(text)))
-    return ParsedAnswer(keywords, frozenset(answer_format.split(text)), line.status == "ok" and bool(keywords))
+    return ParsedAnswer(
+        keywords, frozenset(answer_format.items_as_written(text)), line.status == "ok" and bool(keywords)
+    )
 
 
 def parse_answers(lines: Mapping[str, AnswerLine]) -> dict[str, ParsedAnswer]:

@@ -107,6 +107,6 @@ def _pictures(run_data: RunData, evaluation: Evaluation | None) -> Iterator[Pict
         yield Picture(
             image=image,
             name=photo_names.get(image, image),
-            jpeg=run_data.data.read(keys.image_key(run_data.run.side, image)),
+            jpeg=run_data.data.read(keys.image_key(run_data.run.image_side, image)),
             label=labels[image],
         )

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from distillation import keys, ledger
-from distillation.dataset.labels import read_labels, read_own_labels
+from distillation.dataset.labels import read_labels, read_stored_own_labels
 from distillation.documents import Disagreement, Estimate, Ledger, Loss, SetAside, SplitFacts
 from distillation.evaluation.evaluation import Evidence
 from distillation.records import AnswerLine, InventoryLine, Run, SplitLine, TrainedModel
@@ -142,7 +142,7 @@ class RunData:
 
     def _gold_labels(self) -> dict[str, AnswerLine]:
         """Return the owner's labels if they are used for evaluation only."""
-        return read_own_labels(self.run, self.data) if self.run.request.own_labels == "gold" else {}
+        return read_stored_own_labels(self.run, self.data) if self.run.request.own_labels == "gold" else {}
 
     def _losses(self, size: int, column: str) -> list[Loss]:
         """Return a job's losses from the first metrics file that has ``column``; empty if none has."""

@@ -59,7 +59,7 @@ class BatchLimits:
 
 def tokens_per_call(run: Run, model: str, labeler: Labeler) -> int:
     """Return the tokens that Bedrock takes from the quota when a call starts: the input and ``max_tokens``."""
-    image_tokens = catalog.get_model(model).family.image_tokens(run.side, run.side)
+    image_tokens = catalog.get_model(model).family.image_tokens(run.image_side, run.image_side)
     return image_tokens + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
 
 

@@ -79,6 +79,6 @@ def maximum_usd(run: Run, model: str, labeler: Labeler, images: int, tier: Servi
     """
     family = catalog.get_model(model).family
     prompt_tokens = len((run.prompt.system + run.prompt.user).encode()) // 2
-    image_tokens = family.image_tokens(run.side, run.side) * family.image_tokens_spread[1]
+    image_tokens = family.image_tokens(run.image_side, run.image_side) * family.image_tokens_spread[1]
     input_tokens = round((prompt_tokens + image_tokens) * images)
     return ledger.inference_usd(model, input_tokens, labeler.max_tokens * images, tier)

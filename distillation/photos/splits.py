@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from distillation import keys
-from distillation.answers.own_labels import read_own_labels
+from distillation.answers.own_labels import parse_own_labels_file
 from distillation.documents import SplitFacts
 from distillation.errors import EmptyCollection, InvalidRequest, TooFewImages
 from distillation.events import ConcurrentBatches, SplitResult
@@ -48,7 +48,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     """
     lines = read_resize_results(run, data)
     check_refused_photos(run, lines)
-    labels = read_own_labels(run, photos, lines)
+    labels = parse_own_labels_file(run, photos, lines)
     assignment = _assign(run, data, lines)
     sets = _ordered_sets(assignment)
     sizes = training_sizes(run, len(sets["train"]), len(sets["validation"]))
@@ -155,7 +155,7 @@ def _assign_and_store_sets(
     family = catalog.get_model(run.student).family
     has_validation = len(images) >= MINIMUM_IMAGES_FOR_VALIDATION and family.validation_file
     shares = Shares(run.request.test_share, VALIDATION_SHARE if has_validation else 0.0)
-    prefix = keys.set_assignments_prefix(run.collection, family.name, run.side, run.request.test_share)
+    prefix = keys.set_assignments_prefix(run.collection, family.name, run.image_side, run.request.test_share)
     earlier: dict[str, SetName] = {}
     for line in data.read_parts(prefix):
         earlier.setdefault(line["image"], line["set"])

@@ -64,7 +64,7 @@ def failed_run(state: Any, execution: str, data: Bucket) -> str | None:
 def _failed_sizes(state: Any) -> str:
     """Return why each size failed, if no size was trained; else an empty text."""
     trained = state.get("trained", {})
-    if trained.get("any", True):
+    if trained.get("any_active", True):
         return ""
     return ": " + "; ".join(f"size {model['size']}: {error_message(model['reason'])}" for model in trained["models"])
 

@@ -93,7 +93,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         prompt=Prompt(system=prompt.system, user=prompt.user),
         answer_format=prompt.answer_format,
         limits=_limits(request, prompt),
-        side=catalog.get_model(student).family.image_side,
+        image_side=catalog.get_model(student).family.image_side,
         quotas=resolve_quotas((teacher, student), defaults.quotas, request.quotas),
         concurrency=defaults.concurrency,
         images_per_batch=defaults.images_per_batch,

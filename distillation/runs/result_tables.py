@@ -59,7 +59,7 @@ def _lines(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[R
         answer = answers.get(photo.image or "")
         name = photo.photo.removeprefix(run.collection)
         if answer is not None and answer.status == "ok":
-            keywords = FORMATS[run.answer_format].split(answer.text or "")
+            keywords = FORMATS[run.answer_format].items_as_written(answer.text or "")
             yield ResultLine(photo=name, status="ok", keywords=keywords, reason=None, image=photo.image)
         else:
             reason = answer.reason if answer else photo.reason or "no answer"

@@ -23,7 +23,7 @@ from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
 from distillation.training import stuck_jobs
 from distillation.training.failure_remedies import cause_and_remedy, is_internal
-from distillation.training.job_cost import job_cost, maximum_prediction_usd
+from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -59,7 +59,7 @@ def create_or_describe(
             _reserve_cost(run, size, name, data)
         else:
             # The part is named after the job, so describing an ended job twice writes the same object twice.
-            ledger.write_part(data, run.name, job_cost(run, size, data, trained=_is_billed(job)), name)
+            ledger.write_part(data, run.name, job_ledger_part(run, size, data, trained=_is_billed(job)), name)
         if is_internal(job) and attempt < ATTEMPTS:
             continue
         if job["status"] in ("Failed", "Stopping", "Stopped"):
@@ -67,7 +67,7 @@ def create_or_describe(
         if job["status"] == "InProgress" and (
             reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock)
         ):
-            ledger.write_part(data, run.name, job_cost(run, size, data, trained=False), name)
+            ledger.write_part(data, run.name, job_ledger_part(run, size, data, trained=False), name)
             raise JobFailed(f"job {name}: {reason}")
         return JobResult(
             status=job["status"],
@@ -98,14 +98,14 @@ def _reserve_cost(run: Run, size: int, name: str, data: Bucket) -> None:
     A job whose creation was never confirmed has no reservation yet.
     """
     if not any(True for _ in data.keys(keys.ledger_entry_prefix(run.name, "TrainModels", name))):
-        ledger.reserve(data, run.name, "TrainModels", name, job_cost(run, size, data).usd)
+        ledger.reserve(data, run.name, "TrainModels", name, job_ledger_part(run, size, data).usd)
 
 
 def _create(
     run: Run, size: int, name: str, data: Bucket, bedrock: BedrockClient, settings: JobSettings
 ) -> dict[str, Any]:
     """Create a job within the budget. If Bedrock refuses it, its reservation is released for other sizes."""
-    cost = job_cost(run, size, data)
+    cost = job_ledger_part(run, size, data)
     reservation = Reservation(run, cost.step, cost.usd, data, maximum_prediction_usd(run, data))
     try:
         reservation.reserve()

@@ -15,7 +15,7 @@ from distillation.records import LedgerPart, Run, SplitLine
 from distillation.storage import Bucket
 
 
-def job_cost(run: Run, size: int, data: Bucket, *, trained: bool = True) -> LedgerPart:
+def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) -> LedgerPart:
     """Return the ledger part of the job of a size; a job that was not ``trained`` costs nothing.
 
     If student and teacher are of the same family, a record has the tokens that its label was billed for. Other records,

@@ -107,7 +107,7 @@ def state_of_a_run() -> dict[str, Any]:
     """Return a state in which Prepare and every Task and Map have written their results."""
     trained = {"size": 14, "status": "Active", "model_name": "n", "model_arn": "m", "deployment_arn": "d"}
     models = [trained, {"size": 8, "status": "Failed", "reason": "bad data"}]
-    state = example(PrepareResult) | {"trained": {"models": models, "any": True}}
+    state = example(PrepareResult) | {"trained": {"models": models, "any_active": True}}
     for name in DEFINITION["States"]:
         if name in TASKS and "ResultPath" in TASKS[name].state:
             state[TASKS[name].state["ResultPath"].removeprefix("$.")] = example(TASKS[name].result)

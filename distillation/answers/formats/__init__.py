@@ -19,7 +19,7 @@ class AnswerFormat:
 
     items: Callable[[str], list[str]]
     """Return the distinct items of a text, normalised for comparison, in the order of the text."""
-    split: Callable[[str], list[str]]
+    items_as_written: Callable[[str], list[str]]
     """Return the distinct items of a text as written."""
     rejection: Callable[[str, Limits], str | None]
     """Return why a text is not valid in this format, such as ``has 2 distinct keywords, not 3 to 4``, or None."""
@@ -31,7 +31,7 @@ FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
     {
         "keywords": AnswerFormat(
             items=keywords.normalise,
-            split=keywords.split,
+            items_as_written=keywords.items_as_written,
             rejection=keywords.rejection,
             consensus=keywords.consensus,
         ),

@@ -24,7 +24,7 @@ _HEADER = re.compile(r"^[*_#\s]*[\w &/]{2,40}[*_]*:[*_]*(?:\s+|$)")
 _QUOTES_AND_PUNCTUATION = " \t\"'`“”‘’«».:*_#"
 
 
-def split(text: str) -> list[str]:
+def items_as_written(text: str) -> list[str]:
     """Return the distinct keywords of ``text`` as written, without surrounding spaces."""
     return list(dict.fromkeys(piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()))
 

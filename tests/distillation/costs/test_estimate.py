@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from distillation.costs import calibration
 from distillation.costs.calibration import Calibration
 from distillation.costs.estimate import estimate_apply, estimate_run
-from distillation.costs.workload import Size, predict_workload
+from distillation.costs.workload import Dimensions, predict_workload
 from distillation.documents import Bounds, Estimate
 from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
@@ -48,7 +48,7 @@ def test_costs_are_tokens_times_prices() -> None:
     sizes=st.lists(st.tuples(st.integers(25, 900), st.integers(25, 900)), min_size=40, max_size=60),
     epochs=st.integers(1, 5),
 )
-def test_bounds_enclose_the_expected_cost_and_more_work_costs_more(sizes: list[Size], epochs: int) -> None:
+def test_bounds_enclose_the_expected_cost_and_more_work_costs_more(sizes: list[Dimensions], epochs: int) -> None:
     run = any_run(hyperparameters={"epochCount": epochs})
     estimate = estimate_run(run, predict_workload(run, sizes, 0), {}, TODAY)
     more = estimate_run(run, predict_workload(run, sizes * 2, 0), {}, TODAY)

@@ -12,10 +12,10 @@ def test_stored_labels_and_second_answers_cost_nothing() -> None:
     run, data = any_run(), bucket_after_split(labelled=15)
     work = measure_workload(run, [12], data)
 
-    assert (len(work.to_label), work.labels_reused, len(work.to_sample)) == (5, 15, 8)
+    assert (len(work.to_label), work.labels_reused, len(work.to_ask_for_ceiling)) == (5, 15, 8)
     assert (work.images, work.photos, work.predicted) == (20, 21, False)
     data.write(keys.label_key("ceiling", f"{12:064x}", 1), b"{}")
-    assert len(measure_workload(run, [12], data).to_sample) == 7
+    assert len(measure_workload(run, [12], data).to_ask_for_ceiling) == 7
 
 
 def test_predicted_sets_have_the_shares_of_split() -> None:

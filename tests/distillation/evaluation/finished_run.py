@@ -65,7 +65,7 @@ def finished_run(run: Run) -> Bucket:
     jpeg = io.BytesIO()
     Image.new("RGB", (60, 40), (200, 90, 40)).save(jpeg, "JPEG")
     for image in IMAGES:
-        data.write(keys.image_key(run.side, image), jpeg.getvalue())
+        data.write(keys.image_key(run.image_side, image), jpeg.getvalue())
     return data
 
 

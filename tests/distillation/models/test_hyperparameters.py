@@ -9,7 +9,7 @@ from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, record_count
 from distillation.storage import Bucket
-from distillation.training.job_cost import job_cost
+from distillation.training.job_cost import job_ledger_part
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
 
@@ -67,9 +67,9 @@ def test_records_of_a_small_size_are_repeated_and_the_dataset_is_valid() -> None
 
 
 def test_repeats_are_paid_for_and_a_large_size_is_not_repeated() -> None:
-    once = job_cost(any_run(), 12, labelled())
+    once = job_ledger_part(any_run(), 12, labelled())
 
-    assert job_cost(any_run(duplicate_records=3), 12, labelled()).training_tokens == 3 * once.training_tokens > 0
+    assert job_ledger_part(any_run(duplicate_records=3), 12, labelled()).training_tokens == 3 * once.training_tokens > 0
     assert record_count(any_run(duplicate_records=10).request, 999) == 9990
     assert record_count(any_run(duplicate_records=10).request, 1000) == 1000
 

@@ -65,7 +65,7 @@ def test_failure_of_a_map_has_the_error_of_its_first_failed_batch() -> None:
 
 def test_failure_of_a_run_without_a_model_has_the_reason_of_each_size() -> None:
     models = [{"size": 8, "reason": cause("bad data")}, {"size": 14, "reason": "timed out"}]
-    trained = {"any": False, "models": models}
+    trained = {"any_active": False, "models": models}
     state = {"error": {"Error": "JobFailed", "Cause": "no size was trained"}, "trained": trained}
 
     failure = describe(state, "RecordFailure", "NothingTrained", "AnyModelTrained", "TrainModels")

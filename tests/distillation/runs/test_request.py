@@ -170,7 +170,7 @@ def test_empty_distill_json_is_a_valid_request() -> None:
 
     assert run.request.max_usd == 25
     assert "keywords" in run.prompt.user
-    assert json.loads(run.model_dump_json())["side"] == 900
+    assert json.loads(run.model_dump_json())["image_side"] == 900
 
 
 def test_run_has_the_quotas_of_its_two_models() -> None:

@@ -16,7 +16,7 @@ from distillation.inference.reservation import Reservation
 from distillation.records import LedgerPart
 from distillation.storage import Bucket
 from distillation.training import job
-from distillation.training.job_cost import job_cost, maximum_prediction_usd
+from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 from tests.support.builders import any_run
 from tests.support.fakes import MemoryS3
 from tests.support.jobs import (
@@ -36,7 +36,7 @@ from tests.support.jobs import (
 
 
 def job_usd(data: Bucket, size: int = 12) -> float:
-    return job_cost(any_run(), size, data).usd
+    return job_ledger_part(any_run(), size, data).usd
 
 
 def test_first_call_creates_the_job_and_the_next_one_describes_it(bedrock_client: Any, bedrock: Stubber) -> None:

@@ -7,7 +7,7 @@ import pytest
 from distillation import keys
 from distillation.costs import calibration
 from distillation.storage import Bucket
-from distillation.training.job_cost import job_cost, maximum_prediction_usd
+from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 from tests.support.builders import any_run, bucket_after_split
 from tests.support.jobs import labelled_bucket
 
@@ -30,18 +30,18 @@ def tokens_by_rule() -> float:
 
 
 def test_record_has_the_tokens_that_its_label_was_billed_for() -> None:
-    cost = job_cost(any_run(), 12, bucket_with_labels(BILLED))
+    cost = job_ledger_part(any_run(), 12, bucket_with_labels(BILLED))
 
     assert cost.training_tokens == 12 * 1050 * EPOCHS
     assert cost.usd == pytest.approx(12 * 1050 * EPOCHS * 2 / 1e6)
 
 
 def test_smaller_size_has_the_tokens_of_fewer_records() -> None:
-    assert job_cost(any_run(), 6, bucket_with_labels(BILLED)).training_tokens == 6 * 1050 * EPOCHS
+    assert job_ledger_part(any_run(), 6, bucket_with_labels(BILLED)).training_tokens == 6 * 1050 * EPOCHS
 
 
 def test_record_whose_label_was_not_billed_is_counted_by_the_rule_of_the_student() -> None:
-    cost = job_cost(any_run(), 12, bucket_with_labels(None))
+    cost = job_ledger_part(any_run(), 12, bucket_with_labels(None))
 
     assert cost.training_tokens == pytest.approx(tokens_by_rule(), rel=0.01)
 
@@ -50,11 +50,13 @@ def test_label_of_another_family_is_counted_by_the_rule_of_the_student() -> None
     claude = any_run().teacher.model_copy(update={"model": "us.anthropic.claude-haiku-4-5-20251001-v1:0"})
     run = any_run().model_copy(update={"teacher": claude})
 
-    assert job_cost(run, 12, bucket_with_labels(BILLED)).training_tokens == pytest.approx(tokens_by_rule(), rel=0.01)
+    assert job_ledger_part(run, 12, bucket_with_labels(BILLED)).training_tokens == pytest.approx(
+        tokens_by_rule(), rel=0.01
+    )
 
 
 def test_job_that_did_not_train_costs_nothing() -> None:
-    cost = job_cost(any_run(), 12, bucket_with_labels(BILLED), trained=False)
+    cost = job_ledger_part(any_run(), 12, bucket_with_labels(BILLED), trained=False)
 
     assert (cost.training_tokens, cost.usd) == (0, 0)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.answers.formats.keywords import normalise, split
+from distillation.answers.formats.keywords import normalise, items_as_written
 
 
 def test_keywords_are_normalised() -> None:
@@ -28,4 +28,4 @@ def test_layout_of_a_list_does_not_change_its_keywords(text: str) -> None:
 
 
 def test_split_returns_distinct_keywords_as_written() -> None:
-    assert split("Cats, sofa-bed, Cats") == ["Cats", "sofa-bed"]
+    assert items_as_written("Cats, sofa-bed, Cats") == ["Cats", "sofa-bed"]

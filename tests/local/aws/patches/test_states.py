@@ -67,14 +67,14 @@ def test_inline_map_catches_within_each_item(account: Account) -> None:
         ItemsPath="$.items",
         ItemSelector={"fail.$": "$$.Map.Item.Value.fail", "n.$": "$$.Map.Item.Value.n", "x.$": "$.x"},
         MaxConcurrency=2,
-        ResultSelector={"all.$": "$", "any.$": "States.ArrayContains($[*].status, 'Active')"},
+        ResultSelector={"all.$": "$", "any_active.$": "States.ArrayContains($[*].status, 'Active')"},
         ResultPath="$.trained",
     )
     items = [{"n": 1, "fail": True}, {"n": 2, "fail": False}]
     output = account.output(machine({"Map": state}), {"items": items, "x": 0})
-    assert output["trained"]["any"] is True
+    assert output["trained"]["any_active"] is True
     assert [item["status"] for item in output["trained"]["all"]] == ["Failed", "Active"]
-    assert account.output(machine({"Map": state}), {"items": items[:1], "x": 0})["trained"]["any"] is False
+    assert account.output(machine({"Map": state}), {"items": items[:1], "x": 0})["trained"]["any_active"] is False
 
 
 def test_iteration_catches_its_own_failure_and_its_states_are_in_the_history(account: Account) -> None:
