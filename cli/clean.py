@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,30 +13,42 @@ from distillation import keys
 from distillation.models import catalog
 from distillation.records import Run
 from distillation.serving.resources import BedrockResource, delete, stop
-from distillation.serving.sweep import Sweeper, is_running
+from distillation.serving.sweep import Sweeper, is_running, unknown
 from distillation.storage import Bucket
 
 _KEYS_PER_REQUEST = 1000
 """Maximum number of keys in one DeleteObjects request of S3."""
 
 
-def clean_stage(stage: Stage, run: str | None, *, objects: bool, confirmed: bool, as_json: bool) -> None:
+def clean_stage(
+    stage: Stage, run: str | None, *, objects: bool, include_unknown: bool, confirmed: bool, as_json: bool
+) -> None:
     """List a stage's jobs, deployments and models, and delete the selected ones if ``confirmed``.
 
-    Selected are all resources of ``run``, or without ``run`` all that no run retains. ``objects`` also selects the
-    run's objects in S3. Jobs are stopped first, then deployments, models and objects are deleted.
+    Selected are all resources of ``run``, or without ``run`` all that no run retains. Unknown deployments and models,
+    which belong to no run in the Data bucket, are selected only by their run or with ``include_unknown``. ``objects``
+    also selects the run's objects in S3. Jobs are stopped first, then deployments, models and objects are deleted.
     Raises ``CommandError`` if the run does not exist or must not be cleaned.
     """
+    if include_unknown and run:
+        raise CommandError("--unknown and --run select different resources. Pass one of them.")
     if objects and not run:
         raise CommandError("--objects deletes the objects of one run only. Name the run with --run RUN.")
     client = stage.client("stepfunctions")
     sweeper = Sweeper(stage.name, stage.data, stage.client("bedrock"), partial(is_running, client), datetime.now(UTC))
     jobs, deployments_and_models = sweeper.resources()
     resources = [*jobs, *deployments_and_models]
-    leftovers = sweeper.leftovers(resources)
-    selected = _resources_of_run(run, resources, sweeper) if run else leftovers
+    leftovers, unknown_resources = sweeper.leftovers(resources), unknown(resources, stage.data)
+    if run:
+        selected = _resources_of_run(run, resources, sweeper)
+    else:
+        # No caller uses a job, so Sweep stops unknown jobs too.
+        unwanted = [resource for resource in unknown_resources if include_unknown or resource.kind == "job"]
+        selected = [*leftovers, *unwanted]
     selected_keys = _run_keys(stage.data, run) if run and objects else []
-    rows = [_row(resource, resource in selected, resource in leftovers, sweeper.now) for resource in resources]
+    retention = {resource.arn: "not retained" for resource in leftovers}
+    retention |= {resource.arn: "unknown" for resource in unknown_resources}
+    rows = [_row(resource, resource in selected, retention, sweeper.now) for resource in resources]
     if as_json:
         print_json(rows)
     elif rows:
@@ -50,6 +62,7 @@ def clean_stage(stage: Stage, run: str | None, *, objects: bool, confirmed: bool
     if not as_json:
         outcome = "Deleted" if confirmed else "Nothing was deleted. --yes would delete"
         print_line(f"{outcome}: {_summary(selected, selected_keys)}.")
+        _print_unselected([resource for resource in unknown_resources if resource not in selected], stage.data)
 
 
 def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: Sweeper) -> list[BedrockResource]:
@@ -80,7 +93,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     print_line(format_table([header, *cells]))
 
 
-def _row(resource: BedrockResource, selected: bool, left_over: bool, now: datetime) -> dict[str, Any]:
+def _row(resource: BedrockResource, selected: bool, retention: Mapping[str, str], now: datetime) -> dict[str, Any]:
     return {
         "kind": resource.kind,
         "name": resource.name,
@@ -89,7 +102,8 @@ def _row(resource: BedrockResource, selected: bool, left_over: bool, now: dateti
         "days": (now - resource.created).days,
         "usd_a_month": _monthly_usd(resource),
         "run": resource.run,
-        "standing": "not retained" if left_over else "retained or running",
+        "data_bucket": resource.data_bucket,
+        "retention": retention.get(resource.arn, "retained or running"),
         "selected": selected,
     }
 
@@ -99,6 +113,16 @@ def _monthly_usd(resource: BedrockResource) -> float:
     base = resource.arn.split("/")[-2] if resource.kind == "model" else ""
     models = [model for model in catalog.models().values() if model.training_id == base]
     return models[0].price("storage").usd if models else 0.0
+
+
+def _print_unselected(unknown_resources: Sequence[BedrockResource], data: Bucket) -> None:
+    """Say which unknown resources are kept and how to delete them."""
+    if unknown_resources:
+        print_line(
+            f"Kept, because they belong to no run in s3://{data.name}: {', '.join(map(str, unknown_resources))}. "
+            "An earlier deployment of the stage may have created them. If no caller uses them, delete those of one run "
+            "with --run RUN --yes, or all with --unknown --yes."
+        )
 
 
 def _run_keys(data: Bucket, run: str) -> list[str]:

@@ -250,6 +250,9 @@ def clean(
     run: Annotated[
         str | None, typer.Option(help="Select all resources of this run; by default those that no run retains.")
     ] = None,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Also select deployments and models that belong to no run in the bucket.")
+    ] = False,
     objects: Annotated[
         bool, typer.Option("--objects", help="Also delete the run's objects in S3, but no labels or images.")
     ] = False,
@@ -267,18 +270,21 @@ def clean(
     from cli.clean import clean_stage
     from cli.stage import Stage as DeployedStage
 
-    clean_stage(DeployedStage(stage, region), run, objects=objects, confirmed=yes, as_json=as_json)
+    clean_stage(
+        DeployedStage(stage, region), run, objects=objects, include_unknown=unknown, confirmed=yes, as_json=as_json
+    )
 
 
 @app.command()
 def destroy(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, and keep the buckets.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, and keep the buckets and unknown models.")] = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
     """Delete a stage and its tuned models.
 
-    Asks for confirmation first, and again for each bucket.
+    Stops running executions first. Asks for confirmation, again for deployments and models that belong to no run in
+    the stage's Data bucket, and again for each bucket.
     """
     from cli.destroy import destroy_stage
     from cli.stage import Stage as DeployedStage

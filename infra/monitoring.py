@@ -47,6 +47,7 @@ class Monitoring(Construct):
         self._allow_alarms_to_publish(topic)
         stuck = self._step_metric("customize", "JobsStuck", _FIVE_MINUTES)
         oldest = self._step_metric("sweep", "OldestDeploymentDays", _DAY)
+        unknown = self._step_metric("sweep", "UnknownResources", _DAY)
         dead_letter_count = dead_letters.metric_approximate_number_of_messages_visible(
             period=_FIVE_MINUTES, statistic="Maximum"
         )
@@ -66,12 +67,17 @@ class Monitoring(Construct):
                 config.old_deployment_days,
                 "A tuned model has been deployed for longer than the stage's old_deployment_days.",
             ),
+            "UnknownResources": (
+                unknown,
+                1,
+                "The stage has tuned models or deployments that belong to no run in its Data bucket.",
+            ),
         }
         for name, (metric, threshold, meaning) in alarms.items():
             alarm = self._alarm(name, metric, threshold, meaning)
             alarm.add_alarm_action(actions.SnsAction(topic))
             alarm.add_ok_action(actions.SnsAction(topic))
-        self._dashboard(machine, functions, [stuck, oldest, dead_letter_count])
+        self._dashboard(machine, functions, [stuck, oldest, unknown, dead_letter_count])
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, meaning: str) -> cloudwatch.Alarm:
         return cloudwatch.Alarm(
@@ -82,9 +88,9 @@ class Monitoring(Construct):
             evaluation_periods=1,
             metric=metric,
             threshold=threshold,
-            # Sweep emits this metric once a day; in between the alarm keeps its state.
+            # Sweep emits its metrics once a day; in between the alarm keeps its state.
             treat_missing_data=cloudwatch.TreatMissingData.IGNORE
-            if name == "OldDeployment"
+            if name in ("OldDeployment", "UnknownResources")
             else cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
@@ -145,4 +151,4 @@ def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.Grap
 
 
 def _single_value(metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
-    return cloudwatch.SingleValueWidget(metrics=[metric], width=8)
+    return cloudwatch.SingleValueWidget(metrics=[metric], width=6)

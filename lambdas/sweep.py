@@ -1,5 +1,7 @@
 """Sweep: delete the Bedrock resources that no run retains, once a day and when the stack is deleted.
 
+Unknown deployments and models are only reported, by the metric ``UnknownResources`` and in the log.
+
 CloudFormation manages neither jobs nor tuned models, so a custom resource calls this function when the stack is
 deleted.
 """
@@ -7,6 +9,7 @@ deleted.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +25,12 @@ from distillation.serving.sweep import Sweeper, is_running
 from distillation.telemetry import logger, metrics
 from lambdas.runtime import Settings, bedrock, data, settings
 
+_RESPONSE_BYTES = 4096
+"""Size in bytes that the response to CloudFormation must stay below.
+
+Source: "Custom resource response objects", AWS CloudFormation user guide.
+"""
+
 
 class SweepSettings(Settings):
     """Environment variables of Sweep."""
@@ -32,7 +41,7 @@ class SweepSettings(Settings):
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Sweep for a schedule or a CloudFormation request; return what was stopped, deleted and kept."""
+    """Sweep for a schedule or a CloudFormation request; return what was stopped, deleted, kept and unknown."""
     if "ResponseURL" in event:
         return _answer_cloudformation(event).model_dump()
     return _sweep(partial(is_running, boto3.client("stepfunctions"))).model_dump()
@@ -43,6 +52,7 @@ def _sweep(execution_is_running: Callable[[str], bool]) -> SweepResult:
     result = Sweeper(stage, data(), bedrock(), execution_is_running, datetime.now(UTC)).sweep()
     metrics.add_metric("OldestDeploymentDays", MetricUnit.Count, result.oldest_deployment_days)
     metrics.add_metric("LeftoversRemoved", MetricUnit.Count, len(result.stopped) + len(result.deleted))
+    metrics.add_metric("UnknownResources", MetricUnit.Count, len(result.unknown))
     metrics.flush_metrics()
     logger.info("stage swept", **result.model_dump())
     return result
@@ -57,7 +67,7 @@ def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
             result = _sweep(lambda _: False)
         except Exception as error:  # noqa: BLE001 - every failure is reported to CloudFormation
             logger.exception("sweep failed")
-            status, reason = "FAILED", f"{type(error).__name__}: {error}; delete the stack again to continue"
+            status, reason = "FAILED", f"Delete the stack again to continue. {type(error).__name__}: {error}"
     answer = {
         "Status": status,
         "Reason": reason,
@@ -66,7 +76,18 @@ def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
     }
     # The URL is pre-signed for an empty content type.
     response = urllib3.request(
-        "PUT", event["ResponseURL"], body=json.dumps(answer), headers={"content-type": ""}, retries=3
+        "PUT", event["ResponseURL"], body=_response_body(answer), headers={"content-type": ""}, retries=3
     )
     logger.info("CloudFormation answered", status=status, http=response.status)
     return result
+
+
+def _response_body(answer: dict[str, str]) -> bytes:
+    """Return the response as UTF-8 JSON that CloudFormation accepts; a longer reason is cut between characters."""
+
+    def body(length: int) -> bytes:
+        return json.dumps({**answer, "Reason": answer["Reason"][:length]}, ensure_ascii=False).encode(errors="replace")
+
+    lengths = range(len(answer["Reason"]) + 1)
+    longest = bisect_left(lengths, _RESPONSE_BYTES, key=lambda length: len(body(length))) - 1
+    return body(max(longest, 0))

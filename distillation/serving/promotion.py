@@ -37,11 +37,11 @@ def _replace(run: Run, deployment_arn: str, model_arn: str, data: Bucket, bedroc
     status = update["updateStatus"] if update and update["modelArn"] == model_arn else None
     if status == "UpdateFailed":
         raise DeploymentFailed(
-            f"deployment {deployment_arn} could not be updated to {model_arn}; it still serves its earlier model"
+            f"deployment {deployment_arn} could not be updated to {model_arn}. It still serves its earlier model."
         )
     if status == "UpdateCompleted":
         # From now on this run's retention rules apply to the deployment.
-        bedrock.tag_resource(resourceARN=deployment_arn, tags=resource_tags(run))
+        bedrock.tag_resource(resourceARN=deployment_arn, tags=resource_tags(run, data))
         replaced = ReplacedDeployment(
             deployment_name=deployment["modelDeploymentName"],
             deployment_arn=deployment_arn,

@@ -22,7 +22,7 @@ from distillation.bedrock_errors import (
     to_pipeline_error,
 )
 from distillation.errors import ResourceBusy
-from distillation.serving.tags import RUN_TAG
+from distillation.serving.tags import BUCKET_TAG, RUN_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -53,6 +53,11 @@ class BedrockResource:
     def run(self) -> str:
         """Name of the run that created it; empty without the tag."""
         return self.tags.get(RUN_TAG, "")
+
+    @property
+    def data_bucket(self) -> str:
+        """Name of the Data bucket that has the run; empty without the tag."""
+        return self.tags.get(BUCKET_TAG, "")
 
     @property
     def key(self) -> tuple[Kind, str]:
@@ -256,4 +261,4 @@ def _wait_for_all(
         pending = [resource for resource in pending if not is_done(resource)]
     if pending:
         names = ", ".join(map(str, pending))
-        raise ResourceBusy(f"{names}: Bedrock has not finished after {_MAXIMUM_WAIT_SECONDS} s; try again later")
+        raise ResourceBusy(f"{names}: Bedrock has not finished after {_MAXIMUM_WAIT_SECONDS} s. Try again later.")

@@ -135,7 +135,7 @@ def _request_job(run: Run, size: int, name: str, data: Bucket, bedrock: BedrockC
             hyperParameters=job_hyperparameters(run, size),
             trainingDataConfig={"s3Uri": f"s3://{data.name}/{keys.dataset_key(run.name, f'train-{size}')}"},
             outputDataConfig={"s3Uri": f"s3://{data.name}/{keys.training_prefix(run.name, size)}"},
-            jobTags=resource_tags(run),
-            customModelTags=resource_tags(run),
+            jobTags=resource_tags(run, data),
+            customModelTags=resource_tags(run, data),
             **optional,
         )

@@ -36,8 +36,10 @@ def stage(endpoint: Endpoint, data: Bucket, status: str = "SUCCEEDED") -> Any:
     return SimpleNamespace(name="dev", region="us-east-1", data=data, client=clients.__getitem__)
 
 
-def clean(stage: Any, run: str | None = None, *, objects: bool = False, confirmed: bool = False) -> None:
-    clean_stage(stage, run, objects=objects, confirmed=confirmed, as_json=False)
+def clean(
+    stage: Any, run: str | None = None, *, objects: bool = False, unknown: bool = False, confirmed: bool = False
+) -> None:
+    clean_stage(stage, run, objects=objects, include_unknown=unknown, confirmed=confirmed, as_json=False)
 
 
 def test_clean_deletes_nothing_without_yes_and_then_only_resources_that_no_run_retains(
@@ -69,6 +71,43 @@ def test_all_resources_and_objects_of_a_named_run_are_deleted(endpoint: Endpoint
     assert not endpoint.service.custom_models
     assert not endpoint.service.deployments
     assert list(data.keys("")) == ["labels/l/a/0.json", "runs/kept-2/y"]
+
+
+def model_names(endpoint: Endpoint) -> set[str]:
+    return {model["modelName"] for model in endpoint.service.custom_models.values()}
+
+
+def test_unknown_models_are_listed_and_deleted_only_by_name_or_with_the_unknown_option(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dropped, unclaimed = add_resources(endpoint, "dropped", 1), add_resources(endpoint, "unclaimed", 2)
+    earlier = add_resources(endpoint, "earlier", 3, data_bucket="earlier-data")
+    dev = stage(endpoint, bucket(**ended_run("dropped", None)))
+    clean(dev, confirmed=True)
+    output = capsys.readouterr().out
+
+    assert model_names(endpoint) == {unclaimed, earlier}
+    assert [line.split()[-1] for line in output.splitlines() if f" {earlier} " in line][:2] == ["unknown", "unknown"]
+    assert f"Deleted: deployment {dropped}, model {dropped}." in output
+    (kept,) = [line for line in output.splitlines() if line.startswith("Kept, because they belong to no run")]
+    assert all(f"{kind} {name}" in kept for kind in ("deployment", "model") for name in (unclaimed, earlier))
+
+    clean(dev, "earlier", confirmed=True)
+
+    assert model_names(endpoint) == {unclaimed}
+
+    with pytest.raises(CommandError, match="Pass one of them"):
+        clean(dev, "earlier", unknown=True, confirmed=True)
+    clean(dev, unknown=True, confirmed=True)
+
+    assert model_names(endpoint) == set()
+
+
+def test_unknown_job_is_stopped_like_other_leftovers(endpoint: Endpoint) -> None:
+    add_resources(endpoint, "earlier", data_bucket="earlier-data", job="InProgress")
+    clean(stage(endpoint, bucket()), confirmed=True)
+
+    assert [job["status"] for job in endpoint.service.jobs.values()] == ["Stopped"]
 
 
 def test_running_or_unknown_run_is_not_cleaned(endpoint: Endpoint) -> None:

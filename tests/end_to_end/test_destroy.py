@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
-from cli.destroy import confirm_and_delete_bucket, stage_buckets
-from tests.end_to_end.conftest import PipelineDriver
+from cli.destroy import confirm_and_delete_bucket, stage_buckets, stop_executions
+from cli.stage import Stage
+from tests.end_to_end.conftest import PHOTOS, PipelineDriver
+from tests.support import command
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
 
@@ -31,3 +36,48 @@ def test_bucket_goes_only_when_its_name_is_typed(pipeline: Start) -> None:
         assert not confirm_and_delete_bucket(s3, "doomed", lambda _: "yes")
         assert confirm_and_delete_bucket(s3, "doomed", lambda _: "doomed")
         assert "doomed" not in {listed["Name"] for listed in s3.list_buckets()["Buckets"]}
+
+
+def test_running_executions_of_a_stage_are_stopped(pipeline: Start) -> None:
+    with pipeline(job_seconds=60) as running:
+        running.upload(PHOTOS)
+        executions = [running.start(train_sizes=[8]) for _ in range(2)]
+
+        assert stop_executions(Stage("local", "us-east-1")) == 2
+        assert [running.wait(execution).status for execution in executions] == ["ABORTED", "ABORTED"]
+        assert stop_executions(Stage("local", "us-east-1")) == 0
+
+
+def test_model_of_an_earlier_deployment_still_answers_after_a_new_deployment_was_swept(
+    pipeline: Start, assembly: Path
+) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        ended = running.run(train_sizes=[14], keep="all")
+        assert ended.status == "SUCCEEDED", ended.cause
+        run = ended.output["run"]
+        (deployment,) = running.pipeline.bedrock.service.deployments
+        earlier_bucket, name = running.pipeline.data.name, f"{run}-n14-a1"
+        tags = running.pipeline.aws.client("bedrock").list_tags_for_resource(resourceARN=deployment)["tags"]
+        assert {"key": "vision-distillation:data-bucket", "value": earlier_bucket} in tags
+        assert running.sweep()["kept"] == [f"deployment {name}", f"model {name}"]
+
+        running.deploy_again(assembly)
+        swept = running.sweep()
+
+        assert running.pipeline.data.name != earlier_bucket
+        assert running.keys("") == []
+        assert (swept["deleted"], swept["kept"]) == ([], [])
+        assert swept["unknown"] == [f"deployment {name}", f"model {name}"]
+        listed = json.loads(command.distill("clean", "--stage", "local", "--yes", "--json").stdout)
+        assert {(row["retention"], row["data_bucket"]) for row in listed} == {("unknown", earlier_bucket)}
+        answer = running.pipeline.aws.client("bedrock-runtime").converse(
+            modelId=deployment,
+            messages=[{"role": "user", "content": [{"text": "Write keywords."}, image(next(iter(PHOTOS.values())))]}],
+        )
+        assert "," in answer["output"]["message"]["content"][0]["text"]
+
+
+def image(path: Path) -> dict[str, Any]:
+    """Return an image block of Converse."""
+    return {"image": {"format": "jpeg", "source": {"bytes": path.read_bytes()}}}

@@ -14,7 +14,7 @@ def test_every_alarm_notifies_the_topic_and_has_a_section_in_the_runbook(pipelin
     alarms = pipeline.find_resources("AWS::CloudWatch::Alarm")
     (topic,) = pipeline.find_resources("AWS::SNS::Topic")
 
-    assert len(alarms) == 5
+    assert len(alarms) == 6
     for name, alarm in alarms.items():
         title = name.removeprefix("Monitoring")[:-8]
         assert f"### {title}\n" in runbook
@@ -29,7 +29,7 @@ def test_alarms_watch_metrics_that_steps_emit(pipeline: Template) -> None:
         if alarm["Properties"]["Namespace"] == telemetry.NAMESPACE
     ]
 
-    assert {alarm["MetricName"] for alarm in ours} == {"JobsStuck", "OldestDeploymentDays"}
+    assert {alarm["MetricName"] for alarm in ours} == {"JobsStuck", "OldestDeploymentDays", "UnknownResources"}
     for alarm in ours:
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
         assert (ROOT / "lambdas" / f"{dimensions['service']}.py").exists()

@@ -11,7 +11,7 @@ from distillation.errors import InvalidRequest
 from distillation.storage import Bucket
 from lambdas import sweep
 from local.bedrock import Endpoint
-from tests.support.bedrock_state import add_resources
+from tests.support.bedrock_state import add_resources, claimed_run
 from tests.support.fakes import bucket
 from tests.support.functions import CONTEXT, Functions
 
@@ -20,8 +20,12 @@ def unreadable_bucket() -> Bucket:
     raise InvalidRequest("no bucket")
 
 
-def send_request(monkeypatch: pytest.MonkeyPatch, request_type: str) -> dict[str, Any]:
-    """Invoke Sweep as the custom resource does; return its answer to CloudFormation."""
+def bucket_with_failed_run() -> Bucket:
+    return bucket(**claimed_run("failed"))
+
+
+def send_request(monkeypatch: pytest.MonkeyPatch, request_type: str) -> bytes:
+    """Invoke Sweep as the custom resource does; return the body of its answer to CloudFormation."""
     sent: list[tuple[Any, Any]] = []
 
     def send(*arguments: Any, **options: Any) -> Any:
@@ -34,9 +38,8 @@ def send_request(monkeypatch: pytest.MonkeyPatch, request_type: str) -> dict[str
     ((arguments, options),) = sent
     assert arguments == ("PUT", "https://x")
     assert options["headers"] == {"content-type": ""}
-    answer = json.loads(options["body"])
-    assert answer.items() >= (ids | {"PhysicalResourceId": "l"}).items()
-    return answer
+    assert json.loads(options["body"]).items() >= (ids | {"PhysicalResourceId": "l"}).items()
+    return options["body"]
 
 
 @pytest.mark.parametrize(
@@ -45,29 +48,55 @@ def send_request(monkeypatch: pytest.MonkeyPatch, request_type: str) -> dict[str
 def test_cloudformation_is_always_answered(
     endpoint: Endpoint, client: Any, monkeypatch: pytest.MonkeyPatch, request_type: str, status: str
 ) -> None:
-    add_resources(endpoint, "orphan")
+    add_resources(endpoint, "failed", 1)
+    unknown = add_resources(endpoint, "unknown", 2, data_bucket="earlier-data")
     monkeypatch.setenv("STAGE", "dev")
-    monkeypatch.setattr(sweep, "data", bucket if status == "SUCCESS" else unreadable_bucket)
+    monkeypatch.setattr(sweep, "data", bucket_with_failed_run if status == "SUCCESS" else unreadable_bucket)
     monkeypatch.setattr(sweep, "bedrock", lambda: client)
-    answer = send_request(monkeypatch, request_type)
+    answer = json.loads(send_request(monkeypatch, request_type))
 
     assert answer["Status"] == status
-    assert bool(endpoint.service.custom_models) == ((request_type, status) != ("Delete", "SUCCESS"))
-    assert ("delete the stack again" in answer["Reason"]) == (status == "FAILED")
+    models = [model["modelName"] for model in endpoint.service.custom_models.values()]
+    assert models == ([unknown] if (request_type, status) == ("Delete", "SUCCESS") else ["failed-n1-a1", unknown])
+    assert ("Delete the stack again" in answer["Reason"]) == (status == "FAILED")
 
 
-def test_schedule_sweeps_the_stage_and_counts_what_was_deleted(
+@pytest.mark.parametrize(
+    "characters",
+    ["x", "é", "\N{GRINNING FACE}", '"\n', "\udcff"],
+    ids=["one byte", "two bytes", "four bytes", "escaped", "not encodable"],
+)
+def test_answer_with_a_long_reason_stays_below_4_kb(monkeypatch: pytest.MonkeyPatch, characters: str) -> None:
+    def fail(_: Any) -> None:
+        raise InvalidRequest(characters * 5000)
+
+    monkeypatch.setattr(sweep, "_sweep", fail)
+    body = send_request(monkeypatch, "Delete")
+    reason = json.loads(body.decode())["Reason"]
+
+    assert 4080 <= len(body) < 4096
+    expected = f"Delete the stack again to continue. InvalidRequest: {characters * 5000}".replace("\udcff", "?")
+    assert expected.startswith(reason)
+
+
+def test_schedule_sweeps_the_stage_and_counts_what_was_deleted_and_what_is_unknown(
     endpoint: Endpoint, client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = add_resources(endpoint, "orphan")
+    name = add_resources(endpoint, "failed", 1)
+    unknown = add_resources(endpoint, "unknown", 2, data_bucket="earlier-data")
     monkeypatch.setenv("STAGE", "dev")
-    result = Functions(monkeypatch, bedrock=client).invoke("sweep", {"source": "aws.events"})
+    monkeypatch.setattr(sweep, "is_running", lambda *_: False)
+    functions = Functions(monkeypatch, bedrock=client)
+    for key, body in claimed_run("failed").items():
+        functions.data.write(key, body)
+    result = functions.invoke("sweep", {"source": "aws.events"})
 
     assert result == {
         "stopped": [],
         "deleted": [f"deployment {name}", f"model {name}"],
         "kept": [],
         "oldest_deployment_days": 0,
+        "unknown": [f"deployment {unknown}", f"model {unknown}"],
     }
     (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
-    assert metrics["LeftoversRemoved"] == [2]
+    assert (metrics["LeftoversRemoved"], metrics["UnknownResources"]) == ([2], [2])

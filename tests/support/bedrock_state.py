@@ -17,13 +17,23 @@ CREATED = "2026-11-01T00:00:00.000Z"
 BASE = "local.student-pixels-v1:0:300k"
 
 
-def add_resources(endpoint: Endpoint, run: str, number: int = 1, stage: str = "dev", *, job: str = "Completed") -> str:
+def add_resources(
+    endpoint: Endpoint,
+    run: str,
+    number: int = 1,
+    stage: str = "dev",
+    *,
+    data_bucket: str | None = "data",
+    job: str = "Completed",
+) -> str:
     """Add a job of a run and, if it is Completed, its model and deployment; return their common name."""
     service, name, id_ = endpoint.service, f"{run}-n{number}-a1", f"{number:012x}"
     tags = [
         {"key": "vision-distillation:run", "value": run},
         {"key": "vision-distillation:stage", "value": stage},
     ]
+    if data_bucket:
+        tags.append({"key": "vision-distillation:data-bucket", "value": data_bucket})
     entry = _job(name, id_, job)
     stop = service.add_job(entry, tags)
     if job == "Completed":
@@ -80,12 +90,16 @@ def _deployment(name: str, id_: str, model_arn: str) -> Entry:
     }
 
 
+def claimed_run(run: str, **request: Any) -> dict[str, bytes]:
+    """Return the request of a run, keyed by S3 key; keywords are fields of the request."""
+    record = any_run(**request).model_copy(update={"name": run, "created": "2026-11-01T00:00:00+00:00"})
+    return {keys.request_key(run): record.model_dump_json().encode()}
+
+
 def ended_run(run: str, promoted: str | None, **request: Any) -> dict[str, bytes]:
     """Return the request and the report of a run that promoted the model ``promoted``, or none, keyed by S3 key."""
-    record = any_run(**request).model_copy(update={"name": run, "created": "2026-11-01T00:00:00+00:00"})
     models = [TrainedModel(size=1, status="Active", model_name=promoted)] if promoted else []
     report = any_report(run=run, models=models, promoted=promoted)
-    return {
-        keys.request_key(run): record.model_dump_json().encode(),
+    return claimed_run(run, **request) | {
         keys.report_key(run, "report.json"): report.model_dump_json().encode(),
     }

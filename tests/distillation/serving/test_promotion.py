@@ -68,6 +68,7 @@ def test_replaced_deployment_serves_the_new_model_and_nothing_is_left_over(endpo
     assert endpoint.service.deployments[deployment_arn(1)]["modelArn"] == model_arn(2)
     assert cleaned.deleted == ["deployment new-n2-a1"]
     assert {"key": "vision-distillation:run", "value": "new"} in endpoint.service.tags[deployment_arn(1)]
+    assert {"key": "vision-distillation:data-bucket", "value": "data"} in endpoint.service.tags[deployment_arn(1)]
     applied = with_tuned_model(any_run(apply="new"), data, client).applies
     assert applied
     assert applied.deployment_arn == deployment_arn(1)

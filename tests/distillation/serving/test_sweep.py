@@ -15,7 +15,7 @@ from distillation.events import SweepResult
 from distillation.serving.sweep import Sweeper, is_running
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
-from tests.support.bedrock_state import ARN, add_resources, ended_run
+from tests.support.bedrock_state import ARN, add_resources, claimed_run, ended_run
 from tests.support.fakes import bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -35,13 +35,14 @@ def sweep(client: Any, data: Bucket, running: str | None = None) -> SweepResult:
 
 def test_sweep_deletes_the_models_of_its_stage_that_no_run_retains(endpoint: Endpoint, client: Any) -> None:
     retained, dropped = add_resources(endpoint, "kept", 1), add_resources(endpoint, "dropped", 2)
-    orphan = add_resources(endpoint, "orphan", 3)
+    failed = add_resources(endpoint, "failed", 3)
     foreign = add_resources(endpoint, "foreign", 4, stage="prod")
-    data = bucket(**ended_run("kept", retained), **ended_run("dropped", None))
+    data = bucket(**ended_run("kept", retained), **ended_run("dropped", None), **claimed_run("failed"))
     result = sweep(client, data)
 
-    assert set(result.deleted) == {f"{kind} {name}" for kind in ("deployment", "model") for name in (dropped, orphan)}
+    assert set(result.deleted) == {f"{kind} {name}" for kind in ("deployment", "model") for name in (dropped, failed)}
     assert result.kept == [f"deployment {retained}", f"model {retained}"]
+    assert result.unknown == []
     assert result.oldest_deployment_days == 24
     assert {model["modelName"] for model in endpoint.service.custom_models.values()} == {retained, foreign}
 
@@ -64,18 +65,54 @@ def test_resources_of_a_running_execution_are_left_alone(endpoint: Endpoint, cli
     assert (result.stopped, result.deleted) == ([], [])
 
 
+OTHER_DEPLOYMENTS = [
+    pytest.param("gone", "earlier-data", id="another Data bucket"),
+    pytest.param("kept", "earlier-data", id="another Data bucket that has a run of the same name"),
+    pytest.param("kept", None, id="no tag with a Data bucket"),
+    pytest.param("gone", "data", id="a run without request.json"),
+]
+
+
+@pytest.mark.parametrize(("run", "data_bucket"), OTHER_DEPLOYMENTS)
+def test_unknown_models_and_deployments_are_reported_and_never_deleted(
+    endpoint: Endpoint, client: Any, run: str, data_bucket: str | None
+) -> None:
+    retained, dropped = add_resources(endpoint, "kept", 1), add_resources(endpoint, "dropped", 2)
+    name = add_resources(endpoint, run, 3, data_bucket=data_bucket)
+    data = bucket(**ended_run("kept", retained), **ended_run("dropped", None))
+    result = sweep(client, data)
+
+    assert result.unknown == [f"deployment {name}", f"model {name}"]
+    assert result.kept == [f"deployment {retained}", f"model {retained}"]
+    assert result.deleted == [f"deployment {dropped}", f"model {dropped}"]
+    assert {model["modelName"] for model in endpoint.service.custom_models.values()} == {retained, name}
+
+
+@pytest.mark.parametrize(("run", "data_bucket"), OTHER_DEPLOYMENTS)
+def test_unknown_job_is_stopped(endpoint: Endpoint, client: Any, run: str, data_bucket: str | None) -> None:
+    name = add_resources(endpoint, run, data_bucket=data_bucket, job="InProgress")
+
+    assert sweep(client, bucket(**claimed_run("kept"))).stopped == [name]
+
+
 def test_job_whose_execution_has_ended_is_stopped(endpoint: Endpoint, client: Any) -> None:
     name = add_resources(endpoint, "aborted", job="InProgress")
 
-    assert sweep(client, bucket()).stopped == [name]
+    assert sweep(client, bucket(**claimed_run("aborted"))).stopped == [name]
     assert [job["status"] for job in endpoint.service.jobs.values()] == ["Stopped"]
 
 
 @pytest.mark.parametrize("key", [keys.request_key("odd"), keys.report_key("odd", "report.json")])
-def test_run_whose_request_or_report_cannot_be_read_is_left_alone(endpoint: Endpoint, client: Any, key: str) -> None:
-    name = add_resources(endpoint, "odd")
+def test_run_whose_request_or_report_cannot_be_read_is_left_alone_and_the_others_are_swept(
+    endpoint: Endpoint, client: Any, key: str
+) -> None:
+    name, dropped = add_resources(endpoint, "odd", 1), add_resources(endpoint, "dropped", 2)
+    data = bucket(**ended_run("odd", name) | {key: b"{}"} | ended_run("dropped", None))
+    result = sweep(client, data)
 
-    assert sweep(client, bucket(**ended_run("odd", name) | {key: b"{}"})).deleted == []
+    assert result.deleted == [f"deployment {dropped}", f"model {dropped}"]
+    assert result.kept == [f"deployment {name}", f"model {name}"]
+    assert result.unknown == []
 
 
 def test_model_that_someone_else_deployed_is_an_error_and_the_others_are_deleted(
@@ -86,7 +123,7 @@ def test_model_that_someone_else_deployed_is_an_error_and_the_others_are_deleted
     endpoint.service.deployments[f"{ARN}:custom-model-deployment/{1:012x}"]["modelDeploymentName"] = "theirs"
     endpoint.service.tags[f"{ARN}:custom-model-deployment/{1:012x}"] = []
     with pytest.raises(ResourceBusy, match=f"model {name}"):
-        sweep(client, bucket())
+        sweep(client, bucket(**claimed_run("a"), **claimed_run("b")))
 
     assert [model["modelName"] for model in endpoint.service.custom_models.values()] == [name]
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from distillation.serving.tags import resource_tags
 from tests.support.builders import any_run
+from tests.support.fakes import bucket
 
 
-def test_resources_have_tags_with_their_run_and_stage() -> None:
+def test_resources_have_tags_with_their_run_stage_and_data_bucket() -> None:
     run = any_run().model_copy(update={"stage": "dev"})
 
-    assert resource_tags(run) == [
+    assert resource_tags(run, bucket()) == [
         {"key": "vision-distillation:run", "value": "holiday-1"},
         {"key": "vision-distillation:stage", "value": "dev"},
+        {"key": "vision-distillation:data-bucket", "value": "data"},
     ]

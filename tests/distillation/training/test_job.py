@@ -7,18 +7,19 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import ANY, Stubber
+from botocore.stub import Stubber
 
 from distillation import keys, ledger
 from distillation.errors import AccessDenied, JobFailed, OverBudget, QuotaExceeded, Throttled
 from distillation.events import JobResult
 from distillation.inference.reservation import Reservation
 from distillation.records import LedgerPart
+from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
 from distillation.training import job
 from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 from tests.support.builders import any_run
-from tests.support.fakes import MemoryS3
+from tests.support.fakes import MemoryS3, bucket
 from tests.support.jobs import (
     JOB_ARN,
     MODEL_ARN,
@@ -50,8 +51,8 @@ def test_first_call_creates_the_job_and_the_next_one_describes_it(bedrock_client
         "hyperParameters": {"epochCount": "2", "learningRate": "0.00001", "learningRateWarmupSteps": "0"},
         "trainingDataConfig": {"s3Uri": "s3://data/runs/holiday-1/dataset/train-12.jsonl"},
         "outputDataConfig": {"s3Uri": "s3://data/runs/holiday-1/training/n12/"},
-        "jobTags": ANY,
-        "customModelTags": ANY,
+        "jobTags": resource_tags(any_run(), bucket()),
+        "customModelTags": resource_tags(any_run(), bucket()),
     }
     bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
     bedrock.add_response("create_model_customization_job", {"jobArn": JOB_ARN}, expected)
