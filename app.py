@@ -24,7 +24,7 @@ def build(app: cdk.App) -> Stacks:
     """Add the stacks of the stage in the CDK context to ``app``."""
     config = StageConfig.from_context(app.node)
     env = cdk.Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=config.region)
-    storage = StorageStack(app, f"Distill-{config.stage}-Storage", env=env)
+    storage = StorageStack(app, f"Distill-{config.stage}-Storage", env=env, kms_key_arn=config.bucket_kms_key_arn)
     pipeline = PipelineStack(
         app,
         f"Distill-{config.stage}-Pipeline",
@@ -33,7 +33,8 @@ def build(app: cdk.App) -> Stacks:
         photos=storage.photos,
         env=env,
     )
-    cdk.Tags.of(app).add("vision-distillation:stage", config.stage)
+    for key, value in {**config.tags, "vision-distillation:stage": config.stage}.items():
+        cdk.Tags.of(app).add(key, value)
     return Stacks(storage, pipeline)
 
 

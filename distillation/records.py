@@ -186,6 +186,8 @@ class Run(Record):
     request: Request
     """The request as written."""
     applies: TrainedModel | None = None
+    tags: dict[str, str] = {}
+    """The stage's tags of jobs, models and deployments."""
     """Tuned model that answers, if the request has ``apply``."""
     replaces: str | None = None
     """ARN of the deployment that a promoted model takes over, if the request has ``replace``."""

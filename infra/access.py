@@ -11,6 +11,9 @@ from aws_cdk import aws_sns as sns
 
 from distillation.models import catalog, ids
 
+_BUCKET_KEY_ACTIONS = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
+"""Actions on the key of an SSE-KMS bucket, keyed by the action on an object that needs them."""
+
 
 def read_objects(bucket: s3.IBucket, *prefixes: str) -> iam.PolicyStatement:
     """Allow ``s3:GetObject`` under these prefixes."""
@@ -63,12 +66,27 @@ def encrypt_models(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatemen
 
     Source: "Encryption of custom models", Amazon Bedrock user guide.
     """
-    return _key_actions(stack, key, "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+    return _key_actions(
+        stack, key, "bedrock", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"
+    )
 
 
 def decrypt_models(stack: cdk.Stack, key: str | None) -> list[iam.PolicyStatement]:
     """Allow using tuned models that are encrypted with the customer managed key; empty without a key."""
-    return _key_actions(stack, key, "kms:Decrypt")
+    return _key_actions(stack, key, "bedrock", "kms:Decrypt")
+
+
+def use_bucket_key(
+    stack: cdk.Stack, key: str | None, statements: Sequence[iam.PolicyStatement]
+) -> list[iam.PolicyStatement]:
+    """Allow what ``statements`` need on the customer managed key of the buckets, through S3 only; empty without a key.
+
+    Reading an object needs ``kms:Decrypt``, writing one ``kms:GenerateDataKey``.
+    Source: "Using server-side encryption with AWS KMS keys (SSE-KMS)", Amazon S3 user guide.
+    """
+    granted = {action for statement in statements for action in statement.actions}
+    actions = [key_action for object_action, key_action in _BUCKET_KEY_ACTIONS.items() if object_action in granted]
+    return _key_actions(stack, key, "s3", *actions) if actions else []
 
 
 def list_bedrock_resources(*actions: str) -> iam.PolicyStatement:
@@ -111,6 +129,14 @@ def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicySt
 
 def publish(topic: sns.ITopic) -> iam.PolicyStatement:
     """Allow ``sns:Publish`` on a topic."""
+def list_map_run_executions(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Allow listing the executions of any Map Run, which is the resource of the action for a ``mapRunArn``."""
+    arn = stack.format_arn(
+        service="states", resource="mapRun", resource_name="*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+    )
+    return iam.PolicyStatement(actions=["states:ListExecutions"], resources=[arn])
+
+
     return iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn])
 
 
@@ -172,8 +198,8 @@ def _training_model_ids(students: Sequence[str]) -> list[str]:
 def _key_actions(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:
     if key is None:
         return []
-    through_bedrock = {"StringEquals": {"kms:ViaService": f"bedrock.{stack.region}.amazonaws.com"}}
-    return [iam.PolicyStatement(actions=list(actions), resources=[key], conditions=through_bedrock)]
+    through_service = {"StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"}}
+    return [iam.PolicyStatement(actions=list(actions), resources=[key], conditions=through_service)]
 
 
 def _object_actions(action: str, bucket: s3.IBucket, prefixes: Sequence[str]) -> iam.PolicyStatement:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from typing import Self
 
 from constructs import Node
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillation.models import catalog, ids
+
+_RESERVED_TAG_PREFIXES = ("aws:", "vision-distillation:")
+_TAG_CHARACTERS = r"[A-Za-z0-9 _.:/=+@-]"
+"""Characters of a tag: Bedrock's pattern in its service model, which allows fewer than IAM and S3."""
+_MAXIMUM_TAGS = 40
+"""Number of tags. S3, IAM and CloudFormation accept 50 per resource; the rest is for the pipeline's own tags."""
+_MAXIMUM_TAG_CHARACTERS = 2000
+"""Length of the tags as JSON. They are in the environment of Prepare, which Lambda limits to 4 KB."""
 
 
 class StageConfig(BaseModel):
@@ -32,8 +42,12 @@ class StageConfig(BaseModel):
     """Age of a deployment in days that sets off the OldDeployment alarm."""
     stuck_job_hours: float = Field(default=24, gt=0)
     """Hours that a job may wait for its training to start before it counts as stuck."""
-    custom_model_kms_key_id: str | None = None
+    bucket_kms_key_arn: str | None = None
+    """ARN of the customer managed key that encrypts both buckets (SSE-KMS); by default keys that S3 manages."""
+    model_kms_key_arn: str | None = None
     """ARN of the customer managed key that encrypts tuned models; by default a key that AWS owns."""
+    tags: dict[str, str] = {}
+    """Tags of all resources of both stacks, and of all jobs, models and deployments."""
     notify: str | None = None
     """Email address to subscribe to the stage's notifications."""
 
@@ -86,9 +100,41 @@ class StageConfig(BaseModel):
     @model_validator(mode="after")
     def _key_is_in_the_region(self) -> Self:
         pattern = rf"arn:aws[a-z-]*:kms:{self.region}:\d{{12}}:key/[A-Za-z0-9-]+"
-        if self.custom_model_kms_key_id is not None and not re.fullmatch(pattern, self.custom_model_kms_key_id):
+        for field in ("bucket_kms_key_arn", "model_kms_key_arn"):
+            key = getattr(self, field)
+            if key is not None and not re.fullmatch(pattern, key):
+                raise ValueError(
+                    f"stage {self.stage!r}: {field!r} in cdk.json must be the ARN of a key, not of an alias, in "
+                    f"{self.region} (got {key!r})."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _tags_are_accepted_by_every_service(self) -> Self:
+        """Check the rules for tags of IAM, S3, CloudFormation and Bedrock; the strictest of each applies."""
+        for key, value in self.tags.items():
+            if problem := _tag_problem(key, value):
+                raise ValueError(f"stage {self.stage!r}: 'tags' in cdk.json: {key!r}: {value!r}: {problem}.")
+        keys = Counter(key.lower() for key in self.tags)
+        if duplicates := [key for key in self.tags if keys[key.lower()] > 1]:
             raise ValueError(
-                f"stage {self.stage!r}: 'custom_model_kms_key_id' in cdk.json must be the ARN of a key, not of an "
-                f"alias, in {self.region} (got {self.custom_model_kms_key_id!r})."
+                f"stage {self.stage!r}: 'tags' in cdk.json: {', '.join(duplicates)} differ only in case, which IAM "
+                "does not accept. Remove all but one."
+            )
+        if len(self.tags) > _MAXIMUM_TAGS or len(json.dumps(self.tags)) > _MAXIMUM_TAG_CHARACTERS:
+            raise ValueError(
+                f"stage {self.stage!r}: 'tags' in cdk.json must be at most {_MAXIMUM_TAGS} tags with "
+                f"{_MAXIMUM_TAG_CHARACTERS:,} characters of JSON. Remove some."
             )
         return self
+
+
+def _tag_problem(key: str, value: str) -> str | None:
+    """Return why a tag is not valid, or None."""
+    if key.lower().startswith(_RESERVED_TAG_PREFIXES):
+        return f"keys that start with {' or '.join(_RESERVED_TAG_PREFIXES)} are reserved"
+    if not re.fullmatch(rf"{_TAG_CHARACTERS}{{1,128}}", key):
+        return "a key has 1-128 characters out of letters A-Z, digits, spaces and _.:/=+@-"
+    if not re.fullmatch(rf"{_TAG_CHARACTERS}{{0,256}}", value):
+        return "a value has at most 256 characters out of letters A-Z, digits, spaces and _.:/=+@-"
+    return None

@@ -47,7 +47,14 @@ class PipelineStack(cdk.Stack):
             photos=photos,
             topic=self._topic,
         )
-        self.workflow = Workflow(self, "Distillation", data=data, photos=photos, steps=steps.functions)
+        self.state_machine = StateMachine(
+            self,
+            "Distillation",
+            data=data,
+            bucket_kms_key_arn=config.bucket_kms_key_arn,
+            photos=photos,
+            steps=steps.functions,
+        )
         # Renaming "Endings" would replace the custom resource in it, and deleting the old one sweeps the stage.
         triggers = SweepTriggers(self, "Endings", dead_letters=self._dead_letters, sweep=steps.sweep)
         # CloudFormation deletes the machine before the last sweep, so that no execution creates another job.
@@ -75,6 +82,12 @@ class PipelineStack(cdk.Stack):
     def _bedrock_role(self) -> iam.Role:
         """Return the role that Bedrock assumes in a job to read datasets and images and to write metrics."""
         jobs = self.format_arn(service="bedrock", resource="model-customization-job", resource_name="*")
+        statements = [
+            access.list_keys(self._data),
+            access.read_objects(self._data, "images/*", "runs/*/dataset/*", "runs/*/training/*"),
+            access.write_objects(self._data, "runs/*/training/*"),
+        ]
+        statements += access.use_bucket_key(self, self._config.bucket_kms_key_arn, statements)
         return iam.Role(
             self,
             "BedrockRole",
@@ -85,15 +98,7 @@ class PipelineStack(cdk.Stack):
                     "StringEquals": {"aws:SourceAccount": self.account},
                 },
             ),
-            inline_policies={
-                "Job": iam.PolicyDocument(
-                    statements=[
-                        access.list_keys(self._data),
-                        access.read_objects(self._data, "images/*", "runs/*/dataset/*", "runs/*/training/*"),
-                        access.write_objects(self._data, "runs/*/training/*"),
-                    ]
-                )
-            },
+            inline_policies={"Job": iam.PolicyDocument(statements=statements)},
         )
 
     def _notification_topic(self) -> sns.Topic:

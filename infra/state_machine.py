@@ -25,6 +25,7 @@ class StateMachine(Construct):
         id: str,
         *,
         data: s3.IBucket,
+        bucket_kms_key_arn: str | None,
         photos: s3.IBucket,
         steps: Mapping[str, StepLambda],
     ) -> None:
@@ -42,6 +43,10 @@ class StateMachine(Construct):
                 destination=logs.LogGroup(
                     self,
                     "Logs",
+                    # Log groups with another prefix are listed in a CloudWatch Logs resource policy of the account,
+                    # which is limited to 5,120 characters.
+                    # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+                    log_group_name=f"/aws/vendedlogs/states/{cdk.Stack.of(self).stack_name}",
                     removal_policy=cdk.RemovalPolicy.DESTROY,
                     retention=logs.RetentionDays.ONE_MONTH,
                 ),
@@ -70,7 +75,9 @@ class StateMachine(Construct):
             )
         )
         self.machine.add_to_role_policy(access.list_keys(photos))
-        self.machine.add_to_role_policy(access.read_objects(data, "runs/*/splits/*"))
+        read_splits = access.read_objects(data, "runs/*/splits/*")
+        for statement in (read_splits, *access.use_bucket_key(cdk.Stack.of(self), bucket_kms_key_arn, [read_splits])):
+            self.machine.add_to_role_policy(statement)
 
     def _execution_arns(self) -> str:
         return cdk.Stack.of(self).format_arn(

@@ -146,10 +146,10 @@ class Steps:
                 ),
                 access.bedrock_actions(stack, ["TagResource"], "model-customization-job", "custom-model"),
                 iam.PolicyStatement(actions=["iam:PassRole"], resources=[self._bedrock_role.role_arn]),
-                *access.encrypt_models(stack, config.custom_model_kms_key_id),
+                *access.encrypt_models(stack, config.model_kms_key_arn),
                 environment={
                     "BEDROCK_ROLE_ARN": self._bedrock_role.role_arn,
-                    "CUSTOM_MODEL_KMS_KEY_ID": config.custom_model_kms_key_id or "",
+                    "MODEL_KMS_KEY_ARN": config.model_kms_key_arn or "",
                     "STUCK_JOB_HOURS": str(config.stuck_job_hours),
                 },
                 timeout_minutes=2,
@@ -158,7 +158,8 @@ class Steps:
                 "Deploy",
                 access.read_objects(data, _REQUEST),
                 access.bedrock_actions(stack, ["CreateCustomModelDeployment"], "custom-model"),
-                *access.decrypt_models(stack, config.custom_model_kms_key_id),
+                *access.invoke_deployments(stack),
+                *access.decrypt_models(stack, config.model_kms_key_arn),
                 access.bedrock_actions(stack, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"),
                 timeout_minutes=2,
             ),
@@ -176,8 +177,8 @@ class Steps:
                 access.write_objects(data, "work/*/predict/*", "work/*/ledger/*"),
                 *self._announce_waiting(),
                 *access.invoke_models(stack, [*config.teachers, *config.students], config.profiles),
-                access.invoke_deployments(stack),
-                *access.decrypt_models(stack, config.custom_model_kms_key_id),
+                *access.invoke_deployments(stack),
+                *access.decrypt_models(stack, config.model_kms_key_arn),
                 environment={"TOPIC_ARN": self._topic.topic_arn},
                 timeout_minutes=15,
             ),
@@ -209,7 +210,7 @@ class Steps:
                     "custom-model-deployment",
                 ),
                 access.bedrock_actions(stack, ["UpdateCustomModelDeployment"], "custom-model"),
-                *access.decrypt_models(stack, config.custom_model_kms_key_id),
+                *access.decrypt_models(stack, config.model_kms_key_arn),
             ),
             self._function(
                 "CleanUp",
@@ -266,8 +267,7 @@ class Steps:
                 access.execution_actions(
                     stack, "states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"
                 ),
-                # Lists the executions of a Map Run. AWS does not document which resource it checks for that.
-                iam.PolicyStatement(actions=["states:ListExecutions"], resources=["*"]),
+                access.list_map_run_executions(stack),
             ),
         ]
 
@@ -312,7 +312,7 @@ class Steps:
             layers=[self._layer, *(layers or [])],
             memory_size=memory_mb,
             step=step,
-            statements=statements,
+            statements=[*statements, *access.use_bucket_key(self._stack, self._config.bucket_kms_key_arn, statements)],
             timeout=cdk.Duration.minutes(timeout_minutes),
         )
 
@@ -331,3 +331,4 @@ class Steps:
                 "teachers": self._config.teachers,
             }
         )
+                "tags": self._config.tags,

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 
 class StorageStack(cdk.Stack):
-    """The buckets of one stage. They are retained when the stack is deleted."""
+    """The buckets of one stage. They are retained when the stack is deleted.
 
-    def __init__(self, scope: Construct, id: str, *, env: cdk.Environment | None = None) -> None:
+    ``kms_key_arn`` encrypts Photos and Data. S3 delivers access logs only to buckets whose keys it manages itself.
+    Source: "Enabling Amazon S3 server access logging", Amazon S3 user guide.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, env: cdk.Environment | None = None, kms_key_arn: str | None = None
+    ) -> None:
         super().__init__(scope, id, env=env)
-        self.access_logs = self._bucket("AccessLogs", lifecycle=[s3.LifecycleRule(expiration=cdk.Duration.days(90))])
+        key = kms.Key.from_key_arn(self, "BucketKey", kms_key_arn) if kms_key_arn else None
+        self.access_logs = self._bucket(
+            "AccessLogs", lifecycle=[_OLD_VERSIONS, s3.LifecycleRule(expiration=cdk.Duration.days(90))]
+        )
         self.photos = self._bucket(
-            "Photos", event_bridge_enabled=True, lifecycle=[_OLD_VERSIONS], logs_to=self.access_logs
+            "Photos", event_bridge_enabled=True, key=key, lifecycle=[_OLD_VERSIONS], logs_to=self.access_logs
         )
         self.data = self._bucket(
             "Data",
+            key=key,
             lifecycle=[
                 _OLD_VERSIONS,
                 s3.LifecycleRule(expiration=cdk.Duration.days(30), prefix="work/"),
@@ -42,6 +53,7 @@ class StorageStack(cdk.Stack):
         id: str,
         *,
         event_bridge_enabled: bool = False,
+        key: kms.IKey | None = None,
         lifecycle: list[s3.LifecycleRule],
         logs_to: s3.IBucket | None = None,
     ) -> s3.Bucket:
@@ -49,7 +61,9 @@ class StorageStack(cdk.Stack):
             self,
             id,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            bucket_key_enabled=True if key else None,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
             enforce_ssl=True,
             event_bridge_enabled=event_bridge_enabled,
             lifecycle_rules=[

@@ -53,6 +53,8 @@ class Defaults(Record):
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
     quotas: dict[str, Quota] = Field(default_factory=dict)
     """Quotas by model id, where the account's differ from the catalog's."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of the stage's jobs, models and deployments."""
     region: str
     """Region of the stage."""
     account: str
@@ -97,6 +99,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         quotas=resolve_quotas((teacher, student), defaults.quotas, request.quotas),
         concurrency=defaults.concurrency,
         images_per_batch=defaults.images_per_batch,
+        tags=defaults.tags,
         request=request,
     )
 

@@ -39,18 +39,35 @@ class CallerIdentity:
         role = _role(_evaluator()._role_name_from_assumed_arn(session["Arn"]))
         return role["Arn"] if role else None
 
-    def allowed(self, principal: str, action: str, resource_arn: str) -> bool:
-        """Return whether a principal may perform an action, by its policies and boundary and the resource's policy."""
+    def allowed(
+        self, principal: str, action: str, resource_arn: str, via: str | None = None, profile: str | None = None
+    ) -> bool:
+        """Return whether a principal may perform an action, by its policies and boundary and the resource's policy.
+
+        ``via`` is the service that calls KMS for the principal, such as ``s3``. A KMS key that does not exist, or whose
+        key policy does not allow the action, cannot be used. ``profile`` is the ARN of the inference profile through
+        which a model is called.
+        """
         if principal == _ADMINISTRATOR:
             return True
         evaluator = _evaluator()
         name = _role_name(principal)
         limits = evaluator._permissions_boundary(_module("services.iam")._roles, name, ACCOUNT)
+        service = action.partition(":")[0]
         context = _context(_session_arn(name), action, resource_arn)
+        if via:
+            context.service_context = {"kms:viaservice": f"{via}.{REGION}.amazonaws.com"}
+        if profile:
+            context.service_context = {"bedrock:inferenceprofilearn": profile}
         policies = evaluator._gather_role_policies(name, ACCOUNT)
         decision = evaluator.evaluate(context, policies, *limits)
-        if resource_policy := evaluator._resource_policy(action.partition(":")[0], resource_arn):
-            decision = evaluator.combine_resource_policy(decision, context, *resource_policy, limits=limits)
+        required = service in evaluator._POLICY_REQUIRED
+        resource_policy = evaluator._resource_policy(service, resource_arn)
+        if resource_policy is None:
+            return decision.decision == "Allow" and not required
+        decision = evaluator.combine_resource_policy(
+            decision, context, *resource_policy, required=required, limits=limits
+        )
         return decision.decision == "Allow"
 
     def check_job_role(self, role_arn: str) -> None:

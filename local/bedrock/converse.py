@@ -35,8 +35,7 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
         raise ConnectionDropped
     if fault and fault != SLOW:
         raise BedrockError(fault, "This local endpoint is configured to fail here.")
-    base = _base_model(service, model)
-    body = _read_image(service, blocks, caller, base.family) if blocks else None
+    base = _base_model(service, model, caller)
     settings = values.get("inferenceConfig", {})
     max_tokens = settings.get("maxTokens", _DEFAULT_MAX_TOKENS)
     tokens_in = _input_tokens(values, body, base.family)
@@ -71,7 +70,9 @@ def _base_model(service: Service, model: str) -> Model:
         deployment = service.find(service.deployments, model, "modelDeploymentName")
         if deployment["status"] != "Active":
             raise BedrockError("ValidationException", f"{model} is not Active.")
-        return student_of(service.custom_models[deployment["modelArn"]])
+        tuned = service.custom_models[deployment["modelArn"]]
+        service.authorise_decryption(caller, tuned)
+        return student_of(tuned)
     if model not in catalog.models() or not is_local(model):
         raise BedrockError("ResourceNotFoundException", f"Model {model} not found.")
     return catalog.get_model(model)

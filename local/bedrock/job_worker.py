@@ -165,14 +165,13 @@ class JobWorker:
 
     def _write_metrics(self, file: str, column: str, losses: list[tuple[int, int, float]]) -> None:
         folder = f"{self.job['outputDataConfig']['s3Uri'].rstrip('/')}/model-customization-job-{self._id}"
-        bucket, _, key = f"{folder}/{file}".removeprefix("s3://").partition("/")
-        try:
-            self.service.authorise(self._role, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
-        except BedrockError:
-            raise BedrockError("ValidationException", f"Amazon S3 perms missing (PutObject): {bucket}/{key}") from None
         rows = "".join(f"{step},{epoch},{loss}\n" for step, epoch, loss in losses)
         body = f"step_number,epoch_number,{column}\n{rows}".encode()
-        self.service.s3().put_object(Bucket=bucket, Key=key, Body=body)
+        path = f"{folder}/{file}".removeprefix("s3://")
+        try:
+            self.service.store(f"s3://{path}", body, self._role)
+        except BedrockError:
+            raise BedrockError("ValidationException", f"Amazon S3 perms missing (PutObject): {path}") from None
 
     @property
     def _id(self) -> str:

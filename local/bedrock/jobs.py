@@ -91,7 +91,7 @@ def _authorise(service: Service, base: str, values: dict[str, Any], caller: str 
             service.authorise_any(caller, "bedrock:TagResource", kind)
     if "customModelKmsKeyId" in values:
         for action in _KEY_ACTIONS:
-            service.authorise(caller, action, values["customModelKmsKeyId"])
+            service.authorise(caller, action, values["customModelKmsKeyId"], via="bedrock")
     if service.identity:
         try:
             service.identity.check_job_role(values["roleArn"])

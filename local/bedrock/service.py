@@ -134,17 +134,40 @@ class Service:
         self.authorise(caller, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
         s3 = self.s3()
         try:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            response = s3.get_object(Bucket=bucket, Key=key)
         except s3.exceptions.NoSuchKey:
             raise BedrockError("ValidationException", f"The S3 object {uri} does not exist.") from None
 
     def authorise_any(self, caller: str | None, action: str, kind: str) -> None:
         """Check an action on any resource of a kind, because the caller may have given a name instead of an ARN."""
+        if "SSEKMSKeyId" in response:
+            self.authorise(caller, "kms:Decrypt", response["SSEKMSKeyId"], via="s3")
+        return response["Body"].read()
+
+    def store(self, uri: str, body: bytes, caller: str | None) -> None:
+        """Write an S3 object with the caller's rights; raise BedrockError."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.authorise(caller, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
+        s3 = self.s3()
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        if kms_key_arn := rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID"):
+            self.authorise(caller, "kms:GenerateDataKey", kms_key_arn, via="s3")
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def authorise_decryption(self, caller: str | None, model: Entry) -> None:
+        """Raise BedrockError unless the caller may use the KMS key of a tuned model, if it has one."""
+        if key := model.get("modelKmsKeyArn"):
+            self.authorise(caller, "kms:Decrypt", key, via="bedrock")
         self.authorise(caller, action, f"{ARN_PREFIX}:{kind}/any")
 
-    def authorise(self, caller: str | None, action: str, resource: str) -> None:
-        """Raise BedrockError unless the caller's role allows an action."""
-        if self.identity and not (caller and self.identity.allowed(caller, action, resource)):
+    def authorise(
+        self, caller: str | None, action: str, resource: str, via: str | None = None, profile: str | None = None
+    ) -> None:
+        """Raise BedrockError unless the caller's role allows an action.
+
+        ``via`` is the service that calls KMS, and ``profile`` the ARN of the profile through which a model is called.
+        """
+        if self.identity and not (caller and self.identity.allowed(caller, action, resource, via, profile)):
             raise BedrockError(
                 "AccessDeniedException",
                 f"User: {caller} is not authorized to perform: {action} on resource: {resource} because no "

@@ -6,6 +6,16 @@ from aws_cdk.assertions import Template
 from app import Stacks
 from local.synthesis import synthesise
 
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+CONFIGURED = {
+    "model_kms_key_arn": KEY,
+    "bucket_kms_key_arn": KEY,
+    "profiles": {"amazon.nova-pro-v1:0": "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/abc"},
+    "tags": {"cost-center": "42", "Owner": "photo team"},
+    "teachers": ["amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", "global.anthropic.claude-sonnet-4-6"],
+}
+"""Settings of a stage that adds every kind of optional resource and permission."""
+
 
 @pytest.fixture(scope="session")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
@@ -20,3 +30,18 @@ def pipeline(stacks: Stacks) -> Template:
 @pytest.fixture(scope="session")
 def storage(stacks: Stacks) -> Template:
     return Template.from_stack(stacks.storage)
+
+
+@pytest.fixture(scope="session")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
+    return synthesise("dev", tmp_path_factory.mktemp("cdk.out"), **CONFIGURED)[1]
+
+
+@pytest.fixture(scope="session")
+def configured_pipeline(configured: Stacks) -> Template:
+    return Template.from_stack(configured.pipeline)
+
+
+@pytest.fixture(scope="session")
+def configured_storage(configured: Stacks) -> Template:
+    return Template.from_stack(configured.storage)

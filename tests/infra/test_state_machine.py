@@ -70,3 +70,12 @@ def test_task_timeouts_are_not_shorter_than_function_timeouts(pipeline: Template
             name = state["Parameters"]["FunctionName"].strip("${}")
             timeout = functions[substitutions[name]["Fn::GetAtt"][0]]["Properties"]["Timeout"]
             assert state["TimeoutSeconds"] >= timeout, name
+
+
+def test_log_group_is_named_after_the_stack_with_the_prefix_that_needs_no_resource_policy(pipeline: Template) -> None:
+    (machine,) = pipeline.find_resources("AWS::StepFunctions::StateMachine").values()
+    (destination,) = machine["Properties"]["LoggingConfiguration"]["Destinations"]
+    group = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]
+    properties = pipeline.find_resources("AWS::Logs::LogGroup")[group]["Properties"]
+
+    assert properties["LogGroupName"] == "/aws/vendedlogs/states/Distill-dev-Pipeline"

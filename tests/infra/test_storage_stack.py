@@ -46,7 +46,9 @@ def test_only_work_objects_and_old_versions_expire(storage: Template) -> None:
         },
     )
     for name, bucket in buckets(storage).items():
-        for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]:
+        rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert {"NoncurrentVersionExpiration": {"NoncurrentDays": 30}, "Status": "Enabled"} in rules, name
+        for rule in rules:
             assert "ExpirationInDays" not in rule or rule.get("Prefix") == "work/" or name.startswith("AccessLogs")
 
 

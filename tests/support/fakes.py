@@ -20,12 +20,20 @@ class MemoryS3:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.kms_key_arn: str | None = None
         self._lock = threading.Lock()
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
         if Key not in self.objects:
             raise self.exceptions.NoSuchKey
-        return {"Body": io.BytesIO(self.objects[Key])}
+        return {
+            "Body": io.BytesIO(self.objects[Key]),
+            **({"SSEKMSKeyId": self.kms_key_arn} if self.kms_key_arn else {}),
+        }
+
+    def get_bucket_encryption(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        default = {"KMSMasterKeyID": self.kms_key_arn} if self.kms_key_arn else {}
+        return {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}}
 
     def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
         with self._lock:

@@ -23,6 +23,7 @@ from tests.support.fakes import MemoryS3
 
 TEACHER, STUDENT = "local.teacher-pixels-v1:0", "local.student-pixels-v1:0"
 ROLE = "arn:aws:iam::000000000000:role/bedrock"
+KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 def jpeg(colour: tuple[int, int, int]) -> bytes:
@@ -113,7 +114,9 @@ class Rights:
         """Return the ARN of the caller's role."""
         return ROLE
 
-    def allowed(self, principal: str, action: str, resource: str) -> bool:
+    def allowed(
+        self, principal: str, action: str, resource: str, via: str | None = None, profile: str | None = None
+    ) -> bool:
         """Return whether an action is not denied."""
         return action not in self.denied
 

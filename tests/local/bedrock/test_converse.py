@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from local.bedrock import Endpoint
 from tests.support.fakes import MemoryS3
-from tests.support.local_bedrock import TEACHER, client, converse, error_code
+from tests.support.local_bedrock import KEY, TEACHER, Rights, client, converse, error_code, running_endpoint
 
 
 def test_teacher_answers_about_an_image_by_bytes_or_by_location(endpoint: Endpoint, s3: MemoryS3) -> None:
@@ -47,3 +48,13 @@ def test_invalid_request_is_refused_with_bedrocks_error_code(
     with pytest.raises(ClientError) as error:
         converse(endpoint, **changes)
     assert error_code(error) == expected
+
+
+def test_image_of_an_encrypted_bucket_is_read_if_the_caller_may_use_its_key(s3: MemoryS3, tmp_path: Path) -> None:
+    s3.kms_key_arn = KEY
+    with running_endpoint(s3, tmp_path, Rights()) as endpoint:
+        assert converse(endpoint)["stopReason"] == "end_turn"
+    with running_endpoint(s3, tmp_path, Rights("kms:Decrypt")) as endpoint:
+        with pytest.raises(ClientError, match="kms:Decrypt") as error:
+            converse(endpoint)
+        assert error_code(error) == "AccessDeniedException"

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.local_bedrock import (
+    KEY,
+    Rights,
     client,
+    converse,
     create_deployment,
     create_job,
     error_code,
@@ -51,3 +56,24 @@ def test_at_most_two_deployments_are_in_progress_and_a_failed_one_has_a_message(
         bad = [bedrock.get_custom_model_deployment(customModelDeploymentIdentifier="bad") for _ in range(2)][1]
         assert (bad["status"], bool(bad["failureMessage"])) == ("Failed", True)
         create_deployment(endpoint, model, "third")
+
+
+def test_model_with_a_kms_key_needs_kms_decrypt_to_be_deployed_updated_and_called(tmp_path: Path) -> None:
+    rights = Rights()
+    with running_endpoint(trainable_bucket(), tmp_path, rights) as endpoint:
+        bedrock = client(endpoint, "bedrock")
+        model = wait_for_job(endpoint, create_job(endpoint, customModelKmsKeyId=KEY))["outputModelArn"]
+        deployment = create_deployment(endpoint, model)
+        while bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=deployment)["status"] != "Active":
+            pass
+        assert converse(endpoint, deployment)["stopReason"] == "end_turn"
+
+        rights.denied = ("kms:Decrypt",)
+        calls: list[Callable[[], Any]] = [
+            lambda: create_deployment(endpoint, model, "other"),
+            lambda: bedrock.update_custom_model_deployment(customModelDeploymentIdentifier=deployment, modelArn=model),
+            lambda: converse(endpoint, deployment),
+        ]
+        for call in calls:
+            with pytest.raises(ClientError, match="kms:Decrypt"):
+                call()

@@ -7,6 +7,7 @@ import pytest
 from local.bedrock import Endpoint
 from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import (
+    KEY,
     Rights,
     create_job,
     phase_statuses,
@@ -42,8 +43,15 @@ def test_job_fails_with_the_configured_message(tmp_path: Path) -> None:
             "Could not validate GetObject permissions to access Amazon S3 bucket: data at key train.jsonl",
         ),
         ("s3:PutObject", "Amazon S3 perms missing (PutObject)"),
+        (
+            "kms:Decrypt",
+            "Could not validate GetObject permissions to access Amazon S3 bucket: data at key train.jsonl",
+        ),
+        ("kms:GenerateDataKey", "Amazon S3 perms missing (PutObject)"),
     ],
 )
 def test_job_whose_role_lacks_a_right_fails_with_bedrocks_message(tmp_path: Path, denied: str, message: str) -> None:
-    with running_endpoint(trainable_bucket(), tmp_path, Rights(denied)) as endpoint:
+    encrypted = trainable_bucket()
+    encrypted.kms_key_arn = KEY
+    with running_endpoint(encrypted, tmp_path, Rights(denied)) as endpoint:
         assert message in wait_for_job(endpoint, create_job(endpoint))["failureMessage"]

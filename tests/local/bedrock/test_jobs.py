@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from local.bedrock import Endpoint
 from tests.support.local_bedrock import (
+    KEY,
     Rights,
     client,
     create_job,
@@ -22,7 +23,6 @@ from tests.support.local_bedrock import (
 )
 
 NOVA_2 = "local.student-pixels-2-v1:0:256k"
-KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TAG = {"key": "vision-distillation:run", "value": "run"}
 
 
