@@ -16,7 +16,7 @@ from cli.requests import collection_prefix, read_request, resolve_request
 from cli.stage import Stage
 from distillation.costs import calibration
 from distillation.costs.estimate import estimate_apply, estimate_run
-from distillation.costs.range import format_usd
+from distillation.costs.lines import format_usd
 from distillation.costs.workload import Dimensions, predict_workload
 from distillation.documents import Bounds, Estimate, UnreadablePhoto
 from distillation.inference.rate_limit import calls_per_minute

@@ -41,6 +41,17 @@ class Bounds(Record):
     high: float
     """Upper bound."""
 
+    def __add__(self, other: Bounds) -> Bounds:
+        return Bounds(low=self.low + other.low, expected=self.expected + other.expected, high=self.high + other.high)
+
+    def times(self, factor: float) -> Bounds:
+        """Return the bounds multiplied by a known factor."""
+        return Bounds(low=self.low * factor, expected=self.expected * factor, high=self.high * factor)
+
+    def times_bounds(self, factor: Bounds) -> Bounds:
+        """Return the bounds multiplied by a factor that has bounds itself."""
+        return Bounds(low=self.low * factor.low, expected=self.expected * factor.expected, high=self.high * factor.high)
+
 
 class StepCost(Bounds):
     """Cost of one step in US dollars."""

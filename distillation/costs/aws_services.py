@@ -8,28 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
-from distillation.costs.range import CostRange, Line, exactly
+from distillation.costs.lines import CostLine, exactly
 from distillation.costs.workload import Workload
+from distillation.documents import Bounds
 from distillation.models import catalog
 from distillation.models.prices import price
 from distillation.records import Run
 
 _PHOTOS_PER_BATCH = 20
 """Photos of one batch of ResizePhotos, as in the state machine."""
-_RESIZE_SECONDS, _RESIZE_GB = CostRange(0.05, 0.2, 1.0), 1.769
-_ANSWER_SECONDS, _ANSWER_GB = CostRange(0.3, 2.4, 5.0), 0.5
+_RESIZE_SECONDS, _RESIZE_GB = Bounds(low=0.05, expected=0.2, high=1.0), 1.769
+_ANSWER_SECONDS, _ANSWER_GB = Bounds(low=0.3, expected=2.4, high=5.0), 0.5
 """Lambda seconds per answer: a batch of 100 spreads its questions over minutes to stay within the rate limit."""
-_STEPS_GB_SECONDS = CostRange(20, 60, 300)
+_STEPS_GB_SECONDS = Bounds(low=20, expected=60, high=300)
 """GB-seconds of all steps that run once."""
-_STEPS, _BATCH_TRANSITIONS = CostRange(25, 30, 60), CostRange(2, 2, 4)
-_JOB_HOURS = CostRange(1, 2, 12)
+_STEPS, _BATCH_TRANSITIONS = Bounds(low=25, expected=30, high=60), Bounds(low=2, expected=2, high=4)
+_JOB_HOURS = Bounds(low=1, expected=2, high=12)
 _POLLS_PER_HOUR, _POLL_TRANSITIONS = 12, 3
 _BYTES_PER_PIXEL = 0.2
 """Stored bytes per pixel of an image."""
 _GB = 1_000_000_000
 
 
-def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Line]:
+def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[CostLine]:
     """Return the lines of Lambda, Step Functions and S3; ``calls`` is the number of answers by step."""
     answers = sum(calls.values())
     batches = ceil(work.photos / _PHOTOS_PER_BATCH) + sum(
@@ -39,23 +40,27 @@ def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Li
     compute = _RESIZE_SECONDS.times(work.photos * _RESIZE_GB) + _ANSWER_SECONDS.times(answers * _ANSWER_GB)
     transitions = _STEPS + _BATCH_TRANSITIONS.times(batches) + polls.times(_POLL_TRANSITIONS)
     return [
-        Line("Lambda", "compute", compute + _STEPS_GB_SECONDS, price("lambda", "compute")),
-        Line("Lambda", "requests", exactly(batches) + _STEPS + polls, price("lambda", "requests")),
-        Line("Step Functions", "transitions", transitions, price("states", "transitions")),
+        CostLine("Lambda", "compute", compute + _STEPS_GB_SECONDS, price("lambda", "compute")),
+        CostLine("Lambda", "requests", exactly(batches) + _STEPS + polls, price("lambda", "requests")),
+        CostLine("Step Functions", "transitions", transitions, price("states", "transitions")),
         # One write per image, and two per answer (answer and lock). A batch writes its part, reservation and ledger
         # part, and lists twice.
-        Line("S3", "writes", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "writes")),
-        Line("S3", "reads", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "reads")),
+        CostLine("S3", "writes", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "writes")),
+        CostLine("S3", "reads", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "reads")),
     ]
 
 
-def monthly_costs(run: Run, work: Workload) -> list[Line]:
+def monthly_costs(run: Run, work: Workload) -> list[CostLine]:
     """Return the monthly lines: storage of photos and images, and of the tuned models that are kept."""
     student = catalog.get_model(run.student)
     pixels = sum(width * height for width, height in [*work.train, *work.test])
-    models = {"none": CostRange(0, 0, 0), "best": CostRange(0, 1, 1), "all": exactly(len(work.sizes))}[run.request.keep]
+    models = {
+        "none": Bounds(low=0, expected=0, high=0),
+        "best": Bounds(low=0, expected=1, high=1),
+        "all": exactly(len(work.sizes)),
+    }[run.request.keep]
     gigabytes = exactly((work.photo_bytes + pixels * _BYTES_PER_PIXEL) / _GB)
-    lines = [Line("S3", "photos and images" if work.photo_bytes else "images", gigabytes, price("s3", "storage"))]
+    lines = [CostLine("S3", "photos and images" if work.photo_bytes else "images", gigabytes, price("s3", "storage"))]
     if run.request.until is None:
-        lines.append(Line("Bedrock", f"tuned {student.display_name}", models, student.price("storage")))
+        lines.append(CostLine("Bedrock", f"tuned {student.display_name}", models, student.price("storage")))
     return lines

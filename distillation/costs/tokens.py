@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillation.costs.calibration import Calibration, text_tokens
-from distillation.costs.range import CostRange
+from distillation.costs.lines import exactly
 from distillation.costs.workload import Dimensions
+from distillation.documents import Bounds
 from distillation.models import catalog
 from distillation.models.model import Family
 from distillation.records import Run
 
-_ANSWER = CostRange(45, 120, 200)
+_ANSWER = Bounds(low=45, expected=120, high=200)
 """Tokens of an answer to the shipped prompt: 15 keywords of one word, 25 of two words, 25 of three long words."""
 _DEVIATION = 0.1
 """Share by which other photos than the measured ones may differ."""
@@ -23,16 +24,16 @@ class Tokens:
     """Token counts of one model with one prompt."""
 
     family: Family
-    text: CostRange
+    text: Bounds
     """Tokens of the prompt."""
-    factor: CostRange
+    factor: Bounds
     """Tokens of an image, in multiples of the family's rule."""
-    answer: CostRange
+    answer: Bounds
     """Tokens of an answer."""
     source: str
     """Source of the counts, for the reader of an estimate."""
 
-    def questions(self, images: Sequence[Dimensions]) -> CostRange:
+    def questions(self, images: Sequence[Dimensions]) -> Bounds:
         """Return the input tokens of one question about each image."""
         rule = sum(self.family.image_tokens(width, height) for width, height in images)
         return self.text.times(len(images)) + self.factor.times(rule)
@@ -42,14 +43,16 @@ def question_tokens(run: Run, model: str, calibration: Calibration | None) -> To
     """Return the token counts of a run's prompt for a model, measured as far as ``calibration`` has them."""
     family = catalog.get_model(model).family
     low, high = family.image_tokens_spread
-    text, factor = CostRange(*(text_tokens(run.prompt, size) for size in (5, 4, 3))), CostRange(low, 1.0, high)
+    fewest, expected, most = (text_tokens(run.prompt, bytes_per_token) for bytes_per_token in (5, 4, 3))
+    text = Bounds(low=fewest, expected=expected, high=most)
+    factor = Bounds(low=low, expected=1.0, high=high)
     answer, answers = _answer_tokens(run), "answers of 45 to 200 tokens"
     if _has_own_prompt(run):
         answers = f"answers of 45 to {answer.high:.0f} tokens, because the prompt is your own"
     source = f"images at {low:g} to {high:g} times the family's rule, three to five bytes of text per token"
     if calibration:
         factor = _plus_minus(calibration.image_factor)
-        text = CostRange(*[text.expected] * 3)
+        text = exactly(text.expected)
         source = (
             f"images at {calibration.image_factor:.2f} times the family's rule ± {_DEVIATION:.0%}, measured on "
             f"{calibration.answers} answers of run {calibration.run}"
@@ -60,15 +63,15 @@ def question_tokens(run: Run, model: str, calibration: Calibration | None) -> To
     return Tokens(family, text, factor, answer, f"{model}: {source}; {answers}")
 
 
-def _answer_tokens(run: Run) -> CostRange:
+def _answer_tokens(run: Run) -> Bounds:
     maximum = run.teacher.max_tokens
     high = maximum if _has_own_prompt(run) else min(_ANSWER.high, maximum)
-    return CostRange(min(_ANSWER.low, maximum), min(_ANSWER.expected, maximum), high)
+    return Bounds(low=min(_ANSWER.low, maximum), expected=min(_ANSWER.expected, maximum), high=high)
 
 
 def _has_own_prompt(run: Run) -> bool:
     return not isinstance(run.request.prompt, str)
 
 
-def _plus_minus(value: float) -> CostRange:
-    return CostRange(value * (1 - _DEVIATION), value, value * (1 + _DEVIATION))
+def _plus_minus(value: float) -> Bounds:
+    return Bounds(low=value * (1 - _DEVIATION), expected=value, high=value * (1 + _DEVIATION))

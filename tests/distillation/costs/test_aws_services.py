@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from distillation.costs.aws_services import monthly_costs, service_costs
-from distillation.costs.range import CostRange
 from distillation.costs.workload import predict_workload
+from distillation.documents import Bounds
 from tests.support.builders import any_run
 
 PHOTOS = [(900, 600)] * 100
@@ -19,15 +19,20 @@ def test_transitions_grow_with_batches_and_with_jobs_that_are_polled() -> None:
     )
 
     # 5 batches of 20 photos and one of 100 labels; the whole run adds one batch and two hours of polls.
-    assert labels_only["transitions"] == CostRange(25 + 2 * 6, 30 + 2 * 6, 60 + 4 * 6)
+    assert labels_only["transitions"] == Bounds(low=25 + 2 * 6, expected=30 + 2 * 6, high=60 + 4 * 6)
     assert whole["transitions"].expected == 30 + 2 * 7 + 2 * 12 * 3
     assert whole["writes"].expected == 100 + 2 * 175 + 5 * 7
 
 
 @pytest.mark.parametrize(
-    ("keep", "models"), [("none", CostRange(0, 0, 0)), ("best", CostRange(0, 1, 1)), ("all", CostRange(2, 2, 2))]
+    ("keep", "models"),
+    [
+        ("none", Bounds(low=0, expected=0, high=0)),
+        ("best", Bounds(low=0, expected=1, high=1)),
+        ("all", Bounds(low=2, expected=2, high=2)),
+    ],
 )
-def test_storage_of_tuned_models_depends_on_keep(keep: str, models: CostRange) -> None:
+def test_storage_of_tuned_models_depends_on_keep(keep: str, models: Bounds) -> None:
     run = any_run(keep=keep, train_sizes=[20, 40])
     images, tuned = monthly_costs(run, predict_workload(run, PHOTOS, 0))
 
