@@ -98,7 +98,7 @@ class StageConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _key_is_in_the_region(self) -> Self:
+    def _keys_are_in_the_region(self) -> Self:
         pattern = rf"arn:aws[a-z-]*:kms:{self.region}:\d{{12}}:key/[A-Za-z0-9-]+"
         for field in ("bucket_kms_key_arn", "model_kms_key_arn"):
             key = getattr(self, field)
