@@ -328,7 +328,7 @@ class Steps:
                 "region": self._stack.region,
                 "stage": self._config.stage,
                 "students": self._config.students,
+                "tags": self._config.tags,
                 "teachers": self._config.teachers,
             }
         )
-                "tags": self._config.tags,
