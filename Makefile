@@ -48,6 +48,7 @@ check: setup asl ## Run the linters, type checker, import contracts, state machi
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/cfn-lint build/cdk.dev/*.template.json
 	npx --no-install asl-validator --json-path build/distillation.asl.json
 	npx --no-install cdk synth --quiet --output build/cdk.dev
 
