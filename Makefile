@@ -38,25 +38,23 @@ test-browser: setup ## Test the report in a headless Chromium (CHROMIUM=path)
 	@test -n "$(CHROMIUM)" || { echo "Chromium not found. Pass its path: make test-browser CHROMIUM=path" >&2; exit 2; }
 	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
 
-verify-aws: setup ## Run a small distillation on AWS: takes hours, costs about $0.20, asks first (STAGE=dev)
-	@printf 'This runs stage %s on AWS with 24 photos and two training jobs. It costs about $$0.20, at most $$1, and takes one to several hours.\n' "$(STAGE)"
-	@printf 'Its models are deleted at the end. Type yes to continue: '; read answer; test "$$answer" = yes
-	VERIFY_AWS="$(STAGE)" $(BIN)/python -m pytest -q -rA tests/aws
+verify-aws: setup ## Check assumptions about AWS: free checks, then a small paid run; asks first (STAGE=dev)
+	@$(BIN)/python -m tests.aws.verify --stage "$(STAGE)"
 
 check: setup asl ## Run the linters, type checker, import contracts, state machine validator and synth
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/cfn-lint build/cdk.dev/*.template.json
 	npx --no-install asl-validator --json-path build/distillation.asl.json
 	npx --no-install cdk synth --quiet --output build/cdk.dev
+	$(BIN)/cfn-lint build/cdk.dev/*.template.json
 
 asl: setup ## Render the state machine's YAML to build/distillation.asl.json
 	@mkdir -p build
 	$(BIN)/python -m infra.state_machine_definition > build/distillation.asl.json
 
-docs: .venv/.ready ## Generate the tables of docs/data-formats.md
+docs: .venv/.ready ## Generate the tables of docs/data-formats.md and docs/local-vs-aws.md
 	$(BIN)/python -m docs.generate
 
 synth: setup ## Synthesise the stacks with their layers into cdk.out
