@@ -9,9 +9,8 @@ from typing import Any
 
 from cli.console import CommandError, format_table, print_json, print_line
 from cli.stage import Stage, run_not_found
-from distillation import keys
 from distillation.models import catalog
-from distillation.records import Run
+from distillation.run_documents import find_run
 from distillation.serving.resources import BedrockResource, delete, stop
 from distillation.serving.sweep import Sweeper, is_running, unknown
 from distillation.storage import Bucket
@@ -72,10 +71,10 @@ def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: S
     of the run.
     """
     selected = [resource for resource in resources if resource.run == run]
-    body = sweeper.data.get_or_none(keys.request_key(run))
-    if body is None and not selected:
+    request = find_run(run, sweeper.data)
+    if request is None and not selected:
         raise run_not_found(run, sweeper.data)
-    if body is not None and sweeper.is_running(Run.model_validate_json(body).execution):
+    if request is not None and sweeper.is_running(request.execution):
         raise CommandError(f"run {run!r} is still running. Stop its execution, which also deletes its resources.")
     models = {resource.arn for resource in selected if resource.kind == "model"}
     for resource in resources:

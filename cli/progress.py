@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from distillation import keys, ledger
+from distillation.documents import Estimate
 from distillation.records import LedgerPart
 from distillation.storage import Bucket
 
@@ -156,7 +157,7 @@ class ExecutionObserver:
     def _add_costs(self, states: dict[str, StateProgress]) -> None:
         for key in self._data.keys(keys.ledger_prefix(self._run)):
             if key.endswith(".json") and key not in self._parts:
-                self._parts[key] = LedgerPart.model_validate_json(self._data.read(key))
+                self._parts[key] = self._data.read_document(key, LedgerPart)
         for part in self._parts.values():
             if state := states.get(part.step):
                 state.usd += part.usd
@@ -168,7 +169,7 @@ class ExecutionObserver:
     def _read_estimate(self, states: dict[str, StateProgress]) -> str | None:
         state = states.get("Estimate")
         if self._estimate is None and state and state.ended:
-            self._estimate = self._data.read_json(keys.report_key(self._run, "estimate.json"))["verdict"]
+            self._estimate = self._data.read_document(keys.estimate_key(self._run), Estimate).verdict
         return self._estimate
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from cli.console import NotReachable, print_document, print_line
 from cli.stage import Stage, download, run_not_found
 from distillation import keys
-from distillation.documents import AnyReport, ApplyReport, parse_report
+from distillation.documents import AnyReport, ApplyReport
+from distillation.run_documents import find_report
 
 REPORT_FILES = ("report.json", "scores.csv", "report.html")
 
@@ -36,9 +37,8 @@ def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: 
 
 
 def _read_report(stage: Stage, run: str) -> AnyReport:
-    body = stage.data.get_or_none(keys.report_key(run, "report.json"))
-    if body is not None:
-        return parse_report(body)
+    if report := find_report(run, stage.data):
+        return report
     if all(stage.data.get_or_none(key) is None for key in (keys.request_key(run), keys.failure_key(run))):
         raise run_not_found(run, stage.data)
     raise NotReachable(

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from cli.console import format_table, print_json, print_line
 from cli.stage import Stage, run_not_found
 from distillation import keys
-from distillation.documents import AnyReport, Failure, Interval, Manifest, ReplacedDeployment, Report, parse_report
-from distillation.records import Record, Run
+from distillation.documents import AnyReport, Failure, Interval, Manifest, ReplacedDeployment, Report
+from distillation.run_documents import find_replaced_deployment, find_report, find_run
 from distillation.storage import Bucket
 
-DocumentT = TypeVar("DocumentT", bound=Record)
 _COLUMNS = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
 
 
 def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
     """List all runs, newest first, or compare the named runs. Raises ``CommandError`` if a named run does not exist."""
     if names:
-        _print_comparison([_run_summary(stage.data, name) for name in names], as_json=as_json)
+        _print_comparison([_run_summary(name, stage.data) for name in names], as_json=as_json)
         return
     request_keys = (key for key in stage.data.keys("runs/") if key.endswith("/request.json") and key.count("/") == 2)
-    summaries = [_run_summary(stage.data, key.split("/")[1]) for key in request_keys]
+    summaries = [_run_summary(key.split("/")[1], stage.data) for key in request_keys]
     summaries.sort(key=lambda summary: summary["created"], reverse=True)
     if as_json:
         print_json(summaries)
@@ -43,15 +42,14 @@ def _print_comparison(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     print_line(format_table([["≠" if len(set(row[1:])) > 1 else "", *row] for row in rows]))
 
 
-def _run_summary(data: Bucket, name: str) -> dict[str, Any]:
+def _run_summary(name: str, data: Bucket) -> dict[str, Any]:
     """Return the request, inputs and results of a run as one flat record."""
-    body = data.get_or_none(keys.request_key(name))
-    if body is None:
+    run = find_run(name, data)
+    if run is None:
         raise run_not_found(name, data)
-    run = Run.model_validate_json(body)
-    report, manifest = _read_report(data, name), _read(Manifest, data, keys.manifest_key(name))
-    failure = _read(Failure, data, keys.failure_key(name))
-    replaced = _read(ReplacedDeployment, data, keys.deployment_key(name))
+    report, replaced = find_report(name, data), find_replaced_deployment(name, data)
+    manifest = data.find_document(keys.manifest_key(name), Manifest)
+    failure = data.find_document(keys.failure_key(name), Failure)
     return {
         "run": name,
         "created": run.created,
@@ -111,16 +109,6 @@ def _scores(report: AnyReport | None) -> dict[str, Any]:
         "best": gate.best if gate else None,
         "promoted": gate.promoted if gate else None,
     }
-
-
-def _read_report(data: Bucket, name: str) -> AnyReport | None:
-    body = data.get_or_none(keys.report_key(name, "report.json"))
-    return parse_report(body) if body else None
-
-
-def _read(kind: type[DocumentT], data: Bucket, key: str) -> DocumentT | None:
-    body = data.get_or_none(key)
-    return kind.model_validate_json(body) if body else None
 
 
 def _format_value(value: Any) -> str:

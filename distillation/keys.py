@@ -137,6 +137,16 @@ def report_key(run: str, name: str) -> str:
     return f"runs/{run}/report/{name}"
 
 
+def report_json_key(run: str) -> str:
+    """Return ``runs/<run>/report/report.json``, the key of the report as JSON."""
+    return report_key(run, "report.json")
+
+
+def estimate_key(run: str) -> str:
+    """Return ``runs/<run>/report/estimate.json``, the key of the estimate."""
+    return report_key(run, "estimate.json")
+
+
 def deployment_key(run: str) -> str:
     """Return ``runs/<run>/deployment.json``, the key of the deployment that the promoted model took over."""
     return f"runs/{run}/deployment.json"

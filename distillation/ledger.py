@@ -68,7 +68,7 @@ def summary(data: Bucket, run: str) -> Ledger:
     for key in data.keys(keys.ledger_prefix(run)):
         if not key.endswith(".json"):
             continue
-        part = LedgerPart.model_validate_json(data.read(key))
+        part = data.read_document(key, LedgerPart)
         for field in ("calls", "throttled", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             totals[part.step, part.model, part.tier][field] += getattr(part, field)
     entries = [

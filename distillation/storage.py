@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 _MEMORY_BYTES = 1 << 20
 _JSON_LINES = "application/jsonl"
+
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Bucket:
             return self.read(key)
         except ObjectMissing:
             return None
+
+    def read_document(self, key: str, kind: type[DocumentT]) -> DocumentT:
+        """Return an object as a pydantic model; raises ``ObjectMissing``, or ``ValidationError`` if it is malformed."""
+        return kind.model_validate_json(self.read(key))
+
+    def find_document(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
+        """Return an object as a pydantic model, or None if it does not exist; raises ``ValidationError``."""
+        body = self.get_or_none(key)
+        return None if body is None else kind.model_validate_json(body)
 
     def read_json(self, key: str) -> Any:
         """Return an object parsed as JSON. Raises ``ObjectMissing`` if there is none."""

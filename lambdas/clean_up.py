@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import CleanUpResult, EndingEvent
-from distillation.runs.endings import find_run
+from distillation.runs.endings import find_ended_run
 from distillation.serving.clean_up import clean_up
 from distillation.telemetry import logger
 from lambdas.runtime import bedrock, data, typed
@@ -21,7 +21,7 @@ from lambdas.runtime import bedrock, data, typed
 @typed(EndingEvent)
 def handler(event: EndingEvent, context: LambdaContext) -> CleanUpResult:
     """Return what was stopped, deleted and kept; nothing if the execution had not claimed a run."""
-    run = find_run(event, data())
+    run = find_ended_run(event, data())
     if run is None:
         return CleanUpResult()
     result = clean_up(run, data(), bedrock(), datetime.now(UTC))

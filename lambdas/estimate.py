@@ -23,6 +23,6 @@ def handler(event: SizesEvent, context: LambdaContext) -> EstimateResult:
     calibrations = calibration.load_all((run.teacher.model, run.student), data())
     workload = measure_workload(run, event.sizes, data())
     estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
-    data().write_document(keys.report_key(run.name, "estimate.json"), estimate)
+    data().write_document(keys.estimate_key(run.name), estimate)
     logger.info("run estimated", run=run.name, usd=estimate.usd)
     return EstimateResult(usd=estimate.usd, within_budget=estimate.within_budget, verdict=estimate.verdict)

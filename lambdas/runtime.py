@@ -125,7 +125,7 @@ def service_quotas() -> ServiceQuotasClient:
 
 def read_run(run: str) -> Run:
     """Return a run's resolved request. Raises ``ObjectMissing`` if the run was never claimed."""
-    return Run.model_validate_json(data().read(keys.request_key(run)))
+    return data().read_document(keys.request_key(run), Run)
 
 
 def publish(message: Message) -> None:

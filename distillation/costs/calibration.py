@@ -79,8 +79,7 @@ def save(calibration: Calibration, data: Bucket) -> None:
 
 def load(model: str, data: Bucket) -> Calibration | None:
     """Return the latest calibration of a model; None if there is none."""
-    body = data.get_or_none(_key(model))
-    return Calibration.model_validate_json(body) if body else None
+    return data.find_document(_key(model), Calibration)
 
 
 def load_all(models: Iterable[str], data: Bucket) -> dict[str, Calibration]:

@@ -51,7 +51,7 @@ class Workload:
 def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
     """Return the workload after Split, without the answers that earlier runs paid for."""
     to_label, test, train = (read_split(data, run, name) for name in ("to-label", "test", "train"))
-    facts = SplitFacts.model_validate_json(data.read(keys.split_facts_key(run.name)))
+    facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
     return Workload(

@@ -75,7 +75,7 @@ class RunData:
     @cached_property
     def estimate(self) -> Estimate:
         """Estimate of the run."""
-        return Estimate.model_validate_json(self.data.read(keys.report_key(self.run.name, "estimate.json")))
+        return self.data.read_document(keys.estimate_key(self.run.name), Estimate)
 
     def facts(self) -> dict[str, Any]:
         """Return the fields of ``Report`` about photos, labels, models, money and training."""
@@ -108,7 +108,7 @@ class RunData:
             "own_test_labels": sum(line.answerer == "owner" for line in self._labels_of(self.split("test")).values()),
             "disagreements": self._disagreements(photo_of),
             "labelled": sum(line.status == "ok" for line in labels),
-            "split": self._split_facts(),
+            "split": self.data.find_document(keys.split_facts_key(run.name), SplitFacts),
             "teacher": run.teacher.model,
             "student": run.student,
             "models": self.models,
@@ -119,10 +119,6 @@ class RunData:
             "usd": self.ledger.usd,
             "sizes_asked": run.request.train_sizes,
         }
-
-    def _split_facts(self) -> SplitFacts | None:
-        body = self.data.get_or_none(keys.split_facts_key(self.run.name))
-        return SplitFacts.model_validate_json(body) if body else None
 
     def _disagreements(self, photo_of: Mapping[str, str]) -> list[Disagreement]:
         """Return the images whose samples disagree most."""

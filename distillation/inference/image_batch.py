@@ -111,7 +111,7 @@ class ImageBatch:
     ) -> AnswerLine | None:
         """Return the line of one image, or None while another run asks about the image."""
         key = target.answer_key(image)
-        if stored_answer := self._stored_answer(key):
+        if stored_answer := self.data.find_document(key, Answer):
             return self._answer_line(target, stored_answer, reused=True)
         reservation.reserve()
         lock = LabelLock(self.data, key, self.run.name, self.limits.clock.now)
@@ -145,11 +145,7 @@ class ImageBatch:
         key = target.answer_key(image)
         if self.data.put_if_absent(key, answer.model_dump_json().encode()):
             return answer
-        return self._stored_answer(key) or answer
-
-    def _stored_answer(self, key: str) -> Answer | None:
-        body = self.data.get_or_none(key)
-        return None if body is None else Answer.model_validate_json(body)
+        return self.data.find_document(key, Answer) or answer
 
     def _image_source(self, target: Target, image: str) -> ImageSourceTypeDef:
         """Return an image as the model's family accepts it: as an S3 location or as bytes.

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 
-from distillation import keys
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import Run
+from distillation.run_documents import find_run
 from distillation.runs.request import run_name_of
 from distillation.storage import Bucket
 
 
-def find_run(event: EndingEvent, data: Bucket) -> Run | None:
+def find_ended_run(event: EndingEvent, data: Bucket) -> Run | None:
     """Return the run that ended; None if its execution had not claimed one."""
-    if event.detail is None:
-        return _read(event.run, data)
-    run = _read(ended_run_name(event.detail), data)
-    return run if run and run.execution == event.detail.execution_arn else None
+    name = ended_run_name(event.detail) if event.detail else event.run
+    run = find_run(name, data) if name else None
+    if run and event.detail and run.execution != event.detail.execution_arn:
+        return None
+    return run
 
 
 def ended_run_name(detail: ExecutionDetail) -> str | None:
     """Return the name of the run that an execution was started for; None if its input names none."""
     return run_name_of(json.loads(detail.input or "{}"), detail.execution_arn)
-
-
-def _read(name: str | None, data: Bucket) -> Run | None:
-    body = data.get_or_none(keys.request_key(name)) if name else None
-    return Run.model_validate_json(body) if body else None

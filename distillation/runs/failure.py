@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from distillation import keys
 from distillation.documents import Failure, FailureCause
 from distillation.errors import error_message
-from distillation.records import Run
+from distillation.run_documents import find_run
 from distillation.runs.request import run_name_of
 from distillation.storage import Bucket
 from distillation.telemetry import logger
@@ -55,8 +55,8 @@ def failed_run(state: Any, execution: str, data: Bucket) -> str | None:
         run = state["run"] if "claimed_by" in state else run_name_of(state, execution)
     except (KeyError, TypeError):
         return None  # The input is neither an S3 event nor a request.
-    request = data.get_or_none(keys.request_key(run)) if run else None
-    if request is not None and Run.model_validate_json(request).execution != execution:
+    claimed = find_run(run, data) if run else None
+    if claimed is not None and claimed.execution != execution:
         return None
     return run
 

@@ -46,7 +46,7 @@ def write_results(run: Run, data: Bucket) -> WriteResultsResult:
     data.write(csv_key, _csv(lines), "text/csv; charset=utf-8")
     report = _report(run, lines, data)
     data.write_document(keys.ledger_key(run.name), report.ledger)
-    data.write_document(keys.report_key(run.name, "report.json"), report)
+    data.write_document(keys.report_json_key(run.name), report)
     return WriteResultsResult(verdict=report.verdict, results_key=csv_key)
 
 
@@ -85,7 +85,7 @@ def _report(run: Run, lines: Sequence[ResultLine], data: Bucket) -> ApplyReport:
         verdict=f"The model of run {tuned_run} answered about {len(lines) - set_aside} of {len(lines)} photos.",
         photos=len(lines),
         set_aside=set_aside,
-        estimate=ApplyEstimate.model_validate_json(data.read(keys.report_key(run.name, "estimate.json"))),
+        estimate=data.read_document(keys.estimate_key(run.name), ApplyEstimate),
         ledger=spent,
         usd=spent.usd,
         files=[keys.results_key(run.name, kind) for kind in ("csv", "jsonl")],

@@ -23,7 +23,7 @@ def promote(run: Run, data: Bucket, bedrock: BedrockClient) -> PromoteResult:
     The status is Done, with nothing changed, if no model was promoted or the run replaces no deployment. Raises
     ``DeploymentFailed``.
     """
-    report = Report.model_validate_json(data.read(keys.report_key(run.name, "report.json")))
+    report = data.read_document(keys.report_json_key(run.name), Report)
     model = report.promoted
     if model is None or model.model_arn is None or run.replaces is None:
         return PromoteResult(status="Done", deployment_arn=model.deployment_arn if model else None)

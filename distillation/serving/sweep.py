@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from distillation import keys
 from distillation.events import SweepResult
-from distillation.records import Run
+from distillation.run_documents import find_run
 from distillation.serving.resources import BedrockResource, Kind, delete, deployments_and_models, running_jobs, stop
 from distillation.serving.retention import retained
 from distillation.serving.tags import STAGE_TAG
@@ -82,12 +82,9 @@ class Sweeper:
 
     def _retained_by(self, name: str) -> set[tuple[Kind, str]] | None:
         """Return kind and name of what a run retains; None if it is unknown, still running or cannot be read."""
-        body = self.data.get_or_none(keys.request_key(name))
-        if body is None:
-            return None
         try:
-            run = Run.model_validate_json(body)
-            return None if self.is_running(run.execution) else retained(run, self.data, self.now)
+            run = find_run(name, self.data)
+            return None if run is None or self.is_running(run.execution) else retained(run, self.data, self.now)
         except ValueError as error:  # Also pydantic's ValidationError.
             logger.warning("run left alone: its request or report cannot be read", run=name, error=str(error))
             return None

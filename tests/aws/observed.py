@@ -14,6 +14,7 @@ from cli.stage import Stage
 from distillation import keys
 from distillation.documents import Report
 from distillation.records import Run, TrainedModel
+from distillation.run_documents import find_run
 from distillation.serving.resources import delete, deployments_and_models, running_jobs, stop
 from distillation.serving.tags import RUN_TAG
 
@@ -37,7 +38,7 @@ class ObservedRun:
     @property
     def models(self) -> list[TrainedModel]:
         """Deployed models."""
-        report = Report.model_validate_json(self.stage.data.read(keys.report_key(self.run.name, "report.json")))
+        report = self.stage.data.read_document(keys.report_json_key(self.run.name), Report)
         return [model for model in report.models if model.status == "Active"]
 
     @property
@@ -59,9 +60,8 @@ def observed_run(stage: Stage, photos: Sequence[Path]) -> Iterator[ObservedRun]:
         try:
             while (description := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
                 time.sleep(_POLL_SECONDS)
-            request = stage.data.get_or_none(keys.request_key(name))
-            assert request, f"Prepare refused the run: {description.get('cause')}"
-            run = Run.model_validate_json(request)
+            run = find_run(name, stage.data)
+            assert run, f"Prepare refused the run: {description.get('cause')}"
             yield ObservedRun(stage, run, description, list(_received_events(stage, queue_url)))
         finally:
             _clean_up(stage, name, execution)

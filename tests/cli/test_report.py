@@ -35,7 +35,7 @@ def test_tables_of_a_run_that_applied_a_model_are_downloaded(
 ) -> None:
     tables = {keys.results_key("r", extension): extension.encode() for extension in ("csv", "jsonl")}
     report = any_apply_report(files=list(tables))
-    objects = tables | {keys.report_key("r", "report.json"): report.model_dump_json().encode()}
+    objects = tables | {keys.report_json_key("r"): report.model_dump_json().encode()}
     fetch_report(stage(objects), "r", tmp_path, show=True, as_json=False)
 
     assert capsys.readouterr().out.splitlines() == [

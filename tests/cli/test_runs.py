@@ -49,7 +49,7 @@ def test_promoted_model_that_took_over_a_deployment_has_no_deployment_of_its_own
         TrainedModel(size=size, status="Active", model_name=name, deployment_arn=f"arn:{name}")
         for size, name in ((12, "best"), (30, "other"))
     ]
-    data.write_document(keys.report_key("new", "report.json"), any_report(models=models, promoted="best"))
+    data.write_document(keys.report_json_key("new"), any_report(models=models, promoted="best"))
     list_runs(stage(data), ["new"], as_json=True)
     replaced = ReplacedDeployment(deployment_name="old", deployment_arn="arn:old", model_arn="arn:m", replaces="old")
     data.write_document(keys.deployment_key("new"), replaced)

@@ -30,7 +30,7 @@ def promoted_model(client: Any) -> Any:
     """Promote a model in a run that replaces a deployment."""
     model = TrainedModel(size=12, status="Active", model_name="n", model_arn=MODEL_ARN)
     report = any_report(models=[model], promoted="n")
-    data = bucket(**{keys.report_key("holiday-1", "report.json"): report.model_dump_json().encode()})
+    data = bucket(**{keys.report_json_key("holiday-1"): report.model_dump_json().encode()})
     return promote(any_run().model_copy(update={"replaces": DEPLOYMENT_ARN}), data, client)
 
 

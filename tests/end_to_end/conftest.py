@@ -126,7 +126,7 @@ class PipelineDriver:
         """Return a run for the checks of assumptions about AWS, with made-up job events, which do not exist here."""
         stage = Stage("local", "us-east-1")
         execution = stage.client("stepfunctions").describe_execution(executionArn=ended.arn)
-        run = Run.model_validate_json(stage.data.read(keys.request_key(ended.output["run"])))
+        run = stage.data.read_document(keys.request_key(ended.output["run"]), Run)
         names = [model["model_name"] for model in ended.output["trained"]["models"]]
         return Observed(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 

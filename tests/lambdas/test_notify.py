@@ -14,7 +14,7 @@ from tests.support.functions import Functions
 def test_notification_of_a_completed_run_is_published_to_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     client: Any = boto3.client("sns")
     functions = Functions(monkeypatch)
-    functions.data.write_document(keys.report_key("holiday-1", "report.json"), any_report())
+    functions.data.write_document(keys.report_json_key("holiday-1"), any_report())
     monkeypatch.setenv("TOPIC_ARN", "arn:topic")
     monkeypatch.setattr(boto3, "client", lambda _: client)
     subject = "Vision Distillation holiday-1: complete"

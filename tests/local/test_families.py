@@ -109,7 +109,7 @@ def test_student_goes_from_photos_to_a_report(
     resize_batch(run, items, collection, data)
     split_result = split(run, data, collection)
     estimate = estimate_run(run, measure_workload(run, split_result.sizes, data), {}, datetime.now(UTC).date())
-    data.write_document(keys.report_key(run.name, "estimate.json"), estimate)
+    data.write_document(keys.estimate_key(run.name), estimate)
     with running_endpoint(cast(MemoryS3, data.client), tmp_path) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
         images = [line["image"] for line in data.read_lines(split_result.to_label_key)]
@@ -123,7 +123,7 @@ def test_student_goes_from_photos_to_a_report(
         predict_batch(run, [trained], test, data, runtime, any_limits())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
     write_report(run, [trained], data, "test")
-    report = json.loads(data.read(keys.report_key(run.name, "report.json")))
+    report = json.loads(data.read(keys.report_json_key(run.name)))
 
     jaccard = report["evaluation"]["jaccard"]
     assert family.minimum_records <= dataset.records <= family.maximum_records

@@ -101,5 +101,5 @@ def ended_run(run: str, promoted: str | None, **request: Any) -> dict[str, bytes
     models = [TrainedModel(size=1, status="Active", model_name=promoted)] if promoted else []
     report = any_report(run=run, models=models, promoted=promoted)
     return claimed_run(run, **request) | {
-        keys.report_key(run, "report.json"): report.model_dump_json().encode(),
+        keys.report_json_key(run): report.model_dump_json().encode(),
     }

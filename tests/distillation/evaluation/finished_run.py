@@ -55,7 +55,7 @@ def finished_run(run: Run) -> Bucket:
     labels[0] = answer_line(0, "teacher", None, status="refused", reason="no list")
     _write_lines(data, keys.part_key(run.name, "label", "1"), labels)
     _write_lines(data, keys.part_key(run.name, "predict", "1"), _predictions())
-    data.write_document(keys.report_key(run.name, "estimate.json"), any_estimate())
+    data.write_document(keys.estimate_key(run.name), any_estimate())
     data.write(f"{keys.training_prefix(run.name, 12)}step_wise_training_metrics.csv", _metrics("training_loss"))
     data.write(keys.dataset_key(run.name, "train-12"), b"{}\n")
     part = LedgerPart(

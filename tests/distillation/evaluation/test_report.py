@@ -29,7 +29,7 @@ def written(models: list[TrainedModel], **request: Any) -> Written:
     run = any_run(**request)
     data = finished_run(run)
     result = write_report(run, models, data, "abc")
-    report = parse_report(data.read(keys.report_key(run.name, "report.json")))
+    report = parse_report(data.read(keys.report_json_key(run.name)))
     assert isinstance(report, Report)
     return result, report, data
 

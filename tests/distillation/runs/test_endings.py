@@ -9,7 +9,7 @@ from distillation import keys
 from distillation.errors import InvalidRequest
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import parse
-from distillation.runs.endings import ended_run_name, find_run
+from distillation.runs.endings import ended_run_name, find_ended_run
 from distillation.storage import Bucket
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
@@ -29,26 +29,26 @@ def ended(input: str | None = START) -> EndingEvent:
 
 
 def test_run_is_found_by_the_name_that_the_state_machine_sends() -> None:
-    run = find_run(EndingEvent(run="holiday-1"), claimed("holiday-1"))
+    run = find_ended_run(EndingEvent(run="holiday-1"), claimed("holiday-1"))
 
     assert run
     assert run.name == "holiday-1"
 
 
 def test_run_is_found_by_the_input_of_the_execution_that_claimed_it() -> None:
-    run = find_run(ended(), claimed())
+    run = find_ended_run(ended(), claimed())
 
     assert run
     assert run.name == NAME
 
 
 def test_run_of_another_execution_is_not_found() -> None:
-    assert find_run(ended(), claimed(execution="arn:2")) is None
+    assert find_ended_run(ended(), claimed(execution="arn:2")) is None
 
 
 @pytest.mark.parametrize("input", [None, "{}", START])
 def test_execution_that_claimed_no_run_has_none(input: str | None) -> None:
-    assert find_run(ended(input), bucket()) is None
+    assert find_ended_run(ended(input), bucket()) is None
 
 
 def test_execution_started_by_an_upload_has_the_name_of_its_run() -> None:

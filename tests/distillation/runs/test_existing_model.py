@@ -27,7 +27,7 @@ def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Bucket:
     data = bucket()
     data.write_document(keys.request_key("tuned-1"), run)
     report = any_report(run="tuned-1", models=[MODEL], promoted=promoted, verdict="no gain.")
-    data.write_document(keys.report_key("tuned-1", "report.json"), report)
+    data.write_document(keys.report_json_key("tuned-1"), report)
     return data
 
 
@@ -93,7 +93,7 @@ def test_run_without_a_usable_model_cannot_be_applied(bedrock_client: Any, bedro
 def test_run_that_applied_a_model_has_none_of_its_own(bedrock_client: Any, bedrock: Stubber) -> None:
     data = trained()
     report = any_apply_report(run="tuned-1", verdict="1 photo answered.")
-    data.write_document(keys.report_key("tuned-1", "report.json"), report)
+    data.write_document(keys.report_json_key("tuned-1"), report)
     with pytest.raises(InvalidRequest, match="promoted no model: 1 photo answered"):
         with_tuned_model(applying(), data, bedrock_client)
 

@@ -20,7 +20,7 @@ def test_each_distinct_image_is_listed_and_priced_once() -> None:
     statuses = [line.get("status", "ok") for line in data.read_lines(keys.inventory_key(run.name))]
     assert statuses == ["ok", "duplicate", "refused"]
     assert 0 < result.usd < 0.001
-    assert data.read_json(keys.report_key(run.name, "estimate.json"))["usd"] == result.usd
+    assert data.read_json(keys.estimate_key(run.name))["usd"] == result.usd
 
 
 def test_budget_that_is_too_small_is_in_the_verdict_with_a_remedy() -> None:

@@ -33,7 +33,7 @@ def report_with_set_aside(count: int, **fields: Any) -> Report:
 def reported(count: int, **fields: Any) -> Bucket:
     """Return a Data bucket with a report that sets ``count`` items aside; keywords are fields of the report."""
     data = bucket()
-    data.write_document(keys.report_key(RUN, "report.json"), report_with_set_aside(count, **fields))
+    data.write_document(keys.report_json_key(RUN), report_with_set_aside(count, **fields))
     return data
 
 
@@ -130,6 +130,6 @@ def test_message_of_a_completed_run_names_it() -> None:
 def test_subject_is_cut_to_the_limit_of_sns() -> None:
     data = bucket()
     report = any_report(status="x" * 200)
-    data.write_document(keys.report_key(RUN, "report.json"), report)
+    data.write_document(keys.report_json_key(RUN), report)
 
     assert len(run_message(RUN, data)[0]) == SUBJECT_LIMIT == 100

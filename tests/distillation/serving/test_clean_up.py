@@ -78,7 +78,7 @@ def test_failed_run_leaves_no_job_deployment_or_model(bedrock_client: Any, bedro
 def test_promoted_model_and_its_deployment_are_kept(bedrock_client: Any, bedrock: Stubber) -> None:
     data = bucket()
     model = TrainedModel(size=12, status="Active", model_name=NAME)
-    data.write_document(keys.report_key("holiday-1", "report.json"), any_report(models=[model], promoted=NAME))
+    data.write_document(keys.report_json_key("holiday-1"), any_report(models=[model], promoted=NAME))
     expect_listings(bedrock)
 
     assert clean_up_without_waiting(bedrock_client, data).kept == [f"deployment {NAME}", f"model {NAME}"]

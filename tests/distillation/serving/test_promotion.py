@@ -42,7 +42,7 @@ def promoted_run(endpoint: Endpoint, run: str, number: int) -> dict[str, bytes]:
         deployment_arn=deployment_arn(number),
     )
     report = any_report(run=run, models=[model], promoted=name)
-    return ended_run(run, name) | {keys.report_key(run, "report.json"): report.model_dump_json().encode()}
+    return ended_run(run, name) | {keys.report_json_key(run): report.model_dump_json().encode()}
 
 
 def two_runs(endpoint: Endpoint) -> Bucket:
@@ -82,7 +82,7 @@ def test_replaced_deployment_serves_the_new_model_and_nothing_is_left_over(endpo
 def test_run_without_a_promoted_model_replaces_nothing(endpoint: Endpoint, client: Any) -> None:
     data = two_runs(endpoint)
     run = replacing_run(data, client)
-    data.write_document(keys.report_key("new", "report.json"), any_report(run="new", evaluation=None))
+    data.write_document(keys.report_json_key("new"), any_report(run="new", evaluation=None))
 
     assert promote(run, data, client) == PromoteResult(status="Done", deployment_arn=None)
     assert endpoint.service.deployments[deployment_arn(1)]["modelArn"] == model_arn(1)

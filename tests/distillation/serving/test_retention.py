@@ -18,7 +18,7 @@ NOW = datetime(2026, 12, 4, 12, tzinfo=UTC)
 SMALL = TrainedModel(size=6, status="Active", model_name="small")
 LARGE = TrainedModel(size=12, status="Active", model_name="large")
 FAILED = TrainedModel(size=24, status="Failed", reason="bad data")
-REPORT_KEY = keys.report_key("holiday-1", "report.json")
+REPORT_KEY = keys.report_json_key("holiday-1")
 
 
 def reported(promoted: str | None = "large") -> Bucket:

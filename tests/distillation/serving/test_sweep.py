@@ -102,7 +102,7 @@ def test_job_whose_execution_has_ended_is_stopped(endpoint: Endpoint, client: An
     assert [job["status"] for job in endpoint.service.jobs.values()] == ["Stopped"]
 
 
-@pytest.mark.parametrize("key", [keys.request_key("odd"), keys.report_key("odd", "report.json")])
+@pytest.mark.parametrize("key", [keys.request_key("odd"), keys.report_json_key("odd")])
 def test_run_whose_request_or_report_cannot_be_read_is_left_alone_and_the_others_are_swept(
     endpoint: Endpoint, client: Any, key: str
 ) -> None:
