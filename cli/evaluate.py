@@ -21,10 +21,10 @@ from distillation.records import AnswerLine, Limits
 _EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("text", "status", "reason", "usage", "latency_ms")
 _NOT_VERIFIED = (
-    "Whether the student was trained on the test images: the files do not say.",
-    "Whether images are near-duplicates: each image is its own group unless its answer names a group.",
-    "The control is learnt from the same labels that it is scored on, which makes it too good.",
-    "Whether the teacher's answers are right: scores measure agreement with the teacher only.",
+    "The files do not say whether the student was trained on the test images.",
+    "Near-duplicates are not detected; an answer may name a `group`.",
+    "The control is computed from the labels that it is scored on, so its score is too high.",
+    "Scores measure agreement with the teacher, not correctness.",
 )
 
 

@@ -17,8 +17,8 @@ REPORT_FILES = ("report.json", "scores.csv", "report.html")
 def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: bool) -> None:
     """Download the files of a run's report. Print the path of the HTML report and open it if ``show``.
 
-    With ``as_json`` print report.json instead. Raises ``CommandError`` if the run does not exist, or ``NotReachable`` if
-    it has no report.
+    With ``as_json`` print report.json instead. Raises ``CommandError`` if the run does not exist, or ``NotReachable``
+    if it has no report.
     """
     report = _read_report(stage, run)
     # A run that applied a model has tables instead of an HTML report.

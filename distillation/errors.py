@@ -93,6 +93,10 @@ RETRIED = frozenset({Throttled, BatchUnfinished, QuotaExceeded, ResourceBusy})
 """Exceptions that a Retry of the state machine names."""
 
 
+LABELS_ARE_REUSED = "Stored labels are reused; a new run does not pay for them again."
+"""Sentence for the messages of a run that has to be started again."""
+
+
 def error_message(cause: str) -> str:
     """Return the message in the Cause of a failed Lambda function, or ``cause`` itself if it is not such a document."""
     try:

@@ -382,5 +382,5 @@ def parse(kind: type[AnyRecord], value: Any, source: str) -> AnyRecord:
 def _problem(detail: Any, kind: type[BaseModel]) -> str:
     field = ".".join(str(part) for part in detail["loc"]) or "value"
     if detail["type"] == "extra_forbidden":
-        return f"unknown field {field!r}; known: {', '.join(sorted(kind.model_fields))}"
+        return f"unknown field {field!r} (known: {', '.join(sorted(kind.model_fields))})"
     return f"field {field!r}: {detail['msg']} (got {detail['input']!r})"

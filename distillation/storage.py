@@ -61,7 +61,7 @@ class Bucket:
         return json.loads(self.read(key))
 
     def iter_lines(self, key: str) -> Iterator[bytes]:
-        """Yield an object's lines, with line ends, without reading the whole object. Raises ``ObjectMissing`` if there is none."""
+        """Yield an object's lines, with line ends, without reading the whole object. Raises ``ObjectMissing``."""
         with closing(self._body(key)) as body:
             tail = b""
             while chunk := body.read(_CHUNK_BYTES):

@@ -17,7 +17,8 @@ def check_tolerance(run: Run, items: str, total: int, reasons: Sequence[str], re
     message. One item may always be set aside, so that a single bad photo does not stop a small collection.
     """
     if len(reasons) > max(1, run.request.tolerance * total):
+        shown = [f"{reason.rstrip('.')}." for reason in reasons[:_REASONS_SHOWN]]
         raise ToleranceExceeded(
-            f"{len(reasons)} of {total} {items} were set aside, more than the tolerance of {run.request.tolerance:.0%}. "
-            f"First: {'; '.join(reason.rstrip('.') for reason in reasons[:_REASONS_SHOWN])}. {remedy}"
+            f"{len(reasons)} of {total} {items} were set aside, "
+            f"more than the tolerance of {run.request.tolerance:.0%}. First: {' '.join(shown)} {remedy}"
         )

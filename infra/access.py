@@ -81,7 +81,7 @@ def use_bucket_key(
 ) -> list[iam.PolicyStatement]:
     """Allow what ``statements`` need on the customer managed key of the buckets, through S3 only; empty without a key.
 
-    Reading an object needs ``kms:Decrypt``, writing one ``kms:GenerateDataKey``.
+    Reading an object needs ```kms:Decrypt```, writing one ```kms:GenerateDataKey```.
     Source: "Using server-side encryption with AWS KMS keys (SSE-KMS)", Amazon S3 user guide.
     """
     granted = {action for statement in statements for action in statement.actions}

@@ -69,7 +69,7 @@ def settings(kind: type[SettingsT]) -> SettingsT:
     except ValidationError as error:
         names = ", ".join(str(detail["loc"][0]) for detail in error.errors())
         raise InvalidRequest(
-            f"the environment of this function has no usable {names}; deploy the stack again"
+            f"the environment of this function has no usable {names}. Deploy the stack again."
         ) from None
 
 

@@ -51,15 +51,15 @@ def parse_own_labels_file(run: Run, photos: Bucket, inventory: Iterable[Inventor
         return []
     rows = list(_read_rows(photos, f"{run.collection}{name}", name))
     if not rows:
-        raise InvalidRequest(f"{name} contains no label; write a line for each photo that has one, or remove the file")
+        raise InvalidRequest(f"{name} contains no label. Write a line for each photo that has one, or remove the file.")
     lines_by_name = {
         _composed(line.photo.removeprefix(run.collection)): line for line in inventory if line.status != "ignored"
     }
     problems, labels = _check_rows(run, rows, lines_by_name)
     if problems:
         hidden = len(problems) - _SHOWN_PROBLEMS
-        more = f"; and {hidden} more" if hidden > 0 else ""
-        raise InvalidRequest(f"{name}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
+        more = f" And {hidden} more." if hidden > 0 else ""
+        raise InvalidRequest(f"{' '.join(f'{name} {problem}' for problem in problems[:_SHOWN_PROBLEMS])}{more}")
     return list(labels.values())
 
 
@@ -72,16 +72,16 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
     sizes = {item["Key"]: item["Size"] for name in OWN_LABELS_FILES for item in photos.list(f"{run.collection}{name}")}
     names = [name for name in OWN_LABELS_FILES if f"{run.collection}{name}" in sizes]
     if len(names) > 1:
-        raise InvalidRequest(f"{' and '.join(names)} are both in {run.collection!r}; keep one of them")
+        raise InvalidRequest(f"{' and '.join(names)} are both in {run.collection!r}. Keep one of them.")
     if not names:
         if run.request.own_labels:
             raise InvalidRequest(
-                f"own_labels: neither {' nor '.join(OWN_LABELS_FILES)} is in {run.collection!r}; upload one, "
-                "or remove own_labels from the request"
+                f"own_labels: neither {' nor '.join(OWN_LABELS_FILES)} is in {run.collection!r}. Upload one, "
+                "or remove own_labels from the request."
             )
         return None
     if (size := sizes[f"{run.collection}{names[0]}"]) > MAXIMUM_BYTES:
-        raise InvalidRequest(f"{names[0]} has {size:,} bytes, more than {MAXIMUM_BYTES:,}; shorten the labels")
+        raise InvalidRequest(f"{names[0]} has {size:,} bytes, more than {MAXIMUM_BYTES:,}. Shorten the labels.")
     return names[0]
 
 
@@ -91,7 +91,7 @@ def _read_rows(photos: Bucket, key: str, name: str) -> Iterator[_Row]:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = body[: error.start].count(b"\n") + 1
-        raise InvalidRequest(f"{name} line {line} is not UTF-8; save the file as UTF-8 (CSV UTF-8 in Excel)") from None
+        raise InvalidRequest(f"{name} line {line} is not UTF-8. Save the file as UTF-8 (CSV UTF-8 in Excel).") from None
     yield from (_csv_rows(text) if name.endswith(".csv") else _json_rows(text))
 
 
@@ -101,18 +101,18 @@ def _csv_rows(text: str) -> Iterator[_Row]:
         columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
         if not set(_COLUMNS) <= set(columns):
             raise InvalidRequest(
-                f"labels.csv line 1 must name the columns photo and label, separated by a comma (got {columns})"
+                f"labels.csv line 1 must name the columns photo and label, separated by a comma (got {columns})."
             )
         reader.fieldnames = columns
         for fields in reader:
             # DictReader marks surplus fields with the key None, and missing fields with the value None.
             if None in fields or None in fields.values():
-                problem = f"does not have {len(columns)} fields as line 1 has; put labels with commas in double quotes"
+                problem = f"does not have {len(columns)} fields as line 1 has. Put labels with commas in double quotes."
                 yield _Row(reader.line_num, problem=problem)
             else:
                 yield _Row(reader.line_num, fields["photo"], fields["label"])
     except csv.Error as error:
-        raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}; check its quotes and commas") from None
+        raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}. Check its quotes and commas.") from None
 
 
 def _json_rows(text: str) -> Iterator[_Row]:
@@ -125,11 +125,11 @@ def _json_row(number: int, line: str) -> _Row:
     try:
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return _Row(number, problem=f"is not valid JSON: {error}")
+        return _Row(number, problem=f"is not valid JSON: {error}. Write one JSON object per line.")
     if not isinstance(record, dict) or not all(isinstance(record.get(column), str) for column in _COLUMNS):
-        return _Row(number, problem='must have the form {"photo": "cat.jpg", "label": "cat, sofa"}')
+        return _Row(number, problem='must have the form {"photo": "cat.jpg", "label": "cat, sofa"}.')
     if _SURROGATE.search(record["photo"] + record["label"]):
-        problem = "contains an unpaired surrogate (\\ud800 to \\udfff); write the whole character"
+        problem = "contains an unpaired surrogate (\\ud800 to \\udfff). Write the whole character."
         return _Row(number, problem=problem)
     return _Row(number, record["photo"], record["label"])
 
@@ -150,8 +150,8 @@ def _check_rows(
             first_label = labels.setdefault(image, label)
             if first_label.text != label.text:
                 problem = (
-                    f"labels {photo!r} differently from {first_label.photo!r}, which is the same image; "
-                    "give both the same label"
+                    f"labels {photo!r} differently from {first_label.photo!r}, which is the same image. "
+                    "Give both the same label."
                 )
         if problem:
             # Searching for similar names is slow in a large collection, so only shown problems get a hint.
@@ -169,18 +169,18 @@ def _row_problem(
     first_lines: Mapping[str, int],
 ) -> str | None:
     if not photo:
-        return "names no photo; write the photo's name as it is in the collection"
+        return "names no photo. Write the photo's name as it is in the collection."
     if photo not in lines_by_name:
         return f"names {photo!r}, which is not a photo in {run.collection!r}"
     if photo in first_lines:
-        return f"is a second label for {photo!r}, after line {first_lines[photo]}; keep one"
+        return f"is a second label for {photo!r}, after line {first_lines[photo]}. Keep one."
     if not row.label.strip():
-        return f"has an empty label for {photo!r}; write one, or remove the line to use the teacher's label"
+        return f"has an empty label for {photo!r}. Write one, or remove the line to use the teacher's label."
     maximum = run.request.max_tokens * _CHARACTERS_PER_TOKEN
     if len(row.label) > maximum:
         return (
             f"has a label of {len(row.label)} characters, more than the {maximum} that the student can write "
-            f"in max_tokens ({run.request.max_tokens}); shorten the label or raise max_tokens"
+            f"in max_tokens ({run.request.max_tokens}). Shorten the label or raise max_tokens."
         )
     return _label_problem(run, row.label)
 
@@ -193,15 +193,15 @@ def _label_problem(run: Run, label: str) -> str | None:
     """
     unlimited = run.model_copy(update={"limits": Limits()})
     if reason := text_rejection(unlimited, label):
-        return f"has a label that {reason}; change it"
+        return f"has a label that {reason}. Change it."
     if run.request.own_labels != "gold" and (reason := text_rejection(run, label)):
-        return f"has a label that {reason}; change it, change keywords_min and keywords_max, or set own_labels to gold"
+        return f"has a label that {reason}. Change it, change keywords_min and keywords_max, or set own_labels to gold."
     return None
 
 
 def _spelling_hint(photo: str, names: Iterable[str]) -> str:
     similar = difflib.get_close_matches(photo, list(names), 1)
-    return f"; did you mean {similar[0]!r}?" if similar else "; write its name relative to the collection's folder"
+    return f". Did you mean {similar[0]!r}?" if similar else ". Write its name relative to the collection's folder."
 
 
 def _formatted_label(run: Run, label: str) -> str:

@@ -162,9 +162,9 @@ def _against_budget(run: Run, lines: Sequence[Line]) -> dict[str, Any]:
     doubt = "" if all(line.price.confirmed for line in lines) else "; not all prices are confirmed"
     text = f"about {format_usd(usd.expected)} ({format_usd(usd.low)} to {format_usd(usd.high)}{doubt})"
     if not within:
-        text += f", over max_usd ${limit:,.2f}; raise max_usd, or use fewer images, and start again"
+        text += f", over max_usd ${limit:,.2f}. Raise max_usd, or use fewer images, and start again."
     elif usd.high > limit:
-        text += f", within max_usd ${limit:,.2f}; the run stops before it spends more"
+        text += f", within max_usd ${limit:,.2f}. The run stops before it spends more."
     else:
         text += f", within max_usd ${limit:,.2f}"
     return {

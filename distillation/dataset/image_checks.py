@@ -95,9 +95,9 @@ def _content_problem(reference: ImageReference, body: bytes, family: Family) -> 
         return "image_format", f"{uri} is {format}, declared as {reference.format}"
     minimum, maximum = family.minimum_image_side, family.maximum_image_side
     if min(width, height) < minimum:
-        return "image_small", f"{uri} is {width}x{height} pixels; each side must be at least {minimum:,}"
+        return "image_small", f"{uri} is {width}x{height} pixels, but each side must be at least {minimum:,}"
     if max(width, height) > maximum:
-        return "image_pixels", f"{uri} is {width}x{height} pixels; each side may be at most {maximum:,}"
+        return "image_pixels", f"{uri} is {width}x{height} pixels, but each side may be at most {maximum:,}"
     return None
 
 

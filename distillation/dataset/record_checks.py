@@ -37,7 +37,7 @@ def check_record(record: Any, family: Family) -> RecordScan:
         return scan
     for name in record:
         if name not in _RECORD_FIELDS:
-            scan.report("record_fields", f"unknown field; allowed fields: {', '.join(sorted(_RECORD_FIELDS))}", name)
+            scan.report("record_fields", f"unknown field (allowed: {', '.join(sorted(_RECORD_FIELDS))})", name)
     _check_schema_version(record.get("schemaVersion"), scan)
     _check_system(record.get("system"), scan)
     if record.get("toolConfig") is not None:
@@ -93,7 +93,7 @@ def check_totals(scan: RecordScan) -> None:
     for kind, count in scan.media.items():
         limit = scan.family.limits[kind]
         if count > limit:
-            scan.report("media_count", f"{count} {kind}s; a record may contain at most {limit}")
+            scan.report("media_count", f"{count} {kind}s, but a record may contain at most {limit}")
     if len(scan.media) > 1 and "video" in scan.media:
         scan.report("media_mixed", "a video cannot be combined with an image or document")
     tokens = scan.family.record_tokens

@@ -58,7 +58,12 @@ class Problem:
     def __str__(self) -> str:
         place = f"line {self.line}" if self.line else "dataset"
         file = "" if self.file == "train" else f"{self.file} "
-        return f"{file}{place}, {self.field}: {self.description}; {self.remedy}"
+        return f"{file}{place}, {self.field}: {self.description}. {sentence(self.remedy)}"
+
+
+def sentence(remedy: str) -> str:
+    """Return a remedy with a capital letter and a full stop."""
+    return f"{remedy[0].upper()}{remedy[1:]}."
 
 
 def _errors(source: str, **remedies: str) -> dict[str, Rule]:
@@ -94,7 +99,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         media_format="convert the file, or correct the format",
         media_mixed="split the record",
         uri="write the URI as s3://BUCKET/KEY",
-        uri_characters="rename the object; use only ASCII letters, digits and / _ . -",
+        uri_characters="rename the object with only ASCII letters, digits and / _ . -",
         reasoning="write {reasoningText: {text}} in an assistant message, and only for lite-2.0",
         tool_config="write {tools: [{toolSpec: {name, description, inputSchema: {json: {type}}}}]} with unique names",
         tool_use="write {toolUseId, name, input} in an assistant message, with a tool of toolConfig and a unique id",
@@ -127,8 +132,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     | _errors(_NOVA_2, tools_unsupported="remove toolConfig, toolUse and toolResult")
     | _warnings(
         _SDK,
-        schema_version_missing='write "bedrock-conversation-2024"; Bedrock does not require it, but AWS\'s SDK does',
-        bucket_owner_missing="write your account number; Bedrock does not require it, but AWS's SDK does",
+        schema_version_missing='write "bedrock-conversation-2024", which AWS\'s SDK requires and Bedrock does not',
+        bucket_owner_missing="write your account number, which AWS's SDK requires and Bedrock does not",
     )
     | _warnings(
         _QUALITY,

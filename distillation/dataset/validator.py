@@ -147,10 +147,10 @@ class DatasetValidator:
     def _count_problems(self) -> Iterator[Problem]:
         family, train, total = self._family, self.records["train"], sum(self.records.values())
         if train < family.minimum_records:
-            description = f"{train} training records; {family.name} requires at least {family.minimum_records}"
+            description = f"{train} training records, but {family.name} requires at least {family.minimum_records}"
             yield Problem("too_few_records", 0, "records", description)
         if total > family.maximum_records:
-            description = f"{total} records with validation; {family.name} allows at most {family.maximum_records}"
+            description = f"{total} records with validation, but {family.name} allows at most {family.maximum_records}"
             yield Problem("too_many_records", 0, "records", description)
 
     def _missing_problems(self, rule: str, count: int) -> Iterator[Problem]:
@@ -190,6 +190,6 @@ def reject_invalid(name: str, problems: Iterable[Problem]) -> dict[str, int]:
         if errors <= _MAXIMUM_SHOWN_ERRORS:
             shown.append(str(problem))
     if errors:
-        more = f" (and {errors - _MAXIMUM_SHOWN_ERRORS} more)" if errors > _MAXIMUM_SHOWN_ERRORS else ""
-        raise DatasetRejected(f"{name}: {'; '.join(shown)}{more}")
+        more = f" And {errors - _MAXIMUM_SHOWN_ERRORS} more." if errors > _MAXIMUM_SHOWN_ERRORS else ""
+        raise DatasetRejected(f"{name}: {' '.join(shown)}{more}")
     return warnings

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from distillation import keys
 from distillation.dataset.labels import iter_labels
-from distillation.errors import TooFewImages
+from distillation.errors import LABELS_ARE_REUSED, TooFewImages
 from distillation.events import DatasetResult
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count, repeats_per_image
@@ -99,7 +99,7 @@ def _collect_texts(run: Run, data: Bucket, texts: _LabelTexts) -> list[str]:
         elif line.text:
             texts.add(line.image, line.text)
     reasons = _refusal_reasons(run, refused, data)
-    remedy = "Upload distill.json again with a higher 'tolerance'. Existing labels are reused, not paid for again."
+    remedy = f"Upload distill.json again with a higher 'tolerance'. {LABELS_ARE_REUSED}"
     check_tolerance(run, "labels", labels, reasons, remedy)
     return reasons
 

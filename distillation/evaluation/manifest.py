@@ -40,7 +40,7 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
     ``manifest`` is the parsed JSON. Raises ``InvalidRequest`` naming ``source`` if it is not a manifest.
     """
     if not isinstance(manifest, dict) or "run" not in manifest:
-        raise InvalidRequest(f"{source} is not the manifest of a run; give the manifest.json beside its request.json")
+        raise InvalidRequest(f"{source} is not the manifest of a run. Give the manifest.json beside its request.json.")
     document = parse(Manifest, manifest, source)
     run = document.run
     chosen = {

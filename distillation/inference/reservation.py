@@ -14,15 +14,12 @@ import threading
 import uuid
 
 from distillation import ledger
-from distillation.errors import OverBudget, Throttled
+from distillation.errors import LABELS_ARE_REUSED, OverBudget, Throttled
 from distillation.models import catalog
 from distillation.records import Labeler, LedgerPart, Run, ServiceTier
 from distillation.storage import Bucket
 
-_REMEDY = (
-    "Raise max_usd in distill.json, or use fewer photos, and start again. "
-    "Stored labels are reused and not billed again."
-)
+_REMEDY = f"Raise max_usd in distill.json, or use fewer photos, and start again. {LABELS_ARE_REUSED}"
 
 
 class Reservation:

@@ -139,6 +139,6 @@ def _check_models(models: Mapping[str, Model]) -> None:
         for use in _REQUIRED_USES:
             if not model.has_price(use):
                 raise InvalidCatalog(
-                    f"{FILE.name}: models.{id}: priced_as: prices.toml has no {use!r} price of {model.product!r}; "
-                    "add the row there, or name a product that has one"
+                    f"{FILE.name}: models.{id}: priced_as: prices.toml has no {use!r} price of {model.product!r}. "
+                    "Add the row there, or name a product that has one."
                 )

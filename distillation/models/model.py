@@ -106,7 +106,7 @@ class Family(Row):
         """
         for name in requested:
             if name not in self.hyperparameters:
-                raise InvalidRequest(f"hyperparameters: unknown {name!r}; known: {', '.join(self.hyperparameters)}")
+                raise InvalidRequest(f"hyperparameters: unknown {name!r} (known: {', '.join(self.hyperparameters)})")
         return {
             name: allowed.format(name, requested.get(name, allowed.default))
             for name, allowed in self.hyperparameters.items()

@@ -67,7 +67,7 @@ def price(product: str, use: str) -> Price:
     """Return one price. Raises ``InvalidRequest`` if the file has none: a budget needs every price."""
     row = rows().get((product, use))
     if row is None:
-        raise InvalidRequest(f"no price for {use!r} of {product!r}; add the row to {_PATH}")
+        raise InvalidRequest(f"no price for {use!r} of {product!r}. Add the row to {_PATH}.")
     return row
 
 
@@ -85,5 +85,5 @@ def warnings(used: Iterable[Price], today: datetime.date) -> list[str]:
     if unconfirmed:
         messages.append(f"not confirmed by an official copy: the price of {', '.join(unconfirmed)}")
     if stale:
-        messages.append(f"older than {STALE_DAYS} days: the price of {', '.join(stale)}; see {_PATH}")
+        messages.append(f"older than {STALE_DAYS} days: the price of {', '.join(stale)}. Update {_PATH}.")
     return messages

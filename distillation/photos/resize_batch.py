@@ -33,7 +33,7 @@ def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> Inven
         return InventoryLine(photo=key, status="ignored")
     try:
         if item.size > MAXIMUM_BYTES:
-            raise PhotoRefused(f"{item.size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}; save it smaller")
+            raise PhotoRefused(f"{item.size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
         image = resize(photos.read(key), run.side)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))

@@ -84,9 +84,9 @@ def resize(photo: bytes, side: int) -> ResizedImage:
     The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation is used.
     """
     if not photo:
-        raise PhotoRefused("the file is empty; upload it again")
+        raise PhotoRefused("the file is empty. Upload it again.")
     if len(photo) > MAXIMUM_BYTES:
-        raise PhotoRefused(f"{len(photo):,} bytes, more than the maximum of {MAXIMUM_BYTES:,}; save it smaller")
+        raise PhotoRefused(f"{len(photo):,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
     with _decode_errors_as_refusals():
         image = _decode_and_resize(photo, side)
     output = io.BytesIO()
@@ -114,13 +114,13 @@ def _decode_errors_as_refusals() -> Iterator[None]:
             yield
     except UnidentifiedImageError:
         formats = ", ".join(MAXIMUM_PIXELS)
-        raise PhotoRefused(f"not an image in a supported format; save it as one of {formats}") from None
+        raise PhotoRefused(f"not an image in a supported format. Save it as one of {formats}.") from None
     except Image.DecompressionBombError:
         maximum = max(MAXIMUM_PIXELS.values())
-        raise PhotoRefused(f"more than the maximum of {maximum:,} pixels; save it smaller") from None
+        raise PhotoRefused(f"more than the maximum of {maximum:,} pixels. Save it smaller.") from None
     except _DECODE_ERRORS as error:
         reason = str(error) or type(error).__name__
-        raise PhotoRefused(f"damaged: {reason}; open it in a photo editor and save it again") from None
+        raise PhotoRefused(f"damaged: {reason}. Open it in a photo editor and save it again.") from None
 
 
 def _decode_and_resize(photo: bytes, side: int) -> Image.Image:
@@ -142,8 +142,8 @@ def _target_size(source: Image.Image, side: int) -> tuple[int, int]:
     width, height = (max(1, round(length * scale)) for length in source.size)
     if min(width, height) < MINIMUM_SIDE:
         raise PhotoRefused(
-            f"{source.width}x{source.height} pixels, {width}x{height} after resizing; Bedrock requires at least "
-            f"{MINIMUM_SIDE} on each side; use a larger or less narrow photo"
+            f"{source.width}x{source.height} pixels, {width}x{height} after resizing, but Bedrock requires at least "
+            f"{MINIMUM_SIDE} on each side. Use a larger or less narrow photo."
         )
     return width, height
 
@@ -153,14 +153,14 @@ def _check_memory(source: Image.Image) -> None:
     maximum = MAXIMUM_PIXELS[source.format or ""]
     if pixels > maximum:
         raise PhotoRefused(
-            f"{source.width}x{source.height} pixels, more than the maximum of {maximum:,} for {source.format}; "
-            "save it smaller or as JPEG"
+            f"{source.width}x{source.height} pixels, more than the maximum of {maximum:,} for {source.format}. "
+            "Save it smaller or as JPEG."
         )
     if isinstance(source, JpegImageFile) and source.info.get("progressive"):
         sampling_areas = [horizontal * vertical for _, horizontal, vertical, _ in source.layer]
         if 2 * pixels * sum(sampling_areas) / max(sampling_areas) > MAXIMUM_COEFFICIENT_BYTES:
             raise PhotoRefused(
-                f"{source.width}x{source.height} pixels, too many for a progressive JPEG; save it as a baseline JPEG"
+                f"{source.width}x{source.height} pixels, too many for a progressive JPEG. Save it as a baseline JPEG."
             )
 
 
@@ -169,7 +169,7 @@ def _decode_at_size(source: Image.Image, size: tuple[int, int]) -> Image.Image:
     source.draft(None, (round(size[0] * _DECODE_MARGIN), round(size[1] * _DECODE_MARGIN)))
     source.load()
     if source.mode in ("F", "I"):
-        raise PhotoRefused("32 bits per pixel have no defined brightness; save it with 8 or 16 bits")
+        raise PhotoRefused("32 bits per pixel have no defined brightness. Save it with 8 or 16 bits.")
     if source.mode in ("L", "RGB", "CMYK") and "transparency" not in source.info:
         return source.resize(size, _FILTER, reducing_gap=2.0)
     return _resize_in_strips(source, size)

@@ -117,7 +117,7 @@ def check_refused_photos(run: Run, lines: list[InventoryLine]) -> None:
     if not photos:
         raise EmptyCollection(f"{run.collection!r} contains no photos. Upload photos and start again.")
     reasons = [f"{line.photo}: {line.reason}" for line in photos if line.status == "refused"]
-    check_tolerance(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'")
+    check_tolerance(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'.")
 
 
 def first_photo_by_image(lines: list[InventoryLine]) -> dict[str, InventoryLine]:

@@ -24,7 +24,7 @@ def check_fields_with_apply(request: Request) -> None:
     if others := sorted(request.model_fields_set - _FIELDS_WITH_APPLY):
         raise InvalidRequest(
             f"apply: {', '.join(others)} cannot be combined with apply, because the tuned model is asked as it was "
-            f"trained; allowed: {', '.join(sorted(_FIELDS_WITH_APPLY - {'apply'}))}"
+            f"trained (allowed: {', '.join(sorted(_FIELDS_WITH_APPLY - {'apply'}))})"
         )
 
 
@@ -48,17 +48,17 @@ def with_replaced_deployment(run: Run, data: Bucket, bedrock: BedrockClient) -> 
     if (run.student, run.prompt) != (tuned_run.student, tuned_run.prompt):
         raise InvalidRequest(
             f"replace: run {tuned_run.name!r} has another student or prompt, and callers of its deployment would not "
-            "know; use the same student and prompt, or leave replace out and give callers the new deployment"
+            "know. Use the same student and prompt, or leave replace out and give callers the new deployment."
         )
     if run.request.keep == "none":
-        raise InvalidRequest("replace: with keep 'none' no model remains that could replace another; use best or all")
+        raise InvalidRequest("replace: with keep 'none' no model remains that could replace another. Use best or all.")
     return run.model_copy(update={"replaces": model.deployment_arn})
 
 
 def _deployed_model(field: str, name: str, data: Bucket, bedrock: BedrockClient) -> tuple[Run, TrainedModel]:
     body = data.get_or_none(keys.request_key(name))
     if body is None:
-        raise InvalidRequest(f"{field}: this stage has no run {name!r}; `distill runs` lists its runs")
+        raise InvalidRequest(f"{field}: this stage has no run {name!r}. List its runs with: distill runs")
     tuned_run = Run.model_validate_json(body)
     model = _usable_model(field, tuned_run, data)
     _check_active(field, name, model, bedrock)
@@ -94,12 +94,12 @@ def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockCl
     except BEDROCK_FAILURES as error:
         if is_not_found(error):
             raise InvalidRequest(
-                f"{field}: the deployment of run {name!r} no longer exists; train again to get one"
+                f"{field}: the deployment of run {name!r} no longer exists. Train again to get one."
             ) from None
         raise to_pipeline_error(error, f"deployment of run {name!r}") from error
     if deployment["modelArn"] != model.model_arn:
         raise InvalidRequest(
-            f"{field}: run {name!r} was replaced: its deployment now serves the model of another run; name that run"
+            f"{field}: run {name!r} was replaced: its deployment now serves the model of another run. Name that run."
         )
     if deployment["status"] != "Active":
         raise InvalidRequest(f"{field}: the deployment of run {name!r} is {deployment['status']}, not Active")

@@ -22,7 +22,7 @@ def list_images(run: Run, data: Bucket) -> ListImagesResult:
     check_refused_photos(run, inventory)
     images = first_photo_by_image(inventory)
     if not images:
-        raise TooFewImages(f"no photo in {run.collection!r} can be used; replace them and start again")
+        raise TooFewImages(f"no photo in {run.collection!r} can be used. Replace them and start again.")
     lines = [_split_line(image, photo) for image, photo in images.items()]
     marked = [mark_duplicate(line, images) for line in inventory]
     data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in marked])

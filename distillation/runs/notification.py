@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from distillation import keys, ledger
 from distillation.documents import AnyReport, ApplyReport, Failure, Ledger, Report, parse_report
-from distillation.errors import DailyQuotaExceeded
+from distillation.errors import LABELS_ARE_REUSED, DailyQuotaExceeded
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import Run
 from distillation.runs.endings import ended_run_name
@@ -59,10 +59,7 @@ def failure_message(run: str | None, detail: ExecutionDetail, data: Bucket) -> t
     body = data.get_or_none(keys.failure_key(run)) if run else None
     cause = Failure.model_validate_json(body).cause if body else detail.cause or "no cause was given"
     spent = f"Spent: ${ledger.total_usd(data, run):.4f}\n" if run else ""
-    text = (
-        f"{cause}\n\nExecution: {detail.execution_arn}\n{spent}"
-        "Labels are kept: a new run does not pay for them again.\n"
-    )
+    text = f"{cause}\n\nExecution: {detail.execution_arn}\n{spent}{LABELS_ARE_REUSED}\n"
     return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), text
 
 

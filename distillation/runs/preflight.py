@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from distillation import ledger
 from distillation.bedrock_errors import to_pipeline_error
 from distillation.dataset.record_checks import check_record
-from distillation.dataset.rules import RULES
+from distillation.dataset.rules import RULES, sentence
 from distillation.dataset.writer import training_record
 from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
 from distillation.inference.converse import to_answer_error
@@ -51,7 +51,7 @@ def check_training_record(run: Run, bucket: str) -> None:
     record = training_record(run, bucket, _EXAMPLE_IMAGE, _EXAMPLE_LABEL)
     findings = check_record(record, catalog.get_model(run.student).family).findings
     reasons = [
-        f"{finding.field}: {finding.description}; {RULES[finding.rule].remedy}"
+        f"{finding.field}: {finding.description}. {sentence(RULES[finding.rule].remedy)}"
         for finding in findings
         if RULES[finding.rule].severity == "error"
     ]
@@ -76,7 +76,7 @@ def _check_student(run: Run, account: Account) -> None:
     if account.region not in student.family.serving_regions:
         raise InvalidRequest(
             f"student {student.id!r}: tuned models are deployed on demand in "
-            f"{', '.join(student.family.serving_regions)} only, not in {account.region}; deploy the stage there"
+            f"{', '.join(student.family.serving_regions)} only, not in {account.region}. Deploy the stage there."
         )
     details = _describe(student, account)
     lifecycle = details.get("modelLifecycle", {})
@@ -84,12 +84,12 @@ def _check_student(run: Run, account: Account) -> None:
         end = lifecycle.get("endOfLifeTime")
         end_of_life = f" (end of life {end:%Y-%m-%d})" if end else ""
         raise InvalidRequest(
-            f"student {student.id!r} is LEGACY on Bedrock{end_of_life} and accepts no new jobs; {_alternative(student)}"
+            f"student {student.id!r} is LEGACY on Bedrock{end_of_life} and accepts no new jobs. {_alternative(student)}"
         )
     customizations = details.get("customizationsSupported")
     if customizations and "FINE_TUNING" not in customizations:
         raise InvalidRequest(
-            f"Bedrock does not fine-tune {student.training_id!r} in {account.region}; {_alternative(student)}"
+            f"Bedrock does not fine-tune {student.training_id!r} in {account.region}. {_alternative(student)}"
         )
 
 
@@ -99,7 +99,7 @@ def _describe(student: Model, account: Account) -> Any:
         return account.bedrock.get_foundation_model(modelIdentifier=model_id)["modelDetails"]
     except account.bedrock.exceptions.ResourceNotFoundException:
         raise InvalidRequest(
-            f"Bedrock has no model {model_id!r} in {account.region}; {_alternative(student)}"
+            f"Bedrock has no model {model_id!r} in {account.region}. {_alternative(student)}"
         ) from None
     except ClientError as error:
         raise to_pipeline_error(error, f"model {model_id}") from error
@@ -107,10 +107,10 @@ def _describe(student: Model, account: Account) -> Any:
 
 def _alternative(student: Model) -> str:
     if student.successor is None:
-        return "choose another student that the stage in cdk.json allows"
+        return "Choose another student that the stage in cdk.json allows."
     return (
-        f"choose its successor {student.successor!r} as student, and add it to 'students' of the stage in cdk.json "
-        "if it is not there"
+        f"Choose its successor {student.successor!r} as student, and add it to 'students' of the stage in cdk.json "
+        "if it is not there."
     )
 
 
@@ -143,8 +143,8 @@ def _probe_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> Non
 def _probe_error(error: DistillationError) -> DistillationError:
     """Return an error of the probe with what to do about it."""
     if isinstance(error, Throttled):
-        hint = "the account's quota of requests for this model may be 0: see Service Quotas, Amazon Bedrock"
-        return Throttled(f"{error}; if this continues, {hint}")
+        hint = "the account's quota of requests for this model may be 0. See Service Quotas, Amazon Bedrock."
+        return Throttled(f"{error}. If this continues, {hint}")
     if isinstance(error, AccessDenied):
         return error
     return InvalidRequest(f"{error}; change 'teacher', or 'teachers' of the stage in cdk.json")

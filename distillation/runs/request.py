@@ -133,9 +133,9 @@ def _from_event(detail: dict[str, Any], photos: Bucket) -> tuple[str, str, dict[
     try:
         fields = json.loads(photos.read(key) or b"{}")
     except ValueError as error:
-        raise InvalidRequest(f"{source} is not JSON: {error}; an empty object {{}} is enough") from None
+        raise InvalidRequest(f"{source} is not JSON: {error}. An empty object {{}} is enough.") from None
     if not isinstance(fields, dict):
-        raise InvalidRequest(f"{source} must contain a JSON object; {{}} is enough")
+        raise InvalidRequest(f"{source} must contain a JSON object. An empty object {{}} is enough.")
     return _folder(key), _identity(detail["object"]), fields, source
 
 
@@ -161,7 +161,7 @@ def _allowed(requested: str | None, allowed: list[str], role: str) -> str:
     if chosen not in allowed:
         raise InvalidRequest(
             f"{role} {chosen!r} is not allowed in this stage (allowed: {', '.join(allowed)}). "
-            f"To allow it, add it to '{role}s' of the stage in cdk.json and deploy again"
+            f"To allow it, add it to '{role}s' of the stage in cdk.json and deploy again."
         )
     catalog.get_model(chosen)
     return chosen
@@ -174,7 +174,7 @@ def _check_student(student: str, request: Request, region: str) -> None:
     if region not in model.family.training_regions:
         raise InvalidRequest(
             f"student {student!r} is tuned in {', '.join(model.family.training_regions)} only, "
-            f"not in {region}; deploy there"
+            f"not in {region}. Deploy there."
         )
     model.family.resolve_hyperparameters(request.hyperparameters)
     model.price("training")
@@ -192,7 +192,7 @@ def _prompt(prompt: str | Prompt) -> PromptFile:
         if words := find_reserved_words(getattr(file, part)):
             raise InvalidRequest(
                 f"prompt.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
-                "training data; use other words"
+                "training data. Use other words."
             )
     return file
 
@@ -201,8 +201,8 @@ def _shipped(name: str) -> PromptFile:
     known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
     if name not in known:
         raise InvalidRequest(
-            f"prompt: there is no prompt file {name!r} (shipped: {', '.join(known)}); "
-            'choose one, or give your own prompt as {"system": "...", "user": "..."}'
+            f"prompt: there is no prompt file {name!r} (shipped: {', '.join(known)}). "
+            'Choose one, or give your own prompt as {"system": "...", "user": "..."}.'
         )
     file = PROMPTS / f"{name}.toml"
     fields = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -210,7 +210,7 @@ def _shipped(name: str) -> PromptFile:
     prompt = parse(PromptFile, fields | texts, f"samples/prompts/{file.name}")
     if prompt.answer_format not in FORMATS:
         raise InvalidRequest(
-            f"samples/prompts/{file.name}: unknown answer_format {prompt.answer_format!r}; known: {', '.join(FORMATS)}"
+            f"samples/prompts/{file.name}: unknown answer_format {prompt.answer_format!r} (known: {', '.join(FORMATS)})"
         )
     return prompt
 
@@ -219,7 +219,7 @@ def _limits(request: Request, prompt: PromptFile) -> Limits:
     minimum = request.keywords_min or prompt.keywords_min
     maximum = request.keywords_max or prompt.keywords_max
     if minimum > maximum:
-        raise InvalidRequest(f"keywords_min: {minimum} is above keywords_max {maximum}; give both, or change one")
+        raise InvalidRequest(f"keywords_min: {minimum} is above keywords_max {maximum}. Give both, or change one.")
     return Limits(minimum=minimum, maximum=maximum)
 
 
@@ -227,13 +227,13 @@ def _check_samples(request: Request) -> None:
     if request.samples_per_image > 1 and request.temperature == 0:
         raise InvalidRequest(
             f"samples_per_image: {request.samples_per_image} answers at temperature 0 would be identical, and each is "
-            "billed; raise temperature (0.5 is usual), or use 1 sample"
+            "billed. Raise temperature (0.5 is usual), or use 1 sample."
         )
 
 
 def _check_tier(teacher: str, request: Request) -> None:
     if request.service_tier == "flex" and not catalog.get_model(teacher).has_price("input-flex"):
-        raise InvalidRequest(f"service_tier: {teacher!r} has no flex tier; leave service_tier out")
+        raise InvalidRequest(f"service_tier: {teacher!r} has no flex tier. Leave service_tier out.")
 
 
 def _check_terms(teacher: str, student: str, request: Request) -> None:
@@ -241,9 +241,9 @@ def _check_terms(teacher: str, student: str, request: Request) -> None:
     if teacher_provider != student_provider and not request.accept_teacher_terms:
         raise InvalidRequest(
             f"accept_teacher_terms: teacher {teacher!r} is by {teacher_provider!r}, student {student!r} by "
-            f"{student_provider!r}; "
-            "a provider may forbid training other models on its answers. Read its terms "
-            f"({_TERMS}), and if they allow it, set accept_teacher_terms to true"
+            f"{student_provider!r}. "
+            "A provider may forbid training other models on its answers. Read its terms "
+            f"({_TERMS}), and if they allow it, set accept_teacher_terms to true."
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from distillation.bedrock_errors import BEDROCK_FAILURES, to_pipeline_error
+from distillation.errors import LABELS_ARE_REUSED
 from distillation.records import Run
 from distillation.telemetry import logger, metrics
 
@@ -35,8 +36,8 @@ def stop_if_stuck(run: Run, job: Any, start_timeout: timedelta, now: datetime, b
     reason = _reason_to_stop(run, waited)
     if reason and _stop(job, bedrock):
         return (
-            f"training had not started after {hours:.0f} h, and {reason}; "
-            "upload distill.json again later; no label is paid for twice"
+            f"training had not started after {hours:.0f} h, and {reason}. "
+            f"Upload distill.json again later. {LABELS_ARE_REUSED}"
         )
     return None
 

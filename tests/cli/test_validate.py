@@ -60,7 +60,7 @@ def test_every_problem_has_line_field_and_remedy(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[:2] == [
         "error: line 1, schemaVersion: must be 'bedrock-conversation-2024' (got \"v2\"); "
         'write "bedrock-conversation-2024"',
-        "error: line 2, messages.1.content.0.text: contains System:, which Bedrock reserves; rephrase the text",
+        "error: line 2, messages.1.content.0.text: contains System:, which Bedrock reserves. Rephrase the text.",
     ]
     assert SUCCESS not in result.stdout
 
@@ -71,7 +71,7 @@ def test_warnings_are_listed_and_fail_only_with_strict(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "warning: line 9, messages: same question and answer as on line 1; remove one of the two records",
+        "warning: line 9, messages: same question and answer as on line 1. Remove one of the two records.",
         SUCCESS,
     ]
     assert strict.exit_code == 1

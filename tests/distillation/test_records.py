@@ -28,7 +28,7 @@ def test_error_names_each_wrong_field_and_the_known_ones() -> None:
     message = str(caught.value)
     assert message.startswith("distill.json: ")
     assert "field 'max_usd': Input should be greater than or equal to 0 (got -1)" in message
-    assert "unknown field 'colour'; known: accept_teacher_terms, apply, " in message
+    assert "unknown field 'colour' (known: accept_teacher_terms, apply, " in message
 
 
 def test_quota_takes_the_fields_that_another_sets() -> None:

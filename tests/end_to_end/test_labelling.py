@@ -67,9 +67,9 @@ def test_refusal_of_two_thirds_of_the_labels_fails_the_run_and_its_labels_are_us
         labelled = len(answers(running))
 
         assert (ended.status, ended.error) == ("FAILED", "ToleranceExceeded")
-        assert f"{len(PHOTOS) - labelled} of {len(PHOTOS)} labels were refused" in (ended.cause or "")
+        assert f"{len(PHOTOS) - labelled} of {len(PHOTOS)} labels were set aside" in (ended.cause or "")
         assert "This local endpoint is configured to fail here" in (ended.cause or "")
-        assert "Existing labels are reused, not paid for again" in (ended.cause or "")
+        assert "Stored labels are reused; a new run does not pay for them again" in (ended.cause or "")
         assert 0 < labelled <= len(PHOTOS) / 2
         running.pipeline.bedrock.service.faults = Faults()
         assert running.run(until="LabelImages").status == "SUCCEEDED"

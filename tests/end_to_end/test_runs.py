@@ -190,7 +190,7 @@ def test_legacy_student_is_refused_before_any_model_is_called(pipeline: Start) -
 
         assert (ended.status, ended.error, ended.states[0]) == ("FAILED", "InvalidRequest", "Prepare")
         assert "LEGACY" in (ended.cause or "")
-        assert "choose its successor 'local.student-pixels-2-v1:0' as student" in (ended.cause or "")
+        assert "Choose its successor 'local.student-pixels-2-v1:0' as student" in (ended.cause or "")
         assert running.pipeline.bedrock.service.calls == []
         # The operator calls as the administrator, whom no role policy limits.
         assert running.pipeline.aws.client("bedrock").list_custom_models()["modelSummaries"] == []

@@ -48,7 +48,7 @@ def test_missing_or_malformed_variable_is_named(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InvalidRequest, match=f"no usable {named}; deploy the stack again"):
+    with pytest.raises(InvalidRequest, match=f"no usable {named}. Deploy the stack again"):
         settings(ExampleSettings)
 
 

@@ -76,23 +76,23 @@ def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: st
         ("photo,label\n", "contains no label"),
         ("photo,label\n01.jpg,cat, sofa, lamp\n", "line 2 does not have 2 fields.*double quotes"),
         ("photo,label\n01.jpg\n", "line 2 does not have 2 fields"),
-        ('photo,label\n01.jpg,"cat, sofa\n', "check its quotes"),
+        ('photo,label\n01.jpg,"cat, sofa\n', "Check its quotes"),
         (
             "photo,label\n1.jpg,cat\n",
-            r"line 2 names '1.jpg', which is not a photo in 'holiday/'; did you mean '.1.jpg'",
+            r"line 2 names '1.jpg', which is not a photo in 'holiday/'. Did you mean '.1.jpg'",
         ),
         ("photo,label\n,cat\n", "line 2 names no photo"),
         ("photo,label\nlabels.csv,cat\n", "line 2 names 'labels.csv', which is not a photo"),
-        (f'{csv_of(["01.jpg"])}01.jpg,"{LABEL}"', "line 3 is a second label for '01.jpg', after line 2; keep one"),
+        (f'{csv_of(["01.jpg"])}01.jpg,"{LABEL}"', "line 3 is a second label for '01.jpg', after line 2. Keep one"),
         (
             f'{csv_of(["00.jpg"])}Café.jpg,"dog, sea, sky"',
             "'Café.jpg' differently from 'holiday/00.jpg', .* same image",
         ),
         ("photo,label\n01.jpg,  \n", "line 2 has an empty label for '01.jpg'"),
         ("photo,label\n01.jpg,User: x\n", "line 2 has a label that contains User:, which Bedrock reserves"),
-        ('photo,label\n01.jpg,"cat, sofa"\n', "that has 2 distinct keywords, not 3 to 25; .*keywords_min"),
+        ('photo,label\n01.jpg,"cat, sofa"\n', "that has 2 distinct keywords, not 3 to 25. .*keywords_min"),
         (f"photo,label\n01.jpg,{'x' * 1601}\n", "a label of 1601 characters, more than the 1600"),
-        (b"photo,label\n01.jpg,\xe9t\xe9\n", "line 2 is not UTF-8; save the file as UTF-8"),
+        (b"photo,label\n01.jpg,\xe9t\xe9\n", "line 2 is not UTF-8. Save the file as UTF-8"),
         (b"x" * (MAXIMUM_BYTES + 1), "has 33,554,433 bytes, more than 33,554,432"),
     ],
 )
@@ -115,7 +115,7 @@ def test_invalid_file_of_labels_is_refused_with_line_and_remedy(body: str | byte
 def test_invalid_line_of_json_is_refused_with_its_number(line: str) -> None:
     with pytest.raises(
         InvalidRequest,
-        match=r"labels\.jsonl: line 2 (is not valid JSON|must have the form|contains an unpaired surrogate)",
+        match=r"labels\.jsonl line 2 (is not valid JSON|must have the form|contains an unpaired surrogate)",
     ):
         split_with('{"photo": "01.jpg", "label": "cat, sofa, lamp"}\n' + line, "labels.jsonl")
 
@@ -125,14 +125,14 @@ def test_error_lists_ten_problems_and_counts_the_rest() -> None:
         split_with("photo,label\n" + "nothing,cat\n" * 13)
 
     assert str(error.value).count("nothing") == 10
-    assert str(error.value).endswith("and 3 more")
+    assert str(error.value).endswith("And 3 more.")
 
 
 def test_two_files_and_a_missing_required_file_are_refused() -> None:
     files = {"holiday/labels.csv": b"", "holiday/labels.jsonl": b""}
-    with pytest.raises(InvalidRequest, match=r"labels\.csv and labels\.jsonl are both in 'holiday/'; keep one"):
+    with pytest.raises(InvalidRequest, match=r"labels\.csv and labels\.jsonl are both in 'holiday/'. Keep one"):
         split(run_with_limits(3, 25), resized_collection(), bucket(**files))
-    with pytest.raises(InvalidRequest, match=r"own_labels: neither .* upload one"):
+    with pytest.raises(InvalidRequest, match=r"own_labels: neither .* Upload one"):
         split(run_with_limits(3, 25, own_labels="gold"), resized_collection(), bucket())
 
 

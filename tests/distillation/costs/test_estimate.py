@@ -72,9 +72,9 @@ def test_budget_is_compared_with_the_expected_cost_and_the_verdict_warns_of_the_
     over = estimated(any_run(max_usd=usd.expected - 0.001))
 
     assert within.within_budget
-    assert "the run stops before it spends more" in within.verdict
+    assert "The run stops before it spends more" in within.verdict
     assert not over.within_budget
-    assert "raise max_usd" in over.verdict
+    assert "Raise max_usd" in over.verdict
 
 
 def test_calibration_replaces_the_rule_and_is_named() -> None:

@@ -37,7 +37,7 @@ def test_record_limits_include_the_validation_file() -> None:
 
 
 def test_rejection_shows_the_first_errors_and_counts_the_rest() -> None:
-    with pytest.raises(DatasetRejected, match=r"k: line 1, line: not valid JSON.*\(and \d+ more\)"):
+    with pytest.raises(DatasetRejected, match=r"k: line 1, line: not valid JSON.*And \d+ more\."):
         reject_invalid("k", DatasetValidator(NOVA_1, "data").problems([b"x\n"] * 9))
 
 

@@ -26,7 +26,7 @@ def test_every_model_has_the_prices_of_its_uses() -> None:
 
 def test_missing_price_is_refused_with_the_file_to_change() -> None:
     with pytest.raises(
-        InvalidRequest, match=r"'training' of 'new-model'; add the row to distillation/models/prices.toml"
+        InvalidRequest, match=r"'training' of 'new-model'. Add the row to distillation/models/prices.toml"
     ):
         prices.price("new-model", "training")
 

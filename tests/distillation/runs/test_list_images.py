@@ -28,7 +28,7 @@ def test_budget_that_is_too_small_is_in_the_verdict_with_a_remedy() -> None:
     result = list_images(run.model_copy(update={"request": Request(apply="r", max_usd=0)}), data)
 
     assert not result.within_budget
-    assert result.verdict.endswith("raise max_usd, or use fewer images, and start again")
+    assert result.verdict.endswith("Raise max_usd, or use fewer images, and start again.")
 
 
 def test_collection_without_a_usable_photo_is_refused() -> None:

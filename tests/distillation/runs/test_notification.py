@@ -90,7 +90,7 @@ def test_throttling_of_more_than_a_tenth_of_the_calls_is_reported_with_a_remedy(
 
 
 def test_failure_message_has_the_cause_and_says_that_labels_are_kept() -> None:
-    cause = "WriteDataset: 16 of 24 labels were refused. First: holiday/1.jpg: a refusal"
+    cause = "WriteDataset: 16 of 24 labels were set aside. First: holiday/1.jpg: a refusal"
     data = bucket()
     failure = Failure(run=RUN, execution="arn:e", state="WriteDataset", error="ToleranceExceeded", cause=cause)
     data.write_document(keys.failure_key(RUN), failure)
@@ -98,7 +98,7 @@ def test_failure_message_has_the_cause_and_says_that_labels_are_kept() -> None:
 
     assert subject == "Vision Distillation holiday-1: FAILED"
     assert text.startswith(cause)
-    assert "Execution: arn:e\nSpent: $0.0000\nLabels are kept" in text
+    assert "Execution: arn:e\nSpent: $0.0000\nStored labels are reused" in text
 
 
 @pytest.mark.parametrize(("cause", "text"), [("States.Timeout", "States.Timeout"), (None, "no cause was given")])

@@ -48,7 +48,7 @@ def test_student_that_bedrock_does_not_have_or_fine_tune_is_refused(aws: Stubbed
 
 def test_region_without_on_demand_deployments_of_tuned_models_is_refused(aws: StubbedAccount) -> None:
     other_region = Account("us-west-2", aws.account.bedrock, aws.account.runtime, aws.account.quotas)
-    message = "deployed on demand in us-east-1 only, not in us-west-2; deploy the stage there"
+    message = "deployed on demand in us-east-1 only, not in us-west-2. Deploy the stage there"
     with pytest.raises(InvalidRequest, match=message):
         check_account(any_run(), bucket(), other_region)
 

@@ -113,11 +113,11 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
 @pytest.mark.parametrize(
     ("request_fields", "message"),
     [
-        ({"teachr": "x"}, "unknown field 'teachr'; known: .*teacher"),
+        ({"teachr": "x"}, "unknown field 'teachr' .known: .*teacher"),
         ({"teacher": "meta.llama"}, "'meta.llama' is not allowed in this stage .allowed: .*cdk.json"),
         ({"student": "amazon.nova-pro-v1:0"}, "not allowed"),
         ({"train_sizes": [4]}, "4 is outside 8 to 20000"),
-        ({"hyperparameters": {"epochs": 3}}, "unknown 'epochs'; known: epochCount"),
+        ({"hyperparameters": {"epochs": 3}}, "unknown 'epochs' .known: epochCount"),
         ({"hyperparameters": {"epochCount": 9}}, "epochCount must be a whole number from 1 to 5"),
         ({"prompt": "poems"}, "there is no prompt file 'poems' .shipped: keywords"),
         ({"prompt": {"system": "System: x", "user": "y"}}, "prompt.system: contains System:"),
@@ -138,14 +138,14 @@ def test_error_of_a_bad_request_says_what_to_change(request_fields: dict[str, An
 
 def test_student_without_a_training_price_is_refused() -> None:
     pro = DEFAULTS.model_copy(update={"students": ["amazon.nova-pro-v1:0"]})
-    with pytest.raises(InvalidRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'; add the row"):
+    with pytest.raises(InvalidRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'. Add the row"):
         resolve({"collection": "holiday/"}, "arn:e1", bucket(), pro)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('system = "a"\nuser = "b"\nanswer_format = "poems"', "unknown answer_format 'poems'; known: keywords"),
+        ('system = "a"\nuser = "b"\nanswer_format = "poems"', "unknown answer_format 'poems' .known: keywords"),
         ('system = "a"', "field 'user'"),
         ('system = "a"\nuser = "b"\nkeyword_min = 3', "unknown field 'keyword_min'"),
     ],
@@ -202,7 +202,7 @@ def test_labeler_is_the_same_for_every_profile_of_the_model() -> None:
 
 def test_teacher_without_a_flex_tier_is_refused_by_name() -> None:
     assert run_with_teacher(PRO, service_tier="flex").request.service_tier == "flex"
-    with pytest.raises(InvalidRequest, match=r"service_tier: .*haiku.* has no flex tier; leave service_tier out"):
+    with pytest.raises(InvalidRequest, match=r"service_tier: .*haiku.* has no flex tier. Leave service_tier out"):
         run_with_teacher(HAIKU, service_tier="flex", accept_teacher_terms=True)
 
 

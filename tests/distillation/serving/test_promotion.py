@@ -72,7 +72,7 @@ def test_replaced_deployment_serves_the_new_model_and_nothing_is_left_over(endpo
     applied = with_tuned_model(any_run(apply="new"), data, client).applies
     assert applied
     assert applied.deployment_arn == deployment_arn(1)
-    with pytest.raises(InvalidRequest, match=r"apply: run 'old' was replaced.*model of another run; name that run"):
+    with pytest.raises(InvalidRequest, match=r"apply: run 'old' was replaced.*model of another run. Name that run"):
         with_tuned_model(any_run(apply="old"), data, client)
     endpoint.service.deployments[deployment_arn(1)]["modelArn"] = model_arn(3)
     with pytest.raises(InvalidRequest, match="replace: run 'new' was replaced"):
@@ -101,5 +101,5 @@ def test_failed_update_is_an_error_and_the_deployment_serves_its_earlier_model(e
     run = replacing_run(data, client)
     update = {"modelArn": model_arn(2), "updateStatus": "UpdateFailed"}
     endpoint.service.deployments[deployment_arn(1)]["updateDetails"] = update
-    with pytest.raises(DeploymentFailed, match="it still serves its earlier model"):
+    with pytest.raises(DeploymentFailed, match="It still serves its earlier model"):
         promote(run, data, client)

@@ -12,10 +12,10 @@ from tests.support.jobs import create_or_describe, job_description
 @pytest.mark.parametrize(
     ("message", "remedy"),
     [
-        ("Could not validate GetObject permissions to access Amazon S3 bucket: b at key k", "deploy the stack again"),
+        ("Could not validate GetObject permissions to access Amazon S3 bucket: b at key k", "Deploy the stack again"),
         ("Amazon S3 perms missing (PutObject): b/k", "runs/\\*/training/"),
         ("Unable to parse Amazon S3 file: f.jsonl. Data files must conform to JSONL format.", "distill validate"),
-        ("Input size exceeded in file f.jsonl for record starting with...", "shorten the prompt or lower max_tokens"),
+        ("Input size exceeded in file f.jsonl for record starting with...", "Shorten the prompt or lower max_tokens"),
         ("Something new", "Something new$"),
     ],
 )

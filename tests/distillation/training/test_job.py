@@ -84,7 +84,7 @@ def test_internal_error_is_retried_once_and_other_failures_are_not(
 ) -> None:
     bedrock.add_response("get_model_customization_job", job_description("Failed", failureMessage=message))
     bedrock.add_response("get_model_customization_job", job_description("Failed", failureMessage=message))
-    with pytest.raises(JobFailed, match=r"internal error of Bedrock, in two attempts; .* upload distill.json again"):
+    with pytest.raises(JobFailed, match=r"internal error of Bedrock, in two attempts. .* Upload distill.json again"):
         create_or_describe(bedrock_client)
     bedrock.add_response("get_model_customization_job", job_description("Failed", failureMessage="bad data"))
     with pytest.raises(JobFailed, match="bad data"):
