@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import mimetypes
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -103,8 +105,9 @@ def files_to_upload(files: Mapping[str, Path], prefix: str, photos: Bucket) -> d
     def differs(entry: tuple[str, Path]) -> bool:
         key, path = entry
         size, etag = uploaded.get(key, (-1, ""))
-        # Compare sizes first, which avoids reading most files. The ETag of an object from a single PUT is its MD5.
-        return size != path.stat().st_size or etag != _md5(path)
+        # Compare sizes first, which avoids reading most files. The ETag of an object from a single PUT is its MD5,
+        # except in a bucket with a KMS key. There the checksum that boto3 sent with the object is compared.
+        return size != path.stat().st_size or (etag != _md5(path) and not _has_checksum(key, path, photos))
 
     entries = [(prefix + name, path) for name, path in files.items()]
     with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -114,6 +117,16 @@ def files_to_upload(files: Mapping[str, Path], prefix: str, photos: Bucket) -> d
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _has_checksum(key: str, path: Path, photos: Bucket) -> bool:
+    """Return whether an object has the CRC32 of a file; False if it has none or the caller may not read it."""
+    try:
+        head = photos.client.head_object(Bucket=photos.name, Key=key, ChecksumMode="ENABLED")
+    except ClientError:
+        return False
+    crc32 = zlib.crc32(path.read_bytes()).to_bytes(4, "big")
+    return head.get("ChecksumCRC32") == base64.b64encode(crc32).decode()
 
 
 def upload_files(files: Mapping[str, Path], photos: Bucket) -> Iterator[UploadResult]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
 import hashlib
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,30 @@ class HashedS3(MemoryS3):
         tags = {key: hashlib.md5(body, usedforsecurity=False).hexdigest() for key, body in bodies.items()}
         return [{"Contents": [{"Key": key, "Size": len(bodies[key]), "ETag": f'"{tag}"'} for key, tag in tags.items()]}]
 
+    def head_object(self, *, Bucket: str, Key: str, ChecksumMode: str) -> dict[str, Any]:  # noqa: N803
+        """Return no checksum, as for an object that was written without one."""
+        return {}
+
     def put_object(self, *, Key: str, **more: Any) -> None:  # noqa: N803
         if Key.endswith("bad"):
             raise ClientError({"Error": {"Code": "SlowDown", "Message": "later"}}, "PutObject")
         super().put_object(Key=Key, **more)
+
+
+class EncryptedS3(HashedS3):
+    """S3 bucket with a KMS key: its ETags are no MD5, and objects have the checksum that boto3 sent."""
+
+    readable = True
+
+    def paginate(self, **more: Any) -> list[dict[str, Any]]:
+        (page,) = super().paginate(**more)
+        return [{"Contents": [entry | {"ETag": '"0123456789abcdef"'} for entry in page["Contents"]]}]
+
+    def head_object(self, *, Bucket: str, Key: str, ChecksumMode: str) -> dict[str, Any]:  # noqa: N803
+        if not self.readable:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+        assert ChecksumMode == "ENABLED"
+        return {"ChecksumCRC32": base64.b64encode(struct.pack(">I", zlib.crc32(self.objects[Key]))).decode()}
 
 
 @pytest.fixture
@@ -47,6 +70,18 @@ def test_every_photo_is_uploaded_once_and_again_only_when_it_changes(folder: Pat
     assert sorted(result.key for result in results) == sorted(f"a/{name}" for name in files)
     assert len(results) == 40
     assert set(files_to_upload(files, "a/", objects)) == {"a/day 1/1.jpg", "a/day 1/3.jpg"}
+
+
+def test_photo_in_a_bucket_with_a_kms_key_is_uploaded_again_only_when_it_changes(folder: Path) -> None:
+    s3 = EncryptedS3()
+    objects = Bucket(s3, "photos")  # type: ignore[arg-type]
+    files = photos_in(folder)
+    list(upload_files(files_to_upload(files, "a/", objects), objects))
+    (folder / "day 1/1.jpg").write_bytes(b"!" * 100)
+
+    assert set(files_to_upload(files, "a/", objects)) == {"a/day 1/1.jpg"}
+    s3.readable = False
+    assert len(files_to_upload(files, "a/", objects)) == 40
 
 
 def test_failed_upload_does_not_stop_the_others(folder: Path) -> None:
