@@ -156,7 +156,7 @@ def _row(
 
 
 def _calls_in_ledger(data: Bucket) -> int:
-    return sum(entry.calls for entry in ledger.summary(data, any_run().name).entries)
+    return sum(entry.calls for entry in ledger.summary(any_run().name, data).entries)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,16 @@ from cli.console import CommandError, print_document, print_line, print_wrapped
 from cli.requests import collection_prefix, read_request, resolve_request
 from cli.stage import Stage
 from distillation.costs import calibration
+from distillation.costs.daily_quota import MAXIMUM_DAYS, days_needed
 from distillation.costs.estimate import estimate_apply, estimate_run
 from distillation.costs.lines import format_usd
-from distillation.costs.workload import Dimensions, predict_workload
-from distillation.documents import Bounds, Estimate, UnreadablePhoto
+from distillation.costs.workload import predict_workload
+from distillation.documents import ApplyEstimate, Bounds, Estimate, UnreadablePhoto
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
 from distillation.photos.resizer import PhotoRefused, resized_size
-from distillation.records import Run
+from distillation.records import Dimensions, Run
+from distillation.runs.account_limits import with_account_quotas
 from distillation.runs.existing_model import with_tuned_model
 from distillation.storage import Bucket
 
@@ -48,7 +50,9 @@ class MeasuredPhoto:
 
 
 def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, as_json: bool) -> bool:
-    """Print an estimate and return whether it is within ``max_usd``. Raises ``CommandError`` if there are no photos.
+    """Print an estimate; return whether it is within ``max_usd`` and the daily quotas that a run may need.
+
+    Raises ``CommandError`` if there are no photos.
 
     ``what`` is a folder, which is read without AWS, a collection, or COUNTxWIDTHxHEIGHT for photos that do not exist
     yet, such as 900x4000x3000. ``measured`` uses the stage's calibration also without a collection.
@@ -72,6 +76,8 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         return _estimate_existing_model(run, sizes, stage, as_json)
     use_calibration = measured or not is_local
     calibrations = calibration.load_all((run.teacher.model, run.student), stage.data) if use_calibration else {}
+    if use_calibration:
+        run = with_account_quotas(run, stage.client("service-quotas"))
     workload = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
     unreadable = [UnreadablePhoto(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason]
     estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
@@ -81,7 +87,11 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     else:
         for line in _report_lines(what, run, estimate):
             print_wrapped(line)
-    return estimate.within_budget
+    return _can_start(estimate)
+
+
+def _can_start(estimate: ApplyEstimate) -> bool:
+    return estimate.within_budget and days_needed(estimate.daily_quotas) <= MAXIMUM_DAYS
 
 
 def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, as_json: bool) -> bool:
@@ -92,7 +102,9 @@ def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, as
         print_document(estimate)
     else:
         print_line(f"{len(sizes)} photos with the model of run {run.request.apply}: {estimate.verdict}.")
-    return estimate.within_budget
+        for line in _daily_quotas(estimate):
+            print_line(line)
+    return _can_start(estimate)
 
 
 def _hypothetical_photos(count: int, width: int, height: int, side: int) -> Iterator[MeasuredPhoto]:
@@ -150,6 +162,7 @@ def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     yield ""
     yield f"{estimate.verdict}."
     yield _labelling_time(run, estimate.label_minutes)
+    yield from _daily_quotas(estimate)
     yield from _comparisons(estimate)
     yield ""
     yield "Sources of the low and high bounds:"
@@ -168,6 +181,16 @@ def _labelling_time(run: Run, minutes: float) -> str:
     return (
         f"Labelling takes about {text} at the teacher's rate limit of {limit:,.0f} calls per minute (cdk.json, quotas)."
     )
+
+
+def _daily_quotas(estimate: ApplyEstimate) -> Iterator[str]:
+    for use in estimate.daily_quotas:
+        yield (
+            f"Tokens of {use.model}: about {use.tokens:,}, {use.days:.2%} of the daily quota of "
+            f"{use.tokens_per_day:,.0f} (cdk.json, quotas)."
+        )
+    if (days := days_needed(estimate.daily_quotas)) > MAXIMUM_DAYS:
+        yield f"The run would be refused: it needs {days:.1f} days of the daily quotas, more than {MAXIMUM_DAYS}."
 
 
 def _comparisons(estimate: Estimate) -> Iterator[str]:

@@ -19,12 +19,12 @@ _MICRO_DOLLARS = 1_000_000
 """Micro dollars per US dollar."""
 
 
-def write_part(data: Bucket, run: str, part: LedgerPart, id: str) -> None:
+def write_part(run: str, part: LedgerPart, id: str, data: Bucket) -> None:
     """Write one part. Each attempt of a batch needs a new ``id``, so that calls paid twice count twice."""
     data.write_json(keys.ledger_part_key(run, part.step, id, round(part.usd * _MICRO_DOLLARS)), part.model_dump())
 
 
-def reserve(data: Bucket, run: str, step: str, id: str, usd: float) -> float:
+def reserve(run: str, step: str, id: str, usd: float, data: Bucket) -> float:
     """Reserve the highest cost of a batch, in US dollars; return it, rounded up to a micro dollar.
 
     A part with the same ``id`` settles the reservation.
@@ -34,12 +34,12 @@ def reserve(data: Bucket, run: str, step: str, id: str, usd: float) -> float:
     return micro_dollars / _MICRO_DOLLARS
 
 
-def total_usd(data: Bucket, run: str) -> float:
+def total_usd(run: str, data: Bucket) -> float:
     """Return the cost of a run so far in US dollars."""
-    return paid_and_reserved_usd(data, run)[0]
+    return paid_and_reserved_usd(run, data)[0]
 
 
-def paid_and_reserved_usd(data: Bucket, run: str) -> tuple[float, float]:
+def paid_and_reserved_usd(run: str, data: Bucket) -> tuple[float, float]:
     """Return what a run has paid, and its reservations that no part has settled, in US dollars."""
     paid: dict[str, int] = {}
     reserved: dict[str, int] = {}
@@ -62,7 +62,7 @@ def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: Servi
     return row.price(input_use).cost(input_tokens) + row.price(output_use).cost(output_tokens)
 
 
-def summary(data: Bucket, run: str) -> Ledger:
+def summary(run: str, data: Bucket) -> Ledger:
     """Return the parts of a run's ledger summed by step, model and service tier."""
     totals: dict[tuple[str, str, ServiceTier], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for key in data.keys(keys.ledger_prefix(run)):

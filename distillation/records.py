@@ -14,6 +14,8 @@ Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
 OwnLabels = Literal["train", "gold"]
 ServiceTier = Literal["default", "flex"]
 SetName = Literal["train", "validation", "test"]
+Dimensions = tuple[int, int]
+"""Width and height of an image in pixels."""
 
 
 class Record(BaseModel):
@@ -262,6 +264,11 @@ class SplitLine(Record):
     """Width of the image in pixels."""
     height: int
     """Height of the image in pixels."""
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Width and height of the image in pixels."""
+        return self.width, self.height
 
 
 class Usage(Record):

@@ -26,6 +26,6 @@ def handler(event: EvaluateEvent, context: LambdaContext) -> EvaluateResult:
     """Return the verdict, the name of the promoted model and the key of report.html."""
     run = read_run(event.run)
     result = write_report(run, event.state.trained.models, data(), settings(EvaluateSettings).code_version)
-    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, ledger.total_usd(data(), run.name))
+    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, ledger.total_usd(run.name, data()))
     logger.info("report written", run=run.name, verdict=result.verdict)
     return result

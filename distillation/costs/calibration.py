@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from distillation import keys
 from distillation.models import catalog
-from distillation.records import AnswerLine, Prompt, Record, Run, Usage
+from distillation.records import AnswerLine, Dimensions, Prompt, Record, Run, Usage
 from distillation.storage import Bucket
 
 BYTES_PER_TOKEN = 4
@@ -39,26 +39,26 @@ def text_tokens(prompt: Prompt, bytes_per_token: float = BYTES_PER_TOKEN) -> flo
 
 def calibrate(
     run: Run,
-    sizes: Mapping[str, tuple[int, int]],
+    dimensions: Mapping[str, Dimensions],
     answers: Mapping[str, Mapping[str, AnswerLine]],
     data: Bucket,
 ) -> None:
     """Save the calibrations of teacher and student; a model without answers keeps its earlier one.
 
-    ``sizes`` are width and height by image; ``answers`` are by answerer, then by image.
+    ``dimensions`` are by image; ``answers`` are by answerer, then by image.
     """
     students = [name for name in answers if name not in ("teacher", "ceiling")]
     for model, answerers in ((run.teacher.model, ["teacher"]), (run.student, students)):
         lines = (line for name in answerers for line in answers.get(name, {}).values())
-        if calibration := measure(model, run.name, run.teacher.id, run.prompt, _billed(lines, sizes)):
+        if calibration := measure(model, run.name, run.teacher.id, run.prompt, _billed(lines, dimensions)):
             save(calibration, data)
 
 
 def measure(
-    model: str, run: str, labeler: str, prompt: Prompt, answers: Sequence[tuple[tuple[int, int], Usage]]
+    model: str, run: str, labeler: str, prompt: Prompt, answers: Sequence[tuple[Dimensions, Usage]]
 ) -> Calibration | None:
-    """Return the calibration of a model from image sizes and billed tokens; None without answers."""
-    rule = sum(catalog.get_model(model).family.image_tokens(*size) for size, _ in answers)
+    """Return the calibration of a model from image dimensions and billed tokens; None without answers."""
+    rule = sum(catalog.get_model(model).family.image_tokens(*dimensions) for dimensions, _ in answers)
     if not rule:
         return None
     billed = sum(usage.input_tokens for _, usage in answers)
@@ -87,9 +87,11 @@ def load_all(models: Iterable[str], data: Bucket) -> dict[str, Calibration]:
     return {model: calibration for model in models if (calibration := load(model, data))}
 
 
-def _billed(lines: Iterable[AnswerLine], sizes: Mapping[str, tuple[int, int]]) -> list[tuple[tuple[int, int], Usage]]:
+def _billed(lines: Iterable[AnswerLine], dimensions: Mapping[str, Dimensions]) -> list[tuple[Dimensions, Usage]]:
     return [
-        (sizes[line.image], line.usage) for line in lines if line.usage and line.status == "ok" and line.image in sizes
+        (dimensions[line.image], line.usage)
+        for line in lines
+        if line.usage and line.status == "ok" and line.image in dimensions
     ]
 
 

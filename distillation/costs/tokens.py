@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from distillation.costs.calibration import Calibration, text_tokens
 from distillation.costs.lines import exactly
-from distillation.costs.workload import Dimensions
 from distillation.documents import Bounds
 from distillation.models import catalog
 from distillation.models.model import Family
-from distillation.records import Run
+from distillation.records import Dimensions, Run
 
 _ANSWER = Bounds(low=45, expected=120, high=200)
 """Tokens of an answer to the shipped prompt: 15 keywords of one word, 25 of two words, 25 of three long words."""

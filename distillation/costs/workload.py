@@ -13,13 +13,11 @@ from distillation.photos.splits import (
     MINIMUM_IMAGES_FOR_VALIDATION,
     VALIDATION_SHARE,
     check_image_count,
+    read_split,
     training_sizes,
 )
-from distillation.records import Run, SplitLine
+from distillation.records import Dimensions, Run, SplitLine
 from distillation.storage import Bucket
-
-Dimensions = tuple[int, int]
-"""Width and height of a resized image in pixels."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,14 @@ class Workload:
 
 def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
     """Return the workload after Split, without the answers that earlier runs paid for."""
-    to_label, test, train = (read_split(data, run, name) for name in ("to-label", "test", "train"))
+    to_label, test, train = (list(read_split(run, name, data)) for name in ("to-label", "test", "train"))
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
     samples = range(run.request.samples_per_image)
-    unlabelled = _unanswered(data, run.teacher.id, to_label, samples)
+    unlabelled = _unanswered(run.teacher.id, to_label, samples, data)
     return Workload(
         to_label=_dimensions(unlabelled),
         labels_reused=len(to_label) * len(samples) - len(unlabelled),
-        to_ask_for_ceiling=_dimensions(_unanswered(data, run.ceiling.id, test, [run.ceiling_sample])),
+        to_ask_for_ceiling=_dimensions(_unanswered(run.ceiling.id, test, [run.ceiling_sample], data)),
         train=_dimensions(train),
         test=_dimensions(test),
         sizes=sizes,
@@ -92,12 +90,7 @@ def predict_workload(run: Run, images: Sequence[Dimensions], photo_bytes: int) -
     )
 
 
-def read_split(data: Bucket, run: Run, name: str) -> list[SplitLine]:
-    """Return a set of images of a run: ``train``, ``test``, ``validation`` or ``to-label``."""
-    return [SplitLine.model_validate(line) for line in data.read_lines(keys.split_key(run.name, name))]
-
-
-def _unanswered(data: Bucket, labeler: str, lines: list[SplitLine], samples: Sequence[int]) -> list[SplitLine]:
+def _unanswered(labeler: str, lines: list[SplitLine], samples: Sequence[int], data: Bucket) -> list[SplitLine]:
     """Return a line for each answer that no run has paid for."""
     stored = set(data.keys(keys.labels_prefix(labeler)))
     wanted = ((line, keys.label_key(labeler, line.image, sample)) for line in lines for sample in samples)
@@ -105,7 +98,7 @@ def _unanswered(data: Bucket, labeler: str, lines: list[SplitLine], samples: Seq
 
 
 def _dimensions(lines: Sequence[SplitLine]) -> list[Dimensions]:
-    return [(line.width, line.height) for line in lines]
+    return [line.dimensions for line in lines]
 
 
 def _evenly(images: Sequence[Dimensions], count: int) -> list[Dimensions]:

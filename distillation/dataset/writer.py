@@ -15,6 +15,7 @@ from distillation.errors import LABELS_ARE_REUSED, TooFewImages
 from distillation.events import DatasetResult
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count, repeats_per_image
+from distillation.photos.splits import read_split
 from distillation.records import AnswerLine, Run
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
@@ -33,14 +34,14 @@ def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
     """
     with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
         texts = _LabelTexts(file)
-        reasons = _collect_texts(run, data, texts)
-        train = _labelled_images(data, run, "train", texts)
-        validation = _labelled_images(data, run, "validation", texts)
+        reasons = _collect_texts(run, texts, data)
+        train = _labelled_images(run, "train", texts, data)
+        validation = _labelled_images(run, "validation", texts, data)
         written = _achievable_sizes(run, sizes, len(train))
         for size in written:
-            _write_file(run, data, f"train-{size}", train[:size] * repeats_per_image(run.request, size), texts)
+            _write_file(run, f"train-{size}", train[:size] * repeats_per_image(run.request, size), texts, data)
         if validation:
-            _write_file(run, data, "validation", validation, texts)
+            _write_file(run, "validation", validation, texts, data)
     return DatasetResult(
         sizes=written,
         records=record_count(run.request, max(written)),
@@ -88,7 +89,7 @@ class _LabelTexts:
         return self._file.read(length).decode()
 
 
-def _collect_texts(run: Run, data: Bucket, texts: _LabelTexts) -> list[str]:
+def _collect_texts(run: Run, texts: _LabelTexts, data: Bucket) -> list[str]:
     """Add the text of every valid label to ``texts``; return the reasons of those set aside."""
     labels = 0
     refused: list[AnswerLine] = []
@@ -106,13 +107,13 @@ def _collect_texts(run: Run, data: Bucket, texts: _LabelTexts) -> list[str]:
 
 def _refusal_reasons(run: Run, refused: list[AnswerLine], data: Bucket) -> list[str]:
     """Return the photo and the reason of each refused label."""
-    lines = data.read_lines(keys.split_key(run.name, "to-label")) if refused else ()
-    photo_of = {line["image"]: line["photo"] for line in lines}
+    lines = read_split(run, "to-label", data) if refused else ()
+    photo_of = {line.image: line.photo for line in lines}
     return [f"{photo_of[line.image]}: {line.reason}" for line in refused]
 
 
-def _labelled_images(data: Bucket, run: Run, name: str, texts: _LabelTexts) -> list[str]:
-    return [line["image"] for line in data.read_lines(keys.split_key(run.name, name)) if line["image"] in texts]
+def _labelled_images(run: Run, name: str, texts: _LabelTexts, data: Bucket) -> list[str]:
+    return [line.image for line in read_split(run, name, data) if line.image in texts]
 
 
 def _achievable_sizes(run: Run, sizes: list[int], available: int) -> list[int]:
@@ -125,6 +126,6 @@ def _achievable_sizes(run: Run, sizes: list[int], available: int) -> list[int]:
     return sorted({min(size, available) for size in sizes})
 
 
-def _write_file(run: Run, data: Bucket, name: str, images: Iterable[str], texts: _LabelTexts) -> None:
+def _write_file(run: Run, name: str, images: Iterable[str], texts: _LabelTexts, data: Bucket) -> None:
     lines = (training_record(run, data.name, image, texts[image]) for image in images)
     data.write_lines(keys.dataset_key(run.name, name), lines)

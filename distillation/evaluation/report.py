@@ -37,7 +37,7 @@ def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) 
     evaluation = evaluate(evidence) if evidence else None
     report = _report(run_data, evaluation)
     write_predictions(run, run_data.answers, data)
-    calibrate(run, run_data.image_sizes(), run_data.answers, data)
+    calibrate(run, run_data.image_dimensions(), run_data.answers, data)
     manifest = build_manifest(run, report, data, code)
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.manifest_key(run.name), manifest)

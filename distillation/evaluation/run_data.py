@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,8 @@ from distillation import keys, ledger
 from distillation.dataset.labels import read_labels, read_stored_own_labels
 from distillation.documents import Disagreement, Estimate, Ledger, Loss, SetAside, SplitFacts
 from distillation.evaluation.evaluation import Evidence
-from distillation.records import AnswerLine, InventoryLine, Run, SplitLine, TrainedModel
+from distillation.photos.splits import read_split
+from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SplitLine, TrainedModel
 from distillation.storage import Bucket
 
 MAXIMUM_DISAGREEMENTS = 20
@@ -39,7 +40,7 @@ class RunData:
         tuned = [f"n{model.size}" for model in self.models if model.status == "Active"]
         if "base" not in self.answers or not tuned:
             return None
-        test, train = self.split("test"), self.split("train")
+        test, train = (list(read_split(self.run, name, self.data)) for name in ("test", "train"))
         return Evidence(
             labels=self._labels_of(test),
             tuned={name: self.answers.get(name, {}) for name in tuned},
@@ -53,24 +54,21 @@ class RunData:
             gate_margin=self.run.request.gate_margin,
         )
 
-    def split(self, name: str) -> list[SplitLine]:
-        """Return the images of a set: ``train``, ``test``, ``validation`` or ``to-label``."""
-        return [SplitLine.model_validate(line) for line in self.data.read_lines(keys.split_key(self.run.name, name))]
-
     def photo_names(self) -> dict[str, str]:
         """Return the name of the photo in the collection by image."""
-        lines = (line for name in ("train", "validation", "test") for line in self.split(name))
+        lines = (line for name in ("train", "validation", "test") for line in read_split(self.run, name, self.data))
         return {line.image: line.photo.removeprefix(self.run.collection) for line in lines}
 
-    def image_sizes(self) -> dict[str, tuple[int, int]]:
+    def image_dimensions(self) -> dict[str, Dimensions]:
         """Return width and height in pixels of the images that a model was asked about."""
         # The teacher is not asked to label images with own labels, but every test image is asked about.
-        return {line.image: (line.width, line.height) for line in [*self.split("to-label"), *self.split("test")]}
+        lines = (line for name in ("to-label", "test") for line in read_split(self.run, name, self.data))
+        return {line.image: line.dimensions for line in lines}
 
     @cached_property
     def ledger(self) -> Ledger:
         """Ledger of the run."""
-        return ledger.summary(self.data, self.run.name)
+        return ledger.summary(self.run.name, self.data)
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -105,7 +103,9 @@ class RunData:
             "test": in_sets["test"],
             "samples_per_image": run.request.samples_per_image,
             "labels_by": dict(Counter(line.answerer for line in labels if line.status == "ok")),
-            "own_test_labels": sum(line.answerer == "owner" for line in self._labels_of(self.split("test")).values()),
+            "own_test_labels": sum(
+                line.answerer == "owner" for line in self._labels_of(read_split(run, "test", self.data)).values()
+            ),
             "disagreements": self._disagreements(photo_of),
             "labelled": sum(line.status == "ok" for line in labels),
             "split": self.data.find_document(keys.split_facts_key(run.name), SplitFacts),
@@ -130,7 +130,7 @@ class RunData:
         lines.sort(key=lambda line: (-line.disagreement, line.image))
         return lines[:MAXIMUM_DISAGREEMENTS]
 
-    def _labels_of(self, lines: Sequence[SplitLine]) -> dict[str, AnswerLine]:
+    def _labels_of(self, lines: Iterable[SplitLine]) -> dict[str, AnswerLine]:
         """Return the usable labels of some images."""
         teacher = self.answers.get("teacher", {})
         images = (line.image for line in lines)

@@ -51,11 +51,11 @@ class Reservation:
 
     def settle(self, part: LedgerPart) -> None:
         """Write the actual cost to the ledger, which replaces the reserved amount."""
-        ledger.write_part(self._data, self._run.name, part, self.id)
+        ledger.write_part(self._run.name, part, self.id, self._data)
 
     def _try_to_reserve(self) -> Exception | None:
-        own_usd = ledger.reserve(self._data, self._run.name, self._step, self.id, self._usd)
-        paid_usd, reserved_usd = ledger.paid_and_reserved_usd(self._data, self._run.name)
+        own_usd = ledger.reserve(self._run.name, self._step, self.id, self._usd, self._data)
+        paid_usd, reserved_usd = ledger.paid_and_reserved_usd(self._run.name, self._data)
         max_usd = self._run.request.max_usd
         headroom = f", and later steps may cost up to ${self._headroom_usd:,.4f}" if self._headroom_usd else ""
         reason = f"{headroom}: together more than max_usd ${max_usd:,.2f}. {_REMEDY}"

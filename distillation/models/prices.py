@@ -13,7 +13,7 @@ from distillation.documents import PriceRow
 from distillation.errors import InvalidRequest
 
 FILE = Path(__file__).with_name("prices.toml")
-STALE_DAYS = 90
+STALE_DAYS = 180
 """Age in days from which a price is reported as old."""
 _PATH = f"distillation/models/{FILE.name}"
 
@@ -35,7 +35,7 @@ class Price:
     source: str
     """Document that has the price."""
     date: datetime.date
-    """Day on which the source was read."""
+    """Day on which the source was published or read."""
     confirmed: bool = True
     """Whether an official copy has the price."""
 
@@ -77,13 +77,17 @@ def has_price(product: str, use: str) -> bool:
 
 
 def warnings(used: Iterable[Price], today: datetime.date) -> list[str]:
-    """Return warnings about prices that are not confirmed, and about prices older than 90 days."""
-    distinct = {(row.product, row.use): row for row in used}.values()
+    """Return warnings about prices that are not confirmed, and one about all prices older than 180 days."""
+    distinct = list({(row.product, row.use): row for row in used}.values())
     unconfirmed = sorted(f"{row.product} {row.use}" for row in distinct if not row.confirmed)
-    stale = sorted(f"{row.product} {row.use}" for row in distinct if (today - row.date).days > STALE_DAYS)
+    stale = sorted((row for row in distinct if (today - row.date).days > STALE_DAYS), key=lambda row: row.date)
     messages = []
     if unconfirmed:
         messages.append(f"not confirmed by an official copy: the price of {', '.join(unconfirmed)}")
     if stale:
-        messages.append(f"older than {STALE_DAYS} days: the price of {', '.join(stale)}. Update {_PATH}.")
+        oldest = stale[0]
+        messages.append(
+            f"older than {STALE_DAYS} days: {len(stale)} of {len(distinct)} prices, the oldest of {oldest.date} "
+            f"({oldest.product} {oldest.use}). Update {_PATH}."
+        )
     return messages

@@ -6,7 +6,7 @@ Training sizes are nested: a smaller training set is the beginning of a larger o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from distillation import keys
@@ -49,7 +49,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     lines = read_resize_results(run, data)
     check_refused_photos(run, lines)
     labels = parse_own_labels_file(run, photos, lines)
-    assignment = _assign(run, data, lines)
+    assignment = _assign(run, lines, data)
     sets = _ordered_sets(assignment)
     sizes = training_sizes(run, len(sets["train"]), len(sets["validation"]))
     labels = [label for label in labels if label.image in assignment.sets]
@@ -60,7 +60,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     inventory = [_inventory_line(run, line, assignment, labelled_by) for line in lines]
     counts = _counts(inventory, sets)
     facts = _facts(inventory, assignment.groups, counts, len(labels))
-    _write(run, data, inventory, {**sets, "to-label": to_label}, labels, facts)
+    _write(run, inventory, {**sets, "to-label": to_label}, labels, facts, data)
     return SplitResult(
         **counts,
         sizes=sizes,
@@ -105,6 +105,11 @@ def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     return sizes
 
 
+def read_split(run: Run, name: str, data: Bucket) -> Iterator[SplitLine]:
+    """Yield the images of a set: ``train``, ``test``, ``validation`` or ``to-label``."""
+    return map(SplitLine.model_validate, data.read_lines(keys.split_key(run.name, name)))
+
+
 def read_resize_results(run: Run, data: Bucket) -> list[InventoryLine]:
     """Return the inventory lines that ResizePhotos wrote, sorted by photo name."""
     lines = map(InventoryLine.model_validate, data.read_parts(keys.parts_prefix(run.name, "resize")))
@@ -136,19 +141,19 @@ def mark_duplicate(line: InventoryLine, first_photos: Mapping[str, InventoryLine
     return line.model_copy(update={"status": "duplicate", "reason": "same image as another photo"})
 
 
-def _assign(run: Run, data: Bucket, lines: list[InventoryLine]) -> _Assignment:
+def _assign(run: Run, lines: list[InventoryLine], data: Bucket) -> _Assignment:
     excluded_flags = set(run.request.exclude_flags)
     photos = {
         image: line for image, line in first_photo_by_image(lines).items() if excluded_flags.isdisjoint(line.flags)
     }
     check_image_count(run, len(photos))
     near_duplicates = NearDuplicates({image: line.perceptual_hash for image, line in photos.items()})
-    sets = _assign_and_store_sets(run, data, photos, near_duplicates)
+    sets = _assign_and_store_sets(run, photos, near_duplicates, data)
     return _Assignment(photos, sets, group_near_duplicates(sets, near_duplicates))
 
 
 def _assign_and_store_sets(
-    run: Run, data: Bucket, images: Iterable[str], near_duplicates: NearDuplicates
+    run: Run, images: Iterable[str], near_duplicates: NearDuplicates, data: Bucket
 ) -> dict[str, SetName]:
     """Assign sets as earlier runs did, and store the sets of new images for later runs."""
     images = list(images)
@@ -239,11 +244,11 @@ def _expected_leaked_photos(group_sizes: Iterable[int], test_share: float) -> fl
 
 def _write(
     run: Run,
-    data: Bucket,
     inventory: list[InventoryLine],
     sets: Mapping[str, list[SplitLine]],
     labels: list[OwnLabel],
     facts: SplitFacts,
+    data: Bucket,
 ) -> None:
     data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in inventory])
     for name, members in sets.items():

@@ -137,7 +137,7 @@ def _probe_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> Non
         output_tokens=usage["outputTokens"],
         usd=ledger.inference_usd(teacher.model, usage["inputTokens"], usage["outputTokens"]),
     )
-    ledger.write_part(data, run.name, part, uuid.uuid4().hex)
+    ledger.write_part(run.name, part, uuid.uuid4().hex, data)
 
 
 def _probe_error(error: DistillationError) -> DistillationError:

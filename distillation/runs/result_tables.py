@@ -75,7 +75,7 @@ def _csv(lines: Sequence[ResultLine]) -> bytes:
 
 
 def _report(run: Run, lines: Sequence[ResultLine], data: Bucket) -> ApplyReport:
-    spent = ledger.summary(data, run.name)
+    spent = ledger.summary(run.name, data)
     set_aside = sum(line.status != "ok" for line in lines)
     tuned_run = run.request.apply or ""
     return ApplyReport(

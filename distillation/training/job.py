@@ -59,7 +59,7 @@ def create_or_describe(
             _reserve_cost(run, size, name, data)
         else:
             # The part is named after the job, so describing an ended job twice writes the same object twice.
-            ledger.write_part(data, run.name, job_ledger_part(run, size, data, trained=_is_billed(job)), name)
+            ledger.write_part(run.name, job_ledger_part(run, size, data, trained=_is_billed(job)), name, data)
         if is_internal(job) and attempt < ATTEMPTS:
             continue
         if job["status"] in ("Failed", "Stopping", "Stopped"):
@@ -67,7 +67,7 @@ def create_or_describe(
         if job["status"] == "InProgress" and (
             reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock)
         ):
-            ledger.write_part(data, run.name, job_ledger_part(run, size, data, trained=False), name)
+            ledger.write_part(run.name, job_ledger_part(run, size, data, trained=False), name, data)
             raise JobFailed(f"job {name}: {reason}")
         return JobResult(
             status=job["status"],
@@ -98,7 +98,7 @@ def _reserve_cost(run: Run, size: int, name: str, data: Bucket) -> None:
     A job whose creation was never confirmed has no reservation yet.
     """
     if not any(True for _ in data.keys(keys.ledger_entry_prefix(run.name, "TrainModels", name))):
-        ledger.reserve(data, run.name, "TrainModels", name, job_ledger_part(run, size, data).usd)
+        ledger.reserve(run.name, "TrainModels", name, job_ledger_part(run, size, data).usd, data)
 
 
 def _create(
@@ -110,7 +110,7 @@ def _create(
     try:
         reservation.reserve()
         _request_job(run, size, name, data, bedrock, settings)
-        ledger.reserve(data, run.name, cost.step, name, cost.usd)
+        ledger.reserve(run.name, cost.step, name, cost.usd, data)
     finally:
         # The reservation has an id of its own: a settled name could not reserve again in the next attempt.
         reservation.settle(cost.model_copy(update={"calls": 0, "training_tokens": 0, "usd": 0.0}))

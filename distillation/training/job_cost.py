@@ -6,11 +6,11 @@ from distillation import keys
 from distillation.costs import calibration
 from distillation.costs.estimate import dataset_tokens
 from distillation.costs.tokens import question_tokens
-from distillation.costs.workload import read_split
 from distillation.dataset.labels import read_labels
 from distillation.inference.reservation import maximum_usd
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
+from distillation.photos.splits import read_split
 from distillation.records import LedgerPart, Run, SplitLine
 from distillation.storage import Bucket
 
@@ -22,7 +22,7 @@ def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) 
     and labels without a bill, are counted by the student's rule.
     """
     usages = {image: line.usage for image, line in read_labels(run, data).items() if line.status == "ok"}
-    images = [line for line in read_split(data, run, "train") if line.image in usages][:size]
+    images = [line for line in read_split(run, "train", data) if line.image in usages][:size]
     same_family = catalog.get_model(run.teacher.model).family is catalog.get_model(run.student).family
     billed = [usage for line in images if same_family and (usage := usages[line.image])]
     unbilled = [line for line in images if not (same_family and usages[line.image])]
@@ -47,7 +47,7 @@ def maximum_prediction_usd(run: Run, data: Bucket) -> float:
 
     A job is created only if this much is left in the budget: a model that cannot be evaluated is useless.
     """
-    images = len(read_split(data, run, "test"))
+    images = sum(1 for _ in read_split(run, "test", data))
     sizes = sum(1 for _ in data.keys(f"{keys.dataset_prefix(run.name)}train-"))
     students = maximum_usd(run, run.student, run.teacher, images * (1 + sizes))
     return students + maximum_usd(run, run.ceiling.model, run.ceiling, images, run.request.service_tier)
@@ -59,5 +59,4 @@ def _tokens_by_rule(run: Run, images: list[SplitLine], data: Bucket) -> int:
     student, teacher = (
         question_tokens(run, model, calibration.load(model, data)) for model in (run.student, run.teacher.model)
     )
-    sizes = [(line.width, line.height) for line in images]
-    return round(dataset_tokens(sizes, student, teacher).expected)
+    return round(dataset_tokens([line.dimensions for line in images], student, teacher).expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -101,9 +102,25 @@ def test_text_has_costs_bounds_time_and_comparisons() -> None:
         "high bounds",
     ):
         assert words in result.stdout
-    table = result.stdout.split("Sources of the low")[0].splitlines()[3:-9]
+    table = result.stdout.split("Sources of the low")[0].splitlines()[3:-13]
     assert max(map(len, table)) <= 80
     assert "\x1b" not in result.stdout
+
+
+def test_tokens_are_compared_with_the_daily_quota_and_more_than_six_days_are_refused(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    quotas = {"amazon.nova-pro-v1:0": {"tokens_per_day": 100_000}}
+    request.write_text(json.dumps({"quotas": quotas}), "utf-8")
+    result = distill("estimate", "400x900x600", "--request", request)
+    text = " ".join(result.stdout.split())
+
+    assert "Tokens of amazon.nova-lite-v1:0: about 1" in distill("estimate", "400x900x600").stdout
+    assert re.search(
+        r"Tokens of amazon.nova-pro-v1:0: about 6\d\d,\d{3}, 6\d\d\.\d\d% of the daily quota of 100,000", text
+    )
+    assert re.search(r"would be refused: it needs 6\.\d days of the daily quotas, more than 6", text)
+    assert "Warning: the run uses 6." in text
+    assert result.exit_code == 1
 
 
 @pytest.mark.parametrize(

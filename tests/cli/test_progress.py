@@ -24,10 +24,10 @@ def paid(usd: float) -> LedgerPart:
 def test_progress_has_times_item_counts_and_costs_of_each_state() -> None:
     execution, data = started_execution(), bucket()
     observer = ExecutionObserver("r", "arn", execution, data)
-    ledger.write_part(data, "r", paid(0.5), "one")
-    ledger.reserve(data, "r", "LabelImages", "two", 9.0)
+    ledger.write_part("r", paid(0.5), "one", data)
+    ledger.reserve("r", "LabelImages", "two", 9.0, data)
     first = {state.name: state for state in observer.progress().states}
-    ledger.write_part(data, "r", paid(0.25), "two")
+    ledger.write_part("r", paid(0.25), "two", data)
     execution.event(33, "MapStateExited", "LabelImages")
     execution.event(33, "MapStateEntered", "TrainModels")
     execution.event(34, "TaskStateEntered", "Customize")

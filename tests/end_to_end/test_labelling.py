@@ -26,7 +26,7 @@ def calls_in_ledgers(running: PipelineDriver) -> int:
     """Return the number of labelling calls in the ledgers of all runs."""
     data = running.pipeline.data
     runs = {key.split("/")[1] for key in running.keys("runs/")}
-    entries = [entry for run in runs for entry in ledger.summary(data, run).entries]
+    entries = [entry for run in runs for entry in ledger.summary(run, data).entries]
     return int(sum(entry.calls for entry in entries if entry.step == "LabelImages"))
 
 

@@ -50,4 +50,4 @@ def label_with_retries(
 
 def billed_calls(data: Bucket, *runs: str) -> int:
     """Return the number of billed calls in the ledgers of ``runs``."""
-    return sum(entry.calls for run in runs for entry in ledger.summary(data, run).entries)
+    return sum(entry.calls for run in runs for entry in ledger.summary(run, data).entries)

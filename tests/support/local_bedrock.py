@@ -92,11 +92,14 @@ def create_deployment(endpoint: Endpoint, model: str, name: str = "d") -> str:
     return bedrock.create_custom_model_deployment(modelDeploymentName=name, modelArn=model)["customModelDeploymentArn"]
 
 
-def converse(endpoint: Endpoint, model: str = TEACHER, **changes: Any) -> dict[str, Any]:
+def converse(
+    endpoint: Endpoint, model: str = TEACHER, temperature: float | None = None, **changes: Any
+) -> dict[str, Any]:
     """Ask a model about image 1 of ``trainable_bucket``, with changed fields of the image block."""
+    settings: Any = {} if temperature is None else {"temperature": temperature}
     image = {"format": "jpeg", "source": {"s3Location": {"uri": "s3://data/images/900/1.jpg"}}} | changes
     messages = [{"role": "user", "content": [{"text": "keywords"}, {"image": image}]}]
-    return client(endpoint, "bedrock-runtime").converse(modelId=model, messages=messages)
+    return client(endpoint, "bedrock-runtime").converse(modelId=model, messages=messages, inferenceConfig=settings)
 
 
 def phase_statuses(job: Any) -> list[str]:

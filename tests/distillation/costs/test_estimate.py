@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from distillation.costs import calibration
 from distillation.costs.calibration import Calibration
 from distillation.costs.estimate import estimate_apply, estimate_run
-from distillation.costs.workload import Dimensions, predict_workload
+from distillation.costs.workload import predict_workload
 from distillation.documents import Bounds, Estimate
 from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
-from distillation.records import Run, Usage
+from distillation.records import Dimensions, Run, Usage
 from tests.support.builders import any_run
 
 TODAY = datetime.date(2026, 9, 1)
@@ -117,7 +117,7 @@ def test_flex_tier_and_provisioned_throughput_are_priced_if_they_have_a_price() 
     assert estimate.flex.usd == pytest.approx(estimate.usd - saved, abs=1e-5)
     assert estimated(any_run(train_sizes=[20, 40], service_tier="flex")).usd == estimate.flex.usd
     assert estimate.provisioned is not None
-    assert estimate.provisioned.usd.expected == pytest.approx(2 * 108.15)
+    assert estimate.provisioned.usd.expected == pytest.approx(2 * 60.50)
     assert estimated(with_teacher(LITE)).flex is None
 
 

@@ -61,7 +61,7 @@ def finished_run(run: Run) -> Bucket:
     part = LedgerPart(
         step="LabelImages", model=run.teacher.model, calls=1, reused=0, input_tokens=1, output_tokens=1, usd=0.5
     )
-    ledger.write_part(data, run.name, part, "1")
+    ledger.write_part(run.name, part, "1", data)
     jpeg = io.BytesIO()
     Image.new("RGB", (60, 40), (200, 90, 40)).save(jpeg, "JPEG")
     for image in IMAGES:

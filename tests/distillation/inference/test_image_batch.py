@@ -54,7 +54,7 @@ def test_label_that_another_batch_stored_first_wins_and_both_calls_are_in_the_le
     (line,) = label_batch(any_run(), IMAGES[:1], data, client, any_limits())
 
     assert (line.text, line.reused) == ("dog, lawn, ball", False)
-    (entry,) = ledger.summary(data, "holiday-1").entries
+    (entry,) = ledger.summary("holiday-1", data).entries
     assert (entry.calls, entry.input_tokens) == (1, 1000)
 
 
@@ -135,5 +135,5 @@ def test_flex_tier_is_requested_and_billed_at_half_the_price_for_the_teacher_onl
     predict_batch(run, [], IMAGES[:1], data, client, any_limits())
 
     assert [call.get("serviceTier") for call in converse_calls] == [{"type": "flex"}, None, {"type": "flex"}]
-    usd = {(entry.step, entry.model): entry.usd for entry in ledger.summary(data, run.name).entries}
+    usd = {(entry.step, entry.model): entry.usd for entry in ledger.summary(run.name, data).entries}
     assert usd["LabelImages", PRO] == pytest.approx((1000 * 0.8 + 100 * 3.2) / 1e6 / 2)

@@ -29,9 +29,9 @@ def test_label_is_paid_for_once(client: Any, bedrock: Stubber) -> None:
     assert label_statuses(data, client) == ["ok"] * 3
 
     bedrock.assert_no_pending_responses()
-    (entry,) = ledger.summary(data, "holiday-1").entries
+    (entry,) = ledger.summary("holiday-1", data).entries
     assert (entry.calls, entry.reused) == (3, 3)
-    assert ledger.total_usd(data, "holiday-1") == pytest.approx(3 * (1000 * 0.8 + 100 * 3.2) / 1e6)
+    assert ledger.total_usd("holiday-1", data) == pytest.approx(3 * (1000 * 0.8 + 100 * 3.2) / 1e6)
 
 
 def test_more_images_and_more_samples_ask_only_for_missing_labels(client: Any, bedrock: Stubber) -> None:
@@ -46,7 +46,7 @@ def test_more_images_and_more_samples_ask_only_for_missing_labels(client: Any, b
     lines = label_batch(any_run(samples_per_image=2, temperature=0.5), IMAGES, data, client, any_limits())
 
     assert [(line.sample, line.reused) for line in lines] == [(0, True)] * 3 + [(1, False)] * 3
-    (entry,) = ledger.summary(data, "holiday-1").entries
+    (entry,) = ledger.summary("holiday-1", data).entries
     assert (entry.calls, entry.reused) == (6, 5)
 
 

@@ -6,10 +6,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from distillation import ledger
-from distillation.errors import AccessDenied
+from distillation.errors import AccessDenied, BatchUnfinished, DailyQuotaExceeded
 from distillation.inference.labelling import label_batch
-from distillation.inference.rate_limit import RateLimiter, concurrent_batches
-from distillation.records import Quota
+from distillation.inference.rate_limit import RateLimiter, concurrent_batches, images_per_batch
+from distillation.records import Quota, Request
 from local.bedrock.faults import KINDS, SLOW, ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.builders import any_limits
@@ -41,6 +41,18 @@ def test_number_of_concurrent_batches_lets_each_take_minutes(quota: Quota, count
     run = run_with_quota(quota)
 
     assert concurrent_batches(run, run.teacher.model, count, 30) == expected
+
+
+def test_images_that_need_more_than_a_day_of_tokens_are_labelled_in_small_batches_one_after_another() -> None:
+    run = run_with_quota(PRO_QUOTA.model_copy(update={"tokens_per_day": 1_000_000}))
+
+    assert images_per_batch(run) == 100
+    assert concurrent_batches(run, run.teacher.model, 500, 30) > 1
+    assert concurrent_batches(run, run.teacher.model, 1_000, 30) == 1
+    small = run_with_quota(Quota(tokens_per_day=100_000))
+    assert images_per_batch(small) == 29
+    assert images_per_batch(small.model_copy(update={"request": Request(samples_per_image=3)})) == 9
+    assert images_per_batch(run_with_quota(Quota(tokens_per_day=1))) == 1
 
 
 @pytest.mark.parametrize(("batches", "seconds"), [(1, 2.4), (10, 24)])
@@ -87,7 +99,7 @@ def test_batch_slows_down_for_a_quota_lower_than_documented_and_loses_nothing() 
 
     assert [line.status for line in lines] == ["ok"] * 100
     assert set(bedrock.answered.values()) == {1}
-    assert ledger.summary(data, "holiday-1").entries[0].throttled == bedrock.throttled > 0
+    assert ledger.summary("holiday-1", data).entries[0].throttled == bedrock.throttled > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,3 +148,43 @@ def test_error_that_is_not_retried_ends_the_batch_immediately() -> None:
         label_batch(run, image_names(100), bucket(), bedrock, any_limits(time.clock))  # type: ignore[arg-type]
 
     assert bedrock.calls <= 33  # Only calls that were in flight.
+
+
+def test_daily_quota_ends_the_batch_immediately_and_its_answers_are_kept() -> None:
+    time, data = VirtualTime(), bucket()
+    bedrock = SimulatedBedrock(time, Quota(tokens_per_day=60_000))
+    run = run_with_quota(PRO_QUOTA)
+    with pytest.raises(DailyQuotaExceeded, match="Too many tokens per day"):
+        label_batch(run, image_names(100), data, bedrock, any_limits(time.clock))  # type: ignore[arg-type]
+
+    assert bedrock.throttled <= 32  # Only calls that were in flight; no other is sent.
+    assert len(list(data.keys("labels/"))) == billed_calls(data, "holiday-1") == len(bedrock.answered) > 20
+
+
+def test_run_of_five_days_of_quota_fits_into_the_hourly_retries_and_pays_nothing_twice() -> None:
+    time, data, images = VirtualTime(), bucket(), image_names(600)
+    quota = Quota(requests_per_minute=250, tokens_per_day=150_000)
+    bedrock, run = SimulatedBedrock(time, quota), run_with_quota(quota)
+    size, started, hours = images_per_batch(run), time.now(), [0]
+    assert concurrent_batches(run, run.teacher.model, len(images), 30) == 1
+
+    def label(batch: list[str]) -> None:
+        while True:
+            try:
+                label_batch(run, batch, data, bedrock, any_limits(time.clock, seconds=750))  # type: ignore[arg-type]
+            except DailyQuotaExceeded:
+                hours[-1] += 1
+                time.sleep(3600)
+            except BatchUnfinished:
+                time.sleep(5)
+            else:
+                return
+
+    for first in range(0, len(images), size):
+        hours.append(0)
+        label(images[first : first + size])
+
+    assert max(hours) <= 26
+    assert 4 * 86_400 < time.now() - started < 6 * 86_400
+    assert len(bedrock.answered) == billed_calls(data, "holiday-1") == 600
+    assert set(bedrock.answered.values()) == {1}

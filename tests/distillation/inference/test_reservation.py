@@ -54,7 +54,7 @@ def test_concurrent_batches_never_exceed_the_budget_together(usd_per_batch: floa
         granted_count = sum(pool.map(batch, range(BATCHES)))
 
     assert granted_count <= 5
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == (pytest.approx(granted_count * usd_per_batch), 0)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == (pytest.approx(granted_count * usd_per_batch), 0)
 
 
 def test_reserved_budget_is_waited_for_but_spent_budget_is_not() -> None:
@@ -74,9 +74,9 @@ def test_reservation_of_a_crashed_batch_keeps_counting() -> None:
     data = bucket()
     reservation_of(data, usd=4.0).reserve()
 
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == (0, 4)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == (0, 4)
     assert not is_granted(reservation_of(data, usd=2.0))
-    assert ledger.summary(data, "holiday-1") == Ledger(usd=0, entries=[])
+    assert ledger.summary("holiday-1", data) == Ledger(usd=0, entries=[])
 
 
 def test_ledger_is_checked_once_per_reservation() -> None:
@@ -108,7 +108,7 @@ def test_labelling_stops_before_the_budget_is_exceeded_and_stores_paid_labels() 
     labelled = label_until_over_budget(maximum_usd_per_image + 3.5 * usd_per_image, data, images)
 
     assert labelled == 4
-    assert ledger.total_usd(data, "holiday-1") == pytest.approx(labelled * usd_per_image)
+    assert ledger.total_usd("holiday-1", data) == pytest.approx(labelled * usd_per_image)
     assert len(list(data.keys("labels/"))) == labelled
     # Stored labels are reused without cost, also with a budget of zero.
     assert label_until_over_budget(0, data, images) == labelled

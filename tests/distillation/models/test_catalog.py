@@ -52,7 +52,9 @@ def test_model_of_a_known_family_needs_a_row_and_no_python(tmp_path: Path, monke
     assert model.family is catalog.get_model(PRO).family
     assert model.family.image_tokens(900, 600) == 864
     assert model.price("training").usd == pytest.approx(2.0)
-    assert catalog.default_quota(model.id) == Quota(requests_per_minute=2_000, tokens_per_minute=4_000_000)
+    assert catalog.default_quota(model.id) == Quota(
+        requests_per_minute=2_000, tokens_per_minute=4_000_000, tokens_per_day=5_760_000_000
+    )
     run = any_run().model_copy(update={"student": model.id})
     assert job_hyperparameters(run, 1600) == {
         "epochCount": "2",

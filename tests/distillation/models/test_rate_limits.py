@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from distillation.errors import InvalidRequest
-from distillation.models.catalog import default_quota
+from distillation.models.catalog import default_quota, models
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import Quota
 
@@ -11,10 +11,20 @@ PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
 
 
 def test_stage_replaces_documented_quotas_and_request_lowers_them() -> None:
-    quotas = resolve_quotas((PRO, LITE), {PRO: Quota(requests_per_minute=500)}, {PRO: Quota(tokens_per_minute=100_000)})
+    stage = {PRO: Quota(requests_per_minute=500, tokens_per_day=50_000_000)}
+    request = {PRO: Quota(tokens_per_minute=100_000, tokens_per_day=20_000_000)}
+    quotas = resolve_quotas((PRO, LITE), stage, request)
 
-    assert quotas[PRO] == Quota(requests_per_minute=500, tokens_per_minute=100_000)
-    assert quotas[LITE] == Quota(requests_per_minute=2_000, tokens_per_minute=4_000_000)
+    assert quotas[PRO] == Quota(requests_per_minute=500, tokens_per_minute=100_000, tokens_per_day=20_000_000)
+    assert quotas[LITE] == default_quota(LITE)
+    with pytest.raises(InvalidRequest, match="tokens_per_day of .* is 5e[+]07 in this stage"):
+        resolve_quotas((PRO, LITE), stage, {PRO: Quota(tokens_per_day=50_000_001)})
+
+
+def test_default_tokens_per_day_are_those_of_1440_minutes() -> None:
+    for model in models():
+        quota = default_quota(model)
+        assert quota.tokens_per_day == (quota.tokens_per_minute or 0) * 1_440
 
 
 def test_inference_profile_has_its_own_documented_quota() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from distillation.errors import QuotaExceeded, Throttled
-from distillation.models.service_quotas import check_quotas
+from distillation.models.service_quotas import check_quotas, read_tokens_per_day
 from tests.support.account import StubbedAccount
 from tests.support.builders import any_run
 
@@ -34,6 +34,30 @@ def test_quota_that_is_too_small_is_an_error_with_its_code(
         aws.expect_quota(code, value)
     with pytest.raises(QuotaExceeded, match=f"{message}.*{codes[-1]}"):
         check(aws, **request_fields)
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "factor"),
+    [
+        ("amazon.nova-pro-v1:0", "L-D690997B", 1),
+        ("us.amazon.nova-pro-v1:0", "L-D690997B", 2),
+        ("us.amazon.nova-2-lite-v1:0", "L-210172B5", 2),
+        ("global.amazon.nova-2-lite-v1:0", "L-AD940EDE", 1),
+    ],
+)
+def test_cross_region_profile_has_twice_the_tokens_per_day_of_its_model(
+    aws: StubbedAccount, model: str, code: str, factor: int
+) -> None:
+    aws.expect_quota(code, 1_000)
+
+    assert read_tokens_per_day(model, aws.account.quotas) == 1_000 * factor
+
+
+def test_tokens_per_day_without_an_applied_quota_or_a_code_cannot_be_read(aws: StubbedAccount) -> None:
+    aws.quotas.add_client_error("get_service_quota", "NoSuchResourceException")
+
+    assert read_tokens_per_day("amazon.nova-pro-v1:0", aws.account.quotas) is None
+    assert read_tokens_per_day("us.anthropic.claude-sonnet-4-6", aws.account.quotas) is None
 
 
 def test_quotas_that_suffice_pass(aws: StubbedAccount) -> None:

@@ -1,13 +1,32 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
-from distillation.errors import ResourceBusy, Throttled
-from distillation.serving.resources import BedrockResource, delete, deployments_and_models, running_jobs, stop
+from distillation.errors import InvalidRequest, ResourceBusy, Throttled
+from distillation.serving.resources import (
+    BedrockResource,
+    Kind,
+    delete,
+    deployments_and_models,
+    describe_by_name,
+    running_jobs,
+    stop,
+)
+from tests.support.fakes import MemoryS3
 from tests.support.jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, job_description
+from tests.support.local_bedrock import (
+    client,
+    create_deployment,
+    create_job,
+    running_endpoint,
+    trainable_bucket,
+    wait_for_job,
+)
 
 TAG = ("vision-distillation:stage", "dev")
 TAGS = [{"key": "vision-distillation:run", "value": "r"}, {"key": "vision-distillation:stage", "value": "dev"}]
@@ -122,3 +141,76 @@ def test_model_that_is_still_deployed_after_four_minutes_is_an_error(bedrock_cli
         delete([MODEL], bedrock_client, sleeps)
 
     assert sum(sleeps.seconds) == 240
+
+
+ABSENT = [
+    ("ResourceNotFoundException", "{} not found."),
+    ("ResourceNotFoundException", "The specified resource ARN was not found."),
+    ("ValidationException", "Could not find {}."),
+    ("ValidationException", "{} does not exist."),
+    # The words do not say that the name is unknown: it is looked up in the list.
+    ("ValidationException", "The provided model identifier is invalid."),
+]
+KINDS: dict[Kind, tuple[str, str]] = {
+    "job": ("get_model_customization_job", "jobIdentifier"),
+    "deployment": ("get_custom_model_deployment", "customModelDeploymentIdentifier"),
+    "model": ("get_custom_model", "modelIdentifier"),
+}
+
+
+@pytest.mark.parametrize("absent", ABSENT, ids=lambda error: f"{error[0]} {error[1]}")
+@pytest.mark.parametrize("kind", KINDS)
+def test_unknown_name_is_absent_however_bedrock_says_so(absent: tuple[str, str], kind: Kind, tmp_path: Path) -> None:
+    operation, parameter = KINDS[kind]
+    with running_endpoint(trainable_bucket(), tmp_path, absent=absent) as endpoint:
+        bedrock = client(endpoint, "bedrock")
+        model = wait_for_job(endpoint, create_job(endpoint, "run-n10-a1"))["outputModelArn"]
+        create_deployment(endpoint, model, "run-n10-a1")
+
+        def describe(name: str) -> Any:
+            return describe_by_name(
+                kind, name, lambda identifier: getattr(bedrock, operation)(**{parameter: identifier}), bedrock
+            )
+
+        assert describe("run-n10-a2") is None
+        assert describe("run-n10-a") is None  # The list has names that contain it.
+        assert describe("run-n10-a1") is not None
+
+
+@pytest.mark.parametrize("absent", ABSENT, ids=lambda error: f"{error[0]} {error[1]}")
+def test_resources_that_are_gone_count_as_ended_and_deleted(absent: tuple[str, str], tmp_path: Path) -> None:
+    with running_endpoint(MemoryS3(), tmp_path, absent=absent) as endpoint:
+        bedrock = client(endpoint, "bedrock")
+
+        assert delete([DEPLOYMENT, MODEL], bedrock, Sleeps()) == ["deployment n", "model n"]
+        assert stop([replace(JOB, status="Stopping")], bedrock, Sleeps()) == []
+
+
+def test_name_that_get_refuses_is_described_by_its_arn(bedrock_client: Any, bedrock: Stubber) -> None:
+    bedrock.add_client_error("get_model_customization_job", "ValidationException", "Invalid identifier.")
+    summaries = [job_summary("Completed") | {"jobName": name} for name in ("n-2", "n")]
+    bedrock.add_response("list_model_customization_jobs", {"modelCustomizationJobSummaries": summaries})
+    bedrock.add_response("get_model_customization_job", job_description("Completed"), {"jobIdentifier": JOB_ARN})
+
+    def describe(identifier: str) -> Any:
+        return bedrock_client.get_model_customization_job(jobIdentifier=identifier)
+
+    job = describe_by_name("job", "n", describe, bedrock_client)
+    assert job["status"] == "Completed"
+    bedrock.add_client_error("get_model_customization_job", "ThrottlingException")
+    with pytest.raises(Throttled, match="job n"):
+        describe_by_name("job", "n", describe, bedrock_client)
+
+
+def test_invalid_request_about_a_listed_resource_is_an_error(bedrock_client: Any, bedrock: Stubber) -> None:
+    bedrock.add_client_error("delete_custom_model", "ValidationException", "No.")
+    summary = {
+        "modelArn": MODEL_ARN,
+        "modelName": "n",
+        "creationTime": CREATED,
+        "baseModelArn": BASE_MODEL_ARN,
+        "baseModelName": "b",
+    }
+    bedrock.add_response("list_custom_models", {"modelSummaries": [summary]})
+    with pytest.raises(InvalidRequest, match="model n: No"):
+        delete([MODEL], bedrock_client, Sleeps())

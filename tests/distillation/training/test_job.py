@@ -117,14 +117,14 @@ def test_job_that_exceeds_the_budget_is_not_created(bedrock_client: Any, bedrock
     with pytest.raises(OverBudget, match="may cost up to"):
         create_or_describe(bedrock_client, data, max_usd=0.001)
 
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == (0, 0)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == (0, 0)
 
 
 def test_job_is_created_only_if_the_budget_also_covers_its_predictions(bedrock_client: Any, bedrock: Stubber) -> None:
     data = labelled_bucket()
     paid, job, predictions = 1.0, job_usd(data), maximum_prediction_usd(any_run(), data)
     labels = LedgerPart(step="LabelImages", model="m", calls=1, reused=0, input_tokens=1, output_tokens=1, usd=paid)
-    ledger.write_part(data, "holiday-1", labels, "labels")
+    ledger.write_part("holiday-1", labels, "labels", data)
     bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
     with pytest.raises(OverBudget, match=r"and later steps may cost up to \$0\.0"):
         create_or_describe(bedrock_client, data, max_usd=paid + job + predictions * 0.9)
@@ -132,14 +132,14 @@ def test_job_is_created_only_if_the_budget_also_covers_its_predictions(bedrock_c
 
     assert predictions > 0
     assert create_or_describe(bedrock_client, data, max_usd=paid + job + predictions * 1.1).status == "InProgress"
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == pytest.approx((paid, job), abs=1e-6)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == pytest.approx((paid, job), abs=1e-6)
 
 
 def test_refused_job_leaves_no_reservation(bedrock_client: Any, bedrock: Stubber) -> None:
     data = labelled_bucket()
     small, large, predictions = job_usd(data, 6), job_usd(data), maximum_prediction_usd(any_run(), data)
     run = any_run(max_usd=large + predictions + small / 2)
-    ledger.reserve(data, "holiday-1", "TrainModels", "holiday-1-n6-a1", small)
+    ledger.reserve("holiday-1", "TrainModels", "holiday-1-n6-a1", small, data)
     for _ in range(8):
         bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
         with pytest.raises(Throttled, match="jobs that have not settled, and later steps"):
@@ -150,7 +150,7 @@ def test_refused_job_leaves_no_reservation(bedrock_client: Any, bedrock: Stubber
         with pytest.raises(error):
             create_or_describe(bedrock_client, data)
 
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == pytest.approx((0, small), abs=1e-6)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == pytest.approx((0, small), abs=1e-6)
     Reservation(run, "PredictTestImages", predictions, data).reserve()
 
 
@@ -192,9 +192,9 @@ def test_two_sizes_that_reserve_at_the_same_time_both_release_and_the_next_to_tr
         stub.activate()
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(train, range(2))) == ["Throttled", "Throttled"]
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == (0, 0)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == (0, 0)
     assert [train(0), train(1)] == ["InProgress", "Throttled"]
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == pytest.approx((0, small), abs=1e-6)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == pytest.approx((0, small), abs=1e-6)
 
 
 def test_job_whose_creation_was_not_confirmed_is_reserved_once_it_is_described(
@@ -208,7 +208,7 @@ def test_job_whose_creation_was_not_confirmed_is_reserved_once_it_is_described(
     bedrock.add_response("get_model_customization_job", job_description("InProgress"))
     create_or_describe(bedrock_client, data)
 
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == pytest.approx((0, job_usd(data)), abs=1e-6)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == pytest.approx((0, job_usd(data)), abs=1e-6)
 
 
 @pytest.mark.parametrize(("training", "share"), [("NotStarted", 0), ("Stopped", 1)])
@@ -222,4 +222,4 @@ def test_stopped_job_has_no_reservation_and_is_billed_only_if_training_started(
     with pytest.raises(JobFailed):
         create_or_describe(bedrock_client, data)
 
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == pytest.approx((share * job_usd(data), 0), abs=1e-6)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == pytest.approx((share * job_usd(data), 0), abs=1e-6)

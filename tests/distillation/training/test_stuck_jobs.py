@@ -49,7 +49,7 @@ def test_stuck_job_is_stopped_and_not_billed_if_the_request_sets_stop_stuck_jobs
     bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB_ARN})
     with pytest.raises(JobFailed, match="had not started after 30 h, and the request sets stop_stuck_jobs"):
         create_or_describe(bedrock_client, data, stop_stuck_jobs=True)
-    assert ledger.total_usd(data, "holiday-1") == 0
+    assert ledger.total_usd("holiday-1", data) == 0
     bedrock.add_response("get_model_customization_job", waiting_job())
     bedrock.add_client_error("stop_model_customization_job", "ConflictException")
 
@@ -70,4 +70,4 @@ def test_job_that_has_waited_for_three_days_is_stopped_by_every_run(
         assert job.create_or_describe(any_run(), 12, data, bedrock_client, settings, now).status == "InProgress"
     with pytest.raises(JobFailed, match="had not started after 73 h, and the run waits at most 3 days for a job"):
         job.create_or_describe(any_run(), 12, data, bedrock_client, settings, limit + timedelta(hours=1))
-    assert ledger.paid_and_reserved_usd(data, "holiday-1") == (0, 0)
+    assert ledger.paid_and_reserved_usd("holiday-1", data) == (0, 0)

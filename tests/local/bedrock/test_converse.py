@@ -9,8 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.bedrock import Endpoint
+from local.bedrock.faults import ConverseFaults
 from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import KEY, TEACHER, Rights, client, converse, error_code, running_endpoint
+
+APPLICATION_PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc123"
 
 
 def test_teacher_answers_about_an_image_by_bytes_or_by_location(endpoint: Endpoint, s3: MemoryS3) -> None:
@@ -57,4 +60,39 @@ def test_image_of_an_encrypted_bucket_is_read_if_the_caller_may_use_its_key(s3: 
     with running_endpoint(s3, tmp_path, Rights("kms:Decrypt")) as endpoint:
         with pytest.raises(ClientError, match="kms:Decrypt") as error:
             converse(endpoint)
+        assert error_code(error) == "AccessDeniedException"
+
+
+def test_temperature_below_that_of_nova_is_refused_and_its_minimum_is_not_sampled(endpoint: Endpoint) -> None:
+    answer = converse(endpoint)["output"]
+
+    assert [converse(endpoint, temperature=0.00001)["output"] for _ in range(3)] == [answer] * 3
+    with pytest.raises(ClientError, match=r"temperature: 0\.0 is not greater") as error:
+        converse(endpoint, temperature=0.0)
+    assert error_code(error) == "ValidationException"
+
+
+def test_first_calls_are_refused_on_request(s3: MemoryS3, tmp_path: Path) -> None:
+    with running_endpoint(s3, tmp_path, converse=ConverseFaults(refused_calls=2)) as endpoint:
+        for _ in range(2):
+            with pytest.raises(ClientError, match="try again after 2 minutes") as error:
+                converse(endpoint)
+            assert error_code(error) == "AccessDeniedException"
+        assert converse(endpoint)["stopReason"] == "end_turn"
+
+
+@pytest.mark.parametrize("denied", ["bedrock:InvokeModel", "bedrock:GetInferenceProfile"])
+@pytest.mark.parametrize("model", [f"us.{TEACHER}", APPLICATION_PROFILE])
+def test_profile_needs_the_rights_to_invoke_and_to_get_it(
+    s3: MemoryS3, tmp_path: Path, model: str, denied: str
+) -> None:
+    rights = Rights()
+    with running_endpoint(s3, tmp_path, rights) as endpoint:
+        endpoint.service.profiles[APPLICATION_PROFILE] = TEACHER
+        by_profile = converse(endpoint, model)
+
+        assert by_profile["output"] == converse(endpoint)["output"]
+        rights.denied = (denied,)
+        with pytest.raises(ClientError, match=denied) as error:
+            converse(endpoint, model)
         assert error_code(error) == "AccessDeniedException"

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.bedrock import Endpoint
 from tests.support.local_bedrock import (
     KEY,
+    STUDENT,
     Rights,
     client,
     converse,
@@ -77,3 +79,37 @@ def test_model_with_a_kms_key_needs_kms_decrypt_to_be_deployed_updated_and_calle
         for call in calls:
             with pytest.raises(ClientError, match="kms:Decrypt"):
                 call()
+
+
+def deployed_model(endpoint: Endpoint) -> str:
+    """Train and deploy a model; return the ARN of its active deployment."""
+    deployment = create_deployment(endpoint, wait_for_job(endpoint, create_job(endpoint))["outputModelArn"])
+    bedrock = client(endpoint, "bedrock")
+    while bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=deployment)["status"] != "Active":
+        pass
+    return deployment
+
+
+def test_deployment_refuses_s3_locations_on_request_and_foundation_models_do_not(tmp_path: Path) -> None:
+    s3 = trainable_bucket()
+    with running_endpoint(s3, tmp_path, deployments_refuse_s3_location=True) as endpoint:
+        deployment = deployed_model(endpoint)
+        with pytest.raises(ClientError, match="s3Location") as error:
+            converse(endpoint, deployment)
+
+        assert error_code(error) == "ValidationException"
+        by_bytes = converse(endpoint, deployment, source={"bytes": s3.objects["images/900/1.jpg"]})
+        assert by_bytes["stopReason"] == converse(endpoint, STUDENT)["stopReason"] == "end_turn"
+
+
+@pytest.mark.parametrize("denied", ["bedrock:InvokeModel", "bedrock:GetCustomModel"])
+def test_deployment_needs_the_rights_to_invoke_it_and_to_get_its_model(tmp_path: Path, denied: str) -> None:
+    rights = Rights()
+    with running_endpoint(trainable_bucket(), tmp_path, rights) as endpoint:
+        deployment = deployed_model(endpoint)
+
+        assert converse(endpoint, deployment)["stopReason"] == "end_turn"
+        rights.denied = (denied,)
+        with pytest.raises(ClientError, match=denied) as error:
+            converse(endpoint, deployment)
+        assert error_code(error) == "AccessDeniedException"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.answers.formats.keywords import normalise, items_as_written
+from distillation.answers.formats.keywords import items_as_written, normalise
 
 
 def test_keywords_are_normalised() -> None:
