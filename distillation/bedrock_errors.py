@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,19 @@ from distillation.errors import AccessDenied, DistillationError, InvalidRequest,
 
 BEDROCK_FAILURES = (ClientError, ConnectionError, HTTPClientError, ResponseParserError)
 """Exceptions of a boto3 call: an error response, no response, or a response that cannot be parsed."""
+
+ACCESS_CAUSES = (
+    "Possible causes: an IAM policy or a service control policy (SCP) denies the call; the account has no AWS "
+    "Marketplace subscription to the model, which the first call by an administrator creates; or, for an Anthropic "
+    "model, the use-case form was not submitted."
+)
+"""Causes of a refused access to a model. Source: "Access Amazon Bedrock foundation models", user guide."""
+
+_NOT_FOUND = re.compile(
+    r"not found|no such|(does not|doesn.t|not) exist|(could not|couldn.t|cannot|can.t|unable to) (be )?(find|found)",
+    re.IGNORECASE,
+)
+"""Wording of an error message about a resource that does not exist."""
 
 _PIPELINE_ERRORS: dict[str, type[DistillationError]] = {
     "AccessDeniedException": AccessDenied,
@@ -35,6 +49,19 @@ def code_and_message(error: ClientError) -> tuple[str, str]:
 def http_status(error: ClientError) -> int:
     """Return the HTTP status of an error response, or 0 if it has none."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def is_not_found(error: Exception) -> bool:
+    """Return whether an error of a Bedrock call says that the resource does not exist.
+
+    The API reference lists ``ResourceNotFoundException`` and ``ValidationException`` for a Get operation, and does not
+    say which of them an unknown name has.
+    """
+    if not isinstance(error, ClientError):
+        return False
+    code, message = code_and_message(error)
+    is_worded_so = _NOT_FOUND.search(message) is not None
+    return code == "ResourceNotFoundException" or (code == "ValidationException" and is_worded_so)
 
 
 def to_pipeline_error(error: Exception, subject: str) -> Exception:

@@ -11,7 +11,9 @@
     ├── JobFailed
     ├── DeploymentFailed
     ├── ObjectMissing
+    ├── AccessPending       retried
     ├── Throttled           retried
+    ├── DailyQuotaExceeded  retried
     ├── BatchUnfinished     retried
     ├── QuotaExceeded       retried
     └── ResourceBusy        retried
@@ -61,6 +63,10 @@ class AccessDenied(DistillationError):
     """A role lacks a permission, or the account lacks access to the model."""
 
 
+class AccessPending(DistillationError):
+    """The account's subscription to the model may not be effective yet; Bedrock asks to try again in some minutes."""
+
+
 class JobFailed(DistillationError):
     """A customization job ended without a model."""
 
@@ -77,6 +83,10 @@ class Throttled(DistillationError):
     """Bedrock throttled the call or was briefly unavailable."""
 
 
+class DailyQuotaExceeded(DistillationError):
+    """The account's tokens per day for a model are used up. The quota is renewed within a day."""
+
+
 class BatchUnfinished(DistillationError):
     """The function reached its deadline before its batch was complete. A retry reuses the stored answers."""
 
@@ -89,7 +99,7 @@ class ResourceBusy(DistillationError):
     """Bedrock is still stopping or deleting the resource."""
 
 
-RETRIED = frozenset({Throttled, BatchUnfinished, QuotaExceeded, ResourceBusy})
+RETRIED = frozenset({AccessPending, Throttled, DailyQuotaExceeded, BatchUnfinished, QuotaExceeded, ResourceBusy})
 """Exceptions that a Retry of the state machine names."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillation.records import AnswerLine, Concurrency, InventoryLine, Record, TrainedModel
+from distillation.records import AnswerLine, Concurrency, ImageSource, InventoryLine, Record, TrainedModel
 
 
 class Event(BaseModel):
@@ -117,6 +117,8 @@ class CustomizeEvent(RunEvent):
 class DeployEvent(RunEvent):
     """Event of Deploy."""
 
+    size: int
+    """Training size, in images."""
     model_name: str
     """Name of the tuned model, and of its deployment."""
     model_arn: str
@@ -332,6 +334,8 @@ class DeploymentResult(Record):
     """Creating, or Active."""
     deployment_arn: str
     """ARN of the deployment."""
+    images_by: ImageSource | None = None
+    """Source from which an active deployment takes images, as its answer to a first question shows; null before."""
 
 
 class EvaluateResult(Record):
@@ -378,7 +382,9 @@ class SweepResult(CleanUpResult):
     """Result of Sweep."""
 
     oldest_deployment_days: int
-    """Age of the oldest deployment, in days; 0 without any."""
+    """Age of the oldest deployment that a run retains, in days; 0 without any."""
+    unknown: list[str] = Field(default_factory=list)
+    """Deployments and models of the stage that belong to no run in the Data bucket; they are never deleted."""
 
 
 class NotifyResult(Record):

@@ -12,6 +12,8 @@ from typing import Any
 
 REQUEST_FILE = "distill.json"
 """Name of the request file in a collection of the Photos bucket."""
+PROBE_IMAGE_KEY = "images/probe.jpg"
+"""Key of the image in Prepare's question to the teacher."""
 
 
 def run_name(collection: str, identity: str) -> str:

@@ -13,6 +13,7 @@ Keep = Literal["best", "none", "all"]
 Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
 OwnLabels = Literal["train", "gold"]
 ServiceTier = Literal["default", "flex"]
+ImageSource = Literal["s3Location", "bytes"]
 SetName = Literal["train", "validation", "test"]
 Dimensions = tuple[int, int]
 """Width and height of an image in pixels."""
@@ -43,7 +44,7 @@ class Limits(Record):
 
 
 class Quota(Record):
-    """Quota of an account on calls of one model per minute. An unset field means the default of catalog.toml.
+    """Quota of an account on calls of one model. An unset field means the default of catalog.toml.
 
     Bedrock counts input tokens and ``max_tokens`` when a call starts. It corrects the count when the call ends.
     """
@@ -52,6 +53,8 @@ class Quota(Record):
     """Requests per minute."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
     """Tokens per minute."""
+    tokens_per_day: float | None = Field(default=None, gt=0)
+    """Tokens per day."""
 
     def merged(self, other: Quota | None) -> Quota:
         """Return this quota with the fields that ``other`` sets."""
@@ -93,7 +96,7 @@ class Request(Record):
     max_tokens: int = Field(default=400, ge=16, le=5000)
     """Largest number of output tokens per answer, 16-5000."""
     temperature: float = Field(default=0.0, ge=0, le=1)
-    """Sampling temperature of labels and predictions, 0-1."""
+    """Sampling temperature of labels and predictions, 0-1. A lower one than the model accepts becomes its minimum."""
     ceiling_temperature: float = Field(default=0.5, gt=0, le=1)
     """Sampling temperature of the teacher's second answer, above 0 and up to 1."""
     train_sizes: list[int] | None = Field(default=None, min_length=1, max_length=10)
@@ -140,7 +143,7 @@ class Labeler(Record):
     max_tokens: int
     """Largest number of output tokens per answer."""
     temperature: float
-    """Sampling temperature, 0-1."""
+    """Sampling temperature, 0-1, at least the minimum of the model's family."""
     profile: str | None = None
     """ARN of the application inference profile to call it through, if the stage has one."""
 
@@ -180,16 +183,16 @@ class Run(Record):
     image_side: int
     """Longest side of images in pixels."""
     quotas: dict[str, Quota] = {}
-    """Requests and tokens per minute, by model id."""
+    """Requests and tokens per minute and tokens per day, by model id."""
     concurrency: Concurrency = Concurrency(resize=1, label=1, predict=1)
     """Largest number of concurrent batches."""
     images_per_batch: int = 100
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
+    tags: dict[str, str] = {}
+    """The stage's tags of jobs, models and deployments."""
     request: Request
     """The request as written."""
     applies: TrainedModel | None = None
-    tags: dict[str, str] = {}
-    """The stage's tags of jobs, models and deployments."""
     """Tuned model that answers, if the request has ``apply``."""
     replaces: str | None = None
     """ARN of the deployment that a promoted model takes over, if the request has ``replace``."""
@@ -203,7 +206,7 @@ class Run(Record):
         return self.request.samples_per_image if self.ceiling.id == self.teacher.id else 1
 
     def quota(self, model: str) -> Quota:
-        """Return the model's requests and tokens per minute; fields are None when unknown."""
+        """Return the model's requests and tokens per minute and tokens per day; fields are None when unknown."""
         return self.quotas.get(model, Quota())
 
 
@@ -271,6 +274,15 @@ class SplitLine(Record):
         return self.width, self.height
 
 
+class SetAssignment(Record):
+    """``sets/<collection>-<hash>/``: set of an image, as the first run with this image assigned it."""
+
+    image: str
+    """SHA-256 of the image's bytes, in hexadecimal."""
+    set: SetName
+    """Set that the image is in."""
+
+
 class Usage(Record):
     """Tokens that Bedrock billed for one answer."""
 
@@ -295,6 +307,8 @@ class Answer(Record):
     """Billed tokens."""
     latency_ms: int
     """Latency that Converse returned, in milliseconds."""
+    images_by: ImageSource = "s3Location"
+    """Source of the image in the call: its S3 URI (``s3Location``), or its bytes in the request."""
 
 
 class AnswerLine(Record):
@@ -342,6 +356,8 @@ class TrainedModel(Record):
     """ARN of the customization job."""
     deployment_arn: str | None = None
     """ARN of the deployment."""
+    images_by: ImageSource | None = None
+    """Source from which the deployment takes images; by default that of the student's family."""
     reason: Annotated[str, BeforeValidator(error_message)] | None = None
     """Why there is no model or no deployment."""
 

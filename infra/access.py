@@ -35,6 +35,9 @@ def invoke_models(
 ) -> list[iam.PolicyStatement]:
     """Allow invoking ``models``: directly in the stage's Region, or only through their inference profile.
 
+    Inference with a profile also needs `bedrock:GetInferenceProfile` on it.
+    Source: "Prerequisites for running model inference", Amazon Bedrock user guide.
+
     ``profiles`` maps a model id to the ARN of the application inference profile to invoke it through.
     """
     profiles = profiles or {}
@@ -48,9 +51,16 @@ def invoke_models(
     return statements
 
 
-def invoke_deployments(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Allow invoking tuned models. Bedrock chooses the names of their deployments."""
-    return bedrock_actions(stack, ["InvokeModel"], "custom-model-deployment")
+def invoke_deployments(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Allow invoking tuned models. Bedrock chooses the ids of their deployments.
+
+    Inference with a custom model also needs `bedrock:GetCustomModel` on it.
+    Source: "Prerequisites for running model inference", Amazon Bedrock user guide.
+    """
+    return [
+        bedrock_actions(stack, ["InvokeModel"], "custom-model-deployment"),
+        bedrock_actions(stack, ["GetCustomModel"], "custom-model"),
+    ]
 
 
 def bedrock_actions(stack: cdk.Stack, actions: Sequence[str], *kinds: str) -> iam.PolicyStatement:
@@ -81,7 +91,7 @@ def use_bucket_key(
 ) -> list[iam.PolicyStatement]:
     """Allow what ``statements`` need on the customer managed key of the buckets, through S3 only; empty without a key.
 
-    Reading an object needs ```kms:Decrypt```, writing one ```kms:GenerateDataKey```.
+    Reading an object needs ``kms:Decrypt``, writing one ``kms:GenerateDataKey``.
     Source: "Using server-side encryption with AWS KMS keys (SSE-KMS)", Amazon S3 user guide.
     """
     granted = {action for statement in statements for action in statement.actions}
@@ -119,6 +129,14 @@ def execution_actions(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=list(actions), resources=[arn])
 
 
+def list_map_run_executions(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Allow listing the executions of any Map Run, which is the resource of the action for a ``mapRunArn``."""
+    arn = stack.format_arn(
+        service="states", resource="mapRun", resource_name="*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+    )
+    return iam.PolicyStatement(actions=["states:ListExecutions"], resources=[arn])
+
+
 def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicyStatement:
     """Allow ``bedrock:GetFoundationModel`` on the students, to check that Bedrock still trains them."""
     return iam.PolicyStatement(
@@ -129,20 +147,12 @@ def describe_students(stack: cdk.Stack, students: Sequence[str]) -> iam.PolicySt
 
 def publish(topic: sns.ITopic) -> iam.PolicyStatement:
     """Allow ``sns:Publish`` on a topic."""
-def list_map_run_executions(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Allow listing the executions of any Map Run, which is the resource of the action for a ``mapRunArn``."""
-    arn = stack.format_arn(
-        service="states", resource="mapRun", resource_name="*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
-    )
-    return iam.PolicyStatement(actions=["states:ListExecutions"], resources=[arn])
-
-
     return iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn])
 
 
 def read_quotas() -> iam.PolicyStatement:
-    """Allow reading Service Quotas; these actions do not support resource-level permissions."""
-    actions = ["servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota"]
+    """Allow reading Service Quotas and Lambda's limits; these actions have no resource-level permissions."""
+    actions = ["lambda:GetAccountSettings", "servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota"]
     return iam.PolicyStatement(actions=actions, resources=["*"])
 
 
@@ -179,7 +189,8 @@ def _invoke_through_profile(stack: cdk.Stack, model: str, application_profile: s
     regions = ids.profile_regions(model)
     models = [foundation_model_arn(stack, name, region) for region in regions or [stack.region]]
     through_profile = {"bedrock:InferenceProfileArn": profile}
-    statements = [_invoke([profile]), _invoke(models, through_profile)]
+    get_profile = iam.PolicyStatement(actions=["bedrock:GetInferenceProfile"], resources=[profile])
+    statements = [get_profile, _invoke([profile]), _invoke(models, through_profile)]
     if prefix == "global":
         model = foundation_model_arn(stack, name, region="")
         statements.append(_invoke([model], {**through_profile, "aws:RequestedRegion": "unspecified"}))
@@ -195,7 +206,8 @@ def _training_model_ids(students: Sequence[str]) -> list[str]:
     return [catalog.get_model(student).training_id or student for student in students]
 
 
-def _key_actions(stack: cdk.Stack, key: str | None, *actions: str) -> list[iam.PolicyStatement]:
+def _key_actions(stack: cdk.Stack, key: str | None, service: str, *actions: str) -> list[iam.PolicyStatement]:
+    """Allow ``actions`` on a key in requests that ``service`` makes for the caller."""
     if key is None:
         return []
     through_service = {"StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"}}

@@ -59,15 +59,17 @@ class Steps:
                 "Prepare",
                 access.read_objects(photos, "*distill.json"),
                 self._list_data,
-                access.read_objects(data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
-                access.write_objects(data, _REQUEST, "work/*/ledger/*"),
+                access.read_objects(
+                    data, _REQUEST, "images/probe.jpg", "runs/*/deployment.json", "runs/*/report/report.json"
+                ),
+                access.write_objects(data, _REQUEST, "images/probe.jpg", "work/*/ledger/*"),
                 access.bedrock_actions(stack, ["GetCustomModelDeployment"], "custom-model-deployment"),
                 access.describe_students(stack, config.students),
                 *access.invoke_models(stack, config.teachers, config.profiles),
                 access.list_bedrock_resources("ListCustomModels"),
                 access.read_quotas(),
                 environment={"STAGE_DEFAULTS": self._stage_defaults()},
-                timeout_minutes=2,
+                timeout_minutes=5,
             ),
             self._function("AwaitUpload", access.list_keys(photos), timeout_minutes=2),
             self._function(
@@ -144,6 +146,7 @@ class Steps:
                 access.bedrock_actions(
                     stack, ["GetModelCustomizationJob", "StopModelCustomizationJob"], "model-customization-job"
                 ),
+                access.list_bedrock_resources("ListModelCustomizationJobs"),
                 access.bedrock_actions(stack, ["TagResource"], "model-customization-job", "custom-model"),
                 iam.PolicyStatement(actions=["iam:PassRole"], resources=[self._bedrock_role.role_arn]),
                 *access.encrypt_models(stack, config.model_kms_key_arn),
@@ -156,12 +159,15 @@ class Steps:
             ),
             self._function(
                 "Deploy",
-                access.read_objects(data, _REQUEST),
+                self._list_data,
+                access.read_objects(data, _REQUEST, "images/*", "runs/*/splits/*", "work/locks/*", "work/*/answers/*"),
+                access.write_objects(data, "work/locks/*", "work/*/answers/*", "work/*/ledger/*"),
+                access.list_bedrock_resources("ListCustomModelDeployments"),
                 access.bedrock_actions(stack, ["CreateCustomModelDeployment"], "custom-model"),
                 *access.invoke_deployments(stack),
                 *access.decrypt_models(stack, config.model_kms_key_arn),
                 access.bedrock_actions(stack, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"),
-                timeout_minutes=2,
+                timeout_minutes=5,
             ),
         ]
 

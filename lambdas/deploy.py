@@ -1,20 +1,26 @@
-"""Deploy: create the deployment of one tuned model, or return its status."""
+"""Deploy: create the deployment of one tuned model, or return its status; ask an active one a first question."""
 
 from __future__ import annotations
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import DeployEvent, DeploymentResult
+from distillation.inference.first_question import accepted_image_source
 from distillation.serving.deployment import create_or_describe
-from distillation.telemetry import logger
-from lambdas.runtime import bedrock, read_run, typed
+from distillation.telemetry import logger, metrics
+from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 @typed(DeployEvent)
 def handler(event: DeployEvent, context: LambdaContext) -> DeploymentResult:
-    """Return the deployment's status, Creating or Active, and its ARN."""
+    """Return the deployment's status, Creating or Active, its ARN, and once it is active its image source."""
     run = read_run(event.run)
-    deployment = create_or_describe(run, event.model_name, event.model_arn, bedrock())
+    deployment = create_or_describe(run, event.model_name, event.model_arn, data(), bedrock())
+    if deployment.status == "Active":
+        limits = batch_limits(1, context)
+        source = accepted_image_source(run, event.size, deployment.deployment_arn, data(), bedrock_runtime(), limits)
+        deployment = deployment.model_copy(update={"images_by": source})
     logger.info("deployment described", run=run.name, **deployment.model_dump())
     return deployment

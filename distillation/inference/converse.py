@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,15 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, R
 from botocore.parsers import ResponseParserError
 
 from distillation.answers.reserved_words import find_reserved_words
-from distillation.bedrock_errors import code_and_message, http_status
-from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
+from distillation.bedrock_errors import ACCESS_CAUSES, code_and_message, http_status
+from distillation.errors import (
+    AccessDenied,
+    AccessPending,
+    DailyQuotaExceeded,
+    DistillationError,
+    InvalidRequest,
+    Throttled,
+)
 from distillation.records import Answer, Labeler, Prompt, ServiceTier, Usage
 
 if TYPE_CHECKING:
@@ -20,6 +28,10 @@ if TYPE_CHECKING:
 
 class AnswerRejected(DistillationError):
     """Bedrock or the model did not answer about one image, and a retry will not help. The image is set aside."""
+
+
+class ImageSourceRefused(InvalidRequest):
+    """The model does not take images from the source that was used, such as ``s3Location``."""
 
 
 class Unavailable(Throttled):
@@ -41,6 +53,54 @@ RETRYABLE: dict[str, type[Throttled]] = {
 """Errors to raise for the error codes of Converse after which a call is retried."""
 
 
+_TOKENS_PER_DAY = "tokens per day"
+"""Words of a ThrottlingException for a used-up daily quota. From public reports; AWS does not document them."""
+DAILY_QUOTA_CAUSES = (
+    "Either the account's tokens per day for this model are used up, and are available again within 24 hours, or the "
+    "quota is 0, as in some new accounts. Compare 'Model invocation max tokens per day' in Service Quotas, Amazon "
+    "Bedrock. If it is 0 or too low, open a case with AWS Support"
+)
+"""Both causes of a used-up daily quota, and what to do. Bedrock's message is the same for both."""
+
+_REFUSALS_OF_EVERY_IMAGE: tuple[tuple[re.Pattern[str], type[DistillationError], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), kind, remedy)
+    for pattern, kind, remedy in (
+        (
+            r"operation not allowed",
+            AccessDenied,
+            "AWS has not enabled this account for Amazon Bedrock, or has blocked it. Open a case with AWS Support.",
+        ),
+        (r"use.?case (details|form)", AccessDenied, ACCESS_CAUSES),
+        (
+            r"on-demand throughput",
+            InvalidRequest,
+            "Use an inference profile of the model, whose id starts with a prefix such as us. or global.",
+        ),
+        (
+            r"model identifier|support the model",
+            InvalidRequest,
+            "Check that the id is right and that the Region has the model.",
+        ),
+        (
+            r"(?=.*(s3.?location|s3.?uri|\bsource\b))"
+            r"(?=.*(support|permitted|allowed|extraneous|unknown|malformed|invalid))",
+            ImageSourceRefused,
+            "The model does not take images from this source.",
+        ),
+        (
+            r"inferenceConfig|temperature|top_?p\b|max_?tokens|maximum tokens you requested|service ?tier"
+            r"|extraneous key",
+            InvalidRequest,
+            "The model does not accept this parameter. Change max_tokens, temperature or service_tier in the request.",
+        ),
+    )
+)
+"""Patterns of error messages that concern every image, with the error to raise and its remedy; the first match counts.
+
+The messages are from public reports; AWS does not document them.
+"""
+
+
 @dataclass(frozen=True)
 class Question:
     """A question about one image."""
@@ -57,9 +117,9 @@ class Question:
 def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Question) -> Answer:
     """Ask a model about one image, with the inference settings of ``labeler``.
 
-    ``model`` is a model id, or the ARN of a deployment or inference profile. Raises ``Throttled`` if a retry may
-    succeed, ``AccessDenied`` or ``InvalidRequest`` if every question to the model would fail, and ``AnswerRejected``
-    if only this image fails.
+    ``model`` is a model id, or the ARN of a deployment or inference profile. Raises ``Throttled`` or ``AccessPending``
+    if a retry may succeed, ``DailyQuotaExceeded`` if one may succeed tomorrow, ``AccessDenied`` or ``InvalidRequest``
+    if every question to the model would fail, and ``AnswerRejected`` if only this image fails.
     """
     try:
         response = client.converse(
@@ -85,6 +145,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
             output_tokens=response["usage"]["outputTokens"],
         ),
         latency_ms=response["metrics"]["latencyMs"],
+        images_by="bytes" if "bytes" in question.source else "s3Location",
     )
 
 
@@ -92,9 +153,16 @@ def to_answer_error(error: ClientError, model: str) -> DistillationError:
     """Return the pipeline's error for an error of Converse; ``ask`` lists the classes."""
     code, message = code_and_message(error)
     if error_class := RETRYABLE.get(code) or _retryable_by_status(error):
+        if error_class is Throttled and _TOKENS_PER_DAY in message.lower():
+            return DailyQuotaExceeded(f"{model}: {message.rstrip('.')}. {DAILY_QUOTA_CAUSES}")
         return error_class(f"{model}: {code}: {message}")
     if code in ("AccessDeniedException", "UnrecognizedClientException"):
-        return AccessDenied(f"{model}: {message}; give the account access to the model in Bedrock")
+        access_error = AccessPending if "try again" in message.lower() else AccessDenied
+        return access_error(f"{model}: {message.rstrip('.')}. {ACCESS_CAUSES}")
+    if code in ("ResourceNotFoundException", "ValidationException"):
+        for pattern, kind, remedy in _REFUSALS_OF_EVERY_IMAGE:
+            if pattern.search(message):
+                return kind(f"{model}: {message.rstrip('.')}. {remedy}")
     if code == "ResourceNotFoundException":
         return InvalidRequest(f"{model}: {message}")
     return AnswerRejected(f"{code}: {message}")

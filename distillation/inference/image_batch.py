@@ -17,7 +17,7 @@ from distillation.inference.label_lock import LabelLock
 from distillation.inference.rate_limit import BatchLimits, DeadlineReached, RateLimitedClient, tokens_per_call
 from distillation.inference.reservation import Reservation, maximum_usd
 from distillation.models import catalog
-from distillation.records import Answer, AnswerLine, Labeler, LedgerPart, Run, ServiceTier
+from distillation.records import Answer, AnswerLine, ImageSource, Labeler, LedgerPart, Run, ServiceTier
 from distillation.storage import Bucket
 from distillation.telemetry import count_call_metrics
 
@@ -45,6 +45,8 @@ class Target:
     retry_key: Callable[[str], str] | None = None
     """Return the key of the second answer, after the first one was rejected; None if there is no second question."""
     tier: ServiceTier = "default"
+    images_by: ImageSource | None = None
+    """Source of the images in the calls; None for that of the family."""
     sample: int = 0
     """Number of the answer, from 0, where one image is asked about several times."""
     rejections: Mapping[str, str] = field(default_factory=dict)
@@ -148,12 +150,12 @@ class ImageBatch:
         return self.data.find_document(key, Answer) or answer
 
     def _image_source(self, target: Target, image: str) -> ImageSourceTypeDef:
-        """Return an image as the model's family accepts it: as an S3 location or as bytes.
+        """Return an image as the target accepts it: as an S3 location or as bytes.
 
         Raises ``AnswerRejected`` if the image is too large for a request.
         """
-        family, key = catalog.get_model(target.billed_as).family, keys.image_key(self.run.side, image)
-        if family.images_by == "s3Location":
+        family, key = catalog.get_model(target.billed_as).family, keys.image_key(self.run.image_side, image)
+        if (target.images_by or family.images_by) == "s3Location":
             return {"s3Location": {"uri": f"s3://{self.data.name}/{key}", "bucketOwner": self.run.account}}
         body = self.data.read(key)
         if len(body) > family.maximum_inline_bytes:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from distillation import keys
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
-from distillation.records import AnswerLine, Run, TrainedModel
+from distillation.models import catalog
+from distillation.records import AnswerLine, ImageSource, Run, TrainedModel
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
     A run that applies an existing model has that model as its only target. Models whose training failed are left out.
     """
     if run.applies and run.applies.deployment_arn:
-        return [_student(run, "tuned", run.applies.deployment_arn)]
+        return [student_target(run, "tuned", run.applies.deployment_arn, run.applies.images_by)]
     tuned = [
-        _student(run, f"n{model.size}", model.deployment_arn)
+        student_target(run, f"n{model.size}", model.deployment_arn, model.images_by)
         for model in models
         if model.status == "Active" and model.deployment_arn
     ]
@@ -57,15 +58,18 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
         retry_key=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
         tier=run.request.service_tier,
     )
-    return [_student(run, "base", run.student), *tuned, ceiling]
+    return [student_target(run, "base", run.student), *tuned, ceiling]
 
 
-def _student(run: Run, name: str, model: str) -> Target:
+def student_target(run: Run, name: str, model: str, images_by: ImageSource | None = None) -> Target:
+    """Return the student or a tuned model as target; ``images_by`` is the image source of a deployment, if known."""
+    temperature = catalog.get_model(run.student).family.accepted_temperature(run.teacher.temperature)
     return Target(
         name=name,
         model=model,
         billed_as=run.student,
         # The student is asked with the teacher's prompt, temperature and max_tokens.
-        labeler=run.teacher,
+        labeler=run.teacher.model_copy(update={"temperature": temperature}),
+        images_by=images_by,
         answer_key=partial(keys.prediction_key, run.name, name),
     )

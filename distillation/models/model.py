@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -15,7 +14,7 @@ from distillation.errors import InvalidRequest
 from distillation.models import prices
 from distillation.models.image_tokens import ImageTokenRule
 from distillation.models.prices import Price
-from distillation.records import Quota
+from distillation.records import ImageSource, Quota
 
 WARMUP_STEPS = "learningRateWarmupSteps"
 _MEDIA_PER_RECORD = {"image": 10, "video": 1, "document": 1}
@@ -77,8 +76,10 @@ class Family(Row):
     """Whether a job takes a validation file."""
     hyperparameters: Mapping[str, HyperparameterRange]
     """Ranges by the name of the hyperparameter."""
-    images_by: Literal["s3Location", "bytes"] = "s3Location"
+    images_by: ImageSource = "s3Location"
     """Source of an image in a Converse call: its S3 URI, or its bytes in the request."""
+    minimum_temperature: float = Field(default=0.0, ge=0, le=1)
+    """Lowest sampling temperature that the models accept, 0-1."""
     maximum_inline_bytes: int = 3_932_160
     """Largest image sent as bytes: 3.75 MB (Converse, Amazon Bedrock API reference)."""
     limits: Mapping[str, int] = _MEDIA_PER_RECORD
@@ -99,6 +100,10 @@ class Family(Row):
             raise ValueError(f"must have {', '.join(_MEDIA_PER_RECORD)}")
         return formats
 
+    def accepted_temperature(self, requested: float) -> float:
+        """Return ``requested``, or the family's minimum sampling temperature if it is lower."""
+        return max(requested, self.minimum_temperature)
+
     def resolve_hyperparameters(self, requested: Mapping[str, float]) -> dict[str, str]:
         """Return all hyperparameters of a job as text, with defaults for those not requested.
 
@@ -118,6 +123,7 @@ class DefaultQuota(Row):
 
     requests_per_minute: int = Field(gt=0)
     tokens_per_minute: int = Field(gt=0)
+    tokens_per_day: int = Field(gt=0)
     source: str
     """Document that has the figures."""
     date: datetime.date
@@ -127,7 +133,11 @@ class DefaultQuota(Row):
 
     def as_quota(self) -> Quota:
         """Return the figures without their source."""
-        return Quota(requests_per_minute=self.requests_per_minute, tokens_per_minute=self.tokens_per_minute)
+        return Quota(
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            tokens_per_day=self.tokens_per_day,
+        )
 
 
 class Model(Row):
@@ -148,6 +158,8 @@ class Model(Row):
     """Training records per step of learning-rate warm-up, as the Nova guide recommends."""
     records_quota: str | None = None
     """Service Quotas code of the limit on a job's training and validation records."""
+    tokens_per_day_quota: str | None = None
+    """Service Quotas code of the tokens per day, which Service Quotas shows for calls without a profile."""
     quota: DefaultQuota
     """Default quota on on-demand calls; each deployment of a tuned model has the same quota of its own."""
     profile_quota: DefaultQuota | None = None

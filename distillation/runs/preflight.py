@@ -8,30 +8,41 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from distillation import ledger
-from distillation.bedrock_errors import to_pipeline_error
+from distillation import keys, ledger
+from distillation.bedrock_errors import is_not_found, to_pipeline_error
 from distillation.dataset.record_checks import check_record
 from distillation.dataset.rules import RULES, sentence
 from distillation.dataset.writer import training_record
-from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
-from distillation.inference.converse import to_answer_error
+from distillation.errors import (
+    AccessDenied,
+    AccessPending,
+    DailyQuotaExceeded,
+    DistillationError,
+    InvalidRequest,
+    Throttled,
+)
+from distillation.inference.converse import ImageSourceRefused, Question, ask
 from distillation.models import catalog
 from distillation.models.model import Model
 from distillation.models.service_quotas import check_quotas
 from distillation.records import LedgerPart, Run
+from distillation.runs.account_limits import check_refused_probe
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
-_PROBE = "Answer with one word: ready."
-_PROBE_TOKENS = 8
+_PROBE_IMAGE = Path(__file__).with_name("probe.jpg")
+"""Image of 320 x 240 pixels without any meaning."""
 _EXAMPLE_IMAGE = "0" * 64
 _EXAMPLE_LABEL = "cat, sofa, window"
 
@@ -44,6 +55,7 @@ class Account:
     bedrock: BedrockClient
     runtime: BedrockRuntimeClient
     quotas: ServiceQuotasClient
+    functions: LambdaClient
 
 
 def check_training_record(run: Run, bucket: str) -> None:
@@ -68,7 +80,7 @@ def check_account(run: Run, data: Bucket, account: Account) -> None:
         _check_student(run, account)
         check_quotas(run, account.bedrock, account.quotas)
     if run.request.until != "Estimate":
-        _probe_teacher(run, data, account.runtime)
+        _probe_teacher(run, data, account)
 
 
 def _check_student(run: Run, account: Account) -> None:
@@ -97,11 +109,11 @@ def _describe(student: Model, account: Account) -> Any:
     model_id = student.training_id or student.id
     try:
         return account.bedrock.get_foundation_model(modelIdentifier=model_id)["modelDetails"]
-    except account.bedrock.exceptions.ResourceNotFoundException:
-        raise InvalidRequest(
-            f"Bedrock has no model {model_id!r} in {account.region}. {_alternative(student)}"
-        ) from None
     except ClientError as error:
+        if is_not_found(error):
+            raise InvalidRequest(
+                f"Bedrock has no model {model_id!r} in {account.region}. {_alternative(student)}"
+            ) from None
         raise to_pipeline_error(error, f"model {model_id}") from error
 
 
@@ -114,30 +126,41 @@ def _alternative(student: Model) -> str:
     )
 
 
-def _probe_teacher(run: Run, data: Bucket, runtime: BedrockRuntimeClient) -> None:
-    """Ask the teacher a short question, and record its cost in the ledger."""
-    teacher = run.teacher
+def _probe_teacher(run: Run, data: Bucket, account: Account) -> None:
+    """Ask the teacher about one image as LabelImages will, and record the cost in the ledger.
+
+    What Bedrock refuses of this question it would refuse about every image. If it is refused for the day, the run
+    starts only if the daily quota is known.
+    """
+    teacher, tier = run.teacher, run.request.service_tier
+    question = Question(run.prompt, "probe", _probe_source(run, data), tier=tier)
     try:
-        response = runtime.converse(
-            modelId=teacher.invocation_id,
-            messages=[{"role": "user", "content": [{"text": _PROBE}]}],
-            inferenceConfig={"maxTokens": _PROBE_TOKENS},
-        )
-    except BotoCoreError as error:
-        raise Throttled(f"no answer from teacher {teacher.model}: {error}") from error
-    except ClientError as error:
-        raise _probe_error(to_answer_error(error, f"teacher {teacher.model}")) from error
-    usage = response["usage"]
+        usage = ask(account.runtime, teacher.invocation_id, teacher, question).usage
+    except DailyQuotaExceeded as error:
+        check_refused_probe(run, account.quotas, error)
+        return
+    except DistillationError as error:
+        raise _probe_error(error) from error
     part = LedgerPart(
         step="Prepare",
         model=teacher.model,
+        tier=tier,
         calls=1,
         reused=0,
-        input_tokens=usage["inputTokens"],
-        output_tokens=usage["outputTokens"],
-        usd=ledger.inference_usd(teacher.model, usage["inputTokens"], usage["outputTokens"]),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        usd=ledger.inference_usd(teacher.model, usage.input_tokens, usage.output_tokens, tier),
     )
     ledger.write_part(run.name, part, uuid.uuid4().hex, data)
+
+
+def _probe_source(run: Run, data: Bucket) -> ImageSourceTypeDef:
+    """Return the probe image as the teacher's family takes images, and write it to the Data bucket if needed there."""
+    image = _PROBE_IMAGE.read_bytes()
+    if catalog.get_model(run.teacher.model).family.images_by == "bytes":
+        return {"bytes": image}
+    data.put_if_absent(keys.PROBE_IMAGE_KEY, image, "image/jpeg")
+    return {"s3Location": {"uri": f"s3://{data.name}/{keys.PROBE_IMAGE_KEY}", "bucketOwner": run.account}}
 
 
 def _probe_error(error: DistillationError) -> DistillationError:
@@ -145,6 +168,9 @@ def _probe_error(error: DistillationError) -> DistillationError:
     if isinstance(error, Throttled):
         hint = "the account's quota of requests for this model may be 0. See Service Quotas, Amazon Bedrock."
         return Throttled(f"{error}. If this continues, {hint}")
-    if isinstance(error, AccessDenied):
+    if isinstance(error, AccessDenied | AccessPending):
         return error
-    return InvalidRequest(f"{error}; change 'teacher', or 'teachers' of the stage in cdk.json")
+    remedy = "Change 'teacher', or 'teachers' of the stage in cdk.json."
+    if isinstance(error, ImageSourceRefused):
+        remedy = "Set images_by of the teacher's family in distillation/models/catalog.toml, and deploy again."
+    return InvalidRequest(f"the teacher refused a question that every image needs: {str(error).rstrip('.')}. {remedy}")

@@ -18,6 +18,7 @@ from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import Concurrency, Labeler, Limits, Prompt, Quota, Record, Request, Run, parse
+from distillation.run_documents import find_run
 from distillation.runs.existing_model import check_fields_with_apply
 from distillation.storage import Bucket
 
@@ -113,9 +114,9 @@ def run_name_of(start: dict[str, Any], execution: str) -> str | None:
     return keys.run_name(collection, execution) if isinstance(collection, str) else None
 
 
-def is_claimed(run: Run, data: Bucket) -> bool:
-    """Return whether an execution already claimed the run; its preflight checks passed then."""
-    return data.get_or_none(keys.request_key(run.name)) is not None
+def claimed_run(run: Run, data: Bucket) -> Run | None:
+    """Return the run as an execution claimed it before, or None if none did."""
+    return find_run(run.name, data)
 
 
 def claim(run: Run, data: Bucket) -> str | None:
@@ -123,7 +124,7 @@ def claim(run: Run, data: Bucket) -> str | None:
     key = keys.request_key(run.name)
     if data.put_if_absent(key, run.model_dump_json(indent=1).encode()):
         return None
-    owner = Run.model_validate_json(data.read(key)).execution
+    owner = data.read_document(key, Run).execution
     return None if owner == run.execution else owner
 
 
@@ -248,6 +249,7 @@ def _check_terms(teacher: str, student: str, request: Request) -> None:
 
 
 def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float, profile: str | None) -> Labeler:
+    temperature = catalog.get_model(model).family.accepted_temperature(temperature)
     settings = {"maxTokens": max_tokens, "temperature": temperature}
     return Labeler(
         id=keys.labeler_id(ids.foundation_id(model), prompt.system, prompt.user, settings),

@@ -6,14 +6,26 @@ import hashlib
 import time
 from typing import Any
 
+from distillation import keys
 from distillation.dataset.image_checks import BEDROCK_FORMATS
-from distillation.models import catalog
+from distillation.models import catalog, ids
 from distillation.models.model import Family, Model
 from distillation.records import Quota
 from local.bedrock.faults import RESET, SLOW
 from local.bedrock.protocol import BedrockError, ConnectionDropped
-from local.bedrock.service import Operation, Service, decode_image, foundation_model_arn, is_local, student_of
+from local.bedrock.service import (
+    ARN_PREFIX,
+    Operation,
+    Service,
+    decode_image,
+    foundation_model_arn,
+    is_local,
+    student_of,
+)
 
+CONVERSE = "Converse"
+PROBE = "Converse about the probe image"
+"""Prepare's question to the teacher; it is counted apart from questions about images of the run."""
 WITHOUT_IMAGE = "Converse without an image"
 
 _CHARACTERS_PER_TOKEN = 4
@@ -24,23 +36,23 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     """Answer with a small model's keywords for the one image of the request, or with ``ready`` without an image."""
     started = time.monotonic()
     model = values["modelId"]
-    service.authorise(caller, "bedrock:InvokeModel", model if model.startswith("arn:") else foundation_model_arn(model))
+    _authorise(service, model, caller)
     blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
-    with service.lock:
-        service.calls.append(("Converse" if blocks else WITHOUT_IMAGE, model))
-        number = sum(kind == "Converse" for kind, _ in service.calls)
-    # Only calls with an image have faults; all calls count against the quota.
-    fault = service.faults.converse.of_call(number) if blocks else None
+    fault = _fault(service, _kind(blocks), model)
     if fault == RESET:
         raise ConnectionDropped
     if fault and fault != SLOW:
         raise BedrockError(fault, "This local endpoint is configured to fail here.")
     base = _base_model(service, model, caller)
     settings = values.get("inferenceConfig", {})
+    _check_temperature(settings, base.family)
+    _check_source(service, blocks, model)
+    body = _read_image(service, blocks, caller, base.family) if blocks else None
     max_tokens = settings.get("maxTokens", _DEFAULT_MAX_TOKENS)
     tokens_in = _input_tokens(values, body, base.family)
-    limit = service.faults.converse.quotas.get(model, Quota())
-    call = service.quotas.admit(model, tokens_in + max_tokens, limit)
+    faults = service.faults.converse
+    limit = faults.quotas.get(model, Quota())
+    call = service.quotas.admit(model, tokens_in + max_tokens, limit, faults.day_seconds)
     try:
         answer = _keywords(service, model, base, body, settings.get("temperature", 0.0)) if body else "ready"
     except BedrockError:
@@ -64,8 +76,72 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     }
 
 
-def _base_model(service: Service, model: str) -> Model:
-    """Return the called model, or the base of the model that the called deployment serves; raise BedrockError."""
+def _authorise(service: Service, model: str, caller: str | None) -> None:
+    """Check the caller's rights on a model, a deployment or a profile.
+
+    The actions on profiles and tuned models are those of "Prerequisites for running model inference", user guide.
+    """
+    if profile := _profile_arn(service, model):
+        service.authorise(caller, "bedrock:GetInferenceProfile", profile)
+        service.authorise(caller, "bedrock:InvokeModel", profile)
+        foundation = foundation_model_arn(ids.foundation_id(service.profiles.get(model, model)))
+        service.authorise(caller, "bedrock:InvokeModel", foundation, profile=profile)
+    elif model.startswith("arn:"):
+        service.authorise(caller, "bedrock:InvokeModel", model)
+        if deployment := service.deployments.get(model):
+            service.authorise(caller, "bedrock:GetCustomModel", deployment["modelArn"])
+    else:
+        service.authorise(caller, "bedrock:InvokeModel", foundation_model_arn(model))
+
+
+def _profile_arn(service: Service, model: str) -> str | None:
+    """Return the ARN of an inference profile; None if ``model`` is another id or ARN."""
+    if model in service.profiles:
+        return model
+    return f"{ARN_PREFIX}:inference-profile/{ids.without_arn(model)}" if ids.profile_prefix(model) else None
+
+
+def _kind(blocks: list[dict[str, Any]]) -> str:
+    uris = [block["source"].get("s3Location", {}).get("uri", "") for block in blocks]
+    if any(uri.endswith(f"/{keys.PROBE_IMAGE_KEY}") for uri in uris):
+        return PROBE
+    return CONVERSE if blocks else WITHOUT_IMAGE
+
+
+def _fault(service: Service, kind: str, model: str) -> str | None:
+    """Count a call and return its fault, or None; raise BedrockError if it is one of the first, refused calls.
+
+    Only questions about images of a run have faults. All calls count against the quota.
+    """
+    faults = service.faults.converse
+    with service.lock:
+        service.calls.append((kind, model))
+        if len(service.calls) <= faults.refused_calls:
+            raise BedrockError(*faults.refusal)
+        number = sum(kind == CONVERSE for kind, _ in service.calls)
+    return faults.of_call(number) if kind == CONVERSE else None
+
+
+def _check_temperature(settings: dict[str, Any], family: Family) -> None:
+    temperature = settings.get("temperature", family.minimum_temperature)
+    if temperature < family.minimum_temperature:
+        raise BedrockError(
+            "ValidationException",
+            f"Malformed input request: #/inferenceConfig/temperature: {temperature} is not greater or equal to "
+            f"{family.minimum_temperature}, please reformat your input and try again.",
+        )
+
+
+def _check_source(service: Service, blocks: list[dict[str, Any]], model: str) -> None:
+    refused = service.faults.deployments_refuse_s3_location and model in service.deployments
+    if refused and any("s3Location" in block["source"] for block in blocks):
+        raise BedrockError("ValidationException", "The image source s3Location is not supported for this model.")
+
+
+def _base_model(service: Service, model: str, caller: str | None) -> Model:
+    """Return the called model, that behind a profile, or the base of a deployed model; raise BedrockError."""
+    if _profile_arn(service, model):
+        model = ids.foundation_id(service.profiles.get(model, model))
     if model.startswith("arn:"):
         deployment = service.find(service.deployments, model, "modelDeploymentName")
         if deployment["status"] != "Active":
@@ -88,8 +164,9 @@ def _keywords(service: Service, model: str, base: Model, body: bytes, temperatur
     image, seed = decode_image(body), _seed(service, model, body)
     if base.training_id is None:
         teacher = service.teacher(base.id)
-        keywords = teacher.sampled_keywords(image, temperature, seed) if temperature > 0 else teacher.keywords(image)
-    elif model == base.id:
+        is_sampled = temperature > base.family.minimum_temperature
+        keywords = teacher.sampled_keywords(image, temperature, seed) if is_sampled else teacher.keywords(image)
+    elif model not in service.deployments:
         student = service.student(base.id)
         keywords = student.base_keywords(student.features(image))
     else:

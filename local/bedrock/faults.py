@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from distillation.records import Quota
+from local.bedrock.quotas import DAY_SECONDS
 
 SLOW, RESET = "slow", "reset"
 KINDS = (
@@ -14,6 +15,16 @@ KINDS = (
     *("ModelNotReadyException", SLOW, RESET),
 )
 """Faults of single calls, which a retry overcomes."""
+PENDING_SUBSCRIPTION = (
+    "AccessDeniedException",
+    "Model access is denied due to IAM user or service role is not authorized to perform the required AWS Marketplace "
+    "actions (aws-marketplace:ViewSubscriptions, aws-marketplace:Subscribe) to enable access to this model. Your AWS "
+    "Marketplace subscription for this model cannot be completed at this time. If you recently fixed this issue, try "
+    "again after 2 minutes.",
+)
+"""Error that Bedrock returned for some minutes after a first subscription, from public reports."""
+NOT_FOUND = ("ResourceNotFoundException", "{} not found.")
+"""Error for an unknown identifier, which replaces ``{}``. The API reference also allows a ValidationException."""
 NOT_JSONL_MESSAGE = "Unable to parse Amazon S3 file: train.jsonl. Data files must conform to JSONL format."
 
 
@@ -30,6 +41,12 @@ class ConverseFaults:
     """Minimum duration of a slow answer in seconds."""
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     """Quotas, keyed by model id; other models have no limit."""
+    day_seconds: float = DAY_SECONDS
+    """Length of a day in seconds, for the quotas of tokens per day."""
+    refused_calls: int = 0
+    """Number of first calls, with any image, that are refused with ``refusal``."""
+    refusal: tuple[str, str] = PENDING_SUBSCRIPTION
+    """Error code and message of the refused calls."""
 
     def of_call(self, number: int) -> str | None:
         """Return the fault of the call with this number, or None."""
@@ -54,6 +71,10 @@ class Faults:
     stuck_hours: float = 25
     failing_deployments: str | None = None
     """Substring of the names of deployments whose creation fails."""
+    absent: tuple[str, str] = NOT_FOUND
+    """Error code and message for an identifier of no job, model or deployment; the identifier replaces ``{}``."""
+    deployments_refuse_s3_location: bool = False
+    """Whether deployments of tuned models answer about images as bytes only."""
     legacy_models: tuple[str, ...] = ()
     """Model ids for customization that are LEGACY and take no new jobs."""
     job_seconds: float = 0.2

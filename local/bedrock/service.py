@@ -62,9 +62,11 @@ class Service:
     """Trained heads of the tuned models, keyed by model ARN."""
     deployment_tokens: dict[str, str | None] = field(default_factory=dict)
     """Client request tokens of the deployments, keyed by ARN."""
+    profiles: dict[str, str] = field(default_factory=dict)
+    """Model ids of the application inference profiles, keyed by ARN."""
     quotas: Quotas = field(default_factory=Quotas)
     calls: list[tuple[str, str]] = field(default_factory=list)
-    """Every call of Converse: ``Converse`` or ``Converse without an image``, and the model id."""
+    """Every call of Converse: its kind (``CONVERSE``, ``PROBE`` or ``WITHOUT_IMAGE``), and the model id."""
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Number of answers about an image, keyed by model id and the image's SHA-256."""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -126,7 +128,8 @@ class Service:
             for arn, entry in entries.items():
                 if identifier in (arn, entry[name_member]):
                     return entry
-        raise BedrockError("ResourceNotFoundException", f"{identifier} not found.")
+        code, message = self.faults.absent
+        raise BedrockError(code, message.format(identifier))
 
     def fetch(self, uri: str, caller: str | None) -> bytes:
         """Return the bytes of an S3 object with the caller's rights; raise BedrockError."""
@@ -137,9 +140,6 @@ class Service:
             response = s3.get_object(Bucket=bucket, Key=key)
         except s3.exceptions.NoSuchKey:
             raise BedrockError("ValidationException", f"The S3 object {uri} does not exist.") from None
-
-    def authorise_any(self, caller: str | None, action: str, kind: str) -> None:
-        """Check an action on any resource of a kind, because the caller may have given a name instead of an ARN."""
         if "SSEKMSKeyId" in response:
             self.authorise(caller, "kms:Decrypt", response["SSEKMSKeyId"], via="s3")
         return response["Body"].read()
@@ -158,6 +158,9 @@ class Service:
         """Raise BedrockError unless the caller may use the KMS key of a tuned model, if it has one."""
         if key := model.get("modelKmsKeyArn"):
             self.authorise(caller, "kms:Decrypt", key, via="bedrock")
+
+    def authorise_any(self, caller: str | None, action: str, kind: str) -> None:
+        """Check an action on any resource of a kind, because the caller may have given a name instead of an ARN."""
         self.authorise(caller, action, f"{ARN_PREFIX}:{kind}/any")
 
     def authorise(

@@ -38,17 +38,19 @@ def test_model_without_a_profile_is_allowed_in_the_region_only() -> None:
 
 
 def test_geographic_profile_allows_the_model_in_its_regions_through_the_profile_only() -> None:
-    profile, models = statements([f"us.{PRO}"])
+    get_profile, profile, models = statements([f"us.{PRO}"])
 
+    assert get_profile["Resource"] == profile["Resource"]
+    assert get_profile["Action"] == "bedrock:GetInferenceProfile"
     assert profile["Resource"] == f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{PRO}"
     assert models["Resource"] == [foundation(PRO, region) for region in ("us-east-1", "us-east-2", "us-west-2")]
     assert models["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": profile["Resource"]}}
-    assert statements([profile["Resource"]]) == [profile, models]
+    assert statements([profile["Resource"]]) == [get_profile, profile, models]
 
 
 def test_global_profile_allows_the_model_in_any_region_through_the_profile_only() -> None:
     name = "anthropic.claude-sonnet-4-6"
-    profile, here, anywhere = statements([f"global.{name}"])
+    _, profile, here, anywhere = statements([f"global.{name}"])
 
     through = {"bedrock:InferenceProfileArn": profile["Resource"]}
     assert (here["Resource"], here["Condition"]) == (foundation(name, "us-east-1"), {"StringEquals": through})
@@ -57,12 +59,12 @@ def test_global_profile_allows_the_model_in_any_region_through_the_profile_only(
 
 
 def test_application_profile_replaces_direct_access_to_its_model() -> None:
-    profile, models = statements([PRO], {PRO: APPLICATION})
+    get_profile, profile, models = statements([PRO], {PRO: APPLICATION})
 
-    assert profile["Resource"] == APPLICATION
+    assert get_profile["Resource"] == profile["Resource"] == APPLICATION
     assert models["Resource"] == foundation(PRO, "us-east-1")
     assert models["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": APPLICATION}}
-    assert [len(statements([f"us.{PRO}"], {f"us.{PRO}": APPLICATION})[1]["Resource"])] == [3]
+    assert [len(statements([f"us.{PRO}"], {f"us.{PRO}": APPLICATION})[2]["Resource"])] == [3]
 
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"

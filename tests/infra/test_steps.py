@@ -36,6 +36,22 @@ def test_only_the_models_of_the_stage_can_be_invoked(pipeline: Template, step: s
         assert (f'foundation-model/{model}"' in text) == (model in allowed)
 
 
+@pytest.mark.parametrize("step", ["Predict", "Deploy"])
+def test_steps_that_ask_tuned_models_may_invoke_deployments_and_get_their_models(pipeline: Template, step: str) -> None:
+    granted = {
+        (action, kind)
+        for statement in role_statements(pipeline, f"{step}Role")
+        for action in ("bedrock:InvokeModel", "bedrock:GetCustomModel")
+        for kind in ("custom-model-deployment/*", "custom-model/*")
+        if action in actions([statement]) and f":{kind}" in json.dumps(statement["Resource"])
+    }
+
+    assert granted == {
+        ("bedrock:InvokeModel", "custom-model-deployment/*"),
+        ("bedrock:GetCustomModel", "custom-model/*"),
+    }
+
+
 @pytest.mark.parametrize(
     ("step", "forbidden"),
     [

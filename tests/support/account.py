@@ -26,6 +26,7 @@ class StubbedAccount:
     bedrock: Stubber
     runtime: Stubber
     quotas: Stubber
+    functions: Stubber
 
     def expect_student(self, status: str = "ACTIVE", **details: Any) -> None:
         """Expect a call for the student's details."""
@@ -56,7 +57,7 @@ class StubbedAccount:
 def stubbed_account() -> Iterator[StubbedAccount]:
     """Yield an account. Raises ``AssertionError`` at the end if an expected call was not made."""
     make: Any = boto3.client
-    clients = [make(name) for name in ("bedrock", "bedrock-runtime", "service-quotas")]
+    clients = [make(name) for name in ("bedrock", "bedrock-runtime", "service-quotas", "lambda")]
     with ExitStack() as stack:
         stubs = [stack.enter_context(Stubber(client)) for client in clients]
         yield StubbedAccount(Account("us-east-1", *clients), *stubs)

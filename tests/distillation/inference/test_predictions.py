@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from botocore.stub import Stubber
 
+from distillation import keys
 from distillation.dataset.writer import training_record
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
@@ -64,3 +66,32 @@ def test_student_is_trained_and_called_with_the_teachers_question_word_for_word(
     assert [(call["system"], call["messages"]) for call in converse_calls] == [
         (record["system"], record["messages"][:1])
     ] * 4
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_deployment_that_refuses_s3_locations_is_asked_with_bytes(
+    client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]], apply: bool
+) -> None:
+    model = TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT, images_by="bytes")
+    run = any_run(apply="earlier").model_copy(update={"applies": model}) if apply else any_run()
+    data = bucket(**{keys.image_key(run.image_side, IMAGES[0]): b"jpeg"})
+    for _ in range(1 if apply else 3):
+        bedrock.add_response("converse", converse_response())
+    predict_batch(run, [] if apply else [model], IMAGES, data, client, any_limits())
+
+    sources = {call["modelId"]: call["messages"][0]["content"][1]["image"]["source"] for call in converse_calls}
+    assert sources.pop(DEPLOYMENT) == {"bytes": b"jpeg"}
+    assert all("s3Location" in source for source in sources.values())
+
+
+def test_temperature_0_is_sent_as_the_lowest_that_each_family_accepts(
+    client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
+) -> None:
+    run = any_run()  # Its teacher has temperature 0, as a teacher of another family may have.
+    assert run.teacher.temperature == 0
+    for _ in range(2):
+        bedrock.add_response("converse", converse_response())
+    predict_batch(run, [], IMAGES, bucket(), client, any_limits())
+
+    temperatures = {call["modelId"]: call["inferenceConfig"]["temperature"] for call in converse_calls}
+    assert temperatures[run.student] == 0.00001

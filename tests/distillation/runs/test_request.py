@@ -8,7 +8,7 @@ import pytest
 
 from distillation.errors import InvalidRequest
 from distillation.records import Concurrency, Limits, Quota, Run
-from distillation.runs.request import Defaults, claim, is_claimed, resolve, run_name_of
+from distillation.runs.request import Defaults, claim, claimed_run, resolve, run_name_of
 from tests.support.fakes import bucket
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
@@ -47,11 +47,11 @@ def test_run_is_claimed_by_one_execution_which_may_claim_it_again() -> None:
     data = bucket()
     run = from_console()
 
-    assert not is_claimed(run, data)
+    assert claimed_run(run, data) is None
     assert claim(run, data) is None
     assert claim(run, data) is None
     assert claim(run.model_copy(update={"execution": "arn:e2"}), data) == "arn:e1"
-    assert is_claimed(run, data)
+    assert claimed_run(run, data) == run
 
 
 OTHER_VALUES: dict[str, Any] = {
@@ -89,6 +89,14 @@ def test_labeler_depends_on_teacher_prompt_and_inference_settings_only(field: st
 
     assert from_console(temperature=0.5, samples_per_image=3).teacher == from_console(temperature=0.5).teacher
     assert changed == (field in ("teacher", "prompt", "max_tokens", "temperature"))
+
+
+def test_temperature_below_the_minimum_of_the_family_is_raised_and_hashed() -> None:
+    nova, claude = from_console(), run_with_teacher(HAIKU, accept_teacher_terms=True)
+
+    assert nova.teacher == from_console(temperature=0.00001).teacher
+    assert (nova.teacher.temperature, claude.teacher.temperature) == (0.00001, 0)
+    assert (nova.request.temperature, nova.ceiling.temperature) == (0, 0.5)
 
 
 def test_ceiling_is_never_one_of_the_samples_of_the_label() -> None:
@@ -178,8 +186,10 @@ def test_run_has_the_quotas_of_its_two_models() -> None:
     start = {"collection": "holiday/", "quotas": {PRO: {"tokens_per_minute": 100_000}}}
     run = resolve(start, "arn:e1", bucket(), stage)
 
-    assert run.quota(PRO) == Quota(requests_per_minute=500, tokens_per_minute=100_000)
-    assert run.quota(LITE) == Quota(requests_per_minute=2_000, tokens_per_minute=4_000_000)
+    assert run.quota(PRO) == Quota(requests_per_minute=500, tokens_per_minute=100_000, tokens_per_day=1_440_000_000)
+    assert run.quota(LITE) == Quota(
+        requests_per_minute=2_000, tokens_per_minute=4_000_000, tokens_per_day=5_760_000_000
+    )
 
 
 def run_with_teacher(teacher: str, profiles: dict[str, str] | None = None, **request: Any) -> Run:

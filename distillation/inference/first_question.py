@@ -1,0 +1,52 @@
+"""Ask a new deployment about one test image, before all predictions of the run depend on its answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from distillation import keys
+from distillation.errors import DeploymentFailed
+from distillation.inference.converse import ImageSourceRefused
+from distillation.inference.image_batch import ImageBatch
+from distillation.inference.predictions import student_target
+from distillation.inference.rate_limit import BatchLimits
+from distillation.models import catalog
+from distillation.records import Answer, ImageSource, Run
+from distillation.storage import Bucket
+from distillation.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+
+def accepted_image_source(
+    run: Run, size: int, deployment_arn: str, data: Bucket, client: BedrockRuntimeClient, limits: BatchLimits
+) -> ImageSource:
+    """Ask a deployment about the first test image, and return the source from which it takes images.
+
+    The first call has the image from the source of the student's family. If it is not answered, a second call has its
+    bytes: AWS does not document whether a deployment of a tuned model reads ``s3Location``. The answer is stored as the
+    prediction for this image, so PredictTestImages does not pay for it again.
+
+    Raises ``DeploymentFailed`` if the deployment refuses both sources, and the same errors as ``ImageBatch.ask``.
+    """
+    target = student_target(run, f"n{size}", deployment_arn)
+    image = next(data.read_lines(keys.split_key(run.name, "test")))["image"]
+    batch = ImageBatch(run, "Deploy", data, client, limits)
+    sources: list[ImageSource] = list(dict.fromkeys([catalog.get_model(run.student).family.images_by, "bytes"]))
+    refusals: dict[ImageSource, ImageSourceRefused] = {}
+    for source in sources:
+        try:
+            batch.ask(replace(target, images_by=source), [image])
+        except ImageSourceRefused as error:
+            refusals[source] = error
+            logger.warning("deployment refuses an image source", run=run.name, source=source, error=str(error))
+        else:
+            if answer := data.find_document(target.answer_key(image), Answer):
+                return answer.images_by
+    # The image was set aside. It may be the only one that the model does not answer about.
+    not_refused: list[ImageSource] = [source for source in sources if source not in refusals]
+    if not not_refused:
+        raise DeploymentFailed(f"deployment {deployment_arn} takes no images: {refusals['bytes']}")
+    return not_refused[0]
