@@ -28,6 +28,14 @@ _QUOTAS = {
     DEPLOYMENTS_IN_PROGRESS: ("deployments in progress", 1),
 }
 """Name and minimum value of each quota that a run needs, keyed by quota code."""
+_INCONCLUSIVE_CODES = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidAction",
+    "NotImplemented",
+    "UnknownOperationException",
+}
+"""Error codes that mean that the caller lacks a permission or the endpoint does not implement the operation."""
 _MARKS = {"good": "ok  ", "bad": "BAD ", "unknown": "?   "}
 
 
@@ -129,16 +137,6 @@ def _check_aws(what: str, request: Callable[[], tuple[bool, str]], remedy: str) 
     except BotoCoreError as error:
         return Check(what, "bad" if what == "credentials" else "unknown", str(error), remedy)
     return _check(what, good, detail, remedy)
-
-
-_INCONCLUSIVE_CODES = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "InvalidAction",
-    "NotImplemented",
-    "UnknownOperationException",
-}
-"""Error codes that mean that the caller lacks a permission or the endpoint does not implement the operation."""
 
 
 def _caller(stage: Stage) -> tuple[bool, str]:

@@ -19,7 +19,7 @@ from distillation.costs.daily_quota import MAXIMUM_DAYS, days_needed
 from distillation.costs.estimate import estimate_apply, estimate_run
 from distillation.costs.lines import format_usd
 from distillation.costs.workload import predict_workload
-from distillation.documents import ApplyEstimate, Bounds, Estimate, UnreadablePhoto
+from distillation.documents import ApplyEstimate, Bounds, Estimate, SetAside
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
 from distillation.photos.resizer import PhotoRefused, resized_size
@@ -79,7 +79,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     if use_calibration:
         run = with_account_quotas(run, stage.client("service-quotas"))
     workload = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
-    unreadable = [UnreadablePhoto(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason]
+    unreadable = [SetAside(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason]
     estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
     estimate = estimate.model_copy(update={"unreadable": unreadable})
     if as_json:
@@ -101,7 +101,7 @@ def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, as
     if as_json:
         print_document(estimate)
     else:
-        print_line(f"{len(sizes)} photos with the model of run {run.request.apply}: {estimate.verdict}.")
+        print_line(f"{len(sizes)} photos with the model of run {run.request.apply}: {estimate.verdict}")
         for line in _daily_quotas(estimate):
             print_line(line)
     return _can_start(estimate)
@@ -160,7 +160,7 @@ def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     monthly = estimate.monthly.range
     yield _table_row("storage, per month", monthly, True)
     yield ""
-    yield f"{estimate.verdict}."
+    yield estimate.verdict
     yield _labelling_time(run, estimate.label_minutes)
     yield from _daily_quotas(estimate)
     yield from _comparisons(estimate)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.console import CommandError, print_document, print_line
+from cli.console import CommandError
 from distillation.answers.formats import keywords
 from distillation.documents import FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
@@ -30,23 +30,6 @@ _NOT_VERIFIED = (
 
 class InvalidAnswers(CommandError):
     """A file of answers is not valid. The message has the file, the line and what to do."""
-
-
-def evaluate_files(
-    teacher: Path,
-    student: Path,
-    base: Path | None,
-    ceiling: Path | None,
-    images: Path | None,
-    out: Path,
-    as_json: bool,
-) -> None:
-    """Write the report and print its verdict and path, or its JSON. Raises ``InvalidAnswers``."""
-    report = compare_files(teacher, student, base, ceiling, images, out)
-    if as_json:
-        print_document(report)
-    else:
-        print_line(f"{report.verdict}\n{out / 'report.html'}")
 
 
 def compare_files(

@@ -163,9 +163,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare two files of answers, without AWS."""
-    from cli.evaluate import evaluate_files
+    from cli.console import print_document, print_line
+    from cli.evaluate import compare_files
 
-    evaluate_files(teacher, student, base, ceiling, images, out, as_json)
+    report = compare_files(teacher, student, base, ceiling, images, out)
+    if as_json:
+        print_document(report)
+    else:
+        print_line(f"{report.verdict}\n{out / 'report.html'}")
 
 
 @app.command()

@@ -134,13 +134,13 @@ class ProvisionedCost(Record):
     """Price for an hour of one model unit."""
 
 
-class UnreadablePhoto(Record):
-    """A photo that cannot be used."""
+class SetAside(Record):
+    """A photo or label that was left out."""
 
     photo: str
-    """Name of the photo."""
+    """Key of the photo; its name below the folder in an estimate for a folder."""
     reason: str | None
-    """Reason why it cannot be used."""
+    """Reason why it was left out."""
 
 
 class ApplyEstimate(Record):
@@ -193,7 +193,7 @@ class Estimate(ApplyEstimate):
     """Cost on the flex tier; null if the teacher has none or is asked on it."""
     provisioned: ProvisionedCost | None
     """Additional cost with provisioned throughput; null if its price is unknown or nothing is trained."""
-    unreadable: list[UnreadablePhoto] = Field(default_factory=list)
+    unreadable: list[SetAside] = Field(default_factory=list)
     """Photos that cannot be used; only ``distill estimate`` fills it."""
 
 
@@ -371,15 +371,6 @@ class EvaluationFigures(Record):
     """Groups of near-duplicates among them."""
 
 
-class SetAside(Record):
-    """A photo or label that was left out."""
-
-    photo: str
-    """Key of the photo."""
-    reason: str | None
-    """Reason why it was left out."""
-
-
 class Disagreement(Record):
     """An image whose label samples disagree."""
 
@@ -486,12 +477,12 @@ class Report(Record):
     """Photos, ignored files not counted."""
     images: int
     """Distinct images."""
-    rejected: list[SetAside]
+    photos_set_aside: list[SetAside]
     """Photos that cannot be used."""
     labels_set_aside: list[SetAside]
     """Photos whose label cannot be used."""
     set_aside: int
-    """Number of rejected photos and of labels that cannot be used."""
+    """Number of photos and labels that were set aside."""
     train: int
     """Images in the training set."""
     validation: int

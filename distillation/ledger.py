@@ -21,7 +21,7 @@ _MICRO_DOLLARS = 1_000_000
 
 def write_part(run: str, part: LedgerPart, id: str, data: Bucket) -> None:
     """Write one part. Each attempt of a batch needs a new ``id``, so that calls paid twice count twice."""
-    data.write_json(keys.ledger_part_key(run, part.step, id, round(part.usd * _MICRO_DOLLARS)), part.model_dump())
+    data.write_document(keys.ledger_part_key(run, part.step, id, round(part.usd * _MICRO_DOLLARS)), part)
 
 
 def reserve(run: str, step: str, id: str, usd: float, data: Bucket) -> float:
@@ -32,11 +32,6 @@ def reserve(run: str, step: str, id: str, usd: float, data: Bucket) -> float:
     micro_dollars = ceil(usd * _MICRO_DOLLARS)
     data.write(keys.reservation_key(run, step, id, micro_dollars), b"")
     return micro_dollars / _MICRO_DOLLARS
-
-
-def total_usd(run: str, data: Bucket) -> float:
-    """Return the cost of a run so far in US dollars."""
-    return paid_and_reserved_usd(run, data)[0]
 
 
 def paid_and_reserved_usd(run: str, data: Bucket) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from constructs import Node
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillation.models import catalog, ids
+from distillation.records import Quota
 
 _RESERVED_TAG_PREFIXES = ("aws:", "vision-distillation:")
 _TAG_CHARACTERS = r"[A-Za-z0-9 _.:/=+@-]"
@@ -36,7 +37,7 @@ class StageConfig(BaseModel):
     """Maximum number of batches at the same time, keyed by step: resize, label, predict."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
-    quotas: dict[str, catalog.Quota] = {}
+    quotas: dict[str, Quota] = {}
     """Requests and tokens per minute, keyed by model id, where the account's quotas differ from the catalog."""
     old_deployment_days: int = Field(default=90, ge=1)
     """Age of a deployment in days that sets off the OldDeployment alarm."""

@@ -26,6 +26,7 @@ def handler(event: EvaluateEvent, context: LambdaContext) -> EvaluateResult:
     """Return the verdict, the name of the promoted model and the key of report.html."""
     run = read_run(event.run)
     result = write_report(run, event.state.trained.models, data(), settings(EvaluateSettings).code_version)
-    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, ledger.total_usd(run.name, data()))
+    paid_usd, _ = ledger.paid_and_reserved_usd(run.name, data())
+    metrics.add_metric("UsdSpent", MetricUnit.NoUnit, paid_usd)
     logger.info("report written", run=run.name, verdict=result.verdict)
     return result

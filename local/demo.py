@@ -170,14 +170,15 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
             (out / Path(key).name).write_bytes(pipeline.data.read(key))
     report_file = out / "report.json"
     report = Report.model_validate_json(report_file.read_bytes()) if report_file.exists() else None
-    fields = ("photos", "images", "rejected", "train", "test", "verdict")
+    fields = ("photos", "images", "train", "test", "verdict")
     figures = report.evaluation if report else None
     entries = report.ledger.entries if report else []
     return {
         "execution_status": description["status"],
         "error": description.get("error"),
         "cause": description.get("cause"),
-        **(report.model_dump(mode="json", include=set(fields)) if report else dict.fromkeys(fields) | {"rejected": []}),
+        **{field: getattr(report, field, None) for field in fields},
+        "rejected": [item.model_dump() for item in report.photos_set_aside] if report else [],
         "teacher_calls": sum(entry.calls for entry in entries if entry.model == pair.teacher_id),
         "jaccard": figures.jaccard.model_dump(mode="json") if figures else None,
         "states": states_entered(pipeline.aws, execution),

@@ -17,14 +17,26 @@ from distillation.records import Run
 
 _PHOTOS_PER_BATCH = 20
 """Photos of one batch of ResizePhotos, as in the state machine."""
-_RESIZE_SECONDS, _RESIZE_GB = Bounds(low=0.05, expected=0.2, high=1.0), 1.769
-_ANSWER_SECONDS, _ANSWER_GB = Bounds(low=0.3, expected=2.4, high=5.0), 0.5
+_RESIZE_SECONDS = Bounds(low=0.05, expected=0.2, high=1.0)
+"""Lambda seconds per photo."""
+_RESIZE_GB = 1.769
+"""Memory of Resize in GB."""
+_ANSWER_SECONDS = Bounds(low=0.3, expected=2.4, high=5.0)
 """Lambda seconds per answer: a batch of 100 spreads its questions over minutes to stay within the rate limit."""
+_ANSWER_GB = 0.5
+"""Memory of Label and Predict in GB."""
 _STEPS_GB_SECONDS = Bounds(low=20, expected=60, high=300)
 """GB-seconds of all steps that run once."""
-_STEPS, _BATCH_TRANSITIONS = Bounds(low=25, expected=30, high=60), Bounds(low=2, expected=2, high=4)
+_STEPS = Bounds(low=25, expected=30, high=60)
+"""State transitions, and Lambda requests, of all steps that run once."""
+_BATCH_TRANSITIONS = Bounds(low=2, expected=2, high=4)
+"""State transitions per batch."""
 _JOB_HOURS = Bounds(low=1, expected=2, high=12)
-_POLLS_PER_HOUR, _POLL_TRANSITIONS = 12, 3
+"""Hours until a job has ended."""
+_POLLS_PER_HOUR = 12
+"""Polls of a job per hour."""
+_POLL_TRANSITIONS = 3
+"""State transitions per poll."""
 _BYTES_PER_PIXEL = 0.2
 """Stored bytes per pixel of an image."""
 _GB = 1_000_000_000

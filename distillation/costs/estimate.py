@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any
 
 from distillation import ledger
 from distillation.costs.aws_services import monthly_costs, service_costs
@@ -19,6 +18,7 @@ from distillation.costs.workload import Size, Workload
 from distillation.documents import (
     ApplyEstimate,
     BreakEven,
+    DailyQuotaUse,
     Estimate,
     FlexCost,
     MonthlyCost,
@@ -49,8 +49,9 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
     model_lines = [line for line in _model_lines(run, work, teacher, student) if line.step in _paid_steps(run)]
     lines = [*model_lines, *service_costs(run, work, _answers_by_step(run, work))]
     monthly = monthly_costs(run, work)
+    budget = _against_budget(run, lines, daily_quotas)
     return Estimate(
-        **_against_budget(run, lines),
+        **dict(budget),
         by_step=_by_step(lines),
         lines=[line.as_document() for line in lines],
         monthly=MonthlyCost(range=total(monthly).as_bounds(), lines=[line.as_document() for line in monthly]),
@@ -166,7 +167,7 @@ def _against_budget(run: Run, lines: Sequence[Line]) -> dict[str, Any]:
     elif usd.high > limit:
         text += f", within max_usd ${limit:,.2f}. The run stops before it spends more."
     else:
-        text += f", within max_usd ${limit:,.2f}"
+        text += f", within max_usd ${limit:,.2f}."
     return {
         "usd": round(usd.expected, 6),
         "range": usd.as_bounds(),

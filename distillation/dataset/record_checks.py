@@ -159,23 +159,6 @@ def _check_message(number: int, message: Any, scan: RecordScan) -> None:
         scan.report("empty_text", "has no text")
 
 
-def _check_block(block: Any, scan: RecordScan) -> str | None:
-    """Check one block of a message and return its kind, or None if the kind is unknown."""
-    kind = _kind(block)
-    if kind is None:
-        scan.report("content_block", f"must contain exactly one of {', '.join(_BLOCK_CHECKS)} (got {shorten(block)})")
-        return None
-    _BLOCK_CHECKS[kind](block[kind], scan)
-    return kind
-
-
-def _kind(block: Any) -> str | None:
-    if not isinstance(block, dict):
-        return None
-    kinds = [*block] if len(block) == 1 else [kind for kind, value in block.items() if value is not None]
-    return kinds[0] if len(kinds) == 1 and kinds[0] in _BLOCK_CHECKS else None
-
-
 def _check_text(text: Any, scan: RecordScan) -> None:
     if not isinstance(text, str):
         scan.report("text_type", f"must be text (got {shorten(text)})", "text")
@@ -231,3 +214,20 @@ _BLOCK_CHECKS = {
     "toolUse": check_tool_use,
     "toolResult": check_tool_result,
 }
+
+
+def _check_block(block: Any, scan: RecordScan) -> str | None:
+    """Check one block of a message and return its kind, or None if the kind is unknown."""
+    kind = _kind(block)
+    if kind is None:
+        scan.report("content_block", f"must contain exactly one of {', '.join(_BLOCK_CHECKS)} (got {shorten(block)})")
+        return None
+    _BLOCK_CHECKS[kind](block[kind], scan)
+    return kind
+
+
+def _kind(block: Any) -> str | None:
+    if not isinstance(block, dict):
+        return None
+    kinds = [*block] if len(block) == 1 else [kind for kind, value in block.items() if value is not None]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in _BLOCK_CHECKS else None

@@ -57,7 +57,7 @@ def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
     """Return overlaid histograms of the Jaccard index of base and every tuned model, with their means."""
     series = {**({"base": base} if base is not None else {}), **tuned}
     colours = _colours(tuned)
-    figure, axes = _figure(3.3)
+    figure, axes = _figure()
     for answerer, values in series.items():
         bins = [step / 20 for step in range(21)]
         colour = colours[answerer]
@@ -74,7 +74,7 @@ def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
 
 def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -> str:
     """Return a scatter plot of the test images, base on x and the tuned model on y: points above the line gained."""
-    figure, axes = _figure(3.3)
+    figure, axes = _figure()
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
     axes.scatter(base, tuned, s=26, color=_TUNED[0], alpha=0.6, linewidths=0)
     top = min(1.0, max([*base, *tuned, 0.2]) * 1.08)
@@ -89,7 +89,7 @@ def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
     sizes = sorted((int(size), score) for size, score in jaccard.tuned.items())
     levels = sorted((score.mean, name) for name, score in jaccard.by_name.items())
     highest = max(score.mean for score in (jaccard.ceiling or jaccard.control, *jaccard.tuned.values()) if score)
-    figure, axes = _figure(3.3)
+    figure, axes = _figure()
     _draw_levels(axes, levels, highest)
     if curve:
         at = [point.size for point in curve.line]
@@ -126,7 +126,7 @@ def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str]], highest: float
 def loss_chart(training: Mapping[str, Sequence[Loss]], validation: Mapping[str, Sequence[Loss]]) -> str | None:
     """Return the loss of every job over its steps, validation dashed; None if there is no loss."""
     colours = _colours(dict.fromkeys(f"n{size}" for size in training))
-    figure, axes = _figure(3.3)
+    figure, axes = _figure()
     for kind, by_size, line in (("training", training, "-"), ("validation", validation, "--")):
         for size, losses in by_size.items():
             if losses:
@@ -146,8 +146,8 @@ def _colours(tuned: Mapping[str, Any]) -> dict[str, str]:
     return {answerer: _TUNED[place % len(_TUNED)] for place, answerer in enumerate(names)} | {"base": _BASE}
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.2, height), layout="constrained")
+def _figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.2, 3.3), layout="constrained")
     return figure, figure.subplots()
 
 

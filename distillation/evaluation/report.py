@@ -62,14 +62,13 @@ def scores_table(evaluation: Evaluation | None) -> bytes:
 
 def _report(run_data: RunData, evaluation: Evaluation | None) -> Report:
     run, ledger, estimate = run_data.run, run_data.ledger, run_data.estimate
-    facts = run_data.facts()
     if evaluation is None:
         verdict, figures, more = stopped_verdict(run.request.until), None, None
     else:
         figures = _with_promotion(run, evaluation.figures, run_data.models)
         verdict = run_verdict(figures)
         more = doubling(figures, run_data.models, ledger, run.request.samples_per_image)
-    return Report(**facts, evaluation=figures, verdict=verdict, doubling=more, money=money(estimate, ledger, figures))
+    return run_data.report(verdict, figures, more, money(estimate, ledger, figures))
 
 
 def _with_promotion(run: Run, figures: EvaluationFigures, models: list[TrainedModel]) -> EvaluationFigures:

@@ -8,11 +8,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from distillation import keys, ledger
 from distillation.dataset.labels import read_labels, read_stored_own_labels
-from distillation.documents import Disagreement, Estimate, Ledger, Loss, SetAside, SplitFacts
+from distillation.documents import (
+    Disagreement,
+    Doubling,
+    Estimate,
+    EvaluationFigures,
+    Ledger,
+    Loss,
+    Money,
+    Report,
+    SetAside,
+    SplitFacts,
+)
 from distillation.evaluation.evaluation import Evidence
 from distillation.photos.splits import read_split
 from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SplitLine, TrainedModel
@@ -75,50 +85,56 @@ class RunData:
         """Estimate of the run."""
         return self.data.read_document(keys.estimate_key(self.run.name), Estimate)
 
-    def facts(self) -> dict[str, Any]:
-        """Return the fields of ``Report`` about photos, labels, models, money and training."""
+    def report(
+        self, verdict: str, figures: EvaluationFigures | None, doubling: Doubling | None, money: Money
+    ) -> Report:
+        """Return the report of the run with the results of its evaluation; ``figures`` is None without one."""
         run = self.run
         lines = self.data.read_lines(keys.inventory_key(run.name))
         inventory = [InventoryLine.model_validate(line) for line in lines]
         photos = [line for line in inventory if line.status != "ignored"]
         photo_of = {line.image: line.photo for line in reversed(photos) if line.image}
         labels = list(self.answers.get("teacher", {}).values())
-        rejected = [SetAside(photo=line.photo, reason=line.reason) for line in photos if line.status == "refused"]
+        unusable = [SetAside(photo=line.photo, reason=line.reason) for line in photos if line.status == "refused"]
         unlabelled = [
             SetAside(photo=photo_of[line.image], reason=line.reason) for line in labels if line.status == "refused"
         ]
         in_sets = Counter(line.set for line in photos if line.set)
-        set_aside = len(rejected) + len(unlabelled)
-        return {
-            "run": run.name,
-            "status": f"complete with {set_aside} set aside" if set_aside else "complete",
-            "until": run.request.until,
-            "photos": len(photos),
-            "images": len({line.image for line in photos if line.image}),
-            "rejected": rejected,
-            "labels_set_aside": unlabelled,
-            "set_aside": set_aside,
-            "train": in_sets["train"],
-            "validation": in_sets["validation"],
-            "test": in_sets["test"],
-            "samples_per_image": run.request.samples_per_image,
-            "labels_by": dict(Counter(line.answerer for line in labels if line.status == "ok")),
-            "own_test_labels": sum(
+        set_aside = len(unusable) + len(unlabelled)
+        return Report(
+            run=run.name,
+            status=f"complete with {set_aside} set aside" if set_aside else "complete",
+            until=run.request.until,
+            verdict=verdict,
+            photos=len(photos),
+            images=len({line.image for line in photos if line.image}),
+            photos_set_aside=unusable,
+            labels_set_aside=unlabelled,
+            set_aside=set_aside,
+            train=in_sets["train"],
+            validation=in_sets["validation"],
+            test=in_sets["test"],
+            samples_per_image=run.request.samples_per_image,
+            labels_by=dict(Counter(line.answerer for line in labels if line.status == "ok")),
+            own_test_labels=sum(
                 line.answerer == "owner" for line in self._labels_of(read_split(run, "test", self.data)).values()
             ),
-            "disagreements": self._disagreements(photo_of),
-            "labelled": sum(line.status == "ok" for line in labels),
-            "split": self.data.find_document(keys.split_facts_key(run.name), SplitFacts),
-            "teacher": run.teacher.model,
-            "student": run.student,
-            "models": self.models,
-            "training_loss": {str(model.size): self._losses(model.size, "training_loss") for model in self.models},
-            "validation_loss": {str(model.size): self._losses(model.size, "validation_loss") for model in self.models},
-            "estimate": self.estimate,
-            "ledger": self.ledger,
-            "usd": self.ledger.usd,
-            "sizes_asked": run.request.train_sizes,
-        }
+            disagreements=self._disagreements(photo_of),
+            labelled=sum(line.status == "ok" for line in labels),
+            split=self.data.find_document(keys.split_facts_key(run.name), SplitFacts),
+            teacher=run.teacher.model,
+            student=run.student,
+            models=self.models,
+            training_loss={str(model.size): self._losses(model.size, "training_loss") for model in self.models},
+            validation_loss={str(model.size): self._losses(model.size, "validation_loss") for model in self.models},
+            estimate=self.estimate,
+            ledger=self.ledger,
+            usd=self.ledger.usd,
+            sizes_asked=run.request.train_sizes,
+            evaluation=figures,
+            doubling=doubling,
+            money=money,
+        )
 
     def _disagreements(self, photo_of: Mapping[str, str]) -> list[Disagreement]:
         """Return the images whose samples disagree most."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from distillation import keys
+from distillation.records import Record
 from distillation.storage import Bucket
 
 LIFETIME_SECONDS = 300
 """Lock lifetime in seconds. After it another run may take over the lock, because its holder has probably crashed."""
+
+
+class Lock(Record):
+    """``work/locks/<answer key>``: the run that holds the lock on an answer."""
+
+    run: str
+    """Name of the run."""
+    until: float
+    """Time at which the lock expires, in seconds since 1970."""
 
 
 class LabelLock:
@@ -31,28 +40,27 @@ class LabelLock:
         False means that another run holds the lock, or that its answer has been stored in the meantime.
         """
         self._expires = self._now() + LIFETIME_SECONDS
-        if self._data.put_if_absent(self._key, self._body()):
+        if self._data.put_if_absent(self._key, self._lock().model_dump_json().encode()):
             return True
-        body = self._data.get_or_none(self._key)
-        if body is None:  # Another run is creating the lock at this moment.
+        lock = self._data.find_document(self._key, Lock)
+        if lock is None:  # Another run is creating the lock at this moment.
             return False
-        holder = json.loads(body)
-        if holder["run"] != self._run and holder["until"] > self._now():
+        if lock.run != self._run and lock.until > self._now():
             return False
-        self._data.write(self._key, self._body())
+        self._data.write_document(self._key, self._lock())
         return self._data.get_or_none(self._answer_key) is None
 
     def extend(self) -> None:
         """Start a new lifetime if more than half of the current one has passed."""
         if self._now() > self._expires - LIFETIME_SECONDS / 2:
             self._expires = self._now() + LIFETIME_SECONDS
-            self._data.write(self._key, self._body())
+            self._data.write_document(self._key, self._lock())
 
     def release(self) -> None:
         """Let other runs acquire the lock, after asking failed. A stored answer makes a release unnecessary."""
         # The lock is overwritten, not deleted: the steps have no permission to delete objects.
         self._expires = 0.0
-        self._data.write(self._key, self._body())
+        self._data.write_document(self._key, self._lock())
 
-    def _body(self) -> bytes:
-        return json.dumps({"run": self._run, "until": self._expires}).encode()
+    def _lock(self) -> Lock:
+        return Lock(run=self._run, until=self._expires)

@@ -19,7 +19,7 @@ from distillation.models import catalog
 from distillation.models.hyperparameters import record_count
 from distillation.photos.near_duplicates import NearDuplicates, group_near_duplicates
 from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction
-from distillation.records import InventoryLine, OwnLabel, Run, SetName, SplitLine
+from distillation.records import InventoryLine, OwnLabel, Run, SetAssignment, SetName, SplitLine
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
 
@@ -162,14 +162,14 @@ def _assign_and_store_sets(
     shares = Shares(run.request.test_share, VALIDATION_SHARE if has_validation else 0.0)
     prefix = keys.set_assignments_prefix(run.collection, family.name, run.image_side, run.request.test_share)
     earlier: dict[str, SetName] = {}
-    for line in data.read_parts(prefix):
-        earlier.setdefault(line["image"], line["set"])
+    for line in map(SetAssignment.model_validate, data.read_parts(prefix)):
+        earlier.setdefault(line.image, line.set)
     assigned = assign_sets(images, near_duplicates, earlier, shares)
     new = {image: name for image, name in sorted(assigned.items()) if image not in earlier}
     if new:
         data.put_lines_if_absent(
             keys.set_assignments_key(prefix, run.created, run.name),
-            ({"image": image, "set": name} for image, name in new.items()),
+            (SetAssignment(image=image, set=name).model_dump() for image, name in new.items()),
         )
     return assigned
 
@@ -182,9 +182,12 @@ def _ordered_sets(assignment: _Assignment) -> dict[SetName, list[SplitLine]]:
         for image in sorted(images, key=lambda image: hash_fraction(name, image)):
             line = assignment.photos[image]
             members.append(
-                SplitLine.model_validate(
-                    {"image": image, "photo": line.photo, "group": assignment.groups[image]}
-                    | {"width": line.width, "height": line.height}
+                SplitLine(
+                    image=image,
+                    group=assignment.groups[image],
+                    photo=line.photo,
+                    width=line.width or 0,
+                    height=line.height or 0,
                 )
             )
     return sets

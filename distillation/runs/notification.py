@@ -77,7 +77,7 @@ def _reasons(report: AnyReport) -> str:
     """Return why the first photos were set aside, one line each."""
     if not isinstance(report, Report):
         return ""
-    items = [*report.rejected, *report.labels_set_aside]
+    items = [*report.photos_set_aside, *report.labels_set_aside]
     lines = [f"  {item.photo}: {item.reason}\n" for item in items[:_MAXIMUM_REASONS]]
     if len(items) > _MAXIMUM_REASONS:
         lines.append(f"  and {len(items) - _MAXIMUM_REASONS} more, listed in the report\n")

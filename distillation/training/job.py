@@ -52,7 +52,28 @@ def create_or_describe(
     Raises ``JobFailed`` with cause and remedy, and ``Throttled``, ``QuotaExceeded``, ``AccessDenied`` or
     ``OverBudget`` if the job cannot be created.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    name, job = _last_attempt(run, size, data, bedrock, settings)
+    if job["status"] in ("Failed", "Stopping", "Stopped"):
+        raise JobFailed(f"job {name}: {cause_and_remedy(job)}")
+    if job["status"] == "InProgress" and (
+        reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock)
+    ):
+        ledger.write_part(run.name, job_ledger_part(run, size, data, trained=False), name, data)
+        raise JobFailed(f"job {name}: {reason}")
+    return JobResult(
+        status=job["status"],
+        model_name=name,
+        job_arn=job.get("jobArn"),
+        model_arn=job.get("outputModelArn"),
+    )
+
+
+def _last_attempt(
+    run: Run, size: int, data: Bucket, bedrock: BedrockClient, settings: JobSettings
+) -> tuple[str, dict[str, Any]]:
+    """Return name and description of the job of the last attempt; create it, or another one after an internal error."""
+    attempt = 1
+    while True:
         name = keys.model_name(run.name, size, attempt)
         job = _describe(bedrock, name) or _create(run, size, name, data, bedrock, settings)
         if job["status"] == "InProgress":
@@ -60,22 +81,9 @@ def create_or_describe(
         else:
             # The part is named after the job, so describing an ended job twice writes the same object twice.
             ledger.write_part(run.name, job_ledger_part(run, size, data, trained=_is_billed(job)), name, data)
-        if is_internal(job) and attempt < ATTEMPTS:
-            continue
-        if job["status"] in ("Failed", "Stopping", "Stopped"):
-            raise JobFailed(f"job {name}: {cause_and_remedy(job)}")
-        if job["status"] == "InProgress" and (
-            reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock)
-        ):
-            ledger.write_part(run.name, job_ledger_part(run, size, data, trained=False), name, data)
-            raise JobFailed(f"job {name}: {reason}")
-        return JobResult(
-            status=job["status"],
-            model_name=name,
-            job_arn=job.get("jobArn"),
-            model_arn=job.get("outputModelArn"),
-        )
-    raise JobFailed(f"size {size}: every attempt failed")
+        if attempt == ATTEMPTS or not is_internal(job):
+            return name, job
+        attempt += 1
 
 
 def _describe(bedrock: BedrockClient, name: str) -> Any | None:

@@ -58,8 +58,8 @@ def test_every_problem_has_line_field_and_remedy(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert result.stdout.splitlines()[:2] == [
-        "error: line 1, schemaVersion: must be 'bedrock-conversation-2024' (got \"v2\"); "
-        'write "bedrock-conversation-2024"',
+        "error: line 1, schemaVersion: must be 'bedrock-conversation-2024' (got \"v2\"). "
+        'Write "bedrock-conversation-2024".',
         "error: line 2, messages.1.content.0.text: contains System:, which Bedrock reserves. Rephrase the text.",
     ]
     assert SUCCESS not in result.stdout

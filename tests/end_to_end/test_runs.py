@@ -55,7 +55,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert (ended.status, ended.states) == ("SUCCEEDED", ALL_STATES), ended.cause
         report = running.report()
         assert (report["photos"], report["images"]) == (26, 24)
-        assert [item["photo"] for item in report["rejected"]] == [f"holiday/a/{broken.name}"]
+        assert [item["photo"] for item in report["photos_set_aside"]] == [f"holiday/a/{broken.name}"]
         assert report["status"] == "complete with 1 set aside"
         jaccard = report["evaluation"]["jaccard"]
         assert set(jaccard["tuned"]) == {"8", "14"}

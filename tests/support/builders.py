@@ -176,7 +176,7 @@ def any_report(
         "verdict": "The student matches the teacher with a Jaccard index of 0.50, up from 0.30 before training.",
         "photos": 60,
         "images": 60,
-        "rejected": [],
+        "photos_set_aside": [],
         "labels_set_aside": [],
         "set_aside": 0,
         "train": 45,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from distillation.documents import Loss, SetAside
+from distillation.documents import Loss, Money, Report, SetAside
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.records import TrainedModel
 from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, answer_line, finished_run
@@ -52,29 +52,35 @@ def test_own_labels_are_evidence_only_if_no_model_was_trained_on_them() -> None:
     assert (list(trained.gold), trained.labels[IMAGES[-1]].answerer) == ([], "owner")
 
 
-def test_facts_count_photos_images_and_sets() -> None:
-    facts = run_data().facts()
-
-    assert (facts["photos"], facts["images"]) == (TRAIN + TEST + 2, TRAIN + TEST)
-    assert (facts["train"], facts["validation"], facts["test"]) == (TRAIN, 0, TEST)
-    assert (facts["labelled"], facts["labels_by"], facts["own_test_labels"]) == (31, {"teacher": 31}, 0)
-    assert facts["split"].images == TRAIN + TEST
+def report(data: RunData) -> Report:
+    """Return the report of a run without an evaluation."""
+    return data.report("", None, None, Money(by_step=[], break_even_images=None))
 
 
-def test_facts_name_what_was_set_aside() -> None:
-    facts = run_data().facts()
+def test_report_counts_photos_images_and_sets() -> None:
+    counted = report(run_data())
 
-    assert facts["status"] == "complete with 2 set aside"
-    assert facts["rejected"] == [SetAside(photo="holiday/broken.jpg", reason="not an image")]
-    assert facts["labels_set_aside"] == [SetAside(photo="holiday/0.jpg", reason="no list")]
-    assert facts["set_aside"] == 2
+    assert (counted.photos, counted.images) == (TRAIN + TEST + 2, TRAIN + TEST)
+    assert (counted.train, counted.validation, counted.test) == (TRAIN, 0, TEST)
+    assert (counted.labelled, counted.labels_by, counted.own_test_labels) == (31, {"teacher": 31}, 0)
+    assert counted.split is not None
+    assert counted.split.images == TRAIN + TEST
+
+
+def test_report_names_what_was_set_aside() -> None:
+    listed = report(run_data())
+
+    assert listed.status == "complete with 2 set aside"
+    assert listed.photos_set_aside == [SetAside(photo="holiday/broken.jpg", reason="not an image")]
+    assert listed.labels_set_aside == [SetAside(photo="holiday/0.jpg", reason="no list")]
+    assert listed.set_aside == 2
 
 
 def test_losses_are_read_by_column_name() -> None:
-    facts = run_data().facts()
+    losses = report(run_data())
 
-    assert facts["training_loss"] == {"12": [Loss(step=1, loss=2.5), Loss(step=2, loss=1.5)], "24": []}
-    assert facts["validation_loss"] == {"12": [], "24": []}
+    assert losses.training_loss == {"12": [Loss(step=1, loss=2.5), Loss(step=2, loss=1.5)], "24": []}
+    assert losses.validation_loss == {"12": [], "24": []}
 
 
 def test_images_whose_samples_disagree_most_come_first() -> None:
@@ -86,7 +92,7 @@ def test_images_whose_samples_disagree_most_come_first() -> None:
         for sample, text in enumerate(texts)
     ]
     data.write_lines(keys.part_key(run.name, "label", "1"), [line.model_dump(exclude_none=True) for line in samples])
-    disagreements = read_run(run, MODELS, data).facts()["disagreements"]
+    disagreements = report(read_run(run, MODELS, data)).disagreements
 
     assert [(line.photo, line.disagreement) for line in disagreements] == [
         ("holiday/1.jpg", pytest.approx(2 / 3, abs=1e-4)),

@@ -108,7 +108,7 @@ def test_labelling_stops_before_the_budget_is_exceeded_and_stores_paid_labels() 
     labelled = label_until_over_budget(maximum_usd_per_image + 3.5 * usd_per_image, data, images)
 
     assert labelled == 4
-    assert ledger.total_usd("holiday-1", data) == pytest.approx(labelled * usd_per_image)
+    assert ledger.paid_and_reserved_usd("holiday-1", data)[0] == pytest.approx(labelled * usd_per_image)
     assert len(list(data.keys("labels/"))) == labelled
     # Stored labels are reused without cost, also with a budget of zero.
     assert label_until_over_budget(0, data, images) == labelled

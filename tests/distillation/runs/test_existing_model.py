@@ -86,7 +86,7 @@ def test_run_without_a_usable_model_cannot_be_applied(bedrock_client: Any, bedro
     with pytest.raises(InvalidRequest, match="run 'tuned-1' was replaced"):
         with_tuned_model(applying(), trained(), bedrock_client)
     bedrock.add_client_error("get_custom_model_deployment", "ResourceNotFoundException")
-    with pytest.raises(InvalidRequest, match="no longer exists. Train again"):
+    with pytest.raises(InvalidRequest, match=r"no longer exists. Train again"):
         with_tuned_model(applying(), trained(), bedrock_client)
 
 

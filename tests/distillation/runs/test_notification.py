@@ -22,7 +22,7 @@ def report_with_set_aside(count: int, **fields: Any) -> Report:
         verdict="Better.",
         status=f"complete with {count} set aside",
         set_aside=count,
-        rejected=[SetAside(photo="holiday/IMG (1).JPG", reason="not an image")] if count else [],
+        photos_set_aside=[SetAside(photo="holiday/IMG (1).JPG", reason="not an image")] if count else [],
         labels_set_aside=[SetAside(photo=f"holiday/{n}.jpg", reason="a refusal") for n in range(1, count)],
         usd=1.5,
         estimate=any_estimate(verdict="about $2"),

@@ -49,7 +49,7 @@ def test_stuck_job_is_stopped_and_not_billed_if_the_request_sets_stop_stuck_jobs
     bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB_ARN})
     with pytest.raises(JobFailed, match="had not started after 30 h, and the request sets stop_stuck_jobs"):
         create_or_describe(bedrock_client, data, stop_stuck_jobs=True)
-    assert ledger.total_usd("holiday-1", data) == 0
+    assert ledger.paid_and_reserved_usd("holiday-1", data)[0] == 0
     bedrock.add_response("get_model_customization_job", waiting_job())
     bedrock.add_client_error("stop_model_customization_job", "ConflictException")
 
