@@ -1,8 +1,11 @@
-"""Generate the tables of docs/data-formats.md from the pydantic models and the state machine.
+"""Generate the tables of docs/data-formats.md and docs/local-vs-aws.md.
+
+The first come from the pydantic models and the state machine, the second from the assumptions about AWS in
+tests/aws/assumptions.py and the receipts of ``make verify-aws``.
 
 ``make docs`` runs it. It replaces the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME is a model,
-which brings the models of its fields with it; ``states``, the table of states and their functions; or ``events`` or
-``results``, all that these functions receive or return.
+which brings the models of its fields with it; ``states``, the table of states and their functions; ``events`` or
+``results``, all that these functions receive or return; or ``assumptions``.
 """
 
 from __future__ import annotations
@@ -24,11 +27,15 @@ from pydantic import BaseModel
 from distillation import documents, events, records
 from distillation.costs import calibration
 from distillation.runs import result_tables
+from docs.assumptions import HEADER, assumption_rows
 from docs.examples import EXAMPLES
-from infra.definition import render
+from infra.state_machine_definition import render
+from tests.aws.assumptions import ASSUMPTIONS
+from tests.aws.receipt import read_receipts
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "data-formats.md"
+ASSUMPTIONS_PAGE = ROOT / "docs" / "local-vs-aws.md"
 WIDTH = 100
 _MODULES = (records, documents, events, calibration, result_tables)
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -36,7 +43,8 @@ _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", 
 
 
 def main() -> None:
-    PAGE.write_text(generate_page(PAGE.read_text("utf-8")), "utf-8")
+    for page in (PAGE, ASSUMPTIONS_PAGE):
+        page.write_text(generate_page(page.read_text("utf-8")), "utf-8")
 
 
 def generate_page(page: str) -> str:
@@ -50,7 +58,8 @@ def generate_page(page: str) -> str:
             for name in names[match[2]]
             for model, level in _with_parts(models()[name], described)
         ]
-        body = _states_table() if match[2] == "states" else "\n".join(sections)
+        tables = {"states": _states_table, "assumptions": _assumptions_table}
+        body = tables[match[2]]() if match[2] in tables else "\n".join(sections)
         return f"{match[1]}\n{body}\n{match[3]}"
 
     return _BLOCK.sub(block, page)
@@ -59,8 +68,8 @@ def generate_page(page: str) -> str:
 def _block_models(name: str) -> list[str]:
     """Return the names of the models that a block describes, without those of their fields."""
     pairs = [_event_and_result(module) for _, module, _ in _tasks()]
-    lists = {"states": [], "events": [event for event, _ in pairs], "results": [result for _, result in pairs]}
-    return list(dict.fromkeys(lists.get(name, [name])))
+    lists = {"events": [event for event, _ in pairs], "results": [result for _, result in pairs]}
+    return [] if name in ("assumptions", "states") else list(dict.fromkeys(lists.get(name, [name])))
 
 
 @cache
@@ -201,6 +210,11 @@ def _states_table() -> str:
         for state, module, kept in _tasks()
     ]
     return _table(["state", "function", "event", "result", "stored in the state as"], rows) + "\n"
+
+
+def _assumptions_table() -> str:
+    """Return the table of the assumptions about AWS."""
+    return _table(HEADER, assumption_rows(ASSUMPTIONS, read_receipts())) + "\n"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Fake credentials everywhere but in ``make verify-aws``, and a local Bedrock endpoint without models."""
+"""Fake credentials, and a local Bedrock endpoint without models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from local.bedrock import Endpoint
 
-if "VERIFY_AWS" not in os.environ:
-    os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        os.environ.pop(name, None)
+for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+    os.environ.pop(name, None)
 os.environ |= {
+    "AWS_ACCESS_KEY_ID": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_SECRET_ACCESS_KEY": "testing",
     "CODE_VERSION": "0123456789ab sha256:ab",
     "POWERTOOLS_METRICS_NAMESPACE": "VisionDistillation",
     "POWERTOOLS_SERVICE_NAME": "test",

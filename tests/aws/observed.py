@@ -19,7 +19,7 @@ from distillation.serving.resources import delete, deployments_and_models, runni
 from distillation.serving.tags import RUN_TAG
 
 REQUEST = {"train_sizes": [12, 14], "hyperparameters": {"epochCount": 1}, "keep": "all", "max_usd": 1}
-"""Request for two jobs of one epoch: about $0.11 on 24 photos by `distill estimate`, plus the calls of the checks."""
+"""Request for two jobs of one epoch: about $0.11 on 24 photos by ``distill estimate``, plus the calls of the checks."""
 _POLL_SECONDS = 60
 _EVENTS_WAIT_SECONDS = 20
 
@@ -53,7 +53,7 @@ def observed_run(stage: Stage, photos: Sequence[Path]) -> Iterator[ObservedRun]:
     """Run the pipeline on photos in a new collection; at the end delete the photos, jobs, deployments and models."""
     collection = f"verify-aws-{int(time.time())}/"
     states = stage.client("stepfunctions")
-    with _uploaded(stage, photos, collection), _job_event_queue(stage) as queue_url:
+    with uploaded(stage, photos, collection), job_event_queue(stage) as queue_url:
         start = json.dumps({"collection": collection, **REQUEST})
         execution = states.start_execution(stateMachineArn=stage.state_machine, input=start)["executionArn"]
         name = keys.run_name(collection, execution)
@@ -68,7 +68,8 @@ def observed_run(stage: Stage, photos: Sequence[Path]) -> Iterator[ObservedRun]:
 
 
 @contextmanager
-def _uploaded(stage: Stage, photos: Sequence[Path], collection: str) -> Iterator[None]:
+def uploaded(stage: Stage, photos: Sequence[Path], collection: str) -> Iterator[None]:
+    """Upload photos, and delete them on exit."""
     try:
         for photo in photos:
             stage.photos.write(collection + photo.name, photo.read_bytes(), "image/jpeg")
@@ -88,7 +89,7 @@ def _clean_up(stage: Stage, run: str, execution: str) -> None:
 
 
 @contextmanager
-def _job_event_queue(stage: Stage) -> Iterator[str]:
+def job_event_queue(stage: Stage) -> Iterator[str]:
     """Send Bedrock's events of jobs to a new queue; yield its URL."""
     events, queues, name = stage.client("events"), stage.client("sqs"), f"verify-aws-{int(time.time())}"
     pattern = {"source": ["aws.bedrock"], "detail-type": ["Model Customization Job State Change"]}

@@ -20,7 +20,7 @@ from local.aws.history import states_entered
 from local.bedrock import Faults
 from local.pipeline import LocalPipeline, local_pipeline
 from local.synthesis import ROOT, synthesise
-from tests.aws.observed import Observed
+from tests.aws.observed import ObservedRun
 
 PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
 PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
@@ -122,13 +122,13 @@ class PipelineDriver:
         deployments = [deployment["modelDeploymentName"] for deployment in service.deployments.values()]
         return running, models, deployments
 
-    def observed(self, ended: Ended) -> Observed:
+    def observed(self, ended: Ended) -> ObservedRun:
         """Return a run for the checks of assumptions about AWS, with made-up job events, which do not exist here."""
         stage = Stage("local", "us-east-1")
         execution = stage.client("stepfunctions").describe_execution(executionArn=ended.arn)
         run = stage.data.read_document(keys.request_key(ended.output["run"]), Run)
         names = [model["model_name"] for model in ended.output["trained"]["models"]]
-        return Observed(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
+        return ObservedRun(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 
     def image_calls(self, model: str) -> int:
         """Return the number of calls of a model with an image."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from distillation import keys
 from local.synthesis import ROOT
-from tests.aws.checks import CHECKS
+from tests.aws.assumptions import checks
+from tests.aws.free_checks import StageUnderTest
+from tests.aws.verify import Verification
 from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
@@ -58,8 +61,8 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert [item["photo"] for item in report["photos_set_aside"]] == [f"holiday/a/{broken.name}"]
         assert report["status"] == "complete with 1 set aside"
         jaccard = report["evaluation"]["jaccard"]
-        assert set(jaccard["tuned"]) == {"8", "14"}
-        assert jaccard["tuned"]["14"]["mean"] > jaccard["base"]["mean"]
+        assert set(jaccard["tuned"]) == {"n8", "n14"}
+        assert jaccard["tuned"]["n14"]["mean"] > jaccard["base"]["mean"]
         assert report["training_loss"]["14"][0]["loss"] > report["training_loss"]["14"][-1]["loss"]
         promoted = report["evaluation"]["gate"]["promoted"]
         retained = [promoted] if promoted else []
@@ -83,17 +86,26 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert running.image_calls(PIXELS["teacher"]) == teacher_calls
 
         seen = running.observed(again)
-        image, _, _ = seen.image()
         (tmp_path / "request.json").write_text(seen.run.model_dump_json())
-        (tmp_path / "photo.jpg").write_bytes(running.pipeline.data.read(keys.image_key(seen.run.side, image)))
+        (tmp_path / "photo.jpg").write_bytes(
+            running.pipeline.data.read(keys.image_key(seen.run.image_side, seen.test_image))
+        )
         monkeypatch.chdir(tmp_path)
         snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-        exec(snippet.replace(README_DEPLOYMENT, seen.models[0]["deployment_arn"]))
+        exec(snippet.replace(README_DEPLOYMENT, seen.models[0].deployment_arn or ""))
         assert "," in capsys.readouterr().out
 
-        # The checks of `make verify-aws` pass against the emulator as well.
-        for check in CHECKS.values():
-            assert check(seen)
+        # `make verify-aws` confirms what can be checked on the emulator as well.
+        verification = Verification(StageUnderTest(seen.stage, PIXELS["teacher"], PIXELS["student"]))
+        free, paid = ([a for a in checks(cost) if a.runs_on_emulator] for cost in ("free", "paid"))
+        verification.run(lambda: nullcontext(seen), lambda _: "yes", free=free, paid=paid)
+        outcomes = {name: (outcome.outcome, outcome.observation) for name, outcome in verification.outcomes.items()}
+        receipt = verification.receipt(date(2026, 12, 1)).model_dump_json()
+        private_names = (running.pipeline.data.name, running.pipeline.photos.name, seen.run.name, seen.run.account)
+
+        assert {name: found for name, found in outcomes.items() if found[0] != "confirmed"} == {}
+        assert list(outcomes) == [assumption.name for assumption in (*free, *paid)]
+        assert [name for name in private_names if name in receipt] == []
 
 
 def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:

@@ -1,6 +1,6 @@
-"""Checks of assumptions about AWS that the local emulation cannot confirm, named as in docs/local-vs-aws.md.
+"""Checks that need a run of the pipeline, and calls that Bedrock bills.
 
-A check returns its observation as text for that table, and raises ``AssertionError`` if the assumption is wrong.
+A check returns its observation as text, and raises ``AssertionError`` if the assumption is wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from PIL import Image
@@ -54,6 +55,19 @@ def image_tokens(observed: ObservedRun) -> str:
     return "; ".join(observations)
 
 
+def minimum_temperature(observed: ObservedRun) -> str:
+    """The teacher answers at the lowest temperature of its family in the catalog."""
+    model = observed.run.teacher.model
+    answer = _ask(observed, model, _s3_image(observed))
+    assert answer["stopReason"] == "end_turn"
+    runtime = observed.stage.client("bedrock-runtime")
+    try:
+        _ask(observed, model, _s3_image(observed), temperature=0)
+    except runtime.exceptions.ValidationException as error:
+        return f"{_lowest_temperature(observed)} is accepted; 0 is refused: {error}"
+    return f"{_lowest_temperature(observed)} is accepted, and so is 0"
+
+
 def flex_tier(observed: ObservedRun) -> str:
     """A teacher with a flex price answers on the flex tier and returns the tier."""
     if not catalog.get_model(observed.run.teacher.model).has_price("input-flex"):
@@ -61,14 +75,6 @@ def flex_tier(observed: ObservedRun) -> str:
     answer = _ask(observed, observed.run.teacher.model, _s3_image(observed), serviceTier={"type": "flex"})
     assert answer["serviceTier"]["type"] == "flex"
     return "answered on the flex tier"
-
-
-def lifecycle_fields(observed: ObservedRun) -> str:
-    """GetFoundationModel returns the lifecycle of the student by its customization id."""
-    model = catalog.get_model(observed.run.student).training_id or ""
-    details = observed.stage.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
-    assert details["modelLifecycle"]["status"] in ("ACTIVE", "LEGACY")
-    return f"{model}: {details['modelLifecycle']['status']}"
 
 
 def job_states(observed: ObservedRun) -> str:
@@ -82,6 +88,16 @@ def job_states(observed: ObservedRun) -> str:
         assert set(phases) == {"validationDetails", "dataProcessingDetails", "trainingDetails"}
         durations.append(f"{job['endTime'] - job['creationTime']} for {model.size} records")
     return "; ".join(durations)
+
+
+def training_start(observed: ObservedRun) -> str:
+    """Training starts within a day of the creation of the job."""
+    waits = []
+    for model in observed.models:
+        job = observed.stage.client("bedrock").get_model_customization_job(jobIdentifier=model.job_arn)
+        waits.append(job["statusDetails"]["trainingDetails"]["creationTime"] - job["creationTime"])
+    assert max(waits) < timedelta(days=1), f"after {max(waits)}"
+    return "; ".join(f"after {wait.total_seconds() / 60:.0f} min" for wait in waits)
 
 
 def job_events(observed: ObservedRun) -> str:
@@ -105,10 +121,20 @@ def metric_csv_path(observed: ObservedRun) -> str:
 def deployment_invocation(observed: ObservedRun) -> str:
     """A deployment answers Converse by its ARN, for this caller and for a role with bedrock:InvokeModel on it."""
     for model in observed.models:
-        assert _ask(observed, model.deployment_arn, _s3_image(observed))["stopReason"] == "end_turn"
+        assert _ask(observed, model.deployment_arn, _image_bytes(observed))["stopReason"] == "end_turn"
         answers = list(observed.stage.data.read_lines(keys.predictions_key(observed.run.name, f"n{model.size}")))
         assert any(answer["status"] == "ok" for answer in answers)
     return f"{len(observed.models)} deployments"
+
+
+def s3_location_on_deployment(observed: ObservedRun) -> str:
+    """A deployment reads an image by its s3Location, or refuses it with ValidationException."""
+    runtime, arn = observed.stage.client("bedrock-runtime"), observed.models[0].deployment_arn
+    try:
+        answer = _ask(observed, arn, _s3_image(observed))
+    except runtime.exceptions.ValidationException as error:
+        return f"refused, so images are sent as bytes: {error}"
+    return f"accepted, {answer['usage']['inputTokens']} input tokens"
 
 
 def tags_listed(observed: ObservedRun) -> str:
@@ -146,18 +172,23 @@ def deployed_model_stays(observed: ObservedRun) -> str:
     raise AssertionError("Bedrock deleted a deployed model")
 
 
-CHECKS: Mapping[str, Callable[[ObservedRun], str]] = {
+PAID_CHECKS: Mapping[str, Callable[[ObservedRun], str]] = {
     check.__name__: check
     for check in (
-        *(distributed_map_rights, image_by_s3_location, image_tokens, flex_tier, lifecycle_fields, job_states),
-        *(job_events, metric_csv_path, deployment_invocation, tags_listed, deployment_update, deployed_model_stays),
+        *(distributed_map_rights, image_by_s3_location, image_tokens, minimum_temperature, flex_tier, job_states),
+        *(training_start, job_events, metric_csv_path, deployment_invocation, s3_location_on_deployment),
+        *(tags_listed, deployment_update, deployed_model_stays),
     )
 }
 
 
 def _s3_image(observed: ObservedRun) -> dict[str, Any]:
-    uri = f"s3://{observed.stage.data.name}/{keys.image_key(observed.run.side, observed.test_image)}"
+    uri = f"s3://{observed.stage.data.name}/{keys.image_key(observed.run.image_side, observed.test_image)}"
     return {"s3Location": {"uri": uri, "bucketOwner": observed.run.account}}
+
+
+def _image_bytes(observed: ObservedRun) -> dict[str, Any]:
+    return {"bytes": observed.stage.data.read(keys.image_key(observed.run.image_side, observed.test_image))}
 
 
 def _drawn_image(width: int, height: int) -> dict[str, Any]:
@@ -166,13 +197,28 @@ def _drawn_image(width: int, height: int) -> dict[str, Any]:
     return {"bytes": output.getvalue()}
 
 
-def _ask(observed: ObservedRun, model: str | None, source: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Return the response of Converse to the run's prompt and an image."""
+def _lowest_temperature(observed: ObservedRun) -> float:
+    """Return the lowest temperature that the families of teacher and student both accept."""
+    models = (observed.run.teacher.model, observed.run.student)
+    return max(catalog.get_model(model).family.minimum_temperature for model in models)
+
+
+def _ask(
+    observed: ObservedRun,
+    model: str | None,
+    source: dict[str, Any],
+    *,
+    temperature: float | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return the response of Converse to the run's prompt and an image, by default at the lowest temperature."""
     content = [{"text": observed.run.prompt.user}, {"image": {"format": "jpeg", "source": source}}]
+    if temperature is None:
+        temperature = _lowest_temperature(observed)
     return observed.stage.client("bedrock-runtime").converse(
         modelId=model,
         system=[{"text": observed.run.prompt.system}],
         messages=[{"role": "user", "content": content}],
-        inferenceConfig={"maxTokens": observed.run.request.max_tokens, "temperature": 0},
+        inferenceConfig={"maxTokens": observed.run.request.max_tokens, "temperature": temperature},
         **options,
     )
