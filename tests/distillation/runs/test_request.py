@@ -181,6 +181,13 @@ def test_empty_distill_json_is_a_valid_request() -> None:
     assert json.loads(run.model_dump_json())["image_side"] == 900
 
 
+def test_run_has_the_tags_of_its_stage() -> None:
+    stage = DEFAULTS.model_copy(update={"tags": {"cost-center": "42"}})
+
+    assert resolve({"collection": "holiday/"}, "arn:e1", bucket(), stage).tags == {"cost-center": "42"}
+    assert from_console().tags == {}
+
+
 def test_run_has_the_quotas_of_its_two_models() -> None:
     stage = DEFAULTS.model_copy(update={"quotas": {PRO: Quota(requests_per_minute=500)}})
     start = {"collection": "holiday/", "quotas": {PRO: {"tokens_per_minute": 100_000}}}
