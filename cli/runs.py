@@ -8,7 +8,7 @@ from typing import Any
 from cli.console import format_table, print_json, print_line
 from cli.stage import Stage, run_not_found
 from distillation import keys
-from distillation.documents import AnyReport, Failure, Interval, Manifest, ReplacedDeployment, Report
+from distillation.documents import AnyReport, Failure, Manifest, ReplacedDeployment, Report
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
 from distillation.storage import Bucket
 
@@ -94,20 +94,14 @@ def _deployments(report: AnyReport | None, replaced: ReplacedDeployment | None) 
 
 def _scores(report: AnyReport | None) -> dict[str, Any]:
     """Return the mean Jaccard index of base, best model and ceiling, and the best and promoted models."""
-    figures = report.evaluation if isinstance(report, Report) else None
-    gate = figures.gate if figures else None
-    scores: dict[str, Interval | None] = dict.fromkeys(("base", "tuned", "ceiling"))
-    if figures:
-        best = gate.best.removeprefix("n") if gate else ""
-        scores = {
-            "base": figures.jaccard.base,
-            "tuned": figures.jaccard.tuned.get(best),
-            "ceiling": figures.jaccard.ceiling,
-        }
+    if not isinstance(report, Report) or report.evaluation is None:
+        return dict.fromkeys(("base", "tuned", "ceiling", "best", "promoted"))
+    best, jaccard = report.evaluation.best, report.evaluation.jaccard
+    scores = {"base": jaccard.base, "tuned": jaccard.tuned[best], "ceiling": jaccard.ceiling}
     return {
         **{name: score.mean if score else None for name, score in scores.items()},
-        "best": gate.best if gate else None,
-        "promoted": gate.promoted if gate else None,
+        "best": best,
+        "promoted": report.promoted.model_name if report.promoted else None,
     }
 
 

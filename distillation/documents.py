@@ -234,7 +234,7 @@ class ScoresByRole(Record):
     base: Interval | None = None
     """The student before training."""
     tuned: dict[str, Interval]
-    """Tuned models by training size."""
+    """Tuned models by name, such as ``n30``."""
     ceiling: Interval | None = None
     """The teacher's agreement with itself."""
     floor: Interval | None = None
@@ -340,6 +340,8 @@ class ServingCost(Record):
 class EvaluationFigures(Record):
     """Figures of an evaluation: every answerer against the teacher's labels of the test images."""
 
+    best: str
+    """Tuned model with the highest mean Jaccard index, such as ``n30``."""
     jaccard: ScoresByRole
     """Jaccard index of normalised keywords."""
     jaccard_unnormalised: ScoresByRole
@@ -532,6 +534,12 @@ class Report(Record):
         gate = self.evaluation and self.evaluation.gate
         name = gate.promoted if gate else None
         return next((model for model in self.models if name and model.model_name == name), None)
+
+    @property
+    def best_model(self) -> TrainedModel | None:
+        """The tuned model with the highest score; None if nothing was trained."""
+        best = self.evaluation and self.evaluation.best
+        return next((model for model in self.models if model.answerer == best), None)
 
 
 class ApplyReport(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -370,6 +371,11 @@ class TrainedModel(Record):
     reason: Annotated[str, BeforeValidator(error_message)] | None = None
     """Why there is no model or no deployment."""
 
+    @property
+    def answerer(self) -> str:
+        """Name of the model in answers and scores, such as ``n30``."""
+        return answerer_of(self.size)
+
 
 class LedgerPart(Record):
     """Cost of one batch or job."""
@@ -394,6 +400,16 @@ class LedgerPart(Record):
     """Billed training tokens."""
     usd: float
     """Cost in US dollars."""
+
+
+def answerer_of(size: int) -> str:
+    """Return ``n<size>``, the name of a tuned model in answers and scores."""
+    return f"n{size}"
+
+
+def size_of(answerer: str) -> int | None:
+    """Return the training size in a name ``n<size>``; None for another answerer."""
+    return int(answerer[1:]) if re.fullmatch(r"n\d+", answerer) else None
 
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)

@@ -22,8 +22,8 @@ from cli.console import CommandError, print_line
 from cli.progress import ExecutionObserver
 from cli.upload import own_labels_in, photos_in
 from cli.watch import follow
-from distillation.documents import Report
-from distillation.records import Quota
+from distillation.documents import Report, ScoresByRole
+from distillation.records import Quota, size_of
 from distillation.runs.request import run_name_of
 from local import models
 from local.aws.history import states_entered
@@ -180,11 +180,17 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
         **{field: getattr(report, field, None) for field in fields},
         "rejected": [item.model_dump() for item in report.photos_set_aside] if report else [],
         "teacher_calls": sum(entry.calls for entry in entries if entry.model == pair.teacher_id),
-        "jaccard": figures.jaccard.model_dump(mode="json") if figures else None,
+        "jaccard": _scores_by_size(figures.jaccard) if figures else None,
         "states": states_entered(pipeline.aws, execution),
         "report": str(out / "report.html") if report else None,
         "models": {"teacher": pair.teacher_id, "student": pair.student_id},
     }
+
+
+def _scores_by_size(jaccard: ScoresByRole) -> dict[str, Any]:
+    """Return the scores as JSON values, those of tuned models by training size."""
+    tuned = {str(size_of(name)): score.model_dump(mode="json") for name, score in jaccard.tuned.items()}
+    return jaccard.model_dump(mode="json") | {"tuned": tuned}
 
 
 def _print_result(summary: dict[str, Any], out: Path) -> int:

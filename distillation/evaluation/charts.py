@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from distillation.documents import Curve, Loss, ScoresByRole
+from distillation.records import size_of
 
 _INK, _SOFT, _LINE, _BASE = "#010101", "#020202", "#030303", "#040404"
 _TUNED = ("#050505", "#060606", "#070707", "#080808")
@@ -50,7 +51,8 @@ Series = Mapping[str, Sequence[float]]
 
 def display_name(answerer: str) -> str:
     """Return an answerer's name for readers, such as ``tuned on 30`` for ``n30``."""
-    return f"tuned on {answerer[1:]}" if answerer[0] == "n" and answerer[1:].isdigit() else answerer
+    size = size_of(answerer)
+    return answerer if size is None else f"tuned on {size}"
 
 
 def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
@@ -86,7 +88,7 @@ def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -
 
 def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
     """Return the score by training size between floor, control and ceiling, with the fitted curve if there is one."""
-    sizes = sorted((int(size), score) for size, score in jaccard.tuned.items())
+    sizes = sorted((size_of(name) or 0, score) for name, score in jaccard.tuned.items())
     levels = sorted((score.mean, name) for name, score in jaccard.by_name.items())
     highest = max(score.mean for score in (jaccard.ceiling or jaccard.control, *jaccard.tuned.values()) if score)
     figure, axes = _figure()
@@ -125,14 +127,14 @@ def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str]], highest: float
 
 def loss_chart(training: Mapping[str, Sequence[Loss]], validation: Mapping[str, Sequence[Loss]]) -> str | None:
     """Return the loss of every job over its steps, validation dashed; None if there is no loss."""
-    colours = _colours(dict.fromkeys(f"n{size}" for size in training))
+    colours = _colours(training)
     figure, axes = _figure()
     for kind, by_size, line in (("training", training, "-"), ("validation", validation, "--")):
         for size, losses in by_size.items():
             if losses:
                 points = [(loss.step, loss.loss) for loss in losses]
                 label = f"{size} images, {kind}"
-                axes.plot(*zip(*points, strict=True), line, color=colours[f"n{size}"], label=label, linewidth=1.6)
+                axes.plot(*zip(*points, strict=True), line, color=colours[size], label=label, linewidth=1.6)
     if not axes.lines:
         return None
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
@@ -141,9 +143,9 @@ def loss_chart(training: Mapping[str, Sequence[Loss]], validation: Mapping[str, 
 
 
 def _colours(tuned: Mapping[str, Any]) -> dict[str, str]:
-    """Return a colour by answerer; the last one, the largest size, gets the strongest."""
+    """Return a colour by answerer or size; the last one, the largest size, gets the strongest."""
     names = list(tuned)[::-1]
-    return {answerer: _TUNED[place % len(_TUNED)] for place, answerer in enumerate(names)} | {"base": _BASE}
+    return {name: _TUNED[place % len(_TUNED)] for place, name in enumerate(names)} | {"base": _BASE}
 
 
 def _figure() -> tuple[Figure, Axes]:

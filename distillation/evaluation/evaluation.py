@@ -25,7 +25,7 @@ from distillation.documents import (
 from distillation.evaluation import intervals, scores
 from distillation.evaluation.parsed_answers import parse_answer, parse_answers
 from distillation.models import catalog
-from distillation.records import AnswerLine, ServiceTier, Usage
+from distillation.records import AnswerLine, ServiceTier, Usage, size_of
 from distillation.statistical_power import minimum_detectable_difference
 
 SIGNIFICANCE = 0.05
@@ -111,6 +111,7 @@ def evaluate(evidence: Evidence) -> Evaluation:
     tests = _tests(evidence, measured)
     answers = evidence.answerers
     figures = EvaluationFigures(
+        best=measured.best,
         jaccard=_by_role(evidence, {name: measured.resampled.mean(name) for name in measured.per_image}),
         jaccard_unnormalised=_by_role(
             evidence, {name: measured.mean(name, "jaccard_unnormalised") for name in measured.metrics}
@@ -152,7 +153,7 @@ def _score(evidence: Evidence) -> _Scores:
 
 def _by_role(evidence: Evidence, means: Mapping[str, Interval]) -> ScoresByRole:
     untuned = {name: mean for name, mean in means.items() if name not in evidence.tuned}
-    return ScoresByRole(**untuned, tuned={name.removeprefix("n"): means[name] for name in evidence.tuned})
+    return ScoresByRole(**untuned, tuned={name: means[name] for name in evidence.tuned})
 
 
 def _headlines(measured: _Scores) -> Headlines:
@@ -208,7 +209,7 @@ def _detectable(measured: _Scores) -> float:
 
 
 def _curve(evidence: Evidence, resampled: intervals.Resampled) -> Curve | None:
-    names = {int(name[1:]): name for name in evidence.tuned if name[1:].isdigit()}
+    names = {size: name for name in evidence.tuned if (size := size_of(name)) is not None}
     return intervals.fit_curve(sorted(names), resampled, [names[size] for size in sorted(names)])
 
 

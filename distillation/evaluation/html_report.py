@@ -18,7 +18,7 @@ from distillation.documents import EvaluationFigures, Interval, Manifest, Report
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
 from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
-from distillation.records import AnswerLine
+from distillation.records import AnswerLine, size_of
 
 THUMBNAIL_SIDE = 280
 """Longest side of a thumbnail in pixels; 100 thumbnails stay below 2 MB."""
@@ -106,7 +106,7 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
         undefined=StrictUndefined,
     )
     figures = page.evaluation.figures if page.evaluation else None
-    best = _best(figures)
+    best = figures.best if figures else None
     return environment.get_template("report.html.j2").render(
         page=page,
         report=page.report,
@@ -123,18 +123,6 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
     )
 
 
-def _answerer(name: str) -> str:
-    return f"n{name}" if name.isdigit() else name
-
-
-def _best(figures: EvaluationFigures | None) -> str | None:
-    """Return the tuned model with the highest score; None if nothing was trained."""
-    if figures is None:
-        return None
-    tuned = figures.jaccard.tuned
-    return _answerer(max(tuned, key=lambda name: tuned[name].mean))
-
-
 def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
     """Return the rows of the table of scores, lowest score first."""
     if figures is None:
@@ -146,9 +134,7 @@ def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
         if name in scores.by_name
     ]
     rows += [
-        ScoreRow(
-            charts.display_name(_answerer(name)), "the student after training", score, unnormalised.tuned.get(name)
-        )
+        ScoreRow(charts.display_name(name), "the student after training", score, unnormalised.tuned.get(name))
         for name, score in scores.tuned.items()
     ]
     return sorted(rows, key=lambda row: row.score.mean)
@@ -171,7 +157,7 @@ def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> 
             gained = sum(after > before for before, after in zip(scores["base"], scores[best], strict=True))
             text = f"One point for each image. {gained} of {len(scores[best])} are above the line: training helped."
             drawn.append(("Image by image", text, charts.change_chart(scores["base"], scores[best], best)))
-        if all(name.isdigit() for name in figures.jaccard.tuned):
+        if all(size_of(name) is not None for name in figures.jaccard.tuned):
             fit = "The band is the 95 % CI of the fit." if figures.curve else "A curve needs three sizes or more."
             svg = charts.scaling_chart(figures.jaccard, figures.curve)
             drawn.append(("Score by number of training images", f"Bars are 95 % CIs. {fit}", svg))

@@ -76,7 +76,7 @@ def _with_promotion(run: Run, figures: EvaluationFigures, models: list[TrainedMo
     gate = figures.gate
     if gate is None or not gate.passed or run.request.keep == "none":
         return figures
-    promoted = next(model.model_name for model in models if f"n{model.size}" == gate.best)
+    promoted = next(model.model_name for model in models if model.answerer == figures.best)
     return figures.model_copy(update={"gate": gate.model_copy(update={"promoted": promoted})})
 
 

@@ -47,7 +47,7 @@ class RunData:
 
     def evidence(self) -> Evidence | None:
         """Return the answers to evaluate; None if nothing was predicted."""
-        tuned = [f"n{model.size}" for model in self.models if model.status == "Active"]
+        tuned = [model.answerer for model in self.models if model.status == "Active"]
         if "base" not in self.answers or not tuned:
             return None
         test, train = (list(read_split(self.run, name, self.data)) for name in ("test", "train"))

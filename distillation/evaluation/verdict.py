@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from distillation.documents import Doubling, Estimate, EvaluationFigures, Gate, Ledger, Money, StepMoney
-from distillation.records import TrainedModel, Until
+from distillation.records import TrainedModel, Until, size_of
 
 _SIGNIFICANT = "The gain is statistically significant and larger than always answering with the most common keywords."
 
@@ -43,9 +43,8 @@ def score_verdict(figures: EvaluationFigures) -> str:
 
 
 def _change(figures: EvaluationFigures, gate: Gate) -> str:
-    name = gate.best.removeprefix("n")
-    tuned, base = figures.jaccard.tuned[name], figures.jaccard.base
-    subject = f"Trained on {name} images, the student matches" if name.isdigit() else "The student matches"
+    size, tuned, base = size_of(figures.best), figures.jaccard.tuned[figures.best], figures.jaccard.base
+    subject = f"Trained on {size} images, the student matches" if size is not None else "The student matches"
     direction = "up" if base is None or base.mean <= tuned.mean else "down"
     before = f", {direction} from {base.mean:.2f} before training" if base else ""
     return (

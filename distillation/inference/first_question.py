@@ -12,7 +12,7 @@ from distillation.inference.image_batch import ImageBatch
 from distillation.inference.predictions import student_target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.models import catalog
-from distillation.records import Answer, ImageSource, Run
+from distillation.records import Answer, ImageSource, Run, answerer_of
 from distillation.storage import Bucket
 from distillation.telemetry import logger
 
@@ -31,7 +31,7 @@ def accepted_image_source(
 
     Raises ``DeploymentFailed`` if the deployment refuses both sources, and the same errors as ``ImageBatch.ask``.
     """
-    target = student_target(run, f"n{size}", deployment_arn)
+    target = student_target(run, answerer_of(size), deployment_arn)
     image = next(data.read_lines(keys.split_key(run.name, "test")))["image"]
     batch = ImageBatch(run, "Deploy", data, client, limits)
     sources: list[ImageSource] = list(dict.fromkeys([catalog.get_model(run.student).family.images_by, "bytes"]))

@@ -45,7 +45,7 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
     if run.applies and run.applies.deployment_arn:
         return [student_target(run, "tuned", run.applies.deployment_arn, run.applies.images_by)]
     tuned = [
-        student_target(run, f"n{model.size}", model.deployment_arn, model.images_by)
+        student_target(run, model.answerer, model.deployment_arn, model.images_by)
         for model in models
         if model.status == "Active" and model.deployment_arn
     ]

@@ -133,7 +133,7 @@ def test_student_goes_from_photos_to_a_report(
         family.validation_file and split_result.images >= MINIMUM_IMAGES_FOR_VALIDATION
     )
     assert bool(report["validation_loss"][str(size)]) == bool(split_result.validation)
-    assert jaccard["tuned"][str(size)]["mean"] > jaccard["base"]["mean"]
+    assert jaccard["tuned"][trained.answerer]["mean"] > jaccard["base"]["mean"]
 
 
 def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:

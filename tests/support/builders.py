@@ -149,12 +149,13 @@ def any_report(
     of a model; it passed if there is one.
     """
     models = list(models)
-    promoted_sizes = [f"n{model.size}" for model in models if promoted and model.model_name == promoted]
-    best = best or next(iter([*promoted_sizes, *(f"n{model.size}" for model in models)]), "n45")
-    sizes = {best.removeprefix("n"), *(str(model.size) for model in models)}
-    scores = ScoresByRole(base=any_interval(0.3), tuned={size: any_interval(0.5) for size in sorted(sizes)})
+    promoted_names = [model.answerer for model in models if promoted and model.model_name == promoted]
+    best = best or next(iter([*promoted_names, *(model.answerer for model in models)]), "n45")
+    names = {best, *(model.answerer for model in models)}
+    scores = ScoresByRole(base=any_interval(0.3), tuned={name: any_interval(0.5) for name in sorted(names)})
     reasons = [] if promoted else ["the gain is not statistically significant (p = 0.500)"]
     figures = EvaluationFigures(
+        best=best,
         jaccard=scores,
         jaccard_unnormalised=scores,
         metrics={},

@@ -29,7 +29,7 @@ def test_ids_of_two_charts_on_one_page_differ() -> None:
 
 def test_names_of_levels_that_nearly_meet_are_moved_apart() -> None:
     scores = ScoresByRole(
-        base=any_interval(0.2), floor=any_interval(0.2), control=any_interval(0.21), tuned={"8": any_interval(0.5)}
+        base=any_interval(0.2), floor=any_interval(0.2), control=any_interval(0.21), tuned={"n8": any_interval(0.5)}
     )
     svg = charts.scaling_chart(scores, None)
     heights = {name: float(y) for y, name in re.findall(r'translate\([\d.]+ ([\d.]+)\)">(base|floor|control)<', svg)}

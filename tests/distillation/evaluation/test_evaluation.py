@@ -14,7 +14,7 @@ def test_model_that_sees_the_images_passes_the_gate() -> None:
 
     assert figures.gate is not None
     assert figures.gate.passed
-    assert figures.jaccard.tuned["8"].mean == pytest.approx(0.75)
+    assert figures.jaccard.tuned["n8"].mean == pytest.approx(0.75)
     assert figures.headlines.gap_closed is not None
     assert figures.headlines.gap_closed.mean == pytest.approx(0.75)
     assert figures.headlines.beyond_control is not None
@@ -60,7 +60,7 @@ def test_scores_are_named_by_training_size() -> None:
     evidence = any_evidence()
     figures = evaluate(replace(evidence, tuned={f"n{size}": evidence.tuned["n8"] for size in (8, 16, 32)})).figures
 
-    assert list(figures.jaccard.tuned) == list(figures.jaccard_unnormalised.tuned) == ["8", "16", "32"]
+    assert list(figures.jaccard.tuned) == list(figures.jaccard_unnormalised.tuned) == ["n8", "n16", "n32"]
     assert list(figures.tests) == ["n8", "n16", "n32"]
     assert figures.curve is not None
     assert figures.curve.next_size == 64
