@@ -3,12 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.stub import ANY, Stubber
+from botocore.stub import Stubber
 
 from distillation.errors import DeploymentFailed
 from distillation.events import DeploymentResult
 from distillation.serving.deployment import create_or_describe
+from distillation.serving.tags import resource_tags
 from tests.support.builders import any_run
+from tests.support.fakes import bucket
 from tests.support.jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
 
 
@@ -25,14 +27,19 @@ def test_deployment_is_created_then_described_and_its_failure_has_the_reason(
     bedrock.add_response(
         "create_custom_model_deployment",
         {"customModelDeploymentArn": DEPLOYMENT_ARN},
-        {"modelDeploymentName": "n", "modelArn": MODEL_ARN, "clientRequestToken": "n", "tags": ANY},
+        {
+            "modelDeploymentName": "n",
+            "modelArn": MODEL_ARN,
+            "clientRequestToken": "n",
+            "tags": resource_tags(any_run(), bucket()),
+        },
     )
     bedrock.add_response("get_custom_model_deployment", description | {"status": "Active"})
     failed = {"status": "Failed", "failureMessage": "no room"}
     bedrock.add_response("get_custom_model_deployment", description | failed)
 
     for status in ("Creating", "Active"):
-        result = create_or_describe(any_run(), "n", MODEL_ARN, bedrock_client)
+        result = create_or_describe(any_run(), "n", MODEL_ARN, bucket(), bedrock_client)
         assert result == DeploymentResult(status=status, deployment_arn=DEPLOYMENT_ARN)
     with pytest.raises(DeploymentFailed, match="no room"):
-        create_or_describe(any_run(), "n", MODEL_ARN, bedrock_client)
+        create_or_describe(any_run(), "n", MODEL_ARN, bucket(), bedrock_client)
