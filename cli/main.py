@@ -256,7 +256,7 @@ def clean(
         str | None, typer.Option(help="Select all resources of this run; by default those that no run retains.")
     ] = None,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Also select deployments and models that belong to no run in the bucket.")
+        bool, typer.Option("--unknown", help="Also select unknown models and deployments: those of no known run.")
     ] = False,
     objects: Annotated[
         bool, typer.Option("--objects", help="Also delete the run's objects in S3, but no labels or images.")
@@ -282,7 +282,9 @@ def clean(
 
 @app.command()
 def destroy(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, and keep the buckets and unknown models.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask, and keep the buckets and unknown models (of no run in the bucket).")
+    ] = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:

@@ -78,7 +78,25 @@ class PipelineDriver:
     @contextmanager
     def without_pipeline_stack(self, assembly: Path) -> Iterator[None]:
         """Delete the pipeline's stack, and deploy it again afterwards."""
-        cloudformation, name = self.pipeline.aws.client("cloudformation"), "Distill-local-Pipeline"
+        self._delete_stack("Distill-local-Pipeline")
+        yield
+        self._deploy(assembly)
+
+    def deploy_again(self, assembly: Path) -> None:
+        """Delete both stacks, which keeps their buckets, and deploy the stage again with new buckets."""
+        self._delete_stack("Distill-local-Pipeline")
+        self._delete_stack("Distill-local-Storage")
+        self._deploy(assembly)
+
+    def sweep(self) -> dict[str, Any]:
+        """Invoke Sweep as the daily schedule does; return its result."""
+        lambda_ = self.pipeline.aws.client("lambda")
+        names = [function["FunctionName"] for function in lambda_.list_functions()["Functions"]]
+        (name,) = [name for name in names if name.startswith("Distill-local-Pipeline-Sweep")]
+        return json.loads(lambda_.invoke(FunctionName=name, Payload=b'{"source": "aws.events"}')["Payload"].read())
+
+    def _delete_stack(self, name: str) -> None:
+        cloudformation = self.pipeline.aws.client("cloudformation")
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
         cloudformation.delete_stack(StackName=name)
 
@@ -87,7 +105,8 @@ class PipelineDriver:
 
         self.until(lambda: stack_status() in ("DELETE_COMPLETE", "DELETE_FAILED"))
         assert stack_status() == "DELETE_COMPLETE"
-        yield
+
+    def _deploy(self, assembly: Path) -> None:
         for outputs in deploy(self.pipeline.aws, assembly).values():
             self.pipeline.outputs.update(outputs)
 
