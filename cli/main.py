@@ -283,7 +283,8 @@ def clean(
 @app.command()
 def destroy(
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask, and keep the buckets and unknown models (of no run in the bucket).")
+        bool,
+        typer.Option("--yes", help="Do not ask, and keep the buckets and unknown models (of no run in the bucket)."),
     ] = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
