@@ -17,7 +17,7 @@ TABLE_FORMATS = ("csv", "jsonl")
 
 
 def apply_model(
-    collection: str, run: str, limits: dict[str, float | None], out: Path | None, stage: Stage, as_json: bool
+    collection: str, run: str, limits: dict[str, float | None], out: Path | None, stage: Stage, *, as_json: bool
 ) -> bool:
     """Start a run that applies a tuned model, show it, and download its tables. Return whether it succeeded.
 

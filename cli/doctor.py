@@ -53,7 +53,7 @@ class Check:
     """Remedy if the state is not ``good``."""
 
 
-def print_checks(stage: Stage, as_json: bool) -> bool:
+def print_checks(stage: Stage, *, as_json: bool) -> bool:
     """Print all checks and return whether none is bad. Raises ``CommandError`` if the stage is not in cdk.json."""
     checks = list(run_checks(stage, stage_settings(stage.name)))
     if as_json:

@@ -49,7 +49,7 @@ class MeasuredPhoto:
     """Reason why the photo cannot be used."""
 
 
-def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, as_json: bool) -> bool:
+def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, *, as_json: bool) -> bool:
     """Print an estimate; return whether it is within ``max_usd`` and the daily quotas that a run may need.
 
     Raises ``CommandError`` if there are no photos.
@@ -73,7 +73,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
             f"{what}: no usable photos in {place}. Name another folder, or a collection of stage {stage.name!r}."
         )
     if run.request.apply:
-        return _estimate_existing_model(run, sizes, stage, as_json)
+        return _estimate_existing_model(run, sizes, stage, as_json=as_json)
     use_calibration = measured or not is_local
     calibrations = calibration.load_all((run.teacher.model, run.student), stage.data) if use_calibration else {}
     if use_calibration:
@@ -94,7 +94,7 @@ def _can_start(estimate: ApplyEstimate) -> bool:
     return estimate.within_budget and days_needed(estimate.daily_quotas) <= MAXIMUM_DAYS
 
 
-def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, as_json: bool) -> bool:
+def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, *, as_json: bool) -> bool:
     """Print the cost of applying an existing tuned model and return whether it is within ``max_usd``."""
     tuned = with_tuned_model(run, stage.data, stage.client("bedrock"))
     estimate = estimate_apply(tuned, sizes, calibration.load(tuned.student, stage.data))

@@ -74,7 +74,7 @@ def doctor(as_json: Json = False, stage: Stage = "dev", region: Region = "us-eas
     from cli.doctor import print_checks
     from cli.stage import Stage as DeployedStage
 
-    if not print_checks(DeployedStage(stage, region), as_json):
+    if not print_checks(DeployedStage(stage, region), as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -94,7 +94,7 @@ def estimate(
     from cli.estimate import estimate_photos
     from cli.stage import Stage as DeployedStage
 
-    if not estimate_photos(what, request, DeployedStage(stage, region), measured, as_json):
+    if not estimate_photos(what, request, DeployedStage(stage, region), measured, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -113,7 +113,7 @@ def upload(
     from cli.stage import Stage as DeployedStage
     from cli.upload import upload_photos
 
-    upload_photos(folder, collection, DeployedStage(stage, region), as_json)
+    upload_photos(folder, collection, DeployedStage(stage, region), as_json=as_json)
 
 
 @app.command()
@@ -131,7 +131,7 @@ def start(
     from cli.stage import Stage as DeployedStage
     from cli.start import start_run
 
-    start_run(collection, request, from_manifest, DeployedStage(stage, region), as_json)
+    start_run(collection, request, from_manifest, DeployedStage(stage, region), as_json=as_json)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def watch(
     from cli.stage import Stage as DeployedStage
     from cli.watch import watch_run
 
-    if not watch_run(run, DeployedStage(stage, region), as_json):
+    if not watch_run(run, DeployedStage(stage, region), as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -186,7 +186,7 @@ def report(
     from cli.report import fetch_report
     from cli.stage import Stage as DeployedStage
 
-    fetch_report(DeployedStage(stage, region), run, out, show, as_json)
+    fetch_report(DeployedStage(stage, region), run, out, show=show, as_json=as_json)
 
 
 @app.command()
@@ -194,7 +194,7 @@ def validate(
     dataset: Annotated[str, typer.Option("-i", "--input_file", "--input-file", help="JSON Lines file or s3:// URI.")],
     model: Annotated[str, typer.Option("-m", "--model_name", "--model-name", help="micro, lite, pro, lite-2.0, ...")],
     validation: Annotated[str | None, typer.Option(help="Validation file or s3:// URI.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     images: Annotated[bool, typer.Option("--images", help="Also check each image in S3.")] = False,
 ) -> None:
@@ -229,14 +229,14 @@ def apply(
     from cli.stage import Stage as DeployedStage
 
     limits = {"max_usd": max_usd, "tolerance": tolerance}
-    if not apply_model(collection, run, limits, out, DeployedStage(stage, region), as_json):
+    if not apply_model(collection, run, limits, out, DeployedStage(stage, region), as_json=as_json):
         raise typer.Exit(1)
 
 
 @app.command()
 def runs(
     names: Annotated[list[str] | None, typer.Argument(help="Runs to compare; by default all runs are listed.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
@@ -264,7 +264,7 @@ def clean(
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete the selected resources; by default nothing is deleted.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:

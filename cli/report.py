@@ -14,7 +14,7 @@ from distillation.run_documents import find_report
 REPORT_FILES = ("report.json", "scores.csv", "report.html")
 
 
-def fetch_report(stage: Stage, run: str, out: Path | None, show: bool, as_json: bool) -> None:
+def fetch_report(stage: Stage, run: str, out: Path | None, *, show: bool, as_json: bool) -> None:
     """Download the files of a run's report. Print the path of the HTML report and open it if ``show``.
 
     With ``as_json`` print report.json instead. Raises ``CommandError`` if the run does not exist, or ``NotReachable``

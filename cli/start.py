@@ -12,7 +12,7 @@ from distillation import keys
 from distillation.photos.files import is_ignored
 
 
-def start_run(collection: str, request: Path | None, manifest: str | None, stage: Stage, as_json: bool) -> str:
+def start_run(collection: str, request: Path | None, manifest: str | None, stage: Stage, *, as_json: bool) -> str:
     """Check a request as Prepare will, put it into the collection, and return the name of the run.
 
     With ``manifest`` the command repeats an earlier run; fields of ``request`` override those of the manifest.

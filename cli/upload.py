@@ -41,7 +41,7 @@ class UploadResult:
     """Error message if the upload failed."""
 
 
-def upload_photos(folder: Path, collection: str, stage: Stage, as_json: bool) -> None:
+def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool) -> None:
     """Upload a folder with its subfolders and print a summary. Raises ``CommandError`` or ``NotReachable``.
 
     After an interrupt or a failure the same command continues: an object in S3 is either complete or absent.

@@ -21,7 +21,7 @@ _OUTCOME_STATES = {"SizeTrained": "trained", "SizeFailed": "failed"}
 """Words for the states inside TrainModels that end the training of one size."""
 
 
-def watch_run(run: str, stage: Stage, as_json: bool) -> bool:
+def watch_run(run: str, stage: Stage, *, as_json: bool) -> bool:
     """Show a run until it ends and return whether it succeeded. Raises ``CommandError`` if the run does not exist.
 
     Ctrl-C does not stop the run.

@@ -8,7 +8,7 @@ from distillation.models import catalog
 from local.bedrock.deployments import next_model
 from local.bedrock.listing import Members, page
 from local.bedrock.protocol import BedrockError
-from local.bedrock.service import Operation, Service, foundation_model_arn, is_local, student_of
+from local.bedrock.service import Operation, Service, foundation_model_arn, is_local, model_by_training_id, student_of
 
 _MEMBERS = Members(
     arn="modelArn",
@@ -23,24 +23,24 @@ _LEGACY_SINCE, _END_OF_LIFE = "2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z"
 
 def get_foundation_model(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Describe a local model by its id for inference or for customization."""
-    id_: str = values["modelIdentifier"].rsplit("/", 1)[-1]
-    service.authorise(caller, "bedrock:GetFoundationModel", foundation_model_arn(id_))
-    model = next((m for m in catalog.models().values() if id_ in (m.id, m.training_id)), None)
+    id: str = values["modelIdentifier"].rsplit("/", 1)[-1]
+    service.authorise(caller, "bedrock:GetFoundationModel", foundation_model_arn(id))
+    model = catalog.models().get(id) or model_by_training_id(id)
     if model is None or not is_local(model.id):
-        raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
+        raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id} is not found.")
     details = {
-        "modelArn": foundation_model_arn(id_),
-        "modelId": id_,
+        "modelArn": foundation_model_arn(id),
+        "modelId": id,
         "modelName": "local student" if model.training_id else "local teacher",
         "providerName": "this machine",
         "inputModalities": ["TEXT", "IMAGE"],
         "outputModalities": ["TEXT"],
         "responseStreamingSupported": False,
-        "customizationsSupported": ["FINE_TUNING"] if id_ == model.training_id else [],
+        "customizationsSupported": ["FINE_TUNING"] if id == model.training_id else [],
         "inferenceTypesSupported": ["ON_DEMAND"],
         "modelLifecycle": {"status": "ACTIVE"},
     }
-    if id_ in service.faults.legacy_models:
+    if id in service.faults.legacy_models:
         details["modelLifecycle"] = {
             "status": "LEGACY",
             "legacyTime": _LEGACY_SINCE,
@@ -51,12 +51,12 @@ def get_foundation_model(service: Service, values: dict[str, Any], caller: str |
 
 def get_foundation_model_availability(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Return that the account may use a local model."""
-    id_: str = values["modelId"]
-    service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model_arn(id_))
-    if not is_local(id_) or id_ not in catalog.models():
-        raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id_} is not found.")
+    id: str = values["modelId"]
+    service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model_arn(id))
+    if not is_local(id) or id not in catalog.models():
+        raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id} is not found.")
     return {
-        "modelId": id_,
+        "modelId": id,
         "agreementAvailability": {"status": "AVAILABLE"},
         "authorizationStatus": "AUTHORIZED",
         "entitlementAvailability": "AVAILABLE",

@@ -20,13 +20,12 @@ from PIL import Image
 from distillation.dataset.image_checks import PILLOW_FORMATS
 from distillation.models import catalog
 from distillation.models.model import Model
+from local.aws.account import ACCOUNT, REGION
 from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError
 from local.bedrock.quotas import Quotas
 from local.models import load_student, load_teacher
 
-ACCOUNT = "000000000000"
-REGION = "us-east-1"
 ARN_PREFIX = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
 
 Entry = dict[str, Any]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 SIDE = 224
-LOGITS = 1000
+CLASSES = 1000
 EMBEDDING = 1456
 # Repeats, kernel, stride, expansion and output channels of each stage (EfficientNet-B0 without squeeze-and-excitation).
 STAGES = (
@@ -74,7 +74,7 @@ def build_model(tensors: dict[str, np.ndarray]) -> onnx.ModelProto:
         "efficientnet-lite0",
         inputs=[helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
         outputs=[
-            helper.make_tensor_value_info(logits, TensorProto.FLOAT, [1, LOGITS]),
+            helper.make_tensor_value_info(logits, TensorProto.FLOAT, [1, CLASSES]),
             helper.make_tensor_value_info(embedding, TensorProto.FLOAT, [1, EMBEDDING]),
         ],
         initializer=graph.constants,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from local.models.network import CLASSES, EMBEDDING
 from local.models.sampling import perturbed
-from local.models.student import CLASSES, EMBEDDING, HUES, PIXELS, colours_and_layout
+from local.models.student import HUES, PIXELS, colours_and_layout
 from local.models.vocabulary import COLOURS
 
 MINIMUM_KEYWORDS = 15

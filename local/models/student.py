@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from local.models.network import CLASSES, SIDE
 from local.models.vocabulary import imagenet_words
 
 if TYPE_CHECKING:
     import cv2
 
-CLASSES = 1000
-EMBEDDING = 1456
 PIXELS = 92
 MINIMUM_KEYWORDS, MAXIMUM_KEYWORDS = 12, 25
 RIDGE = 0.9
@@ -64,7 +63,7 @@ class Student:
     def features(self, image: Image.Image) -> np.ndarray:
         """Return float32 of shape (2548,): class logits, embedding, colours and layout."""
         rgb = image.convert("RGB")
-        pixels = np.asarray(rgb.resize((224, 224), Image.Resampling.BICUBIC), np.float32)
+        pixels = np.asarray(rgb.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float32)
         batch = np.ascontiguousarray(((pixels - 127) / 128).transpose(2, 0, 1)[None])
         with self._lock:
             self._network.setInput(batch)

@@ -27,27 +27,27 @@ def add_resources(
     job: str = "Completed",
 ) -> str:
     """Add a job of a run and, if it is Completed, its model and deployment; return their common name."""
-    service, name, id_ = endpoint.service, f"{run}-n{number}-a1", f"{number:012x}"
+    service, name, id = endpoint.service, f"{run}-n{number}-a1", f"{number:012x}"
     tags = [
         {"key": "vision-distillation:run", "value": run},
         {"key": "vision-distillation:stage", "value": stage},
     ]
     if data_bucket:
         tags.append({"key": "vision-distillation:data-bucket", "value": data_bucket})
-    entry = _job(name, id_, job)
+    entry = _job(name, id, job)
     stop = service.add_job(entry, tags)
     if job == "Completed":
-        model = _model(name, id_)
+        model = _model(name, id)
         service.add_custom_model(model, tags)
-        service.add_deployment(_deployment(name, id_, model["modelArn"]), tags)
+        service.add_deployment(_deployment(name, id, model["modelArn"]), tags)
     else:
         threading.Thread(target=_end_when_stopped, args=(entry, stop), daemon=True).start()
     return name
 
 
-def _job(name: str, id_: str, status: str) -> Entry:
+def _job(name: str, id: str, status: str) -> Entry:
     return {
-        "jobArn": f"{ARN}:model-customization-job/{BASE}/{id_}",
+        "jobArn": f"{ARN}:model-customization-job/{BASE}/{id}",
         "jobName": name,
         "outputModelName": name,
         "roleArn": "arn:aws:iam::000000000000:role/bedrock",
@@ -69,9 +69,9 @@ def _end_when_stopped(job: Entry, stop: threading.Event) -> None:
     job["status"] = "Stopped"
 
 
-def _model(name: str, id_: str) -> Entry:
+def _model(name: str, id: str) -> Entry:
     return {
-        "modelArn": f"{ARN}:custom-model/{BASE}/{id_}",
+        "modelArn": f"{ARN}:custom-model/{BASE}/{id}",
         "modelName": name,
         "creationTime": CREATED,
         "modelStatus": "Active",
@@ -80,10 +80,10 @@ def _model(name: str, id_: str) -> Entry:
     }
 
 
-def _deployment(name: str, id_: str, model_arn: str) -> Entry:
+def _deployment(name: str, id: str, model_arn: str) -> Entry:
     return {
         "modelDeploymentName": name,
-        "customModelDeploymentArn": f"{ARN}:custom-model-deployment/{id_}",
+        "customModelDeploymentArn": f"{ARN}:custom-model-deployment/{id}",
         "modelArn": model_arn,
         "createdAt": CREATED,
         "status": "Active",

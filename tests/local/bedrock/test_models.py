@@ -14,8 +14,8 @@ def test_legacy_model_is_described_as_legacy_and_takes_no_jobs(tmp_path: Path) -
     with running_endpoint(trainable_bucket(), tmp_path, legacy_models=(f"{STUDENT}:300k",)) as endpoint:
         bedrock = client(endpoint, "bedrock")
         states = [
-            bedrock.get_foundation_model(modelIdentifier=id_)["modelDetails"]["modelLifecycle"]["status"]
-            for id_ in (f"{STUDENT}:300k", STUDENT, NOVA_2)
+            bedrock.get_foundation_model(modelIdentifier=id)["modelDetails"]["modelLifecycle"]["status"]
+            for id in (f"{STUDENT}:300k", STUDENT, NOVA_2)
         ]
 
         assert states == ["LEGACY", "ACTIVE", "ACTIVE"]
