@@ -113,9 +113,20 @@ def stop(
 
     Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next call continues.
     """
-    stopped = [job.name for job in jobs if job.status == "InProgress" and _stop(job, bedrock)]
+    stopped = [job.name for job in jobs if job.status == "InProgress" and stop_job(job.name, job.arn, bedrock)]
     _wait_for_all(jobs, lambda job: _has_ended(job, bedrock), sleep)
     return stopped
+
+
+def stop_job(name: str, arn: str, bedrock: BedrockClient) -> bool:
+    """Stop a job without waiting until it has ended; return False if it had already ended."""
+    try:
+        bedrock.stop_model_customization_job(jobIdentifier=arn)
+    except bedrock.exceptions.ConflictException:
+        return False
+    except BEDROCK_FAILURES as error:
+        raise to_pipeline_error(error, f"job {name}") from error
+    return True
 
 
 def delete(
@@ -204,17 +215,6 @@ def _tagged(
         tags = {entry["key"]: entry["value"] for entry in response["tags"]}
         if tags.get(key) == value:
             yield replace(resource, tags=tags)
-
-
-def _stop(job: BedrockResource, bedrock: BedrockClient) -> bool:
-    """Stop a job; return False if it has already ended."""
-    try:
-        bedrock.stop_model_customization_job(jobIdentifier=job.arn)
-    except bedrock.exceptions.ConflictException:
-        return False  # Ended since it was listed.
-    except BEDROCK_FAILURES as error:
-        raise to_pipeline_error(error, str(job)) from error
-    return True
 
 
 def _has_ended(job: BedrockResource, bedrock: BedrockClient) -> bool:

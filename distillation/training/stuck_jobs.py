@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from distillation.bedrock_errors import BEDROCK_FAILURES, to_pipeline_error
 from distillation.errors import LABELS_ARE_REUSED
 from distillation.records import Run
+from distillation.serving.resources import stop_job
 from distillation.telemetry import logger, metrics
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def stop_if_stuck(run: Run, job: Any, start_timeout: timedelta, now: datetime, b
     hours = waited / timedelta(hours=1)
     logger.warning("job stuck", run=run.name, job=job["jobName"], hours=round(hours, 1), phases=_phases(job))
     reason = _reason_to_stop(run, waited)
-    if reason and _stop(job, bedrock):
+    if reason and stop_job(job["jobName"], job["jobArn"], bedrock):
         return (
             f"training had not started after {hours:.0f} h, and {reason}. "
             f"Upload distill.json again later. {LABELS_ARE_REUSED}"
@@ -63,14 +63,3 @@ def _waited(job: Any, now: datetime) -> timedelta | None:
 def _phases(job: Any) -> dict[str, str]:
     """Return the status of each phase that Bedrock reports."""
     return {phase: details["status"] for phase, details in job.get("statusDetails", {}).items() if "status" in details}
-
-
-def _stop(job: Any, bedrock: BedrockClient) -> bool:
-    """Return whether the job was stopped; False if it ended in the meantime."""
-    try:
-        bedrock.stop_model_customization_job(jobIdentifier=job["jobArn"])
-    except bedrock.exceptions.ConflictException:
-        return False
-    except BEDROCK_FAILURES as error:
-        raise to_pipeline_error(error, f"job {job['jobName']}") from error
-    return True
