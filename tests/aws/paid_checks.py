@@ -122,7 +122,7 @@ def deployment_invocation(observed: ObservedRun) -> str:
     """A deployment answers Converse by its ARN, for this caller and for a role with bedrock:InvokeModel on it."""
     for model in observed.models:
         assert _ask(observed, model.deployment_arn, _image_bytes(observed))["stopReason"] == "end_turn"
-        answers = list(observed.stage.data.read_lines(keys.predictions_key(observed.run.name, f"n{model.size}")))
+        answers = list(observed.stage.data.read_lines(keys.predictions_key(observed.run.name, model.answerer)))
         assert any(answer["status"] == "ok" for answer in answers)
     return f"{len(observed.models)} deployments"
 

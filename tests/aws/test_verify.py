@@ -129,6 +129,14 @@ def test_receipt_is_written_whatever_ends_the_command(
     assert (list(receipt.checks), receipt.problem) == (["free"], problem)
 
 
+def test_emulator_gives_no_receipt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(verify, "ROOT", tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+
+    assert verify.main(["--stage", "local"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_stage_is_an_error_without_a_receipt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(verify, "ROOT", tmp_path)
 

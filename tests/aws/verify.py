@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -112,7 +113,7 @@ def write_receipt(receipt: Receipt, folder: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 all confirmed, 1 a check failed, 2 the stage is not defined."""
+    """Run the command and return its exit code: 0 none failed, 1 a check failed, 2 not a stage on AWS, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="make verify-aws", description=__doc__)
     parser.add_argument("--stage", default="dev", help="deployed stage, as defined in cdk.json")
     options = parser.parse_args(arguments)
@@ -122,6 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_line(f"verify-aws: {error}")
         return 2
     stage = Stage(options.stage, settings["region"])
+    if endpoint := _other_endpoint(stage):
+        print_line(
+            f"verify-aws: {endpoint} is not AWS, so a receipt would be wrong. Unset AWS_ENDPOINT_URL and the like."
+        )
+        return 2
     target = StageUnderTest(stage, settings["teachers"][0], settings["students"][0])
     photos = sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:PHOTOS]
     verification = Verification(target)
@@ -139,6 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = write_receipt(verification.receipt(datetime.datetime.now(datetime.UTC).date()), ROOT / "build" / "receipts")
     print_line(f"\nReceipt, without account numbers or names: {path}. Please read it and attach it to an issue.")
     return code
+
+
+def _other_endpoint(stage: Stage) -> str | None:
+    """Return an endpoint that is not AWS, such as the emulator's; None if there is none."""
+    endpoints = [stage.client(service).meta.endpoint_url for service in ("bedrock", "bedrock-runtime", "stepfunctions")]
+    return next((url for url in endpoints if not (urlsplit(url).hostname or "").endswith(".amazonaws.com")), None)
 
 
 def _stage_names(stage: Stage) -> set[str]:
