@@ -113,7 +113,7 @@ def write_receipt(receipt: Receipt, folder: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 none failed, 1 a check failed, 2 not a stage on AWS, 130 interrupted."""
+    """Run the command. Return 0 if no check failed, 1 if one did, 2 without a stage on AWS, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="make verify-aws", description=__doc__)
     parser.add_argument("--stage", default="dev", help="deployed stage, as defined in cdk.json")
     options = parser.parse_args(arguments)
