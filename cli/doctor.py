@@ -13,10 +13,19 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import CommandError, print_json, print_wrapped
+from cli.requests import resolve_request
 from cli.stage import ROOT, Stage, stack_outputs, stage_settings
-from distillation.bedrock_errors import code_and_message
+from distillation.bedrock_errors import ACCESS_CAUSES, code_and_message
+from distillation.costs.daily_quota import MAXIMUM_DAYS
+from distillation.inference.rate_limit import tokens_per_call
 from distillation.models import catalog, ids
-from distillation.models.service_quotas import CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
+from distillation.models.service_quotas import (
+    CONCURRENT_EXECUTIONS,
+    CUSTOM_MODELS,
+    DEPLOYMENTS_IN_PROGRESS,
+    read_tokens_per_day,
+)
+from distillation.runs.account_limits import FREE_FUNCTIONS
 
 _MINIMUM_BOOTSTRAP = 21
 """Minimum version of the CDK bootstrap stack."""
@@ -28,6 +37,10 @@ _QUOTAS = {
     DEPLOYMENTS_IN_PROGRESS: ("deployments in progress", 1),
 }
 """Name and minimum value of each quota that a run needs, keyed by quota code."""
+_MORE_FUNCTIONS = (
+    "Runs work, but slowly. Request more with: aws service-quotas request-service-quota-increase --service-code lambda "
+    f"--quota-code {CONCURRENT_EXECUTIONS} --desired-value 1000"
+)
 _INCONCLUSIVE_CODES = {
     "AccessDenied",
     "AccessDeniedException",
@@ -83,9 +96,12 @@ def run_checks(stage: Stage, settings: dict[str, Any]) -> Iterator[Check]:
         deploy = f"Run: npx cdk deploy --all -c stage={stage.name}"
         yield _check_aws(f"stack {name}", lambda name=name: _stack(stage, name), deploy)
     for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
-        access = f"Request access in the Bedrock console, {stage.region}, Model access. "
-        access += "A legacy model cannot be tuned any more: name another in cdk.json."
+        access = f"{ACCESS_CAUSES} A legacy model cannot be tuned any more: name another in cdk.json."
         yield _check_aws(f"model {model}", lambda model=model: _model(stage, model), access)
+    yield _check_aws("quota concurrent functions", lambda: _concurrent_functions(stage), _MORE_FUNCTIONS)
+    for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
+        if catalog.get_model(model).tokens_per_day_quota:
+            yield _check_tokens_per_day(stage, model)
     for code, (name, minimum) in _QUOTAS.items():
         increase = "Request more with: aws service-quotas request-service-quota-increase --service-code bedrock"
         increase += f" --quota-code {code} --desired-value N"
@@ -174,6 +190,31 @@ def _model(stage: Stage, id: str) -> tuple[bool, str]:
 def _quota(stage: Stage, code: str, minimum: int) -> tuple[bool, str]:
     quota = stage.client("service-quotas").get_service_quota(ServiceCode="bedrock", QuotaCode=code)["Quota"]["Value"]
     return quota >= minimum, f"{quota:g}"
+
+
+def _concurrent_functions(stage: Stage) -> tuple[bool, str]:
+    """Return whether a Map can run a batch and leave functions free, and the quota with its code."""
+    response = stage.client("service-quotas").get_service_quota(ServiceCode="lambda", QuotaCode=CONCURRENT_EXECUTIONS)
+    quota = response["Quota"]["Value"]
+    batches = max(1, round(quota) - FREE_FUNCTIONS)
+    detail = f"{quota:g} ({CONCURRENT_EXECUTIONS}; at most {batches:,} batches of a run at the same time)"
+    return quota > FREE_FUNCTIONS, detail
+
+
+def _check_tokens_per_day(stage: Stage, model: str) -> Check:
+    """Compare the account's tokens per day for a model with those of the smallest run."""
+    what, code = f"tokens per day {model}", catalog.get_model(model).tokens_per_day_quota
+    remedy = (
+        f"Compare {code} in Service Quotas, Amazon Bedrock. It is not adjustable there: open a case with AWS Support."
+    )
+    quota = read_tokens_per_day(model, stage.client("service-quotas"))
+    if quota is None:
+        return Check(what, "unknown", f"{code} cannot be read", f"Not checked. {remedy}")
+    run = resolve_request("doctor/", {}, stage.name, stage.region)
+    tokens = tokens_per_call(run, model, run.teacher)
+    needed = run.request.min_images * tokens
+    detail = f"{quota:,.0f} ({code}), about {quota / tokens:,.0f} images; the smallest run needs {needed:,}"
+    return _check(what, needed <= quota * MAXIMUM_DAYS, detail, remedy)
 
 
 def _check(what: str, good: bool, detail: str, remedy: str) -> Check:

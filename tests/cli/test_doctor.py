@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ READY = {
     },
     "get_foundation_model_availability": MODEL,
     "get_foundation_model": {"modelDetails": {"modelLifecycle": {"status": "ACTIVE"}}},
-    "get_service_quota": {"Quota": {"Value": 100}},
+    "get_service_quota": {"Quota": {"Value": 1_000_000}},
 }
 
 
@@ -90,7 +91,7 @@ def test_ready_stage_passes_every_check() -> None:
             {"get_foundation_model_availability": MODEL | {"authorizationStatus": "NOT_AUTHORIZED"}},
             "model amazon.nova-lite-v1:0",
             "bad",
-            "Model access",
+            "service control policy (SCP) denies the call; the account has no AWS Marketplace subscription",
         ),
         (
             {"get_foundation_model": {"modelDetails": {"modelLifecycle": {"status": "LEGACY"}}}},
@@ -106,6 +107,14 @@ def test_ready_stage_passes_every_check() -> None:
             "",
         ),
         ({"get_service_quota": aws_error("400")}, "quota custom models in the account", "unknown", ""),
+        ({"get_service_quota": {"Quota": {"Value": 2}}}, "quota concurrent functions", "bad", "L-B99A9384"),
+        ({"get_service_quota": {"Quota": {"Value": 0}}}, "tokens per day amazon.nova-pro-v1:0", "bad", "L-D690997B"),
+        (
+            {"get_service_quota": aws_error("AccessDeniedException")},
+            "tokens per day amazon.nova-lite-v1:0",
+            "unknown",
+            "L-45E0AD92",
+        ),
     ],
 )
 def test_problem_has_a_remedy(responses: dict[str, Any], what: str, state: str, remedy: str) -> None:
@@ -113,6 +122,19 @@ def test_problem_has_a_remedy(responses: dict[str, Any], what: str, state: str, 
 
     assert check.state == state
     assert remedy in check.remedy
+
+
+def test_concurrent_functions_and_tokens_per_day_are_compared_with_what_a_run_needs() -> None:
+    checks = checks_by_name(get_service_quota={"Quota": {"Value": 10}})
+
+    functions = checks["quota concurrent functions"]
+    assert (functions.state, functions.detail) == (
+        "good",
+        "10 (L-B99A9384; at most 8 batches of a run at the same time)",
+    )
+    tokens = checks["tokens per day amazon.nova-pro-v1:0"]
+    assert (tokens.state, tokens.detail.partition(",")[0]) == ("bad", "10 (L-D690997B)")
+    assert re.search(r"about 0 images; the smallest run needs 3\d,\d{3}$", tokens.detail)
 
 
 @pytest.mark.parametrize("version", [None, "v20.20.2"])
