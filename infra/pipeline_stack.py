@@ -15,10 +15,10 @@ from constructs import Construct
 from infra import access
 from infra.config import StageConfig
 from infra.monitoring import Monitoring
+from infra.state_machine import StateMachine
 from infra.step_lambda import StepLambda
 from infra.steps import Steps
 from infra.sweep_triggers import SweepTriggers
-from infra.workflow import Workflow
 
 
 class PipelineStack(cdk.Stack):
@@ -58,25 +58,25 @@ class PipelineStack(cdk.Stack):
         # Renaming "Endings" would replace the custom resource in it, and deleting the old one sweeps the stage.
         triggers = SweepTriggers(self, "Endings", dead_letters=self._dead_letters, sweep=steps.sweep)
         # CloudFormation deletes the machine before the last sweep, so that no execution creates another job.
-        self.workflow.node.add_dependency(triggers.on_deletion)
-        self._start_on_request(self.workflow)
-        self._clean_up_after_failure(self.workflow, [steps.functions["CleanUp"], steps.functions["Notify"]])
+        self.state_machine.node.add_dependency(triggers.on_deletion)
+        self._start_on_request(self.state_machine)
+        self._clean_up_after_failure(self.state_machine, [steps.functions["CleanUp"], steps.functions["Notify"]])
         Monitoring(
             self,
             "Monitoring",
             config=config,
             dead_letters=self._dead_letters,
             functions={**steps.functions, "Sweep": steps.sweep},
-            machine=self.workflow.machine,
+            machine=self.state_machine.machine,
             topic=self._topic,
         )
-        cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.machine.state_machine_arn)
+        cdk.CfnOutput(self, "StateMachineArn", value=self.state_machine.machine.state_machine_arn)
         cdk.CfnOutput(self, "TopicArn", value=self._topic.topic_arn)
         cdk.CfnOutput(
             self,
             "ConsoleLink",
             value=f"https://{self.region}.console.aws.amazon.com/states/home?region={self.region}"
-            f"#/statemachines/view/{self.workflow.machine.state_machine_arn}",
+            f"#/statemachines/view/{self.state_machine.machine.state_machine_arn}",
         )
 
     def _bedrock_role(self) -> iam.Role:
@@ -110,7 +110,7 @@ class PipelineStack(cdk.Stack):
     def _dead_letter_queue(self) -> sqs.Queue:
         return sqs.Queue(self, "DeadLetters", enforce_ssl=True, retention_period=cdk.Duration.days(14))
 
-    def _start_on_request(self, workflow: Workflow) -> None:
+    def _start_on_request(self, state_machine: StateMachine) -> None:
         events.Rule(
             self,
             "StartOnRequest",
@@ -123,10 +123,10 @@ class PipelineStack(cdk.Stack):
                     "object": {"key": [{"suffix": "/distill.json"}]},
                 },
             ),
-            targets=[targets.SfnStateMachine(workflow.machine, dead_letter_queue=self._dead_letters)],
+            targets=[targets.SfnStateMachine(state_machine.machine, dead_letter_queue=self._dead_letters)],
         )
 
-    def _clean_up_after_failure(self, workflow: Workflow, functions: list[StepLambda]) -> None:
+    def _clean_up_after_failure(self, state_machine: StateMachine, functions: list[StepLambda]) -> None:
         events.Rule(
             self,
             "FinishOnEnding",
@@ -135,7 +135,7 @@ class PipelineStack(cdk.Stack):
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
                 detail={
-                    "stateMachineArn": [workflow.machine.state_machine_arn],
+                    "stateMachineArn": [state_machine.machine.state_machine_arn],
                     "status": ["FAILED", "TIMED_OUT", "ABORTED"],
                 },
             ),
