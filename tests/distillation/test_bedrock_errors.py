@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from distillation import keys
+from distillation.bedrock_errors import is_not_found
 from distillation.errors import Throttled
 from distillation.records import TrainedModel
 from distillation.serving import deployment
@@ -36,7 +37,7 @@ def promoted_model(client: Any) -> Any:
 
 CALLS: dict[str, Callable[[Any], Any]] = {
     "Customize": create_or_describe,
-    "Deploy": lambda client: deployment.create_or_describe(any_run(), "n", MODEL_ARN, client),
+    "Deploy": lambda client: deployment.create_or_describe(any_run(), "n", MODEL_ARN, bucket(), client),
     "Promote": promoted_model,
     "CleanUp": lambda client: clean_up(any_run(), bucket(), client, CREATED),
     "Sweep": lambda client: stop([BedrockResource("job", "n", JOB_ARN, "InProgress", CREATED, {})], client),
@@ -54,3 +55,21 @@ def test_call_without_an_answer_is_an_error_that_the_state_machine_retries(step:
     client.meta.events.register("before-send.bedrock", fail)
     with pytest.raises(Throttled):
         CALLS[step](client)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        ("ResourceNotFoundException", "", True),
+        ("ValidationException", "The specified resource was not found.", True),
+        ("ValidationException", "Could not find the job.", True),
+        ("ValidationException", "Deployment d does not exist.", True),
+        ("ValidationException", "The provided model identifier is invalid.", False),
+        ("AccessDeniedException", "Role not found.", False),
+    ],
+)
+def test_error_is_not_found_by_its_code_or_its_words(code: str, message: str, expected: bool) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": message}}, "GetModelCustomizationJob")
+
+    assert is_not_found(error) == expected
+    assert not is_not_found(ReadTimeoutError(endpoint_url="https://bedrock"))

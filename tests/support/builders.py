@@ -31,7 +31,7 @@ from tests.support.fakes import bucket
 
 def any_run(**request: Any) -> Run:
     """Return a run of the Nova pair; keywords are fields of its request."""
-    labeler = Labeler(id="labeler", model="amazon.nova-pro-v1:0", max_tokens=400, temperature=0)
+    labeler = Labeler(id="labeler", model="amazon.nova-pro-v1:0", max_tokens=400, temperature=0.00001)
     return Run(
         name="holiday-1",
         stage="test",

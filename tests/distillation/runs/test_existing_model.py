@@ -6,6 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys
+from distillation.documents import ReplacedDeployment
 from distillation.errors import InvalidRequest, Throttled
 from distillation.inference.predictions import prediction_targets
 from distillation.records import Prompt, Request, Run, TrainedModel
@@ -69,6 +70,47 @@ def test_best_model_is_applied_if_all_were_kept_and_none_was_promoted(bedrock_cl
 
     assert run.applies
     assert run.applies.deployment_arn == DEPLOYMENT_ARN
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_deployment_is_applied_with_the_image_source_that_it_accepted(
+    bedrock_client: Any, bedrock: Stubber, replaced: bool
+) -> None:
+    expect_deployment(bedrock)
+    data, model = trained(), MODEL.model_copy(update={"images_by": "bytes"})
+    report = any_report(run="tuned-1", models=[model], promoted="tuned-1-n12-a1")
+    data.write_document(keys.report_json_key("tuned-1"), report)
+    if replaced:
+        deployment = ReplacedDeployment(
+            deployment_name="n", deployment_arn=DEPLOYMENT_ARN, model_arn=MODEL_ARN, replaces="earlier"
+        )
+        data.write_document(keys.deployment_key("tuned-1"), deployment)
+    (target,) = prediction_targets(with_tuned_model(applying(), data, bedrock_client), [])
+
+    assert (target.model, target.images_by) == (DEPLOYMENT_ARN, "bytes")
+
+
+def test_applied_model_of_an_older_run_is_asked_at_the_lowest_temperature(
+    bedrock_client: Any, bedrock: Stubber
+) -> None:
+    expect_deployment(bedrock)
+    data = trained()
+    run = data.read_document(keys.request_key("tuned-1"), Run)
+    older = run.model_copy(update={"teacher": run.teacher.model_copy(update={"temperature": 0})})
+    data.write_document(keys.request_key("tuned-1"), older)
+    (target,) = prediction_targets(with_tuned_model(applying(), data, bedrock_client), [])
+
+    assert target.labeler.temperature == 0.00001
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [("ResourceNotFoundException", ""), ("ValidationException", "The deployment could not be found.")],
+)
+def test_deleted_deployment_cannot_be_applied(bedrock_client: Any, bedrock: Stubber, code: str, message: str) -> None:
+    bedrock.add_client_error("get_custom_model_deployment", code, message)
+    with pytest.raises(InvalidRequest, match="deployment of run 'tuned-1' no longer exists"):
+        with_tuned_model(applying(), trained(), bedrock_client)
 
 
 def test_run_without_a_usable_model_cannot_be_applied(bedrock_client: Any, bedrock: Stubber) -> None:

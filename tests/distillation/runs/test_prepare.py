@@ -32,9 +32,12 @@ def prepared(aws: StubbedAccount, data: Bucket, execution: str = "arn:1", **requ
 
 
 def expect_checks(aws: StubbedAccount) -> None:
-    """Expect the calls of all preflight checks, which pass."""
+    """Expect the calls of all preflight checks, which pass, in an account with small quotas."""
+    aws.functions.add_response("get_account_settings", {"AccountLimit": {"UnreservedConcurrentExecutions": 4}})
     aws.expect_student()
     aws.expect_custom_models()
+    for code in ("L-D690997B", "L-45E0AD92"):
+        aws.expect_quota(code, 100_000)
     for code in ("L-CB5B847D", "L-430C95DD", "L-031F46A7"):
         aws.expect_quota(code, 20_000)
     aws.runtime.add_response("converse", converse_response("ready"))
@@ -52,11 +55,14 @@ def test_prepared_run_is_claimed_and_returned_with_what_the_state_machine_reads(
         claimed_by=None,
         apply=None,
         until="Notify",
-        concurrency=DEFAULTS.concurrency,
-        images_per_batch=50,
+        concurrency=Concurrency(resize=2, label=2, predict=1),
+        images_per_batch=run.images_per_batch,
         listing=Listing(photos=0, digest="", settled=False),
     )
     assert (run.execution, run.stage) == ("arn:1", "dev")
+    assert run.concurrency == result.concurrency
+    assert run.quota("amazon.nova-pro-v1:0").tokens_per_day == 100_000
+    assert 10 < run.images_per_batch < 40
 
 
 def test_claimed_run_is_not_checked_again(aws: StubbedAccount) -> None:
@@ -83,7 +89,7 @@ def test_refused_run_is_not_claimed(aws: StubbedAccount) -> None:
     with pytest.raises(InvalidRequest, match="unknown field 'teachr'"):
         prepared(aws, data, teachr="x")
 
-    assert list(data.keys("")) == []
+    assert list(data.keys("")) == [keys.PROBE_IMAGE_KEY]
 
 
 def test_account_is_checked_for_a_run_that_replaces_and_not_for_one_that_applies(
