@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillation import keys
 from distillation.bedrock_errors import BEDROCK_FAILURES, is_not_found, to_pipeline_error
-from distillation.documents import ReplacedDeployment, Report, parse_report
+from distillation.documents import Report
 from distillation.errors import InvalidRequest
 from distillation.records import Request, Run, TrainedModel
+from distillation.run_documents import find_replaced_deployment, find_report, find_run
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -56,10 +56,9 @@ def with_replaced_deployment(run: Run, data: Bucket, bedrock: BedrockClient) -> 
 
 
 def _deployed_model(field: str, name: str, data: Bucket, bedrock: BedrockClient) -> tuple[Run, TrainedModel]:
-    body = data.get_or_none(keys.request_key(name))
-    if body is None:
+    tuned_run = find_run(name, data)
+    if tuned_run is None:
         raise InvalidRequest(f"{field}: this stage has no run {name!r}. List its runs with: distill runs")
-    tuned_run = Run.model_validate_json(body)
     model = _usable_model(field, tuned_run, data)
     _check_active(field, name, model, bedrock)
     return tuned_run, model
@@ -67,24 +66,17 @@ def _deployed_model(field: str, name: str, data: Bucket, bedrock: BedrockClient)
 
 def _usable_model(field: str, tuned_run: Run, data: Bucket) -> TrainedModel:
     """Return the promoted model; without one, the best of those that ``keep: all`` kept."""
-    body = data.get_or_none(keys.report_key(tuned_run.name, "report.json"))
-    if body is None:
+    report = find_report(tuned_run.name, data)
+    if report is None:
         raise InvalidRequest(f"{field}: run {tuned_run.name!r} has no report: it is still running, or has failed")
-    report = parse_report(body)
-    model = _promoted_or_best(report, tuned_run) if isinstance(report, Report) else None
+    model = None
+    if isinstance(report, Report):
+        model = report.promoted or (report.best_model if tuned_run.request.keep == "all" else None)
     if model is None or not model.deployment_arn:
         raise InvalidRequest(f"{field}: run {tuned_run.name!r} promoted no model: {report.verdict}")
-    if replaced := data.get_or_none(keys.deployment_key(tuned_run.name)):
-        deployment = ReplacedDeployment.model_validate_json(replaced)
-        return model.model_copy(update={"deployment_arn": deployment.deployment_arn})
+    if replaced := find_replaced_deployment(tuned_run.name, data):
+        return model.model_copy(update={"deployment_arn": replaced.deployment_arn})
     return model
-
-
-def _promoted_or_best(report: Report, tuned_run: Run) -> TrainedModel | None:
-    gate = report.evaluation and report.evaluation.gate
-    if report.promoted or not gate or tuned_run.request.keep != "all":
-        return report.promoted
-    return next((model for model in report.models if f"n{model.size}" == gate.best), None)
 
 
 def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockClient) -> None:

@@ -131,7 +131,7 @@ def test_batches_of_questions_wait_for_the_daily_quota_by_the_hour_and_for_littl
         for retry in state.get("Retry", [])
         if "DailyQuotaExceeded" in retry["ErrorEquals"]
     }
-    assert set(retried) == {"Label", "Predict", "Apply"}
+    assert set(retried) == {"Label", "Predict", "Apply", "Deploy"}
     for retry in retried.values():
         # With jitter the waits would add up to half as much.
         assert retry == {
@@ -140,6 +140,15 @@ def test_batches_of_questions_wait_for_the_daily_quota_by_the_hour_and_for_littl
             "BackoffRate": 1,
             "MaxAttempts": 26,
         }
+
+
+def test_steps_that_ask_a_model_wait_five_minutes_for_a_first_subscription() -> None:
+    for name in ("Prepare", "Label", "Deploy", "Predict", "Apply"):
+        retriers = {error: retry for retry in STATES[name]["Retry"] for error in retry["ErrorEquals"]}
+        pending = retriers["AccessPending"]
+        # With full jitter the average wait is half of the delay.
+        assert pending["BackoffRate"] == 1, name
+        assert pending["IntervalSeconds"] * pending["MaxAttempts"] / 2 == 300, name
 
 
 def test_outage_of_15_minutes_does_not_abandon_a_paid_job() -> None:
