@@ -165,11 +165,11 @@ def _assign_and_store_sets(
     for line in map(SetAssignment.model_validate, data.read_parts(prefix)):
         earlier.setdefault(line.image, line.set)
     assigned = assign_sets(images, near_duplicates, earlier, shares)
-    new = {image: name for image, name in sorted(assigned.items()) if image not in earlier}
+    new = sorted(assigned.keys() - earlier.keys())
     if new:
         data.put_lines_if_absent(
             keys.set_assignments_key(prefix, run.created, run.name),
-            (SetAssignment(image=image, set=name).model_dump() for image, name in new.items()),
+            (SetAssignment(image=image, set=assigned[image]).model_dump() for image in new),
         )
     return assigned
 
