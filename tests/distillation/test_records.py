@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from distillation import documents, events, records
 from distillation.errors import InvalidRequest
-from distillation.records import Quota, Request, parse
+from distillation.records import Quota, Request, TrainedModel, answerer_of, parse, size_of
 from docs.generate import field_meanings
 
 MODELS = [
@@ -36,3 +36,8 @@ def test_quota_takes_the_fields_that_another_sets() -> None:
 
     assert quota.merged(Quota(requests_per_minute=50)) == Quota(requests_per_minute=50, tokens_per_minute=1000)
     assert quota.merged(None) == quota
+
+
+def test_name_of_a_tuned_model_has_its_training_size() -> None:
+    assert TrainedModel(size=30, status="Failed").answerer == answerer_of(30) == "n30"
+    assert [size_of(name) for name in ("n30", "base", "nova", "tuned")] == [30, None, None, None]
