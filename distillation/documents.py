@@ -143,6 +143,19 @@ class SetAside(Record):
     """Reason why it was left out."""
 
 
+class DailyQuotaUse(Record):
+    """Expected tokens of a run at one model, compared with the tokens per day that the account may use."""
+
+    model: str
+    """Model id."""
+    tokens: int
+    """Expected tokens of the run."""
+    tokens_per_day: float
+    """Daily quota of the account, as far as it is known."""
+    days: float
+    """Daily quotas that the tokens are; above 1 the run waits until the quota is renewed."""
+
+
 class ApplyEstimate(Record):
     """``report/estimate.json`` of a run with ``apply``, and the part that every estimate has."""
 
@@ -156,6 +169,8 @@ class ApplyEstimate(Record):
     """Whether the expected cost is within the budget."""
     verdict: str
     """The estimate in a sentence."""
+    daily_quotas: list[DailyQuotaUse] = Field(default_factory=list)
+    """Tokens compared with the daily quota, one entry per model."""
 
 
 class Estimate(ApplyEstimate):
@@ -184,7 +199,7 @@ class Estimate(ApplyEstimate):
     range_from: list[str]
     """Assumptions behind the bounds."""
     warnings: list[str]
-    """Prices that are old or not confirmed."""
+    """Prices that are old or not confirmed, and daily quotas of which the run uses more than half."""
     detectable: float
     """Minimum detectable gain in the Jaccard index (80 % power, standard deviation 0.1)."""
     break_even_images: BreakEven | None

@@ -284,15 +284,6 @@ class SetAssignment(Record):
     """Set that the image is in."""
 
 
-class SetAssignment(Record):
-    """``sets/<collection>-<hash>/``: set of an image, as the first run with this image assigned it."""
-
-    image: str
-    """SHA-256 of the image's bytes, in hexadecimal."""
-    set: SetName
-    """Set that the image is in."""
-
-
 class Usage(Record):
     """Tokens that Bedrock billed for one answer."""
 

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation import keys
 from distillation.costs import calibration
+from distillation.costs.daily_quota import check_daily_quotas
 from distillation.costs.estimate import estimate_run
 from distillation.costs.workload import measure_workload
 from distillation.events import EstimateResult, SizesEvent
@@ -18,11 +19,15 @@ from lambdas.runtime import data, read_run, typed
 @logger.inject_lambda_context(clear_state=True)
 @typed(SizesEvent)
 def handler(event: SizesEvent, context: LambdaContext) -> EstimateResult:
-    """Write ``estimate.json``; return the expected cost and whether it is within the budget."""
+    """Write ``estimate.json``; return the expected cost and whether it is within the budget.
+
+    Raises ``QuotaExceeded`` if the run needs too many daily quotas.
+    """
     run = read_run(event.run)
     calibrations = calibration.load_all((run.teacher.model, run.student), data())
     workload = measure_workload(run, event.sizes, data())
     estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
     data().write_document(keys.estimate_key(run.name), estimate)
     logger.info("run estimated", run=run.name, usd=estimate.usd)
+    check_daily_quotas(estimate.daily_quotas)
     return EstimateResult(usd=estimate.usd, within_budget=estimate.within_budget, verdict=estimate.verdict)

@@ -9,7 +9,17 @@ from distillation.runs.preflight import Account
 from distillation.runs.prepare import prepare
 from distillation.runs.request import Defaults
 from distillation.telemetry import logger
-from lambdas.runtime import Settings, bedrock, bedrock_runtime, data, photos, service_quotas, settings, typed
+from lambdas.runtime import (
+    Settings,
+    bedrock,
+    bedrock_runtime,
+    data,
+    lambda_client,
+    photos,
+    service_quotas,
+    settings,
+    typed,
+)
 
 
 class PrepareSettings(Settings):
@@ -24,7 +34,7 @@ class PrepareSettings(Settings):
 def handler(event: PrepareEvent, context: LambdaContext) -> PrepareResult:
     """Return every field of the run that the state machine reads."""
     defaults = Defaults.model_validate_json(settings(PrepareSettings).stage_defaults)
-    account = Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas())
+    account = Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas(), lambda_client())
     result = prepare(event.input, event.execution, photos(), data(), defaults, account)
     logger.info("run prepared", run=result.run, claimed_by=result.claimed_by)
     return result

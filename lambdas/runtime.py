@@ -27,6 +27,7 @@ from distillation.storage import Bucket
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
 _ANSWER_SECONDS = 120
@@ -121,6 +122,12 @@ def bedrock_runtime() -> BedrockRuntimeClient:
 def service_quotas() -> ServiceQuotasClient:
     """Return the client for the account's quotas; its timeouts are short because a run can do without them."""
     return boto3.client("service-quotas", config=_SHORT_TIMEOUT)
+
+
+@cache
+def lambda_client() -> LambdaClient:
+    """Return the client for the account's Lambda settings; a run can do without them."""
+    return boto3.client("lambda", config=_SHORT_TIMEOUT)
 
 
 def read_run(run: str) -> Run:

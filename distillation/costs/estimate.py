@@ -12,11 +12,13 @@ from math import ceil
 from distillation import ledger
 from distillation.costs.aws_services import monthly_costs, service_costs
 from distillation.costs.calibration import Calibration
-from distillation.costs.range import CostRange, Line, exactly, format_usd, total
+from distillation.costs.daily_quota import daily_quota_uses, daily_quota_warnings
+from distillation.costs.lines import CostLine, exactly, format_usd, rounded, total
 from distillation.costs.tokens import Tokens, question_tokens
-from distillation.costs.workload import Size, Workload
+from distillation.costs.workload import Workload
 from distillation.documents import (
     ApplyEstimate,
+    Bounds,
     BreakEven,
     DailyQuotaUse,
     Estimate,
@@ -28,14 +30,14 @@ from distillation.documents import (
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.models import catalog, prices
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
-from distillation.records import Run, ServiceTier
+from distillation.records import Dimensions, Run, ServiceTier
 from distillation.statistical_power import minimum_detectable_difference
 
 _BILLED_RECORD = 700
 """Tokens per record and epoch in a published bill (Nova Lite, 300 photos, 5 epochs, $2.1); fewer than by the rule."""
-_CALLS_PER_ANSWER = CostRange(1.0, 1.05, 1.25)
+_CALLS_PER_ANSWER = Bounds(low=1.0, expected=1.05, high=1.25)
 """Teacher calls per answer: a rejected answer is asked for once more. Not measured."""
-_PROVISIONED_HOURS = CostRange(1, 1, 3)
+_PROVISIONED_HOURS = Bounds(low=1, expected=1, high=3)
 """Hours per tuned model; AWS bills at least one."""
 
 
@@ -49,12 +51,13 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
     model_lines = [line for line in _model_lines(run, work, teacher, student) if line.step in _paid_steps(run)]
     lines = [*model_lines, *service_costs(run, work, _answers_by_step(run, work))]
     monthly = monthly_costs(run, work)
+    daily_quotas = daily_quota_uses(run, _tokens_by_model(run, work, teacher, student))
     budget = _against_budget(run, lines, daily_quotas)
     return Estimate(
         **dict(budget),
         by_step=_by_step(lines),
         lines=[line.as_document() for line in lines],
-        monthly=MonthlyCost(range=total(monthly).as_bounds(), lines=[line.as_document() for line in monthly]),
+        monthly=MonthlyCost(range=rounded(total(monthly)), lines=[line.as_document() for line in monthly]),
         photos=work.photos,
         images=work.images,
         test=len(work.test),
@@ -63,7 +66,10 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
         labels_reused=work.labels_reused,
         label_minutes=round(len(work.to_label) / calls_per_minute(run, run.teacher.model), 1),
         range_from=_assumptions(work, [teacher, student]),
-        warnings=prices.warnings((line.price for line in [*lines, *monthly]), today),
+        warnings=[
+            *prices.warnings((line.price for line in [*lines, *monthly]), today),
+            *daily_quota_warnings(daily_quotas),
+        ],
         detectable=minimum_detectable_difference(len(work.test)),
         break_even_images=_break_even(run, work, teacher, student, total(lines)),
         flex=_flex_cost(run, work, teacher, lines),
@@ -71,17 +77,18 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
     )
 
 
-def estimate_apply(run: Run, images: Sequence[Size], calibration: Calibration | None) -> ApplyEstimate:
+def estimate_apply(run: Run, images: Sequence[Dimensions], calibration: Calibration | None) -> ApplyEstimate:
     """Return the estimate of a tuned model's answers about images."""
     student = question_tokens(run, run.student, calibration)
     lines = _answer_lines("PredictImages", run.student, images, student, exactly(1))
-    return ApplyEstimate(**_against_budget(run, lines))
+    tokens = _answer_tokens(images, student, exactly(1)).expected
+    return _against_budget(run, lines, daily_quota_uses(run, {run.student: tokens}))
 
 
-def dataset_tokens(images: Sequence[Size], student: Tokens, teacher: Tokens) -> CostRange:
+def dataset_tokens(images: Sequence[Dimensions], student: Tokens, teacher: Tokens) -> Bounds:
     """Return the tokens of one training record per image: question, image and answer."""
     by_rule = student.questions(images) + teacher.answer.times(len(images))
-    return CostRange(min(by_rule.low, _BILLED_RECORD * len(images)), by_rule.expected, by_rule.high)
+    return by_rule.model_copy(update={"low": min(by_rule.low, _BILLED_RECORD * len(images))})
 
 
 def _paid_steps(run: Run) -> set[str]:
@@ -90,7 +97,7 @@ def _paid_steps(run: Run) -> set[str]:
     return set(("LabelImages", "TrainModels", "PredictTestImages")[: reached.get(run.request.until or "", 3)])
 
 
-def _model_lines(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> list[Line]:
+def _model_lines(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> list[CostLine]:
     """Return the lines of all calls and jobs, whether or not the run reaches them."""
     tier = run.request.service_tier
     return [
@@ -101,19 +108,21 @@ def _model_lines(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> 
     ]
 
 
-def _label_lines(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[Line]:
+def _label_lines(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[CostLine]:
     return _answer_lines("LabelImages", run.teacher.model, work.to_label, teacher, _CALLS_PER_ANSWER, tier)
 
 
-def _ceiling_lines(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[Line]:
-    return _answer_lines("PredictTestImages", run.ceiling.model, work.to_sample, teacher, _CALLS_PER_ANSWER, tier)
+def _ceiling_lines(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[CostLine]:
+    return _answer_lines(
+        "PredictTestImages", run.ceiling.model, work.to_ask_for_ceiling, teacher, _CALLS_PER_ANSWER, tier
+    )
 
 
-def _training_lines(run: Run, work: Workload, student: Tokens, teacher: Tokens) -> list[Line]:
+def _training_lines(run: Run, work: Workload, student: Tokens, teacher: Tokens) -> list[CostLine]:
     model = catalog.get_model(run.student)
     epochs = int(job_hyperparameters(run, work.sizes[0])["epochCount"])
     return [
-        Line(
+        CostLine(
             "TrainModels",
             f"{model.display_name}, {size} images, {epochs} epochs",
             dataset_tokens(work.train[:size], student, teacher).times(epochs * repeats_per_image(run.request, size)),
@@ -124,40 +133,60 @@ def _training_lines(run: Run, work: Workload, student: Tokens, teacher: Tokens) 
 
 
 def _answer_lines(
-    step: str, model_id: str, images: Sequence[Size], tokens: Tokens, calls: CostRange, tier: ServiceTier = "default"
-) -> list[Line]:
+    step: str,
+    model_id: str,
+    images: Sequence[Dimensions],
+    tokens: Tokens,
+    calls: Bounds,
+    tier: ServiceTier = "default",
+) -> list[CostLine]:
     """Return the lines of input and output tokens; ``calls`` is the number of calls per image."""
     model, suffix = catalog.get_model(model_id), ledger.tier_suffix(tier)
-    input_tokens = tokens.questions(images).times_range(calls)
-    output_tokens = tokens.answer.times(len(images)).times_range(calls)
+    input_tokens = tokens.questions(images).times_bounds(calls)
+    output_tokens = tokens.answer.times(len(images)).times_bounds(calls)
     return [
-        Line(step, f"{model.display_name}, input", input_tokens, model.price(f"input{suffix}")),
-        Line(step, f"{model.display_name}, output", output_tokens, model.price(f"output{suffix}")),
+        CostLine(step, f"{model.display_name}, input", input_tokens, model.price(f"input{suffix}")),
+        CostLine(step, f"{model.display_name}, output", output_tokens, model.price(f"output{suffix}")),
     ]
+
+
+def _answer_tokens(images: Sequence[Dimensions], tokens: Tokens, calls: Bounds) -> Bounds:
+    """Return the input and output tokens of one answer about each image."""
+    return (tokens.questions(images) + tokens.answer.times(len(images))).times_bounds(calls)
+
+
+def _tokens_by_model(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> dict[str, float]:
+    """Return the expected tokens of questions in the steps that the run reaches, by model id."""
+    paid = _paid_steps(run)
+    by_model = dict.fromkeys((run.teacher.model, run.student), 0.0)
+    if "LabelImages" in paid:
+        by_model[run.teacher.model] += _answer_tokens(work.to_label, teacher, _CALLS_PER_ANSWER).expected
+    if "PredictTestImages" in paid:
+        by_model[run.teacher.model] += _answer_tokens(work.to_ask_for_ceiling, teacher, _CALLS_PER_ANSWER).expected
+        by_model[run.student] += _answer_tokens(work.test, student, exactly(1)).expected
+    return by_model
 
 
 def _answers_by_step(run: Run, work: Workload) -> dict[str, int]:
     answers = {
         "LabelImages": len(work.to_label),
-        "PredictTestImages": len(work.to_sample) + len(work.test) * (1 + len(work.sizes)),
+        "PredictTestImages": len(work.to_ask_for_ceiling) + len(work.test) * (1 + len(work.sizes)),
     }
     return {step: count for step, count in answers.items() if step in _paid_steps(run)}
 
 
-def _by_step(lines: Sequence[Line]) -> dict[str, StepCost]:
-    steps: dict[str, list[Line]] = {}
+def _by_step(lines: Sequence[CostLine]) -> dict[str, StepCost]:
+    steps: dict[str, list[CostLine]] = {}
     for line in lines:
         steps.setdefault(line.step, []).append(line)
     return {
-        step: StepCost(
-            **total(of_step).as_bounds().model_dump(), confirmed=all(line.price.confirmed for line in of_step)
-        )
+        step: StepCost(**rounded(total(of_step)).model_dump(), confirmed=all(line.price.confirmed for line in of_step))
         for step, of_step in steps.items()
     }
 
 
-def _against_budget(run: Run, lines: Sequence[Line]) -> dict[str, Any]:
-    """Return the fields of ``ApplyEstimate``."""
+def _against_budget(run: Run, lines: Sequence[CostLine], daily_quotas: list[DailyQuotaUse]) -> ApplyEstimate:
+    """Return the total of the lines, compared with the budget."""
     usd, limit = total(lines), run.request.max_usd
     within = usd.expected <= limit
     doubt = "" if all(line.price.confirmed for line in lines) else "; not all prices are confirmed"
@@ -168,13 +197,14 @@ def _against_budget(run: Run, lines: Sequence[Line]) -> dict[str, Any]:
         text += f", within max_usd ${limit:,.2f}. The run stops before it spends more."
     else:
         text += f", within max_usd ${limit:,.2f}."
-    return {
-        "usd": round(usd.expected, 6),
-        "range": usd.as_bounds(),
-        "max_usd": limit,
-        "within_budget": within,
-        "verdict": text,
-    }
+    return ApplyEstimate(
+        usd=round(usd.expected, 6),
+        range=rounded(usd),
+        max_usd=limit,
+        within_budget=within,
+        verdict=text,
+        daily_quotas=daily_quotas,
+    )
 
 
 def _assumptions(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
@@ -189,7 +219,7 @@ def _assumptions(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
     return assumptions
 
 
-def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd: CostRange) -> BreakEven | None:
+def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd: Bounds) -> BreakEven | None:
     """Return the images after which the run costs less than asking the teacher.
 
     None if nothing is trained or the student is not cheaper.
@@ -203,10 +233,10 @@ def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd:
     saved = usd_per_image[run.teacher.model] - usd_per_image[run.student]
     if saved <= 0:
         return None
-    return BreakEven(**{bound: ceil(value / saved) for bound, value in usd.__dict__.items()})
+    return BreakEven(low=ceil(usd.low / saved), expected=ceil(usd.expected / saved), high=ceil(usd.high / saved))
 
 
-def _flex_cost(run: Run, work: Workload, teacher: Tokens, lines: list[Line]) -> FlexCost | None:
+def _flex_cost(run: Run, work: Workload, teacher: Tokens, lines: list[CostLine]) -> FlexCost | None:
     """Return the cost with the teacher on the flex tier; None if it has none, or the run uses it already."""
     if run.request.service_tier == "flex" or not catalog.get_model(run.teacher.model).has_price("input-flex"):
         return None
@@ -225,5 +255,5 @@ def _provisioned_cost(run: Run, work: Workload) -> ProvisionedCost | None:
         return None
     price = model.price("provisioned")
     hours = _PROVISIONED_HOURS.times(len(work.sizes))
-    usd = Line("", "", hours, price).usd
-    return ProvisionedCost(usd=usd.as_bounds(), hours=hours.as_bounds(), price=price.as_row())
+    usd = CostLine("", "", hours, price).usd
+    return ProvisionedCost(usd=rounded(usd), hours=rounded(hours), price=price.as_row())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from threading import Lock
 
-from distillation.errors import DistillationError, Throttled
+from distillation.errors import DailyQuotaExceeded, DistillationError, Throttled
 from distillation.inference.converse import AnswerRejected, NoAnswer, Unavailable
 from distillation.models import catalog
 from distillation.records import Answer, Labeler, Quota, Run
@@ -74,12 +74,34 @@ def concurrent_batches(run: Run, model: str, images: int, maximum: int) -> int:
 
     A batch should take about ``_TARGET_BATCH_SECONDS``. Shorter batches waste quota while they start and end; longer
     ones may reach the timeout of their function. Of the numbers within 40 % of the ideal one, this returns the number
-    whose last round of batches is the fullest.
+    whose last round of batches is the fullest. If the images need more than the tokens of a day, batches run one after
+    another: a batch that waits for its quota would lose it to a batch that starts.
     """
+    if any(images * tokens_per_image(run, id) > (run.quota(id).tokens_per_day or inf) for id in (model, run.student)):
+        return 1
     batches = ceil(images / run.images_per_batch)
     ideal = min(maximum, calls_per_minute(run, model) * _TARGET_BATCH_SECONDS / 60 / run.images_per_batch)
     low, high = (max(1, min(batches, maximum, ceil(ideal * share))) for share in (0.6, 1.4))
     return min(range(low, high + 1), key=lambda count: (ceil(batches / count) * count, abs(count - ideal)))
+
+
+def tokens_per_image(run: Run, model: str) -> int:
+    """Return the tokens of all questions about one image that a run asks a model in one step, at most."""
+    samples = run.request.samples_per_image if model == run.teacher.model else 1
+    return samples * tokens_per_call(run, model, run.teacher)
+
+
+def images_per_batch(run: Run) -> int:
+    """Return the number of images per batch: at most the run's, and at most those that half a day's tokens suffice for.
+
+    A batch of that size waits for its daily quota once at most, so that its wait fits into the retries of the state
+    machine. The other half is for second questions after rejected answers.
+    """
+    images = [
+        (run.quota(model).tokens_per_day or inf) / 2 / tokens_per_image(run, model)
+        for model in (run.teacher.model, run.student)
+    ]
+    return max(1, int(min(run.images_per_batch, *images)))
 
 
 class RateLimiter:
@@ -132,6 +154,7 @@ class RateLimitedClient:
         self.counts = CallCounts()
         self._limiter, self._tokens, self._limits = RateLimiter(quota, limits), tokens, limits
         self._lock = Lock()
+        self._daily_quota_error: DailyQuotaExceeded | None = None
 
     @property
     def threads(self) -> int:
@@ -142,14 +165,20 @@ class RateLimitedClient:
         """Return the answer of ``send``, which is called again after a backoff while it raises ``Throttled``.
 
         Raises ``DeadlineReached`` if the next attempt would start after the deadline, and ``AnswerRejected`` if the
-        model fails at this image repeatedly. Other errors are not retried.
+        model fails at this image repeatedly. Other errors are not retried. After ``DailyQuotaExceeded`` every later
+        call raises it too, without a request.
         """
         attempt = 0
         while True:
             attempt += 1
+            self._raise_daily_quota_error()
             self.wait_until(self._limiter.reserve_start(self._tokens))
+            self._raise_daily_quota_error()
             try:
                 answer = send()
+            except DailyQuotaExceeded as error:
+                self._daily_quota_error = error
+                raise
             except Throttled as error:
                 self._count_failure(error)
                 if isinstance(error, NoAnswer) and attempt == _MAX_ATTEMPTS_PER_IMAGE:
@@ -168,6 +197,10 @@ class RateLimitedClient:
             raise DeadlineReached("the function would end before the next call gets an answer")
         if (seconds := moment - self._limits.clock.now()) > 0:
             self._limits.clock.sleep(seconds)
+
+    def _raise_daily_quota_error(self) -> None:
+        if error := self._daily_quota_error:
+            raise DailyQuotaExceeded(str(error))
 
     def _count_failure(self, error: Throttled) -> None:
         if isinstance(error, Unavailable):

@@ -42,7 +42,7 @@ def dataset_families() -> Mapping[str, Family]:
 
 
 def default_quota(id: str) -> Quota:
-    """Return the documented requests and tokens per minute of the model with this id, profile id or ARN.
+    """Return the documented quota of the model with this id, profile id or ARN.
 
     Raises ``InvalidRequest`` if the catalog does not have the model.
     """

@@ -1,4 +1,4 @@
-"""Requests and tokens per minute that a run may use: documented defaults, the stage's quotas, the request's quotas."""
+"""Quotas that a run may use: documented defaults, the stage's quotas, the request's quotas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check the account's Service Quotas on custom models, deployments and training records before a run."""
+"""Read the account's Service Quotas, and check those on custom models, deployments and training records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from distillation.bedrock_errors import code_and_message, to_pipeline_error
 from distillation.errors import QuotaExceeded
-from distillation.models import catalog
+from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count
 from distillation.records import Run
 from distillation.telemetry import logger
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
 CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS = "L-CB5B847D", "L-430C95DD"
-"""Quota codes of Amazon Bedrock. The code for training records depends on the student: ``Model.records_quota``."""
+"""Quota codes of Amazon Bedrock. The codes for training records and for tokens per day are in catalog.toml."""
+CONCURRENT_EXECUTIONS = "L-B99A9384"
+"""Quota code of AWS Lambda: concurrent executions of all functions of the account in a Region."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,22 @@ def check_quotas(run: Run, bedrock: BedrockClient, quotas: ServiceQuotasClient) 
     """
     for need in _quota_needs(run, bedrock):
         _check_quota(need, quotas)
+
+
+def read_tokens_per_day(model_id: str, quotas: ServiceQuotasClient) -> float | None:
+    """Return the account's tokens per day for calls to a model, which may be 0; None if the quota cannot be read.
+
+    A cross-Region inference profile has twice the quota of its model, except a global one, which has its own. AWS's
+    default is not read instead, because accounts without an applied quota may have less.
+    """
+    code = catalog.get_model(model_id).tokens_per_day_quota
+    if code is None:
+        return None
+    try:
+        quota = quotas.get_service_quota(ServiceCode="bedrock", QuotaCode=code)["Quota"].get("Value")
+    except (BotoCoreError, ClientError):
+        return None
+    return None if quota is None else quota * (1 if ids.profile_prefix(model_id) in (None, "global") else 2)
 
 
 def _quota_needs(run: Run, bedrock: BedrockClient) -> list[QuotaNeed]:

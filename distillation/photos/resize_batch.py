@@ -34,12 +34,12 @@ def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> Inven
     try:
         if item.size > MAXIMUM_BYTES:
             raise PhotoRefused(f"{item.size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
-        image = resize(photos.read(key), run.side)
+        image = resize(photos.read(key), run.image_side)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))
         return InventoryLine(photo=key, status="refused", reason=str(refusal))
     sha256 = hashlib.sha256(image.jpeg).hexdigest()
-    data.put_if_absent(keys.image_key(run.side, sha256), image.jpeg, "image/jpeg")
+    data.put_if_absent(keys.image_key(run.image_side, sha256), image.jpeg, "image/jpeg")
     greyscale = image.pixels.convert("L")
     quality = image_quality(greyscale)
     return InventoryLine(

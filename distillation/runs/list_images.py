@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from distillation import keys
 from distillation.costs.calibration import load
+from distillation.costs.daily_quota import check_daily_quotas
 from distillation.costs.estimate import estimate_apply
 from distillation.errors import TooFewImages
 from distillation.events import ListImagesResult
@@ -16,7 +17,7 @@ from distillation.storage import Bucket
 def list_images(run: Run, data: Bucket) -> ListImagesResult:
     """Write inventory, list of images and estimate.
 
-    Raises ``EmptyCollection``, ``ToleranceExceeded`` or ``TooFewImages``.
+    Raises ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``QuotaExceeded``.
     """
     inventory = read_resize_results(run, data)
     check_refused_photos(run, inventory)
@@ -27,8 +28,9 @@ def list_images(run: Run, data: Bucket) -> ListImagesResult:
     marked = [mark_duplicate(line, images) for line in inventory]
     data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in marked])
     data.write_lines(keys.split_key(run.name, "images"), [line.model_dump() for line in lines])
-    estimate = estimate_apply(run, [(line.width, line.height) for line in lines], load(run.student, data))
-    data.write_document(keys.report_key(run.name, "estimate.json"), estimate)
+    estimate = estimate_apply(run, [line.dimensions for line in lines], load(run.student, data))
+    data.write_document(keys.estimate_key(run.name), estimate)
+    check_daily_quotas(estimate.daily_quotas)
     return ListImagesResult(
         photos=sum(line.status != "ignored" for line in inventory),
         refused=sum(line.status == "refused" for line in inventory),

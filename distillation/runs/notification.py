@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from distillation import keys, ledger
-from distillation.documents import AnyReport, ApplyReport, Failure, Ledger, Report, parse_report
+from distillation.documents import AnyReport, ApplyReport, Failure, Ledger, Report
 from distillation.errors import LABELS_ARE_REUSED, DailyQuotaExceeded
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import Run
+from distillation.run_documents import read_report
 from distillation.runs.endings import ended_run_name
 from distillation.storage import Bucket
 
@@ -44,7 +45,7 @@ def ending_message(event: EndingEvent, data: Bucket) -> Message:
 
 def run_message(run: str, data: Bucket) -> tuple[str, str]:
     """Return subject and text for a run that completed."""
-    report = parse_report(data.read(keys.report_key(run, "report.json")))
+    report = read_report(run, data)
     files = report.files if isinstance(report, ApplyReport) else [keys.report_key(run, "report.html")]
     locations = ", ".join(f"s3://{data.name}/{key}" for key in files)
     text = (
@@ -56,9 +57,9 @@ def run_message(run: str, data: Bucket) -> tuple[str, str]:
 
 def failure_message(run: str | None, detail: ExecutionDetail, data: Bucket) -> tuple[str, str]:
     """Return subject and text for an execution that failed, timed out or was aborted."""
-    body = data.get_or_none(keys.failure_key(run)) if run else None
-    cause = Failure.model_validate_json(body).cause if body else detail.cause or "no cause was given"
-    spent = f"Spent: ${ledger.total_usd(data, run):.4f}\n" if run else ""
+    failure = data.find_document(keys.failure_key(run), Failure) if run else None
+    cause = failure.cause if failure else detail.cause or "no cause was given"
+    spent = f"Spent: ${ledger.paid_and_reserved_usd(run, data)[0]:.4f}\n" if run else ""
     text = f"{cause}\n\nExecution: {detail.execution_arn}\n{spent}{LABELS_ARE_REUSED}\n"
     return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), text
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from distillation.events import Listing, PrepareResult
 from distillation.records import Run
+from distillation.runs.account_limits import apply_daily_quotas, cap_concurrency
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
 from distillation.runs.preflight import Account, check_account, check_training_record
-from distillation.runs.request import Defaults, claim, is_claimed, resolve
+from distillation.runs.request import Defaults, claim, claimed_run, resolve
 from distillation.storage import Bucket
 
 
@@ -24,15 +25,18 @@ def prepare(
     ``AccessDenied``, ``QuotaExceeded`` or ``Throttled``.
     """
     run = resolve(start, execution, photos, defaults)
+    if claimed := claimed_run(run, data):
+        # The execution that claimed the run has passed the checks.
+        return _result(claimed, claimed_by=None if claimed.execution == execution else claimed.execution)
+    run = cap_concurrency(run, account.functions)
     if run.request.apply:
         run = with_tuned_model(run, data, account.bedrock)
     else:
         if run.request.replace:
             run = with_replaced_deployment(run, data, account.bedrock)
         check_training_record(run, data.name)
-        # An execution that claimed the run before has passed these checks.
-        if not is_claimed(run, data):
-            check_account(run, data, account)
+        run = apply_daily_quotas(run, account.quotas)
+        check_account(run, data, account)
     return _result(run, claimed_by=claim(run, data))
 
 

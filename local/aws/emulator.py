@@ -49,6 +49,19 @@ class AwsEmulator:
             )
         return self._clients[service]
 
+    @contextlib.contextmanager
+    def lambda_concurrency(self, limit: int) -> Iterator[None]:
+        """Limit the concurrent Lambda functions of the account in the ``with`` block, as ``GetAccountSettings`` says.
+
+        An invocation beyond the limit fails with TooManyRequestsException.
+        """
+        service: Any = importlib.import_module("ministack.services.lambda_svc")
+        before, service._ACCOUNT_CONCURRENCY_CAP = service._ACCOUNT_CONCURRENCY_CAP, limit
+        try:
+            yield
+        finally:
+            service._ACCOUNT_CONCURRENCY_CAP = before
+
 
 @contextlib.contextmanager
 def aws_emulator(

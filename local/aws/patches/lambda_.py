@@ -1,13 +1,14 @@
-"""Lambda: errors by exception class, workers that survive an exception, and no waiting for logs."""
+"""Lambda: errors by exception class and of throttling, workers that survive an exception, and no waiting for logs."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.services import lambda_svc, stepfunctions
 
 from local.aws import shutdown
 from local.aws.patches import Patch
@@ -50,6 +51,19 @@ def _answer_with_failure(execute: Callable[..., dict[str, Any]]) -> Callable[...
     return execute_and_answer
 
 
+def _name_throttling(call: Callable[..., Any]) -> Callable[..., Any]:
+    def call_lambda(func_ref: str, event: Any) -> Any:
+        try:
+            return call(func_ref, event)
+        except _states._ExecutionError as error:
+            if error.error == "Lambda.Unknown" and '"TooManyRequestsException"' in error.cause:
+                message = json.loads(error.cause)["message"]
+                raise _states._ExecutionError("Lambda.TooManyRequestsException", message) from None
+            raise
+
+    return call_lambda
+
+
 def _shorten_log_wait(drain: Callable[..., str]) -> Callable[..., str]:
     def drain_quickly(worker: Any) -> str:
         return drain(worker, first_line_wait=LOG_WAIT_SECONDS)
@@ -79,6 +93,7 @@ def _refuse_if_closing() -> None:
 
 
 _worker: Any = lambda_runtime.Worker
+_states: Any = stepfunctions
 
 PATCHES = [
     Patch(
@@ -96,6 +111,11 @@ PATCHES = [
         "the answer of a failed invocation is the worker's report",
         *(lambda_svc, "_execute_function_warm", ("func", "event", "request_id")),
         _answer_with_failure,
+    ),
+    Patch(
+        "Step Functions reports a throttled invocation as Lambda.TooManyRequestsException",
+        *(stepfunctions, "_call_lambda", ("func_ref", "event")),
+        _name_throttling,
     ),
     Patch(
         "an invocation that logs nothing does not wait 50 ms for a log line",

@@ -6,7 +6,6 @@ Rules: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-stat
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -15,19 +14,13 @@ from ministack.services import stepfunctions
 from local.aws import shutdown
 from local.aws.patches import Patch
 from local.aws.patches.states import current_execution, must_stop
+from local.aws.retry_delay import retry_delay
 
 sf: Any = stepfunctions
 
 OUTPUT_LIMIT = 256 * 1024
 """Largest output of a state in bytes."""
 _TERMINAL_ERRORS = ("States.Runtime", "States.DataLimitExceeded")
-
-
-def retry_delay(retrier: dict[str, Any], retries: int) -> float:
-    """Return the seconds to wait before the next attempt, after ``retries`` earlier ones by this retrier."""
-    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** retries
-    delay = min(delay, retrier.get("MaxDelaySeconds", delay))
-    return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
 
 
 def _apply_backoff_fields(find: Callable[..., Any]) -> Callable[..., Any]:

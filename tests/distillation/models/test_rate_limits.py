@@ -17,7 +17,7 @@ def test_stage_replaces_documented_quotas_and_request_lowers_them() -> None:
 
     assert quotas[PRO] == Quota(requests_per_minute=500, tokens_per_minute=100_000, tokens_per_day=20_000_000)
     assert quotas[LITE] == default_quota(LITE)
-    with pytest.raises(InvalidRequest, match="tokens_per_day of .* is 5e[+]07 in this stage"):
+    with pytest.raises(InvalidRequest, match=r"tokens_per_day of .* is 5e\+07 in this stage"):
         resolve_quotas((PRO, LITE), stage, {PRO: Quota(tokens_per_day=50_000_001)})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.aws.conftest import Account, machine
+from tests.local.aws.conftest import Account, eventually, machine
 
 
 def test_exception_is_reported_by_class_and_the_worker_survives(account: Account) -> None:
@@ -17,6 +17,21 @@ def test_exception_is_reported_by_class_and_the_worker_survives(account: Account
     assert (failed["errorType"], failed["errorMessage"]) == ("Throttled", "slow down")
     after = account.invoke("writer", {})
     assert (after["pid"], after["calls"]) == (before["pid"], before["calls"] + 2)
+
+
+def test_invocation_beyond_the_concurrency_limit_is_retried_by_its_name(account: Account) -> None:
+    lambda_service: Any = importlib.import_module("ministack.services.lambda_svc")
+    with account.aws.lambda_concurrency(1):
+        settings = account.client("lambda").get_account_settings()["AccountLimit"]
+        slow = account.start(machine({"Ask": account.task({"sleep": 1})}))
+        eventually(lambda: lambda_service.executions_in_flight()[0] == 1)
+        refused = account.run(machine({"Ask": account.task({})}))
+        retry = [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "MaxAttempts": 99, "MaxDelaySeconds": 5}]
+        retried = account.run(machine({"Ask": account.task({}, Retry=retry)}))
+
+    assert (settings["ConcurrentExecutions"], settings["UnreservedConcurrentExecutions"]) == (1, 1)
+    assert (refused.status, refused.error) == ("FAILED", "Lambda.TooManyRequestsException")
+    assert (retried.status, account.ending(slow).status) == ("SUCCEEDED", "SUCCEEDED")
 
 
 def test_warm_invocations_do_not_wait_for_logs(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from distillation import keys
+from distillation.errors import DailyQuotaExceeded, Throttled
+from distillation.runs.notification import Message
+from distillation.runs.waiting import waiting_is_announced
+from tests.support.builders import any_run
+from tests.support.fakes import bucket
+
+
+def test_first_batch_of_a_run_that_waits_is_announced_once() -> None:
+    data, published = bucket(), list[Message]()
+    for name in ("holiday-1", "holiday-1", "holiday-2"):
+        run = any_run().model_copy(update={"name": name})
+        with pytest.raises(DailyQuotaExceeded), waiting_is_announced(run, data, published.append):
+            raise DailyQuotaExceeded("Too many tokens per day. Either used up or 0")
+
+    assert [message.run for message in published] == ["holiday-1", "holiday-2"]
+    assert published[0].subject == "Vision Distillation holiday-1: waits for its daily quota"
+    for words in ("Either used up or 0", "every hour, for up to 26 hours", any_run().execution):
+        assert words in published[0].text
+    assert "Either used up or 0" in data.read_json(keys.waiting_key("holiday-1"))["error"]
+
+
+def test_other_errors_are_not_announced() -> None:
+    data, published = bucket(), list[Message]()
+    with pytest.raises(Throttled), waiting_is_announced(any_run(), data, published.append):
+        raise Throttled("slow down")
+    with waiting_is_announced(any_run(), data, published.append):
+        pass
+
+    assert (published, list(data.keys(""))) == ([], [])
+
+
+def test_notification_that_cannot_be_published_does_not_hide_the_error() -> None:
+    def publish(_: Message) -> None:
+        raise ClientError({"Error": {"Code": "AuthorizationError"}}, "Publish")
+
+    with pytest.raises(DailyQuotaExceeded), waiting_is_announced(any_run(), bucket(), publish):
+        raise DailyQuotaExceeded("used up")
