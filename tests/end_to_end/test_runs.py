@@ -171,7 +171,7 @@ def test_run_over_budget_labels_nothing_and_its_error_says_what_to_change(pipeli
         ended = running.run(max_usd=0.0001)
 
         assert (ended.status, ended.error) == ("FAILED", "OverBudget")
-        assert "raise max_usd" in (ended.cause or "")
+        assert "Raise max_usd" in (ended.cause or "")
         assert running.image_calls(PIXELS["teacher"]) == 0
 
 
