@@ -143,6 +143,6 @@ def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> Tra
     wait_for_job(endpoint, name)
     job = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now)
     assert job.model_arn
-    deployed = [deploy.create_or_describe(run, name, job.model_arn, bedrock) for _ in range(3)][-1]
+    deployed = [deploy.create_or_describe(run, name, job.model_arn, data, bedrock) for _ in range(3)][-1]
     assert deployed.status == "Active"
     return TrainedModel(size=size, status="Active", model_name=name, deployment_arn=deployed.deployment_arn)

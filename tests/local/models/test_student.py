@@ -4,7 +4,8 @@ import random
 
 import numpy as np
 
-from local.models.student import FEATURES, fit
+from local.models.network import CLASSES, EMBEDDING
+from local.models.student import PIXELS, fit
 from tests.local.models.conftest import PairResults, jaccard
 
 
@@ -36,4 +37,4 @@ def test_training_loss_falls(pair: PairResults) -> None:
     head = fit(pair.features, pair.labels, 1)
 
     assert head.losses[-1][2] < head.losses[0][2] / 2
-    assert pair.features.shape == (36, FEATURES)
+    assert pair.features.shape == (36, CLASSES + EMBEDDING + PIXELS)
