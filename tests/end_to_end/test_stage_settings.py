@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import pytest
-
 from local.aws.deploy import deploy
 from local.synthesis import synthesise
 from tests.end_to_end.conftest import PHOTOS, PipelineDriver
