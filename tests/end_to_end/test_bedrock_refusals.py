@@ -16,7 +16,7 @@ Start = Callable[..., AbstractContextManager[PipelineDriver]]
 def test_deployments_that_refuse_s3_locations_after_training_are_asked_with_bytes(pipeline: Start) -> None:
     with pipeline(deployments_refuse_s3_location=True) as running:
         running.upload(PHOTOS)
-        ended = running.run(train_sizes=[8], keep="all")
+        ended = running.run(train_sizes=[8], keep="all", keywords_min=1)
         report = running.report()
 
         assert ended.status == "SUCCEEDED", ended.cause
