@@ -20,20 +20,16 @@ from distillation.telemetry import logger
 def waiting_is_announced(run: Run, data: Bucket, publish: Callable[[Message], None]) -> Iterator[None]:
     """Publish a notification when ``DailyQuotaExceeded`` leaves the ``with`` block for the first time in the run.
 
-    A conditional write decides which of the run's batches publishes. The state machine retries the batch either way.
+    A conditional write decides which of the run's batches publishes. The error leaves the block either way, also if
+    the notification cannot be published, because the state machine waits for it.
     """
     try:
         yield
     except DailyQuotaExceeded as error:
         logger.warning("batch waits for the daily quota", run=run.name, error=str(error))
-        if data.put_if_absent(keys.waiting_key(run.name), json.dumps({"error": str(error)}).encode()):
-            _publish(waiting_message(run, error), publish)
+        try:
+            if data.put_if_absent(keys.waiting_key(run.name), json.dumps({"error": str(error)}).encode()):
+                publish(waiting_message(run, error))
+        except (BotoCoreError, ClientError):
+            logger.exception("notification could not be published", run=run.name)
         raise
-
-
-def _publish(message: Message, publish: Callable[[Message], None]) -> None:
-    try:
-        publish(message)
-    except (BotoCoreError, ClientError):
-        # The run waits, with or without its notification.
-        logger.exception("notification could not be published", run=message.run)

@@ -52,6 +52,27 @@ def test_steps_that_ask_tuned_models_may_invoke_deployments_and_get_their_models
     }
 
 
+@pytest.mark.parametrize("step", ["Label", "Predict"])
+def test_steps_that_wait_for_a_daily_quota_may_announce_it(pipeline: Template, step: str) -> None:
+    statements = role_statements(pipeline, f"{step}Role")
+    (topic,) = [s["Resource"] for s in statements if s["Action"] == "sns:Publish"]
+    functions = pipeline.find_resources(
+        "AWS::Lambda::Function", {"Properties": {"Handler": f"lambdas.{step.lower()}.handler"}}
+    )
+    (function,) = functions.values()
+
+    assert topic == function["Properties"]["Environment"]["Variables"]["TOPIC_ARN"]
+    assert any(
+        s["Action"] == "s3:PutObject" and "work/*/daily-quota.json" in json.dumps(s["Resource"]) for s in statements
+    )
+
+
+def test_prepare_may_read_the_limits_of_the_account(pipeline: Template) -> None:
+    granted = actions(role_statements(pipeline, "PrepareRole"))
+
+    assert {"lambda:GetAccountSettings", "servicequotas:GetServiceQuota"} <= set(granted)
+
+
 @pytest.mark.parametrize(
     ("step", "forbidden"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from distillation.costs.daily_quota import MAXIMUM_DAYS
 from distillation.training.stuck_jobs import MAXIMUM_WAIT
 from infra.state_machine_definition import SOURCE, render
 
@@ -140,6 +141,10 @@ def test_batches_of_questions_wait_for_the_daily_quota_by_the_hour_and_for_littl
             "BackoffRate": 1,
             "MaxAttempts": 26,
         }
+
+
+def test_run_that_needs_the_most_daily_quotas_ends_a_day_before_the_timeout() -> None:
+    assert DEFINITION["TimeoutSeconds"] >= (MAXIMUM_DAYS + 1) * 24 * 3600
 
 
 def test_steps_that_ask_a_model_wait_five_minutes_for_a_first_subscription() -> None:

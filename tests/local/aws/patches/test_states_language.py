@@ -9,17 +9,6 @@ import pytest
 from tests.local.aws.conftest import Account, machine, passing
 
 
-def test_retry_delay_is_capped_and_jitters(account: Account) -> None:
-    # The module imports ministack, which must not happen before the emulator has set the environment.
-    from local.aws.patches.states_language import retry_delay
-
-    retrier = {"IntervalSeconds": 10, "BackoffRate": 2, "MaxDelaySeconds": 30}
-    assert [retry_delay(retrier, retries) for retries in range(4)] == [10, 20, 30, 30]
-    jittered = {retry_delay(retrier | {"JitterStrategy": "FULL"}, 3) for _ in range(50)}
-    assert len(jittered) > 40
-    assert 0 <= min(jittered) <= max(jittered) <= 30
-
-
 def test_missing_path_ends_the_execution_and_no_catch_sees_it(account: Account) -> None:
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "After"}]
     task = account.task({"x.$": "$.missing"}, Catch=catch)
