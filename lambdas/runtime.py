@@ -21,7 +21,6 @@ from distillation.errors import InvalidRequest
 from distillation.events import Event
 from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
 from distillation.records import Record, Run, parse
-from distillation.runs.notification import Message
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
+
+    from distillation.runs.notification import Message
 
 _ANSWER_SECONDS = 120
 """Read timeout of an answer in seconds; longer than Bedrock's own timeout."""
