@@ -38,7 +38,8 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     model = values["modelId"]
     _authorise(service, model, caller)
     blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
-    fault = _fault(service, _kind(blocks), model)
+    kind = _kind(blocks)
+    fault = _fault(service, kind, model)
     if fault == RESET:
         raise ConnectionDropped
     if fault and fault != SLOW:
@@ -54,7 +55,7 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     limit = faults.quotas.get(model, Quota())
     call = service.quotas.admit(model, tokens_in + max_tokens, limit, faults.day_seconds)
     try:
-        answer = _keywords(service, model, base, body, settings.get("temperature", 0.0)) if body else "ready"
+        answer = _keywords(service, kind, model, base, body, settings.get("temperature", 0.0)) if body else "ready"
     except BedrockError:
         service.quotas.settle(call, 0)
         raise
@@ -160,8 +161,8 @@ def _input_tokens(values: dict[str, Any], image: bytes | None, family: Family) -
     return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*decode_image(image).size) if image else 0)
 
 
-def _keywords(service: Service, model: str, base: Model, body: bytes, temperature: float) -> str:
-    image, seed = decode_image(body), _seed(service, model, body)
+def _keywords(service: Service, kind: str, model: str, base: Model, body: bytes, temperature: float) -> str:
+    image, seed = decode_image(body), 0 if kind == PROBE else _seed(service, model, body)
     if base.training_id is None:
         teacher = service.teacher(base.id)
         is_sampled = temperature > base.family.minimum_temperature

@@ -67,7 +67,7 @@ class Service:
     calls: list[tuple[str, str]] = field(default_factory=list)
     """Every call of Converse: its kind (``CONVERSE``, ``PROBE`` or ``WITHOUT_IMAGE``), and the model id."""
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Number of answers about an image, keyed by model id and the image's SHA-256."""
+    """Number of answers about an image of a run, keyed by model id and the image's SHA-256."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _loaded: dict[str, Any] = field(default_factory=dict)
 
