@@ -6,6 +6,7 @@ Each subcommand is implemented in the module of the same name. It is imported wh
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from cli.console import CommandError, print_to_stderr
+
+# The library logs to standard output, where a command prints its result.
+os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
 
 EPILOG = """Exit codes: 0 success; 1 negative result (invalid, failed, over budget, not ready); 2 the command cannot run
 as requested; 3 AWS, the stage or a part of it cannot be reached; 130 interrupted."""

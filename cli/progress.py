@@ -109,13 +109,19 @@ class ExecutionObserver:
         self._parts: dict[str, LedgerPart] = {}
         self._maps: dict[str, tuple[int, int, int]] = {}
         self._estimate: str | None = None
-        definition = states.describe_state_machine_for_execution(executionArn=execution)["definition"]
+        definition = json.loads(states.describe_state_machine_for_execution(executionArn=execution)["definition"])
         # Definition order. Choice, Wait and end states are left out, because they are not progress.
         self._state_names = [
             name
-            for name, state in json.loads(definition)["States"].items()
+            for name, state in definition["States"].items()
             if state["Type"] in _STEP_TYPES and name != "RecordFailure"
         ]
+        # A state inside a Map has its own ledger parts, such as Deploy in TrainModels.
+        self._outer_states = {
+            inner: name
+            for name, state in definition["States"].items()
+            for inner in state.get("ItemProcessor", {}).get("States", {})
+        }
 
     def progress(self) -> RunProgress:
         """Return the current progress of the run."""
@@ -159,7 +165,7 @@ class ExecutionObserver:
             if key.endswith(".json") and key not in self._parts:
                 self._parts[key] = self._data.read_document(key, LedgerPart)
         for part in self._parts.values():
-            if state := states.get(part.step):
+            if state := states.get(self._outer_states.get(part.step, part.step)):
                 state.usd += part.usd
                 state.input_tokens += part.input_tokens
                 state.output_tokens += part.output_tokens

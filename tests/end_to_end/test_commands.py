@@ -96,7 +96,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         tables = tmp_path / "keywords"
         result = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--out", tables, "--json")
         applied = result.stdout.splitlines()
-        assert json.loads(applied[-1])["files"] == [str(tables / f"keywords.{kind}") for kind in ("csv", "jsonl")]
+        assert json.loads(applied[-1])["files"] == [str(tables / f"results.{kind}") for kind in ("csv", "jsonl")]
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
@@ -119,7 +119,7 @@ def test_budget_stops_labelling_and_a_higher_budget_continues(
         run = printed("start", "holiday/", "--request", tight)["run"]
         stopped = distill("watch", run, code=1)
         assert "OverBudget" in stopped.stdout
-        assert "raise max_usd in distill.json" in stopped.stdout
+        assert "Raise max_usd in distill.json" in stopped.stdout
         labels = len(running.keys("labels/"))
         assert running.image_calls(PIXELS["teacher"]) == labels < 24
 

@@ -144,7 +144,7 @@ def test_teacher_labels_only_photos_without_an_own_label(pipeline: Start, tmp_pa
         running.upload({"labels.csv": table})
         refused = running.run(until="LabelImages")
         assert (refused.status, refused.error) == ("FAILED", "InvalidRequest")
-        assert "labels.csv: line 22 names 'nothing.jpg', which is not a photo" in (refused.cause or "")
+        assert "labels.csv line 22 names 'nothing.jpg', which is not a photo" in (refused.cause or "")
 
         table.write_text("\n".join(labelled[:21]), "utf-8")
         running.upload({"labels.csv": table})
