@@ -83,7 +83,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert all(spent[step] > 0 for step in ("LabelImages", "TrainModels", "PredictTestImages"))
         assert spent["Lambda"] is None
         after = printed("estimate", "holiday/", "--request", request)
-        assert f"answers of {run}" in after["range_from"][0]
+        assert f"answers of run {run}" in after["range_from"][0]
 
         # Its dataset and images are valid for Bedrock.
         (dataset,) = running.keys(f"runs/{run}/dataset/")
