@@ -17,29 +17,29 @@ def stopped_verdict(until: Until | None) -> str:
 
 def run_verdict(figures: EvaluationFigures) -> str:
     """Return the verdict of a run that trained a model."""
-    gate = figures.gate
-    if gate is None:
-        return score_verdict(figures)
-    if not gate.passed:
-        return f"{_change(figures, gate)} Model not promoted: {'; '.join(gate.reasons)}."
-    decision = "Model promoted." if gate.promoted else "The model passes the gate; none is kept, as requested."
-    return f"{_change(figures, gate)} {_SIGNIFICANT} {decision}"
+    promoted = figures.gate and figures.gate.promoted
+    passed = "Model promoted." if promoted else "The model passes the gate; none is kept, as requested."
+    return _gate_verdict(figures, passed=passed, refused="Model not promoted")
 
 
 def files_verdict(figures: EvaluationFigures) -> str:
     """Return the verdict of ``distill evaluate``, which promotes nothing."""
-    gate = figures.gate
-    if gate is None:
-        return score_verdict(figures)
-    if not gate.passed:
-        return f"{_change(figures, gate)} The student does not pass the gate: {'; '.join(gate.reasons)}."
-    return f"{_change(figures, gate)} {_SIGNIFICANT} The student passes the gate."
+    return _gate_verdict(figures, passed="The student passes the gate.", refused="The student does not pass the gate")
 
 
 def score_verdict(figures: EvaluationFigures) -> str:
     """Return the score of the first tuned model alone, where there is no base to compare it with."""
     name, score = next(iter(figures.jaccard.tuned.items()))
     return f"The {name} matches the teacher with a Jaccard index of {score.mean:.2f}."
+
+
+def _gate_verdict(figures: EvaluationFigures, *, passed: str, refused: str) -> str:
+    """Return change and decision; ``passed`` is a sentence, and the gate's reasons follow ``refused``."""
+    gate = figures.gate
+    if gate is None:
+        return score_verdict(figures)
+    decision = f"{_SIGNIFICANT} {passed}" if gate.passed else f"{refused}: {'; '.join(gate.reasons)}."
+    return f"{_change(figures, gate)} {decision}"
 
 
 def _change(figures: EvaluationFigures, gate: Gate) -> str:

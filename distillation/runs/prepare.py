@@ -9,10 +9,11 @@ from typing import Any
 
 from distillation.events import Listing, PrepareResult
 from distillation.records import Run
+from distillation.run_documents import find_run
 from distillation.runs.account_limits import apply_daily_quotas, cap_concurrency
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
 from distillation.runs.preflight import Account, check_account, check_training_record
-from distillation.runs.request import Defaults, claim, claimed_run, resolve
+from distillation.runs.request import Defaults, claim, resolve
 from distillation.storage import Bucket
 
 
@@ -25,7 +26,7 @@ def prepare(
     ``AccessDenied``, ``QuotaExceeded`` or ``Throttled``.
     """
     run = resolve(start, execution, photos, defaults)
-    if claimed := claimed_run(run, data):
+    if claimed := find_run(run.name, data):
         # The execution that claimed the run has passed the checks.
         return _result(claimed, claimed_by=None if claimed.execution == execution else claimed.execution)
     run = cap_concurrency(run, account.functions)

@@ -18,7 +18,6 @@ from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import Concurrency, Labeler, Limits, Prompt, Quota, Record, Request, Run, parse
-from distillation.run_documents import find_run
 from distillation.runs.existing_model import check_fields_with_apply
 from distillation.storage import Bucket
 
@@ -112,11 +111,6 @@ def run_name_of(start: dict[str, Any], execution: str) -> str | None:
         return keys.run_name(_folder(key), _identity(start["detail"]["object"]))
     collection = start.get("collection")
     return keys.run_name(collection, execution) if isinstance(collection, str) else None
-
-
-def claimed_run(run: Run, data: Bucket) -> Run | None:
-    """Return the run as an execution claimed it before, or None if none did."""
-    return find_run(run.name, data)
 
 
 def claim(run: Run, data: Bucket) -> str | None:

@@ -8,7 +8,8 @@ import pytest
 
 from distillation.errors import InvalidRequest
 from distillation.records import Concurrency, Limits, Quota, Run
-from distillation.runs.request import Defaults, claim, claimed_run, resolve, run_name_of
+from distillation.run_documents import find_run
+from distillation.runs.request import Defaults, claim, resolve, run_name_of
 from tests.support.fakes import bucket
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
@@ -47,11 +48,11 @@ def test_run_is_claimed_by_one_execution_which_may_claim_it_again() -> None:
     data = bucket()
     run = from_console()
 
-    assert claimed_run(run, data) is None
+    assert find_run(run.name, data) is None
     assert claim(run, data) is None
     assert claim(run, data) is None
     assert claim(run.model_copy(update={"execution": "arn:e2"}), data) == "arn:e1"
-    assert claimed_run(run, data) == run
+    assert find_run(run.name, data) == run
 
 
 OTHER_VALUES: dict[str, Any] = {
