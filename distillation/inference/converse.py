@@ -19,7 +19,8 @@ from distillation.errors import (
     InvalidRequest,
     Throttled,
 )
-from distillation.records import Answer, Labeler, Prompt, ServiceTier, Usage
+from distillation.records import Answer, Labeler, Prompt, Run, ServiceTier, Usage
+from distillation.storage import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -112,6 +113,11 @@ class Question:
     rejection: str | None = None
     """Reason why an earlier answer was rejected, or None if this is the first question about the image."""
     tier: ServiceTier = "default"
+
+
+def s3_source(run: Run, key: str, data: Bucket) -> ImageSourceTypeDef:
+    """Return an object of the Data bucket as an image source."""
+    return {"s3Location": {"uri": f"s3://{data.name}/{key}", "bucketOwner": run.account}}
 
 
 def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Question) -> Answer:

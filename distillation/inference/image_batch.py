@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from distillation import keys, ledger
 from distillation.answers.rejection import answer_rejection
 from distillation.errors import BatchUnfinished, Throttled
-from distillation.inference.converse import AnswerRejected, Question, ask
+from distillation.inference.converse import AnswerRejected, Question, ask, s3_source
 from distillation.inference.label_lock import LabelLock
 from distillation.inference.rate_limit import BatchLimits, DeadlineReached, RateLimitedClient, tokens_per_call
 from distillation.inference.reservation import Reservation, maximum_usd
@@ -156,7 +156,7 @@ class ImageBatch:
         """
         family, key = catalog.get_model(target.billed_as).family, keys.image_key(self.run.image_side, image)
         if (target.images_by or family.images_by) == "s3Location":
-            return {"s3Location": {"uri": f"s3://{self.data.name}/{key}", "bucketOwner": self.run.account}}
+            return s3_source(self.run, key, self.data)
         body = self.data.read(key)
         if len(body) > family.maximum_inline_bytes:
             raise AnswerRejected(

@@ -57,7 +57,7 @@ class LabelLock:
             self._data.write_document(self._key, self._lock())
 
     def release(self) -> None:
-        """Let other runs acquire the lock, after asking failed. A stored answer makes a release unnecessary."""
+        """Release the lock after a failed call. No release is needed once the answer is stored."""
         # The lock is overwritten, not deleted: the steps have no permission to delete objects.
         self._expires = 0.0
         self._data.write_document(self._key, self._lock())

@@ -26,7 +26,7 @@ from distillation.errors import (
     InvalidRequest,
     Throttled,
 )
-from distillation.inference.converse import ImageSourceRefused, Question, ask
+from distillation.inference.converse import ImageSourceRefused, Question, ask, s3_source
 from distillation.models import catalog
 from distillation.models.model import Model
 from distillation.models.service_quotas import check_quotas
@@ -160,7 +160,7 @@ def _probe_source(run: Run, data: Bucket) -> ImageSourceTypeDef:
     if catalog.get_model(run.teacher.model).family.images_by == "bytes":
         return {"bytes": image}
     data.put_if_absent(keys.PROBE_IMAGE_KEY, image, "image/jpeg")
-    return {"s3Location": {"uri": f"s3://{data.name}/{keys.PROBE_IMAGE_KEY}", "bucketOwner": run.account}}
+    return s3_source(run, keys.PROBE_IMAGE_KEY, data)
 
 
 def _probe_error(error: DistillationError) -> DistillationError:
