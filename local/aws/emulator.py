@@ -62,6 +62,14 @@ class AwsEmulator:
         finally:
             service._ACCOUNT_CONCURRENCY_CAP = before
 
+    @staticmethod
+    def wait_until_idle(timeout: float = 60) -> None:
+        """Wait until no execution and no Lambda function runs, which StopExecution does not wait for.
+
+        Raise ``TimeoutError`` after ``timeout`` seconds.
+        """
+        shutdown.wait_until_idle(timeout)
+
 
 @contextlib.contextmanager
 def aws_emulator(

@@ -1,4 +1,4 @@
-"""Stop everything that the emulator started, and prevent new work from starting."""
+"""Wait for everything that the emulator started, or stop it and prevent new work from starting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POLL_SECONDS = 0.02
 closing = threading.Event()
 """Set while the emulator shuts down: no execution, task or Lambda worker starts."""
 active_work: set[object] = set()
-"""One token for each execution that runs and each Lambda worker that starts."""
+"""One token for each execution and each Lambda invocation that runs, and each Lambda worker that starts."""
 
 
 @contextlib.contextmanager
@@ -29,6 +29,15 @@ def track() -> Iterator[None]:
 def allow_work() -> None:
     """Allow executions and Lambda workers to start, also after ``stop_all_work``."""
     closing.clear()
+
+
+def wait_until_idle(timeout: float) -> None:
+    """Wait until no execution and no Lambda function runs; raise ``TimeoutError`` after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while active_work:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"executions or Lambda functions still run after {timeout:g} s")
+        time.sleep(POLL_SECONDS)
 
 
 def stop_all_work(timeout: float = 10) -> None:

@@ -195,6 +195,7 @@ def _empty(pipeline: LocalPipeline) -> None:
     for execution in pipeline.executions():
         if pipeline.describe(execution)["status"] == "RUNNING":
             states.stop_execution(executionArn=execution)
+    pipeline.aws.wait_until_idle()
     for bucket in (pipeline.photos.name, pipeline.data.name):
         delete_all_versions(pipeline.aws.client("s3"), bucket)
     pipeline.bedrock.service.reset()

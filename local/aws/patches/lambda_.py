@@ -43,7 +43,8 @@ def _keep_failure(invoke: Callable[..., dict[str, Any]]) -> Callable[..., dict[s
 def _answer_with_failure(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def execute_and_answer(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
         _last_invocation.failure = None
-        response = execute(func, event, request_id)
+        with shutdown.track():
+            response = execute(func, event, request_id)
         if response.get("error") and _last_invocation.failure:
             response["body"] = _last_invocation.failure
         return response
