@@ -12,6 +12,7 @@
     ├── DeploymentFailed
     ├── ObjectMissing
     ├── AccessPending       retried
+    ├── ServiceUnavailable  retried
     ├── Throttled           retried
     ├── DailyQuotaExceeded  retried
     ├── BatchUnfinished     retried
@@ -79,6 +80,10 @@ class ObjectMissing(DistillationError):
     """An S3 object that an earlier step writes does not exist."""
 
 
+class ServiceUnavailable(DistillationError):
+    """Amazon S3 or another AWS service did not answer, throttled the call or answered 5xx, also after boto3's retries."""
+
+
 class Throttled(DistillationError):
     """Bedrock throttled the call or was briefly unavailable."""
 
@@ -99,12 +104,35 @@ class ResourceBusy(DistillationError):
     """Bedrock is still stopping or deleting the resource."""
 
 
-RETRIED = frozenset({AccessPending, Throttled, DailyQuotaExceeded, BatchUnfinished, QuotaExceeded, ResourceBusy})
+RETRIED = frozenset(
+    {
+        AccessPending,
+        ServiceUnavailable,
+        Throttled,
+        DailyQuotaExceeded,
+        BatchUnfinished,
+        QuotaExceeded,
+        ResourceBusy,
+    }
+)
 """Exceptions that a Retry of the state machine names."""
 
 
 LABELS_ARE_REUSED = "Stored labels are reused; a new run does not pay for them again."
 """Sentence for the messages of a run that has to be started again."""
+
+
+_EXCERPT_CHARACTERS = 200
+"""Largest number of characters of an input that a message repeats."""
+
+
+def excerpt(text: object) -> str:
+    """Return a text for an error message: at most 200 characters, the last of which is an ellipsis if it was cut.
+
+    Everything that a person or a model wrote (a field, a key, a name, an answer) goes through this function.
+    """
+    whole = str(text)
+    return whole if len(whole) <= _EXCERPT_CHARACTERS else f"{whole[: _EXCERPT_CHARACTERS - 1]}…"
 
 
 def error_message(cause: str) -> str:
