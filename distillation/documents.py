@@ -243,6 +243,13 @@ class SplitFacts(Record):
     """Images with a label of the owner's."""
 
 
+class DatasetHashes(Record):
+    """``dataset/hashes.json``: the dataset files as ValidateDataset checked them."""
+
+    sha256: dict[str, str]
+    """SHA-256 of each file in hexadecimal, keyed by S3 key."""
+
+
 class ScoresByRole(Record):
     """Mean agreement with the teacher, by answerer and for the reference values."""
 

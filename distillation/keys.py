@@ -96,6 +96,11 @@ def dataset_prefix(run: str) -> str:
     return f"runs/{run}/dataset/"
 
 
+def dataset_hashes_key(run: str) -> str:
+    """Return ``runs/<run>/dataset/hashes.json``, the key of the hashes of the validated dataset files."""
+    return f"{dataset_prefix(run)}hashes.json"
+
+
 def set_assignments_prefix(collection: str, *rules: Any) -> str:
     """Return ``sets/<collection>-<hash>/``, the prefix of a collection's set assignments under the same rules."""
     return f"sets/{_slug(collection)}-{_digest(json.dumps([collection, *rules]), 10)}/"

@@ -127,6 +127,7 @@ class Steps:
                 "ValidateDataset",
                 self._list_data,
                 access.read_objects(data, _REQUEST, "runs/*/dataset/*"),
+                access.write_objects(data, "runs/*/dataset/hashes.json"),
                 memory_mb=1024,
                 timeout_minutes=5,
             ),

@@ -6,12 +6,14 @@ Memory hardly grows with the dataset: of each record only a hash of its question
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from distillation import keys
 from distillation.dataset import label_quality
+from distillation.dataset.hashes import hashed_lines, write_hashes
 from distillation.dataset.record_reader import scan_line
 from distillation.dataset.record_scan import RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
@@ -22,6 +24,9 @@ from distillation.models.model import Family
 from distillation.records import Run
 from distillation.storage import Bucket
 from distillation.telemetry import logger
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _LIST_SHARE = 0.8
 """Share of labels (0-1) that must be lists before prose labels are reported."""
@@ -163,17 +168,27 @@ class DatasetValidator:
 
 
 def validate_files(run: Run, sizes: Sequence[int], data: Bucket) -> ValidationResult:
-    """Validate each size's dataset with the validation file. Raises ``DatasetRejected`` if Bedrock would reject it."""
+    """Validate each size's dataset with the validation file, and store the hashes of the validated files.
+
+    Raises ``DatasetRejected`` if Bedrock would reject a dataset.
+    """
     family = catalog.get_model(run.student).family
     validation_key = next(data.keys(keys.dataset_key(run.name, "validation")), None)
     records = 0
+    digests: dict[str, _Hash] = {}
+
+    def lines(key: str) -> Iterator[bytes]:
+        digests[key] = hashlib.sha256()
+        return hashed_lines(data.iter_lines(key), digests[key])
+
     for size in sizes:
         key = keys.dataset_key(run.name, f"train-{size}")
         validator = DatasetValidator(family, data.name)
-        validation_lines = data.iter_lines(validation_key) if validation_key else None
-        warnings = reject_invalid(key, validator.problems(data.iter_lines(key), validation_lines))
+        validation_lines = lines(validation_key) if validation_key else None
+        warnings = reject_invalid(key, validator.problems(lines(key), validation_lines))
         records = max(records, validator.records["train"])
         logger.info("file valid", run=run.name, key=key, records=validator.records, warnings=warnings)
+    write_hashes(run, {key: digest.hexdigest() for key, digest in digests.items()}, data)
     return ValidationResult(files=len(sizes), records=records)
 
 
