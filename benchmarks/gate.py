@@ -1,0 +1,214 @@
+"""Measure the gate itself: how often it promotes a model that learned nothing, and one with a gain that was planted.
+
+    python -m benchmarks.gate [FOLDER] [--runs 20]
+
+The small local models of ``make demo`` answer about the folder's photos (by default samples/photos). A run divides the
+photos at random into test and training images, and passes its answers to the gate as Evaluate does.
+
+* ``shuffled``: two sizes are trained, each on labels that were shuffled among the training images. At most 1 of 20 runs
+  may be promoted.
+* ``planted``: the answers are those of base, with as many wrong keywords replaced by the teacher's that their expected
+  gain is twice the minimum detectable gain. At least 16 of 20 runs must be promoted.
+* ``trained``: two sizes are trained on the teacher's labels, for comparison.
+
+The planted gain is one over the better of base and control, because the gate requires a gain over both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cli.upload import photos_in
+from distillation.evaluation import scores
+from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
+from distillation.evaluation.parsed_answers import parse_answer
+from distillation.models import catalog
+from distillation.records import AnswerLine
+from distillation.statistical_power import minimum_detectable_difference
+from local.models import available_pair, load_student, load_teacher
+from local.models.student import fit
+
+_ROOT = Path(__file__).parents[1]
+_TEST_SHARE = 0.25
+_SIZES = (12, 30)
+"""Training sizes of the demo."""
+_SIDE = 900
+"""Longest side of the images in pixels, as in the demo."""
+_MAXIMUM_PROMOTED_SHUFFLED, _MINIMUM_PROMOTED_PLANTED = 1 / 20, 16 / 20
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """What the models say about a photo, and what the student sees in it."""
+
+    name: str
+    label: list[str]
+    ceiling: list[str]
+    base: list[str]
+    features: np.ndarray
+    """Features of shape (2548,)."""
+
+
+Answer = Callable[[_Photo], list[str]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=_ROOT / "samples" / "photos")
+    parser.add_argument("--runs", type=int, default=20)
+    arguments = parser.parse_args()
+    photos = _answered(arguments.folder)
+    results = {
+        name: _summary([run(random.Random(f"{name} {number}"), photos) for number in range(arguments.runs)])
+        for name, run in (("shuffled", _shuffled_run), ("planted", _planted_run), ("trained", _trained_run))
+    }
+    promoted = {name: result["promoted"] / arguments.runs for name, result in results.items()}
+    kept = (
+        promoted["shuffled"] <= _MAXIMUM_PROMOTED_SHUFFLED and promoted["planted"] >= _MINIMUM_PROMOTED_PLANTED
+    )
+    sys.stdout.write(json.dumps({"photos": len(photos), "runs": arguments.runs, **results, "kept": kept}, indent=1) + "\n")
+    return 0 if kept else 1
+
+
+def _answered(folder: Path) -> list[_Photo]:
+    """Return the photos of a folder with the answers of teacher and base, and a second one of the teacher."""
+    cache = _ROOT / "build" / "models"
+    pair = available_pair(cache)
+    teacher, student = load_teacher(pair.teacher_id), load_student(pair.student_id, cache)
+    photos = []
+    for seed, (name, path) in enumerate(photos_in(folder).items()):
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+        image.thumbnail((_SIDE, _SIDE))
+        features = student.features(image)
+        photos.append(
+            _Photo(
+                name,
+                teacher.keywords(image),
+                teacher.sampled_keywords(image, 0.5, seed),
+                student.base_keywords(features),
+                features,
+            )
+        )
+    return photos
+
+
+def _trained_run(generator: random.Random, photos: Sequence[_Photo]) -> Evaluation:
+    test, train = _split(generator, photos)
+    return _evaluate(test, train, {f"n{size}": _tuned(train[:size], train[:size]) for size in _SIZES})
+
+
+def _shuffled_run(generator: random.Random, photos: Sequence[_Photo]) -> Evaluation:
+    test, train = _split(generator, photos)
+    shuffled = generator.sample(train, len(train))
+    return _evaluate(test, train, {f"n{size}": _tuned(train[:size], shuffled[:size]) for size in _SIZES})
+
+
+def _planted_run(generator: random.Random, photos: Sequence[_Photo]) -> Evaluation:
+    test, train = _split(generator, photos)
+    share = _planted_share(photos, train, len(test))
+    return _evaluate(test, train, {"n30": lambda photo: _planted(photo, share, random.Random(generator.random()))})
+
+
+def _split(generator: random.Random, photos: Sequence[_Photo]) -> tuple[list[_Photo], list[_Photo]]:
+    shuffled = generator.sample(photos, len(photos))
+    count = round(len(photos) * _TEST_SHARE)
+    return shuffled[:count], shuffled[count:]
+
+
+def _tuned(seen: Sequence[_Photo], labelled: Sequence[_Photo]) -> Answer:
+    """Return a model that was trained on the images of ``seen`` with the labels of ``labelled``."""
+    head = fit(np.stack([photo.features for photo in seen]), [photo.label for photo in labelled], _epochs())
+    return lambda photo: head.keywords(photo.features)
+
+
+def _epochs() -> int:
+    family = catalog.get_model("local.student-efficientnet-v1:0").family
+    return int(family.resolve_hyperparameters({})["epochCount"])
+
+
+def _evaluate(test: Sequence[_Photo], train: Sequence[_Photo], tuned: dict[str, Answer]) -> Evaluation:
+    return evaluate(
+        Evidence(
+            labels=_lines(test, lambda photo: photo.label),
+            tuned={name: _lines(test, answer) for name, answer in tuned.items()},
+            base=_lines(test, lambda photo: photo.base),
+            ceiling=_lines(test, lambda photo: photo.ceiling),
+            training=_lines(train, lambda photo: photo.label),
+        )
+    )
+
+
+def _lines(photos: Sequence[_Photo], answer: Answer) -> dict[str, AnswerLine]:
+    return {
+        photo.name: AnswerLine(image=photo.name, answerer="any", status="ok", text=", ".join(answer(photo)))
+        for photo in photos
+    }
+
+
+def _planted_share(photos: Sequence[_Photo], train: Sequence[_Photo], test_images: int) -> float:
+    """Return the share of wrong keywords to replace, for a gain of twice what ``test_images`` images can detect."""
+    control = scores.control([_parsed(photo.label) for photo in train])
+    references = [
+        [scores.jaccard(_parsed(photo.base), _parsed(photo.label)) for photo in photos],
+        [scores.jaccard(control, _parsed(photo.label)) for photo in photos],
+    ]
+    reference = max(references, key=statistics.fmean)
+    for step in range(1, 100):
+        share = step / 100
+        planted = [_planted(photo, share, random.Random(photo.name)) for photo in photos]
+        gains = [
+            scores.jaccard(_parsed(answer), _parsed(photo.label)) - before
+            for answer, photo, before in zip(planted, photos, reference, strict=True)
+        ]
+        if statistics.fmean(gains) >= 2 * minimum_detectable_difference(test_images, statistics.stdev(gains)):
+            return share
+    raise SystemExit("The photos are too few to plant twice the minimum detectable gain. Name a folder with more.")
+
+
+def _planted(photo: _Photo, share: float, generator: random.Random) -> list[str]:
+    """Return the answer of base with a share of its wrong keywords replaced by keywords of the teacher."""
+    label = set(photo.label)
+    wrong = [word for word in photo.base if word not in label]
+    missing = [word for word in photo.label if word not in photo.base]
+    generator.shuffle(missing)
+    replaced = {word: missing.pop() for word in wrong if missing and generator.random() < share}
+    return [replaced.get(word, word) for word in photo.base]
+
+
+def _parsed(words: Sequence[str]) -> frozenset[str]:
+    return parse_answer(AnswerLine(image="", answerer="any", status="ok", text=", ".join(words))).keywords
+
+
+def _summary(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Return how many runs were promoted, and means over the runs."""
+    figures = [evaluation.figures for evaluation in evaluations]
+    gates = [figure.gate for figure in figures if figure.gate]
+    return {
+        "promoted": sum(gate.passed for gate in gates),
+        "test_images": figures[0].test_images,
+        "gain": round(statistics.fmean(gate.gain.mean for gate in gates), 3),
+        "gain_over_control": round(
+            statistics.fmean(
+                figure.jaccard.tuned[figure.best].mean - figure.jaccard.control.mean
+                for figure in figures
+                if figure.jaccard.control
+            ),
+            3,
+        ),
+        "minimum_detectable_gain": round(statistics.fmean(figure.detectable for figure in figures), 3),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
