@@ -21,7 +21,8 @@ from botocore.exceptions import ClientError
 
 from cli.console import CommandError, NotReachable, print_line
 from cli.stage import ROOT, Stage, is_missing_stack, stage_settings
-from distillation.bedrock_errors import code_and_message
+from distillation.aws_errors import code_and_message
+from distillation.errors import InvalidRequest
 from distillation.serving.resources import BedrockResource, delete, deployments_and_models, running_jobs, stop
 from distillation.serving.sweep import unknown
 from distillation.serving.tags import STAGE_TAG
@@ -151,8 +152,8 @@ def _unknown_resources(stage: Stage, resources: Sequence[BedrockResource]) -> li
         return unknown(resources, stage.data)
     except NotReachable:
         return list(resources)
-    except ClientError as error:
-        if code_and_message(error)[0] != "NoSuchBucket":
+    except InvalidRequest as error:
+        if not isinstance(error.__cause__, ClientError) or code_and_message(error.__cause__)[0] != "NoSuchBucket":
             raise
         return list(resources)
 

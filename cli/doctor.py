@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.console import CommandError, print_json, print_wrapped
 from cli.requests import resolve_request
 from cli.stage import ROOT, Stage, stack_outputs, stage_settings
-from distillation.bedrock_errors import ACCESS_CAUSES, code_and_message
+from distillation.aws_errors import ACCESS_CAUSES, code_and_message
 from distillation.costs.daily_quota import MAXIMUM_DAYS
 from distillation.inference.rate_limit import tokens_per_call
 from distillation.models import catalog, ids

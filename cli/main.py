@@ -30,6 +30,14 @@ _REMEDIES = {
 }
 """Remedies for errors whose boto3 message has none, keyed by exception name."""
 
+_UNREACHABLE = {
+    "botocore.ClientError",
+    "botocore.BotoCoreError",
+    "distillation.AccessDenied",
+    "distillation.ServiceUnavailable",
+}
+"""Names of the exceptions that say that AWS or a part of it cannot be reached."""
+
 
 class CommandGroup(TyperGroup):
     """Command group that prints expected errors as one line and sets the exit code. ``--debug`` shows the traceback."""
@@ -42,7 +50,7 @@ class CommandGroup(TyperGroup):
             code = _exit_code(error)
             if code is None or ctx.params.get("debug"):
                 raise
-            print_to_stderr(f"distill {ctx.invoked_subcommand}: {error}{_REMEDIES.get(type(error).__name__, '')}")
+            print_to_stderr(f"distill {ctx.invoked_subcommand}: {error}{_remedy(error)}")
             raise typer.Exit(code) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
@@ -304,16 +312,21 @@ def destroy(
     destroy_stage(DeployedStage(stage, region), assume_yes=yes)
 
 
+def _remedy(error: Exception) -> str:
+    """Return the remedy for an error of boto3, also if the library has translated it."""
+    return _REMEDIES.get(type(error).__name__) or _REMEDIES.get(type(error.__cause__).__name__, "")
+
+
 def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an expected error, or None for a defect of this program."""
     if isinstance(error, CommandError):
         return error.exit_code
     # Compare names, because most commands do not import these classes.
     class_names = {base.__module__.split(".")[0] + "." + base.__name__ for base in type(error).__mro__}
+    if class_names & _UNREACHABLE:
+        return 3
     if "distillation.DistillationError" in class_names:
         return 2
-    if class_names & {"botocore.ClientError", "botocore.BotoCoreError"}:
-        return 3
     # A broken pipe means that the reader, such as head, has ended: no error to report.
     return 2 if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) else None
 

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cli.console import CommandError, NotReachable
-from distillation.bedrock_errors import code_and_message
+from distillation.aws_errors import code_and_message
 from distillation.storage import Bucket
 
 ROOT = Path(__file__).parents[1]

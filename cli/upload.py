@@ -20,6 +20,7 @@ from cli.console import CommandError, NotReachable, is_terminal, print_json, pri
 from cli.requests import collection_prefix
 from cli.stage import Stage
 from distillation.answers.own_labels import OWN_LABELS_FILES
+from distillation.errors import DistillationError
 from distillation.photos.files import is_ignored
 from distillation.photos.resizer import MAXIMUM_BYTES
 from distillation.storage import Bucket
@@ -149,7 +150,7 @@ def _upload_file(key: str, path: Path, photos: Bucket) -> UploadResult:
     try:
         with path.open("rb") as file:
             photos.write(key, file, content_type)
-    except (OSError, Boto3Error, BotoCoreError, ClientError) as error:
+    except (OSError, Boto3Error, BotoCoreError, DistillationError) as error:
         return UploadResult(key, 0, str(error))
     return UploadResult(key, path.stat().st_size)
 

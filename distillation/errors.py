@@ -11,6 +11,7 @@
     ├── JobFailed
     ├── DeploymentFailed
     ├── ObjectMissing
+    ├── ObjectDamaged
     ├── AccessPending       retried
     ├── ServiceUnavailable  retried
     ├── Throttled           retried
@@ -80,8 +81,12 @@ class ObjectMissing(DistillationError):
     """An S3 object that an earlier step writes does not exist."""
 
 
+class ObjectDamaged(DistillationError):
+    """An S3 object cannot be read, or it has fewer lines than the step wrote that it comes from."""
+
+
 class ServiceUnavailable(DistillationError):
-    """Amazon S3 or another AWS service did not answer, throttled the call or answered 5xx, also after boto3's retries."""
+    """S3 or another AWS service did not answer, throttled the call or answered 5xx, also after boto3's retries."""
 
 
 class Throttled(DistillationError):

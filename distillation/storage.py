@@ -1,19 +1,24 @@
-"""Read and write bytes, JSON and JSON Lines in one S3 bucket."""
+"""Read and write bytes, JSON and JSON Lines in one S3 bucket.
+
+S3's errors are translated here: ``ServiceUnavailable`` for an outage, also in the middle of a body; ``ObjectMissing``;
+``AccessDenied``; and ``InvalidRequest`` for any other error. The state machine retries ``ServiceUnavailable``.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from distillation.bedrock_errors import code_and_message
-from distillation.errors import ObjectMissing
+from distillation.aws_errors import code_and_message, service_errors
+from distillation.errors import LABELS_ARE_REUSED, AccessDenied, ObjectDamaged, ObjectMissing, excerpt
+from distillation.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,6 +26,15 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 _MEMORY_BYTES = 1 << 20
 _JSON_LINES = "application/jsonl"
+
+_DENIED_READS = {
+    "AccessDenied": "If the object does not exist, S3 answers the same to a role without s3:ListBucket on the bucket.",
+    "InvalidObjectState": "The object is in an archive storage class, such as S3 Glacier. Restore it first.",
+}
+"""Possible causes of a refused GetObject, by S3's error code.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, under Permissions and Errors.
+"""
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
@@ -32,13 +46,15 @@ class Bucket:
     client: S3Client
     name: str
 
-    def read(self, key: str) -> bytes:
-        """Return an object's bytes. Raises ``ObjectMissing`` if there is none."""
-        return self._body(key).read()
+    def read(self, key: str, limit: int | None = None) -> bytes:
+        """Return an object's bytes, with ``limit`` at most that many of them. Raises ``ObjectMissing``."""
+        with closing(self._body(key)) as body, self._errors(key):
+            return body.read(limit)
 
     def read_first(self, key: str, count: int) -> bytes:
         """Return at most the first ``count`` bytes of an object, which must not be empty."""
-        return self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
+        with self._errors(key):
+            return self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
 
     def get_or_none(self, key: str) -> bytes | None:
         """Return an object's bytes, or None if the object does not exist."""
@@ -48,13 +64,21 @@ class Bucket:
             return None
 
     def read_document(self, key: str, kind: type[DocumentT]) -> DocumentT:
-        """Return an object as a pydantic model; raises ``ObjectMissing``, or ``ValidationError`` if it is malformed."""
-        return kind.model_validate_json(self.read(key))
+        """Return an object as a pydantic model; raises ``ObjectMissing``, or ``ObjectDamaged`` if it is malformed."""
+        return self._parse(key, self.read(key), kind)
 
     def find_document(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
-        """Return an object as a pydantic model, or None if it does not exist; raises ``ValidationError``."""
+        """Return an object as a pydantic model, or None if it does not exist; raises ``ObjectDamaged``."""
         body = self.get_or_none(key)
-        return None if body is None else kind.model_validate_json(body)
+        return None if body is None else self._parse(key, body, kind)
+
+    def find_intact(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
+        """Return an object as a pydantic model, or None if it does not exist or is damaged, which is logged."""
+        try:
+            return self.find_document(key, kind)
+        except ObjectDamaged as error:
+            logger.warning("damaged object ignored", key=key, error=str(error))
+            return None
 
     def read_json(self, key: str) -> Any:
         """Return an object parsed as JSON. Raises ``ObjectMissing`` if there is none."""
@@ -64,7 +88,7 @@ class Bucket:
         """Yield an object's lines, with line ends, without reading the whole object. Raises ``ObjectMissing``."""
         with closing(self._body(key)) as body:
             tail = b""
-            while chunk := body.read(_CHUNK_BYTES):
+            while chunk := self._next_chunk(key, body):
                 *complete, tail = (tail + chunk).split(b"\n")
                 yield from (line + b"\n" for line in complete)
             if tail:
@@ -75,14 +99,31 @@ class Bucket:
         for line in self.iter_lines(key):
             yield json.loads(line)
 
-    def read_parts(self, prefix: str) -> Iterator[dict[str, Any]]:
-        """Yield the records of all JSON Lines objects under a prefix, in key order."""
+    def read_records(self, key: str, kind: type[DocumentT]) -> Iterator[DocumentT]:
+        """Yield the lines of a JSON Lines object as pydantic models. Raises ``ObjectMissing`` or ``ObjectDamaged``."""
+        for number, line in enumerate(self.iter_lines(key), 1):
+            yield self._parse(key, line, kind, f" line {number}")
+
+    def read_intact_records(self, key: str, kind: type[DocumentT], damaged: list[str]) -> Iterator[DocumentT]:
+        """Yield the lines of a JSON Lines object as pydantic models; add the problem of each other one to ``damaged``.
+
+        Raises ``ObjectMissing``.
+        """
+        for number, line in enumerate(self.iter_lines(key), 1):
+            try:
+                yield self._parse(key, line, kind, f" line {number}")
+            except ObjectDamaged as error:
+                damaged.append(str(error))
+
+    def read_parts(self, prefix: str, kind: type[DocumentT]) -> Iterator[DocumentT]:
+        """Yield the lines of all JSON Lines objects under a prefix, in key order. Raises ``ObjectDamaged``."""
         for key in self.keys(prefix):
-            yield from self.read_lines(key)
+            yield from self.read_records(key, kind)
 
     def write(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> None:
         """Write an object; an existing object is replaced."""
-        self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+        with self._errors(key):
+            self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
     def write_json(self, key: str, value: Any) -> None:
         """Write a value as JSON."""
@@ -95,7 +136,7 @@ class Bucket:
     def write_lines(self, key: str, records: Iterable[Any]) -> None:
         """Write records as JSON Lines without a blank last line; ``records`` is consumed one record at a time."""
         with _json_lines_file(records) as body:
-            self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=_JSON_LINES)
+            self.write(key, body, _JSON_LINES)
 
     def put_lines_if_absent(self, key: str, records: Iterable[Any]) -> bool:
         """Write records as JSON Lines unless the object exists; return whether it was written."""
@@ -104,13 +145,14 @@ class Bucket:
 
     def put_if_absent(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> bool:
         """Write an object unless it exists; return whether it was written."""
-        try:
-            self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
-        except ClientError as error:
-            # 409 ConditionalRequestConflict: another writer is creating the object at the same time.
-            if code_and_message(error)[0] in ("PreconditionFailed", "ConditionalRequestConflict"):
-                return False
-            raise
+        with self._errors(key):
+            try:
+                self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+            except ClientError as error:
+                # 409 ConditionalRequestConflict: another writer is creating the object at the same time.
+                if code_and_message(error)[0] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                    return False
+                raise
         return True
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -120,15 +162,40 @@ class Bucket:
 
     def list(self, prefix: str) -> Iterator[Any]:
         """Yield the entry of ListObjectsV2 for each object under a prefix, in key order."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        for page in pages:
-            yield from page.get("Contents", [])
+        paginator = self.client.get_paginator("list_objects_v2")
+        with self._errors(f"{prefix}*"):
+            for page in paginator.paginate(Bucket=self.name, Prefix=prefix):
+                yield from page.get("Contents", [])
+
+    def _parse(self, key: str, body: bytes, kind: type[DocumentT], place: str = "") -> DocumentT:
+        try:
+            return kind.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            raise ObjectDamaged(
+                f"s3://{self.name}/{key}{place} is not what the pipeline wrote: "
+                f"{f'field {field}: ' if field else ''}{excerpt(first['msg'])}. "
+                f"Start the run again. {LABELS_ARE_REUSED}"
+            ) from None
 
     def _body(self, key: str) -> Any:
+        """Return the open body of an object. Raises ``ObjectMissing``, or ``AccessDenied`` with possible causes."""
         try:
-            return self.client.get_object(Bucket=self.name, Key=key)["Body"]
-        except self.client.exceptions.NoSuchKey:
-            raise ObjectMissing(f"s3://{self.name}/{key} does not exist") from None
+            with self._errors(key):
+                return self.client.get_object(Bucket=self.name, Key=key)["Body"]
+        except ObjectMissing:
+            raise ObjectMissing(f"s3://{self.name}/{excerpt(key)} does not exist") from None
+        except AccessDenied as error:
+            code = code_and_message(error.__cause__)[0] if isinstance(error.__cause__, ClientError) else ""
+            raise AccessDenied(f"{error}. {_DENIED_READS.get(code, '')}".rstrip()) from error.__cause__
+
+    def _next_chunk(self, key: str, body: Any) -> bytes:
+        with self._errors(key):
+            return body.read(_CHUNK_BYTES)
+
+    def _errors(self, key: str) -> AbstractContextManager[None]:
+        return service_errors(f"s3://{self.name}/{key}")
 
 
 @contextmanager

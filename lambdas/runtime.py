@@ -17,6 +17,7 @@ from botocore.config import Config
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distillation import keys
+from distillation.aws_errors import service_errors
 from distillation.errors import InvalidRequest
 from distillation.events import Event
 from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_stepfunctions import SFNClient
 
     from distillation.runs.notification import Message
 
@@ -43,7 +45,8 @@ _NO_RETRIES = Config(
     max_pool_connections=MAX_CONCURRENT_CALLS, retries={"total_max_attempts": 1}, read_timeout=_ANSWER_SECONDS
 )
 _SHORT_TIMEOUT = Config(connect_timeout=3, read_timeout=5, retries={"max_attempts": 1, "mode": "standard"})
-_CONCURRENT = Config(max_pool_connections=MAX_CONCURRENT_CALLS)
+# All of boto3's attempts at a service that hangs take less than the 60 seconds of the shortest function.
+_SHORT_CALLS = Config(connect_timeout=3, read_timeout=8, max_pool_connections=MAX_CONCURRENT_CALLS)
 
 EventT = TypeVar("EventT", bound=Event)
 SettingsT = TypeVar("SettingsT", bound="Settings")
@@ -98,13 +101,19 @@ def typed(
 @cache
 def photos() -> Bucket:
     """Return the Photos bucket."""
-    return Bucket(boto3.client("s3"), settings(_Buckets).photos_bucket)
+    return Bucket(boto3.client("s3", config=_SHORT_CALLS), settings(_Buckets).photos_bucket)
 
 
 @cache
 def data() -> Bucket:
     """Return the Data bucket."""
-    return Bucket(boto3.client("s3", config=_CONCURRENT), settings(_Buckets).data_bucket)
+    return Bucket(boto3.client("s3", config=_SHORT_CALLS), settings(_Buckets).data_bucket)
+
+
+@cache
+def step_functions() -> SFNClient:
+    """Return the client for executions and their batches."""
+    return boto3.client("stepfunctions", config=_SHORT_CALLS)
 
 
 @cache
@@ -137,9 +146,12 @@ def read_run(run: str) -> Run:
 
 
 def publish(message: Message) -> None:
-    """Publish a notification to the stage's topic."""
+    """Publish a notification to the stage's topic. Raises ``ServiceUnavailable`` or ``AccessDenied``."""
     topic_arn = settings(_Topic).topic_arn
-    boto3.client("sns").publish(TopicArn=topic_arn, Subject=message.subject, Message=message.text)
+    with service_errors(topic_arn):
+        boto3.client("sns", config=_SHORT_CALLS).publish(
+            TopicArn=topic_arn, Subject=message.subject, Message=message.text
+        )
 
 
 def batch_limits(concurrent_batches: int, context: LambdaContext) -> BatchLimits:

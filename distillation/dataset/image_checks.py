@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import ClientError
 from PIL import Image
 
-from distillation.bedrock_errors import code_and_message
+from distillation.aws_errors import service_errors
 from distillation.dataset.rules import File, Problem
+from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing, excerpt
 from distillation.models.model import Family
 
 if TYPE_CHECKING:
@@ -70,16 +70,18 @@ def _image_references(lines: Iterable[bytes]) -> Iterator[ImageReference]:
 
 
 def _image_problem(reference: ImageReference, family: Family, client: S3Client) -> tuple[str, str] | None:
-    """Return the rule that an image file breaks and a description, or None."""
+    """Return the rule that an image file breaks and a description, or None. Raises ``ServiceUnavailable``."""
     bucket, _, key = reference.uri.removeprefix("s3://").partition("/")
     try:
-        response = client.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        return "image_missing", f"{reference.uri} cannot be read: {code_and_message(error)[0]}"
-    size = response["ContentLength"]
+        with service_errors(reference.uri):
+            response = client.get_object(Bucket=bucket, Key=key)
+            size = response["ContentLength"]
+            body = response["Body"].read() if size <= family.maximum_image_bytes else b""
+    except (AccessDenied, InvalidRequest, ObjectMissing) as error:
+        return "image_missing", f"{excerpt(key)} cannot be read. {error}"
     if size > family.maximum_image_bytes:
         return "image_bytes", f"{reference.uri} has {size:,} bytes, more than {family.maximum_image_bytes:,}"
-    return _content_problem(reference, response["Body"].read(), family)
+    return _content_problem(reference, body, family)
 
 
 def _content_problem(reference: ImageReference, body: bytes, family: Family) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, R
 from botocore.parsers import ResponseParserError
 
 from distillation.answers.reserved_words import find_reserved_words
-from distillation.bedrock_errors import ACCESS_CAUSES, code_and_message, http_status
+from distillation.aws_errors import ACCESS_CAUSES, code_and_message, http_status
 from distillation.errors import (
     AccessDenied,
     AccessPending,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from distillation.bedrock_errors import code_and_message, to_pipeline_error
+from distillation.aws_errors import code_and_message, to_pipeline_error
 from distillation.errors import QuotaExceeded
 from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillation.bedrock_errors import BEDROCK_FAILURES, is_not_found, to_pipeline_error
+from distillation.aws_errors import AWS_FAILURES, is_not_found, to_pipeline_error
 from distillation.documents import Report
 from distillation.errors import InvalidRequest
 from distillation.records import Request, Run, TrainedModel
@@ -83,7 +83,7 @@ def _check_active(field: str, name: str, model: TrainedModel, bedrock: BedrockCl
     """Raise ``InvalidRequest`` unless the deployment is active and serves this model."""
     try:
         deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=model.deployment_arn or "")
-    except BEDROCK_FAILURES as error:
+    except AWS_FAILURES as error:
         if is_not_found(error):
             raise InvalidRequest(
                 f"{field}: the deployment of run {name!r} no longer exists. Train again to get one."

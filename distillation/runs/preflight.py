@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from distillation import keys, ledger
-from distillation.bedrock_errors import is_not_found, to_pipeline_error
+from distillation.aws_errors import is_not_found, to_pipeline_error
 from distillation.dataset.record_checks import check_record
 from distillation.dataset.rules import RULES, sentence
 from distillation.dataset.writer import training_record

@@ -6,10 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from distillation import keys
-from distillation.errors import DailyQuotaExceeded
+from distillation.errors import DailyQuotaExceeded, DistillationError
 from distillation.records import Run
 from distillation.runs.notification import Message, waiting_message
 from distillation.storage import Bucket
@@ -30,6 +28,6 @@ def waiting_is_announced(run: Run, data: Bucket, publish: Callable[[Message], No
         try:
             if data.put_if_absent(keys.waiting_key(run.name), json.dumps({"error": str(error)}).encode()):
                 publish(waiting_message(run, error))
-        except (BotoCoreError, ClientError):
+        except DistillationError:
             logger.exception("notification could not be published", run=run.name)
         raise

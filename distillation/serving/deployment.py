@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillation.bedrock_errors import pipeline_errors
+from distillation.aws_errors import pipeline_errors
 from distillation.errors import DeploymentFailed
 from distillation.events import DeploymentResult
 from distillation.records import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillation import keys
-from distillation.bedrock_errors import pipeline_errors
+from distillation.aws_errors import pipeline_errors
 from distillation.documents import ReplacedDeployment, Report
 from distillation.errors import DeploymentFailed
 from distillation.events import PromoteResult

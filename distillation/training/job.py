@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from distillation import keys, ledger
-from distillation.bedrock_errors import pipeline_errors
+from distillation.aws_errors import pipeline_errors
 from distillation.errors import JobFailed
 from distillation.events import JobResult
 from distillation.inference.reservation import Reservation

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from cli.doctor import run_checks
 from cli.stage import ROOT, Stage, stage_settings
-from distillation.bedrock_errors import code_and_message, is_not_found
+from distillation.aws_errors import code_and_message, is_not_found
 from distillation.models import catalog, ids
 from distillation.models.service_quotas import CONCURRENT_EXECUTIONS, CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 from tests.aws.observed import job_event_queue, uploaded

@@ -16,7 +16,7 @@ def test_notification_of_a_completed_run_is_published_to_the_topic(monkeypatch: 
     functions = Functions(monkeypatch)
     functions.data.write_document(keys.report_json_key("holiday-1"), any_report())
     monkeypatch.setenv("TOPIC_ARN", "arn:topic")
-    monkeypatch.setattr(boto3, "client", lambda _: client)
+    monkeypatch.setattr(boto3, "client", lambda _, **__: client)
     subject = "Vision Distillation holiday-1: complete"
     with Stubber(client) as sns:
         sns.add_response("publish", {}, {"TopicArn": "arn:topic", "Subject": subject, "Message": ANY})

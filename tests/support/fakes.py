@@ -15,8 +15,11 @@ class MemoryS3:
     """S3 client in memory, with the operations that ``Bucket`` calls."""
 
     class exceptions:  # noqa: N801 - boto3's name
-        class NoSuchKey(Exception):
+        class NoSuchKey(ClientError):
             """Raised for a missing key."""
+
+            def __init__(self) -> None:
+                super().__init__({"Error": {"Code": "NoSuchKey"}}, "GetObject")
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError
 
 from distillation import keys
-from distillation.errors import DailyQuotaExceeded, Throttled
+from distillation.errors import AccessDenied, DailyQuotaExceeded, Throttled
 from distillation.runs.notification import Message
 from distillation.runs.waiting import waiting_is_announced
 from tests.support.builders import any_run
@@ -37,7 +36,7 @@ def test_other_errors_are_not_announced() -> None:
 
 def test_notification_that_cannot_be_published_does_not_hide_the_error() -> None:
     def publish(_: Message) -> None:
-        raise ClientError({"Error": {"Code": "AuthorizationError"}}, "Publish")
+        raise AccessDenied("no sns:Publish")
 
     with pytest.raises(DailyQuotaExceeded), waiting_is_announced(any_run(), bucket(), publish):
         raise DailyQuotaExceeded("used up")

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from distillation import keys
-from distillation.bedrock_errors import is_not_found
+from distillation.aws_errors import is_not_found
 from distillation.errors import Throttled
 from distillation.records import TrainedModel
 from distillation.serving import deployment
