@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from cli import watch
-from cli.console import print_line, print_to_stderr
+from cli.console import print_json, print_line, print_to_stderr
 from cli.progress import ExecutionObserver
 from cli.requests import collection_prefix, resolve_request
 from cli.stage import Stage, download
@@ -43,7 +43,7 @@ def apply_model(
     paths = download(stage.data, tables, out or Path("build/results") / new_run)
     verdict = json.loads(description["output"])["applied"]["verdict"]
     if as_json:
-        print_line(json.dumps({"run": new_run, "verdict": verdict, "files": [str(path) for path in paths]}))
+        print_json({"run": new_run, "verdict": verdict, "files": [str(path) for path in paths]}, indent=None)
     else:
         print_line("\n".join([verdict, *map(str, paths)]))
     return True

@@ -1,4 +1,7 @@
-"""Output of the commands: results as lines or JSON on standard output, errors on standard error."""
+"""Output of the commands: results as lines or JSON on standard output, errors on standard error.
+
+Lines have no invisible characters, such as those that move the cursor of a terminal. JSON has them as escapes.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from distillation.plain_text import clean, clean_line, escape_json
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,8 +33,7 @@ class NotReachable(CommandError):
 
 def print_line(text: str) -> None:
     """Print a line to standard output."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _write_line(clean(text))
 
 
 def print_wrapped(text: str) -> None:
@@ -44,7 +48,7 @@ def print_wrapped(text: str) -> None:
 
 def print_to_stderr(text: str) -> None:
     """Print a line to standard error, which keeps standard output clean for pipes."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{clean(text)}\n")
 
 
 def is_terminal() -> bool:
@@ -52,9 +56,9 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    print_line(json.dumps(value, indent=1, ensure_ascii=False))
+def print_json(value: Any, indent: int | None = 1) -> None:
+    """Print a value as JSON, by default indented; on one line if ``indent`` is None."""
+    _write_line(escape_json(json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 def print_document(document: BaseModel) -> None:
@@ -63,6 +67,12 @@ def print_document(document: BaseModel) -> None:
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of texts as aligned columns."""
+    """Return rows of texts as aligned columns, each row on one line."""
+    rows = [[clean_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _write_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -22,6 +22,7 @@ from distillation.dataset.rules import File, Problem
 from distillation.dataset.validator import DatasetValidator
 from distillation.models import catalog
 from distillation.models.model import Family
+from distillation.plain_text import clean_line
 
 if TYPE_CHECKING:
     from distillation.storage import Bucket
@@ -136,7 +137,7 @@ def _print_lines(problems: Iterator[Problem]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for problem in problems:
         counts[problem.severity] += 1
-        sys.stdout.write(f"{problem.severity}: {problem}\n")
+        sys.stdout.write(f"{clean_line(f'{problem.severity}: {problem}')}\n")
     return counts
 
 

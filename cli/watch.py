@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from cli.console import is_terminal, print_line, print_to_stderr
+from cli.console import is_terminal, print_json, print_line, print_to_stderr
 from cli.progress import ExecutionObserver, RunProgress, StateProgress
 from cli.stage import Stage, run_not_found
 from distillation import keys
+from distillation.run_documents import find_run
+from distillation.serving.kept_models import kept_models_text
 from distillation.storage import Bucket
 
 POLL_SECONDS = 2.0
@@ -28,12 +31,29 @@ def watch_run(run: str, stage: Stage, *, as_json: bool) -> bool:
     """
     execution = wait_for_execution(run, stage.data, START_TIMEOUT_SECONDS)
     observer = ExecutionObserver(run, execution, stage.client("stepfunctions"), stage.data)
+
+    def progress() -> RunProgress:
+        return with_kept_models(observer.progress(), stage)
+
     try:
-        final = follow(observer.progress, POLL_SECONDS, as_json=as_json)
+        final = follow(progress, POLL_SECONDS, as_json=as_json)
     except KeyboardInterrupt:
         print_to_stderr(f"The run is still running. Watch it with: distill watch {run} --stage {stage.name}")
         raise
     return not final.has_failed
+
+
+def with_kept_models(progress: RunProgress, stage: Stage) -> RunProgress:
+    """Return the progress of a run; if it was stopped or timed out, its cause names the tuned models that are kept.
+
+    RecordFailure adds them to the cause of a run that failed.
+    """
+    run = find_run(progress.run, stage.data) if progress.has_failed else None
+    if run is None or stage.data.get_or_none(keys.failure_key(run.name)):
+        return progress
+    text = kept_models_text(run, stage.client("bedrock"), progress.now)
+    cause = " ".join(part for part in (progress.cause or "no cause was reported.", text) if part)
+    return replace(progress, cause=cause) if text else progress
 
 
 def wait_for_execution(run: str, data: Bucket, timeout_seconds: float) -> str:
@@ -101,7 +121,7 @@ def _follow_as_json(get_progress: Callable[[], RunProgress], poll_seconds: float
         states = [{**state, "seconds": 0, "seconds_left": 0} for state in document["states"]]
         without_times = {**document, "seconds": 0, "states": states}
         if without_times != previous:
-            print_line(json.dumps(document, ensure_ascii=False))
+            print_json(document, indent=None)
         if progress.is_over:
             return progress
         previous = without_times

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from distillation import keys
 from distillation.answers.formats import FORMATS
+from distillation.plain_text import clean
 from distillation.records import AnswerLine, OwnLabel, Run
 from distillation.storage import Bucket
 
@@ -51,10 +52,12 @@ def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
 def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
     """Return the consensus of the samples of an image: the items that at least half of the samples contain.
 
+    Invisible characters are removed; see ``plain_text.clean``.
     The label is refused if fewer than half of the samples are valid, or if the consensus is empty.
     """
     if len(samples) == 1:
-        return samples[0]
+        (line,) = samples
+        return line.model_copy(update={"text": clean(line.text)}) if line.text else line
     votes = math.ceil(len(samples) / 2)
     valid = [line for line in samples if line.status == "ok"]
     if len(valid) < votes:

@@ -18,6 +18,7 @@ from distillation.documents import EvaluationFigures, Interval, Manifest, Report
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
 from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
+from distillation.plain_text import clean
 from distillation.records import AnswerLine, size_of
 
 THUMBNAIL_SIDE = 280
@@ -97,7 +98,7 @@ class Chart(NamedTuple):
 
 
 def render(page: Page, pictures: Iterable[Picture]) -> str:
-    """Return the page as HTML; the template escapes photo names and model answers."""
+    """Return the page as HTML without invisible characters; the template escapes photo names and model answers."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -107,7 +108,7 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
     )
     figures = page.evaluation.figures if page.evaluation else None
     best = figures.best if figures else None
-    return environment.get_template("report.html.j2").render(
+    html = environment.get_template("report.html.j2").render(
         page=page,
         report=page.report,
         figures=figures,
@@ -121,6 +122,7 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
         cards=[_card(picture, page.evaluation, best) for picture in pictures],
         promoted=page.report.promoted if page.report else None,
     )
+    return clean(html)
 
 
 def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:

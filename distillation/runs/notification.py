@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from distillation import keys, ledger
 from distillation.documents import AnyReport, ApplyReport, Failure, Ledger, Report
 from distillation.errors import LABELS_ARE_REUSED, DailyQuotaExceeded
 from distillation.events import EndingEvent, ExecutionDetail
+from distillation.plain_text import clean, clean_line
 from distillation.records import Run
-from distillation.run_documents import read_report
+from distillation.run_documents import find_run, read_report
 from distillation.runs.endings import ended_run_name
 from distillation.storage import Bucket
 
@@ -26,7 +28,7 @@ _THROTTLING_CAUSE = (
 
 
 class Message(NamedTuple):
-    """A notification."""
+    """A notification. Subject and text have no invisible characters; the subject is one line."""
 
     run: str | None
     """Name of the run; None if the execution had none."""
@@ -34,13 +36,13 @@ class Message(NamedTuple):
     text: str
 
 
-def ending_message(event: EndingEvent, data: Bucket) -> Message:
-    """Return the notification for an ended run."""
+def ending_message(event: EndingEvent, data: Bucket, kept_models: Callable[[Run], str]) -> Message:
+    """Return the notification for an ended run. ``kept_models`` describes the models that a failed run leaves."""
     if event.detail is None:
         run = event.run or ""
         return Message(run, *run_message(run, data))
     run = ended_run_name(event.detail)
-    return Message(run, *failure_message(run, event.detail, data))
+    return Message(run, *failure_message(run, event.detail, data, kept_models))
 
 
 def run_message(run: str, data: Bucket) -> tuple[str, str]:
@@ -52,23 +54,30 @@ def run_message(run: str, data: Bucket) -> tuple[str, str]:
         f"{report.verdict}\n\nFiles: {locations}\nSet aside: {report.set_aside}\n{_reasons(report)}"
         f"Spent: ${report.usd:.4f}; estimated: {report.estimate.verdict}\n{_throttling(report.ledger)}"
     )
-    return _subject(f"Vision Distillation {run}: {report.status}"), text
+    return _subject(f"Vision Distillation {run}: {report.status}"), clean(text)
 
 
-def failure_message(run: str | None, detail: ExecutionDetail, data: Bucket) -> tuple[str, str]:
+def failure_message(
+    run: str | None, detail: ExecutionDetail, data: Bucket, kept_models: Callable[[Run], str]
+) -> tuple[str, str]:
     """Return subject and text for an execution that failed, timed out or was aborted."""
     failure = data.find_document(keys.failure_key(run), Failure) if run else None
     cause = failure.cause if failure else detail.cause or "no cause was given"
-    spent = f"Spent: ${ledger.paid_and_reserved_usd(run, data)[0]:.4f}\n" if run else ""
-    text = f"{cause}\n\nExecution: {detail.execution_arn}\n{spent}{LABELS_ARE_REUSED}\n"
-    return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), text
+    # RecordFailure has added the kept models to the cause; it does not run after a timeout or a stop.
+    claimed = find_run(run, data) if run and not failure else None
+    kept = kept_models(claimed) if claimed and claimed.execution == detail.execution_arn else ""
+    spent = f"Spent: ${ledger.paid_and_reserved_usd(run, data)[0]:.4f}" if run else ""
+    lines = [f"{clean_line(cause)}\n", f"Execution: {detail.execution_arn}", spent, LABELS_ARE_REUSED, kept]
+    text = "".join(f"{line}\n" for line in lines if line)
+    return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), clean(text)
 
 
 def waiting_message(run: Run, error: DailyQuotaExceeded) -> Message:
     """Return the notification for a run whose daily quota is used up."""
     text = (
-        f"{error}\n\nThe run tries again every hour, for up to 26 hours, without a running function, and continues "
-        f"once Bedrock answers. Stored answers are not paid for again. This is the only notification about it.\n\n"
+        f"{clean_line(str(error))}\n\nThe run tries again every hour, for up to 26 hours, without a running function, "
+        f"and continues once Bedrock answers. Stored answers are not paid for again. This is the only notification "
+        f"about it.\n\n"
         f"Execution: {run.execution}\n"
     )
     return Message(run.name, _subject(f"Vision Distillation {run.name}: waits for its daily quota"), text)
@@ -79,7 +88,7 @@ def _reasons(report: AnyReport) -> str:
     if not isinstance(report, Report):
         return ""
     items = [*report.photos_set_aside, *report.labels_set_aside]
-    lines = [f"  {item.photo}: {item.reason}\n" for item in items[:_MAXIMUM_REASONS]]
+    lines = [f"  {clean_line(f'{item.photo}: {item.reason}')}\n" for item in items[:_MAXIMUM_REASONS]]
     if len(items) > _MAXIMUM_REASONS:
         lines.append(f"  and {len(items) - _MAXIMUM_REASONS} more, listed in the report\n")
     return "".join(lines)
@@ -98,4 +107,4 @@ def _throttling(ledger: Ledger) -> str:
 
 
 def _subject(text: str) -> str:
-    return text[:SUBJECT_LIMIT]
+    return clean_line(text)[:SUBJECT_LIMIT]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -11,6 +9,7 @@ from distillation import keys, ledger
 from distillation.answers.formats import FORMATS
 from distillation.documents import ApplyEstimate, ApplyReport
 from distillation.events import WriteResultsResult
+from distillation.plain_text import csv_table
 from distillation.records import AnswerLine, InventoryLine, Record, Run
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
@@ -67,11 +66,8 @@ def _lines(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[R
 
 
 def _csv(lines: Sequence[ResultLine]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["photo", "status", "keywords", "reason"])
-    writer.writerows([line.photo, line.status, ", ".join(line.keywords), line.reason] for line in lines)
-    return text.getvalue().encode()
+    rows = ([line.photo, line.status, ", ".join(line.keywords), line.reason] for line in lines)
+    return csv_table([["photo", "status", "keywords", "reason"], *rows])
 
 
 def _report(run: Run, lines: Sequence[ResultLine], data: Bucket) -> ApplyReport:

@@ -57,6 +57,15 @@ def labels_by_photo(data: Bucket) -> dict[str, str]:
     return {line["photo"]: line["text"] for line in data.read_lines(keys.own_labels_key("holiday-1"))}
 
 
+def test_mark_of_a_formula_and_invisible_characters_are_no_part_of_an_own_label() -> None:
+    body = 'photo,label\n01.jpg,"\'=SUM, so\u200bfa\u202e, lamp"\n02.jpg,"می\u200cخواهم, sofa, lamp"\n'
+
+    assert labels_by_photo(split_with(body)) == {
+        "holiday/01.jpg": "=SUM, sofa, lamp",
+        "holiday/02.jpg": "می\u200cخواهم, sofa, lamp",
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [

@@ -28,6 +28,8 @@ def label_of(*texts: str | None, run: Run | None = None) -> AnswerLine:
     ("texts", "agreed"),
     [
         (["Cat, sofa; lamp"], "Cat, sofa; lamp"),
+        (["\ufeffCat, so\u200bfa\u202e\nlamp"], "Cat, sofa\nlamp"),
+        (["c\u200bat, می\u200cخواهم", "cat\u2060, می\u200cخواهم"], "cat, می\u200cخواهم"),
         (["sofa, Cat, lamp", "cat, dog", "cat, sofa, tree"], "Cat, sofa"),
         (["cat, sofa", "dog, cat"], "cat, sofa, dog"),
         (["black-and-white, Straße", "black and white, strasse", "x"], "black-and-white, Straße"),

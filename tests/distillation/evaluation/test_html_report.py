@@ -113,3 +113,14 @@ def test_run_on_local_models_says_that_nothing_was_paid() -> None:
 
     assert "These figures say nothing about Amazon Nova." in page
     assert "Nothing was paid. At the prices of the Nova models this run would have cost $0.5000." in page
+
+
+def test_page_has_no_invisible_characters_and_keeps_joiners_within_words() -> None:
+    evidence = any_evidence()
+    page = replace(any_page(evaluate(evidence)), title="می\u200cخواهم\u202e\u200b", verdict="\ufeffSo\x07 it is.")
+    picture = Picture(image="i0", name="a\u2066b\u200d.jpg", jpeg=None, label=next(iter(evidence.labels.values())))
+    html = render(page, [picture])
+
+    assert not set(html) & set("\u202e\u200b\ufeff\x07\u2066\u200d")
+    assert "می\u200cخواهم" in html
+    assert "ab.jpg" in html

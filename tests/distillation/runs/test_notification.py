@@ -133,3 +133,24 @@ def test_subject_is_cut_to_the_limit_of_sns() -> None:
     data.write_document(keys.report_json_key(RUN), report)
 
     assert len(run_message(RUN, data)[0]) == SUBJECT_LIMIT == 100
+
+
+def test_messages_have_no_invisible_characters_and_a_cause_adds_no_lines() -> None:
+    data = bucket()
+    failure = Failure(
+        run=RUN,
+        execution="arn:e",
+        state="Prepare",
+        error="InvalidRequest",
+        cause="Prepare: a\u202eb\x1b[2J\n\nSpent: $0",
+    )
+    data.write_document(keys.failure_key(RUN), failure)
+    failed = failure_message(RUN, FAILED.model_copy(update={"status": "FAILED\u200b\nBcc: x"}), data)
+    data.write_document(
+        keys.report_json_key(RUN),
+        any_report(photos_set_aside=[SetAside(photo="a\u2066\nSpent: $0.jpg", reason="damaged\x07")]),
+    )
+
+    assert failed[0] == "Vision Distillation holiday-1: FAILED Bcc: x"
+    assert failed[1].startswith("Prepare: ab[2J Spent: $0\n\nExecution: arn:e\n")
+    assert "\n  a Spent: $0.jpg: damaged\n" in run_message(RUN, data)[1]

@@ -5,13 +5,19 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from distillation import keys
+from distillation.answers.own_labels import parse_own_labels_file
 from distillation.errors import ToleranceExceeded
+from distillation.records import InventoryLine
 from distillation.runs.list_images import list_images
 from distillation.runs.notification import run_message
 from distillation.runs.result_tables import write_results
 from tests.support.applying import REFUSED_PHOTO, answer_line, resized_photos
+from tests.support.builders import any_run
+from tests.support.fakes import bucket
 
 
 def test_each_photo_has_a_row_with_its_keywords_or_a_reason() -> None:
@@ -21,7 +27,7 @@ def test_each_photo_has_a_row_with_its_keywords_or_a_reason() -> None:
         {"photo": "holiday/d.jpg", "image": "dd"},
         REFUSED_PHOTO,
     )
-    list_images(run, data)
+    list_images(run, data, bucket())
     answers = [answer_line("aa", "cat, sofa"), answer_line("dd", "I cannot", "refused")]
     data.write_lines(keys.part_key(run.name, "predict", "b"), answers)
     result = write_results(run, data)
@@ -41,9 +47,42 @@ def test_each_photo_has_a_row_with_its_keywords_or_a_reason() -> None:
     assert "results.csv" in text
 
 
+@given(
+    st.lists(st.sampled_from(["=1+2", "-cat", "@dog", "+x", "'=y", "می\u200cخواهم", "lamp"]), min_size=1, unique=True)
+)
+def test_table_of_results_can_be_uploaded_as_own_labels_without_a_change(names: list[str]) -> None:
+    run, data = resized_photos(*({"photo": f"holiday/{name}", "image": f"{name}"} for name in names))
+    list_images(run, data, bucket())
+    data.write_lines(keys.part_key(run.name, "predict", "b"), [answer_line(name, f"{name}, sofa") for name in names])
+    table = data.read(write_results(run, data).results_key).decode()
+    rows = list(csv.reader(io.StringIO(table)))
+    labels = table.replace("photo,status,keywords,reason", "photo,status,label,reason", 1).encode()
+    inventory = [InventoryLine(photo=f"holiday/{name}", status="ok", image=name) for name in names]
+    parsed = parse_own_labels_file(any_run(own_labels="gold"), bucket(**{"holiday/labels.csv": labels}), inventory)
+
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    assert {label.photo for label in parsed} == {f"holiday/{name}" for name in names}
+
+
+def test_table_has_no_invisible_characters_and_the_lines_for_programs_have_them() -> None:
+    run, data = resized_photos({"photo": "holiday/a\u202egpj.exe", "image": "aa"})
+    list_images(run, data, bucket())
+    data.write_lines(keys.part_key(run.name, "predict", "b"), [answer_line("aa", "c\u200bat, =sofa\x07")])
+    key = write_results(run, data).results_key
+
+    assert data.read(key).decode().splitlines()[1] == 'agpj.exe,ok,"cat, =sofa",'
+    assert next(data.read_lines(keys.results_key(run.name, "jsonl"))) | {"image": None} == {
+        "photo": "a\u202egpj.exe",
+        "status": "ok",
+        "keywords": ["c\u200bat", "=sofa\x07"],
+        "reason": None,
+        "image": None,
+    }
+
+
 def test_more_refused_answers_than_the_tolerance_fail_the_run() -> None:
     run, data = resized_photos(*({"photo": f"holiday/{n}.jpg", "image": f"{n}"} for n in range(3)))
-    list_images(run, data)
+    list_images(run, data, bucket())
     answers = [answer_line(f"{n}", "no", "refused") for n in range(3)]
     data.write_lines(keys.part_key(run.name, "predict", "b"), answers)
     with pytest.raises(ToleranceExceeded, match="not a list"):

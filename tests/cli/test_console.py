@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import BaseModel
+
+from cli.console import format_table, print_document, print_json, print_line, print_to_stderr, print_wrapped
+
+HOSTILE = "a\u202eb\x1b[2J\u200b\ufeff \u2066می\u200cخواهم"
+CLEAN = "ab[2J می\u200cخواهم"
+
+
+class Document(BaseModel):
+    text: str
+
+
+def test_lines_have_no_invisible_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line(HOSTILE)
+    print_wrapped(HOSTILE)
+    print_to_stderr(HOSTILE)
+    output = capsys.readouterr()
+
+    assert (output.out, output.err) == (f"{CLEAN}\n" * 2, f"{CLEAN}\n")
+
+
+@pytest.mark.parametrize("indent", [1, None])
+def test_json_has_the_exact_value_without_raw_control_characters(
+    capsys: pytest.CaptureFixture[str], indent: int | None
+) -> None:
+    value = {"text": f"{HOSTILE}\u2028\ud800é👩\u200d"}
+    print_json(value, indent=indent)
+    output = capsys.readouterr().out
+
+    assert json.loads(output) == value
+    assert not set(output) & set("\u202e\x1b\u200b\ufeff\u2028\u200d\ud800")
+    assert "é👩" in output
+
+
+def test_document_has_the_exact_value(capsys: pytest.CaptureFixture[str]) -> None:
+    print_document(Document(text=HOSTILE))
+
+    assert json.loads(capsys.readouterr().out) == {"text": HOSTILE}
+
+
+def test_columns_are_aligned_by_what_is_shown_and_a_cell_adds_no_line() -> None:
+    assert format_table([["a\u202e\nb", "c"], ["d", "e"]]) == "a b  c\nd    e"
