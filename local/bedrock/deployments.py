@@ -61,6 +61,7 @@ def update_custom_model_deployment(service: Service, values: dict[str, Any], cal
         arn = deployment["customModelDeploymentArn"]
         service.authorise(caller, "bedrock:UpdateCustomModelDeployment", arn)
         model = service.find(service.custom_models, values["modelArn"], "modelName")
+        service.authorise(caller, "bedrock:UpdateCustomModelDeployment", model["modelArn"])
         service.authorise_decryption(caller, model)
         if deployment["status"] != "Active" or next_model(deployment):
             raise BedrockError("ValidationException", "The deployment is being created or updated.")

