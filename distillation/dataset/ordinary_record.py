@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from distillation.answers.reserved_words import find_reserved_words
-from distillation.dataset.record_checks import ROLES, add_medium, add_text, check_totals
+from distillation.answers.reserved_words import may_be_reserved
+from distillation.dataset.field_checks import add_text
+from distillation.dataset.record_checks import ROLES, add_medium, check_totals
 from distillation.dataset.record_scan import RecordScan
 from distillation.models.model import Family
 
 
 class _Object(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A JSON object without unknown fields. A field that is null counts as omitted."""
+    """A JSON object without unknown fields and without nulls."""
 
 
 class _Text(_Object):
@@ -26,7 +28,7 @@ class _Text(_Object):
 
 class _Location(_Object):
     uri: str
-    bucketOwner: str | None = None  # noqa: N815 - Bedrock's name
+    bucketOwner: str | UnsetType = UNSET  # noqa: N815 - Bedrock's name
 
 
 class _Source(_Object):
@@ -39,8 +41,8 @@ class _Image(_Object):
 
 
 class _Block(_Object):
-    text: str | None = None
-    image: _Image | None = None
+    text: str | UnsetType = UNSET
+    image: _Image | UnsetType = UNSET
 
 
 class _Message(_Object):
@@ -50,8 +52,8 @@ class _Message(_Object):
 
 class _Record(_Object):
     messages: list[_Message]
-    schemaVersion: Literal["bedrock-conversation-2024"] | None = None  # noqa: N815 - Bedrock's name
-    system: list[_Text] | None = None
+    schemaVersion: Literal["bedrock-conversation-2024"] | UnsetType = UNSET  # noqa: N815 - Bedrock's name
+    system: list[_Text] | UnsetType = UNSET
 
 
 _decode = msgspec.json.Decoder(_Record).decode
@@ -64,12 +66,13 @@ def scan_ordinary_record(line: bytes, family: Family) -> RecordScan | None:
     except ValueError:  # The base class of msgspec's errors and of UnicodeDecodeError.
         return None
     scan = RecordScan(family)
-    if record.schemaVersion is None:
+    if record.schemaVersion is UNSET:
         scan.missing.append("schema_version_missing")
     if not record.system:
         scan.missing.append("system_missing")
     else:
-        for block in record.system:
+        for index, block in enumerate(record.system):
+            scan.path = ("system", index)
             add_text(block.text, scan)
     if not _add_messages(record.messages, scan):
         return None
@@ -88,14 +91,15 @@ def _add_messages(messages: list[_Message], scan: RecordScan) -> bool:
             return False
         for index, block in enumerate(message.content):
             text, image = block.text, block.image
-            if image is None:
-                if not text or find_reserved_words(text) or (role == "user" and text.isspace()):
+            if image is UNSET:
+                if not text or may_be_reserved(text) or (role == "user" and text.isspace()):
                     return False
                 scan.content.append(text)
-            elif text is None and role == "user":
+            elif text is UNSET and role == "user":
                 scan.path = ("messages", number, "content", index)
                 location = image.source.s3Location
-                add_medium("image", image.format, location.uri, location.bucketOwner, scan)
+                owner = None if location.bucketOwner is UNSET else location.bucketOwner
+                add_medium("image", image.format, location.uri, owner, scan)
             else:
                 return False
     scan.path = ("messages",)

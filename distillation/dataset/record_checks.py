@@ -1,7 +1,7 @@
 """Checks of one parsed record of bedrock-conversation-2024: fields, roles, texts and media.
 
-Plain functions, because a pydantic model is slower (benchmarks/validate.py). A field that is null counts as omitted:
-pydantic writes such fields and the validator of aws-samples accepts them.
+Plain functions, because a pydantic model is slower (benchmarks/validate.py). A field that is null counts as omitted,
+with a warning: pydantic writes such fields and AWS's validators accept them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from functools import partial
 from typing import Any
 
-from distillation.answers.reserved_words import find_reserved_words
+from distillation.dataset.field_checks import add_text, check_fields
 from distillation.dataset.record_scan import RecordScan, shorten
 from distillation.dataset.tool_checks import check_tool_config, check_tool_result, check_tool_use
 from distillation.models.model import Family
@@ -35,9 +35,11 @@ def check_record(record: Any, family: Family) -> RecordScan:
     if not isinstance(record, dict):
         scan.report("json_syntax", f"must be a JSON object (got {shorten(record)})")
         return scan
-    for name in record:
+    for name, value in record.items():
         if name not in _RECORD_FIELDS:
             scan.report("record_fields", f"unknown field (allowed: {', '.join(sorted(_RECORD_FIELDS))})", name)
+        elif value is None:
+            check_fields({name: value}, _RECORD_FIELDS, scan)
     _check_schema_version(record.get("schemaVersion"), scan)
     _check_system(record.get("system"), scan)
     if record.get("toolConfig") is not None:
@@ -45,15 +47,6 @@ def check_record(record: Any, family: Family) -> RecordScan:
     _check_messages(record.get("messages"), scan)
     check_totals(scan)
     return scan
-
-
-def add_text(text: str, scan: RecordScan) -> None:
-    """Add a text at the current path to the scan, and check it."""
-    scan.content.append(text)
-    if reserved_words := find_reserved_words(text):
-        scan.report("reserved_word", f"contains {', '.join(reserved_words)}, which Bedrock reserves", "text")
-    if scan.role != "assistant" and (not text or text.isspace()):
-        scan.report("blank_text", "is blank", "text")
 
 
 def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -> None:
@@ -85,7 +78,7 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
     scan.sources.append((scan.path, bucket))
     extension = key.rpartition(".")[2].lower()
     if _FORMAT_OF_EXTENSION.get(extension, lower_format) != lower_format:
-        scan.report("extension", f"is {lower_format!r} but the key ends in .{extension}", "format")
+        scan.tolerate("extension", f"is {shorten(format)} but the key ends in .{extension}", "format")
 
 
 def check_totals(scan: RecordScan) -> None:
@@ -117,7 +110,8 @@ def _check_system(system: Any, scan: RecordScan) -> None:
     else:
         for index, block in enumerate(system):
             scan.path = ("system", index)
-            if isinstance(block, dict) and len(block) == 1 and "text" in block:
+            if isinstance(block, dict) and "text" in block:
+                check_fields(block, ("text",), scan)
                 _check_text(block["text"], scan)
             else:
                 scan.report("system", f"must be {{text}} (got {shorten(block)})")
@@ -173,6 +167,8 @@ def _check_reasoning(reasoning: Any, scan: RecordScan) -> None:
         scan.report("reasoning", f"{scan.family.name} does not support reasoning in training data")
     match reasoning:
         case {"reasoningText": {"text": str(text)}} if text:
+            check_fields(reasoning, ("reasoningText",), scan, "reasoningContent")
+            check_fields(reasoning["reasoningText"], ("text",), scan, "reasoningContent", "reasoningText")
             _check_text(text, scan)
         case _:
             scan.report("reasoning", f"must be {{reasoningText: {{text}}}} (got {shorten(reasoning)})")
@@ -187,6 +183,9 @@ def _check_media(kind: str, media: Any, scan: RecordScan) -> None:
         description = f"must be {{format, source: {{s3Location: {{uri, bucketOwner}}}}}} (got {shorten(media)})"
         scan.report("media_shape", description, kind)
         return
+    check_fields(media, ("format", "source"), scan, kind)
+    check_fields(media["source"], ("s3Location",), scan, kind, "source")
+    check_fields(location, ("uri", "bucketOwner"), scan, kind, "source", "s3Location")
     add_medium(kind, media["format"], location["uri"], location.get("bucketOwner"), scan)
 
 
@@ -222,6 +221,7 @@ def _check_block(block: Any, scan: RecordScan) -> str | None:
     if kind is None:
         scan.report("content_block", f"must contain exactly one of {', '.join(_BLOCK_CHECKS)} (got {shorten(block)})")
         return None
+    check_fields(block, _BLOCK_CHECKS, scan)
     _BLOCK_CHECKS[kind](block[kind], scan)
     return kind
 
@@ -229,5 +229,5 @@ def _check_block(block: Any, scan: RecordScan) -> str | None:
 def _kind(block: Any) -> str | None:
     if not isinstance(block, dict):
         return None
-    kinds = [*block] if len(block) == 1 else [kind for kind, value in block.items() if value is not None]
-    return kinds[0] if len(kinds) == 1 and kinds[0] in _BLOCK_CHECKS else None
+    kinds = [kind for kind in block if kind in _BLOCK_CHECKS and (len(block) == 1 or block[kind] is not None)]
+    return kinds[0] if len(kinds) == 1 else None

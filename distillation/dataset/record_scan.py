@@ -36,6 +36,11 @@ class RecordScan:
     findings: list[Finding] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     """Rules about optional fields that the record omits, one entry for each omission."""
+    tolerated: dict[tuple[str, RecordPath], Finding] = field(default_factory=dict)
+    """First finding of each rule and object that AWS's validators let pass, with ``*`` for the indexes in the path.
+
+    A dataset usually has the same in every record, so that the validator reports it once.
+    """
     content: list[str] = field(default_factory=list)
     """All texts and media URIs in the order of the record."""
     answer_start: int = 0
@@ -55,7 +60,17 @@ class RecordScan:
 
     def report_at(self, path: RecordPath, rule: str, description: str, *inner: str | int) -> None:
         """Add a finding at a path, or at a path inside it."""
-        self.findings.append(Finding(rule, ".".join(map(str, (*path, *inner))) or "line", description))
+        self.findings.append(Finding(rule, _dotted((*path, *inner)), description))
+
+    def tolerate(self, rule: str, description: str, *inner: str | int) -> None:
+        """Add a finding about a field of the object at the current path, or of an object inside it."""
+        path = (*self.path, *inner)
+        owner = tuple("*" if isinstance(part, int) else part for part in path[:-1])
+        self.tolerated.setdefault((rule, owner), Finding(rule, _dotted(path), description))
+
+
+def _dotted(path: RecordPath) -> str:
+    return ".".join(str(part)[:_MAXIMUM_SHOWN_CHARACTERS] for part in path) or "line"
 
 
 def shorten(value: Any) -> str:

@@ -84,17 +84,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         _SCRIPT,
         encoding="save the file as UTF-8 without a byte order mark",
         json_syntax="write one JSON object per line",
-        record_fields="keep only schemaVersion, system, toolConfig and messages",
         system="write a list of {text}, or omit the field",
         messages="write a list of at least one user message and one assistant message",
-        message_fields="write {role, content}",
         content_list="write a list of at least one block",
-        content_block="write one of {text}, {image}, {video}, {document}, {reasoningContent}, {toolUse}, {toolResult}",
         empty_text="write the text, or remove the record",
         no_content="add text after the reasoning",
         text_type="write the text as a JSON string",
         assistant_content="move it to the user's message",
-        media_unsupported="remove it, or train a model that supports it",
         media_shape="write {format, source: {s3Location: {uri, bucketOwner}}}",
         media_format="convert the file, or correct the format",
         media_mixed="split the record",
@@ -122,13 +118,20 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     )
     | _errors(
         _SDK,
+        record_fields="keep only schemaVersion, system, toolConfig and messages",
+        message_fields="write {role, content}",
+        media_unsupported="remove it, or train a model that supports it",
         schema_version='write "bedrock-conversation-2024"',
         bucket_owner="write the account number as a string of 12 digits",
-        extension="use the same format in the format field and in the extension of the key",
         image_format="convert the file, or correct the format",
         image_small="remove the record",
     )
-    | _errors(_CONVERSE, image_pixels="resize the image", image_unreadable="save the image again")
+    | _errors(
+        _CONVERSE,
+        content_block="write one of {text}, {image}, {video}, {document}, {reasoningContent}, {toolUse}, {toolResult}",
+        image_pixels="resize the image",
+        image_unreadable="save the image again",
+    )
     | _errors(_NOVA_2, tools_unsupported="remove toolConfig, toolUse and toolResult")
     | _warnings(
         _SDK,
@@ -136,7 +139,17 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         bucket_owner_missing="write your account number, which AWS's SDK requires and Bedrock does not",
     )
     | _warnings(
+        _SCRIPT,
+        reserved_word_case="rephrase the text: this script refuses the reserved words in any case, AWS's SDK does not",
+    )
+    | _warnings(
+        _CONVERSE,
+        unknown_field="remove the field: AWS's validators ignore it, and the API has no such field here",
+        null_field="omit the field: AWS's validators accept null, and the API has no null",
+    )
+    | _warnings(
         _QUALITY,
+        extension="check the format: AWS's SDK compares it with the contents, as --images does",
         blank_text="write the text, or remove the block",
         blank_label="write the answer, or remove the record",
         refused_label="remove the record, or ask the teacher again",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+from distillation.dataset.field_checks import add_text, check_fields
 from distillation.dataset.record_scan import RecordScan, shorten
 
-_RESULT_FIELDS = {"toolUseId", "content", "status"}
+_SPEC_FIELDS = ("name", "description", "inputSchema")
+_USE_FIELDS = ("toolUseId", "name", "input")
+_RESULT_FIELDS = ("toolUseId", "content", "status")
+_RESULT_BLOCK_FIELDS = ("text", "json")
 
 
 def check_tool_config(config: Any, scan: RecordScan) -> None:
@@ -17,6 +22,7 @@ def check_tool_config(config: Any, scan: RecordScan) -> None:
     names: list[str] = []
     match config:
         case {"tools": [_, *_] as tools}:
+            check_fields(config, ("tools",), scan)
             for index, tool in enumerate(tools):
                 names.extend(_tool_names(index, tool, scan))
         case _:
@@ -28,11 +34,13 @@ def check_tool_config(config: Any, scan: RecordScan) -> None:
 
 def check_tool_use(use: Any, scan: RecordScan) -> None:
     """Check a toolUse block."""
+    scan.path = (*scan.path, "toolUse")
     _check_supported(scan)
     if scan.role == "user":
         scan.report("tool_use", "toolUse is not allowed in a user message")
     match use:
         case {"toolUseId": str(id), "name": str(name), "input": dict()} if id.strip() and name.strip():
+            check_fields(use, _USE_FIELDS, scan)
             if scan.tools is None:
                 scan.report("tool_use", "the record has no toolConfig")
             elif name not in scan.tools:
@@ -45,21 +53,24 @@ def check_tool_use(use: Any, scan: RecordScan) -> None:
 
 
 def check_tool_result(result: Any, scan: RecordScan) -> None:
-    """Check a toolResult block."""
+    """Check a toolResult block, with its texts."""
+    scan.path = (*scan.path, "toolResult")
     _check_supported(scan)
     if scan.role == "assistant":
         scan.report("assistant_content", "toolResult is not allowed in an assistant message")
     match result:
-        case {"toolUseId": str(id), "content": [_, *_] as content} if id.strip() and result.keys() <= _RESULT_FIELDS:
+        case {"toolUseId": str(id), "content": [_, *_] as content} if id.strip():
+            check_fields(result, _RESULT_FIELDS, scan)
             if id not in scan.tool_uses:
                 scan.report("tool_result", f"no earlier toolUse has the id {shorten(id)}", "toolUseId")
             elif scan.tool_uses[id]:
                 scan.report("tool_result", f"{shorten(id)} already has a result", "toolUseId")
             else:
                 scan.tool_uses[id] = True
+            path = scan.path
             for index, block in enumerate(content):
-                if not _is_result_content(block):
-                    scan.report("tool_result", f"must be {{text}} or {{json}} (got {shorten(block)})", "content", index)
+                scan.path = (*path, "content", index)
+                _check_result_block(block, scan)
         case _:
             scan.report("tool_result", f"must be {{toolUseId, content}} (got {shorten(result)})")
 
@@ -73,13 +84,20 @@ def _tool_names(index: int, tool: Any, scan: RecordScan) -> Iterator[str]:
     match tool:
         case {"toolSpec": {"name": str(name), "description": str(description), "inputSchema": {"json": {"type": _}}}}:
             if name.strip() and description.strip():
+                check_fields(tool, ("toolSpec",), scan, "tools", index)
+                check_fields(tool["toolSpec"], _SPEC_FIELDS, scan, "tools", index, "toolSpec")
                 yield name
                 return
     scan.report("tool_config", f"must be {{toolSpec}} with all fields set (got {shorten(tool)})", "tools", index)
 
 
-def _is_result_content(block: Any) -> bool:
+def _check_result_block(block: Any, scan: RecordScan) -> None:
     match block:
-        case {"text": str()} | {"json": dict()}:
-            return sum(value is not None for value in block.values()) == 1
-    return False
+        case {"text": str(text)} if block.get("json") is None:
+            add_text(text, scan)
+        case {"json": dict(value)} if block.get("text") is None:
+            scan.content.append(json.dumps(value))
+        case _:
+            scan.report("tool_result", f"must be {{text}} or {{json}} (got {shorten(block)})")
+            return
+    check_fields(block, _RESULT_BLOCK_FIELDS, scan)

@@ -15,7 +15,7 @@ from distillation import keys
 from distillation.dataset import label_quality
 from distillation.dataset.hashes import hashed_lines, write_hashes
 from distillation.dataset.record_reader import scan_line
-from distillation.dataset.record_scan import RecordPath, RecordScan
+from distillation.dataset.record_scan import Finding, RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
 from distillation.errors import DatasetRejected
 from distillation.events import ValidationResult
@@ -68,6 +68,9 @@ class DatasetValidator:
         self._missing: Counter[str] = Counter()
         """Number of omitted optional fields, keyed by rule."""
         self._first_missing: dict[str, Position] = {}
+        self._tolerated: Counter[tuple[str, RecordPath]] = Counter()
+        """Number of records with a finding that AWS lets pass, keyed by rule and object."""
+        self._first_tolerated: dict[tuple[str, RecordPath], tuple[Finding, Position]] = {}
         self._labels = 0
         self._list_labels = 0
         self._prose_labels: list[Position] = []
@@ -89,6 +92,10 @@ class DatasetValidator:
             yield Problem("modality", 0, "messages", f"mixes kinds of content: {kinds}")
         for rule, count in self._missing.items():
             yield from self._missing_problems(rule, count)
+        for key, count in self._tolerated.items():
+            finding, position = self._first_tolerated[key]
+            description = f"{finding.description}; in {count} of {sum(self.records.values())} records, first here"
+            yield Problem(finding.rule, position.line, finding.field, description, position.file)
         if self._prose_labels and self._list_labels >= _LIST_SHARE * self._labels:
             description = f"is prose, but {self._list_labels} of {self._labels} answers are lists"
             for position in self._prose_labels:
@@ -112,10 +119,13 @@ class DatasetValidator:
         for kind in scan.media or ("text",):
             if kind not in self._first_of_kind:
                 self._first_of_kind[kind] = Position(line, file)
-        for rule in scan.missing:
+        for rule in dict.fromkeys(scan.missing):
             if rule not in self._missing:
                 self._first_missing[rule] = Position(line, file)
             self._missing[rule] += 1
+        for key, finding in scan.tolerated.items():
+            self._first_tolerated.setdefault(key, (finding, Position(line, file)))
+            self._tolerated[key] += 1
         if 0 < scan.answer_start < len(scan.content):
             self._check_label(scan, line, file)
 

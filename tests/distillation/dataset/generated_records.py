@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from distillation.answers.reserved_words import find_reserved_words
+from distillation.answers.reserved_words import may_be_reserved
 from distillation.dataset.rules import Problem
 from distillation.dataset.validator import DatasetValidator
 from distillation.models import catalog
@@ -22,7 +22,7 @@ EXTENSIONS |= {"mov": ("mov",), "mkv": ("mkv",), "webm": ("webm",), "pdf": ("pdf
 Mutation = Callable[[dict[str, Any], Any], None]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(
-    lambda text: not text.isspace() and not find_reserved_words(text)
+    lambda text: not text.isspace() and not may_be_reserved(text)
 )
 keys = st.from_regex(r"[A-Za-z0-9/_-]{1,20}", fullmatch=True)
 
@@ -134,16 +134,22 @@ MUTATIONS: list[tuple[str, Mutation]] = [
     ("record_fields", put("x", "comment")),
     ("schema_version", put("bedrock-conversation-2023", "schemaVersion")),
     ("system", put("You see.", "system")),
-    ("system", put([{"text": "a", "cachePoint": {}}], "system")),
+    ("system", put([{"cachePoint": {}}], "system")),
     ("messages", put([], "messages")),
     ("messages", put(None, "messages")),
     ("message_fields", put({"role": "user"}, "messages", 0)),
+    ("message_fields", put(None, "messages", 0, "name")),
     ("role_order", put("User", "messages", 0, "role")),
     ("role_order", put("user", "messages", 1, "role")),
     ("last_role", lambda record, draw: record["messages"].append(record["messages"][0])),
     ("content_list", put([], "messages", 1, "content")),
     ("content_block", add({"audio": {}}, message=0)),
     ("content_block", add({"text": "a", "image": {}}, message=0)),
+    ("content_block", add({"text": None, "image": None}, message=0)),
+    (
+        "media_unsupported",
+        add({"document": {"format": "pdf", "source": {"s3Location": {"uri": "s3://data/a.pdf"}}}}, message=0),
+    ),
     ("text_type", put([{"text": 3}], "messages", 1, "content")),
     ("empty_text", put([{"text": ""}], "messages", 1, "content")),
     ("reserved_word", reserve),
@@ -165,7 +171,6 @@ MUTATIONS: list[tuple[str, Mutation]] = [
     ),
     ("bucket", location("uri", "s3://other/a.jpg")),
     ("bucket_owner", location("bucketOwner", "me", "12345678901", 111122223333, "１１１１２２２２３３３３")),
-    ("extension", lambda record, draw: image(record).update(OTHER_IMAGE["image"], format="gif")),
     ("reasoning", add({"reasoningContent": {"reasoningText": {"text": "I look."}}})),
     ("no_content", put([{"reasoningContent": {"reasoningText": {"text": "a"}}}], "messages", 1, "content")),
     ("tool_config", put({"tools": []}, "toolConfig")),
@@ -176,9 +181,69 @@ MUTATIONS: list[tuple[str, Mutation]] = [
     ("tool_result", with_tools([], [RESULT])),
     ("tool_result", with_tools([USE], [RESULT, RESULT])),
     ("tool_result", with_tools([USE], [RESULT | {"content": [{"text": "a", "json": {}}]}])),
+    ("tool_result", with_tools([USE], [RESULT | {"content": [{"image": {}}]}])),
+    ("reserved_word", with_tools([USE], [RESULT | {"content": [{"text": "a Bot: b"}]}])),
+    ("record_tokens", with_tools([USE], [RESULT | {"content": [{"text": "word " * 30_000}]}])),
+    ("record_tokens", with_tools([USE], [RESULT | {"content": [{"json": {"page": "word " * 30_000}}]}])),
     ("record_tokens", put([{"text": "word " * 30_000}], "messages", 1, "content")),
     ("modality", lambda record, draw: record["messages"][0].update(content=[{"text": draw(texts)}])),
 ]
+
+TOLERATED: list[tuple[str, str, Mutation]] = [
+    ("unknown_field", "messages.0.content.*.cachePoint", lambda record, draw: text_of(record).update(cachePoint={})),
+    ("unknown_field", "messages.0.content.*.audio", lambda record, draw: text_of(record).update(audio=None)),
+    ("unknown_field", "system.0.name", put([{"text": "You see.", "name": "a"}], "system")),
+    ("unknown_field", "messages.0.content.*.image.size", lambda record, draw: image(record).update(size=1)),
+    (
+        "unknown_field",
+        "messages.0.content.*.image.source.bytes",
+        lambda record, draw: image(record)["source"].update(bytes=None),
+    ),
+    ("unknown_field", "messages.0.content.*.image.source.s3Location.region", location("region", "us-east-1")),
+    (
+        "unknown_field",
+        "toolConfig.toolChoice",
+        lambda record, draw: (
+            with_tools([USE], [RESULT])(record, draw) or record["toolConfig"].update(toolChoice={"auto": {}})
+        ),
+    ),
+    ("unknown_field", "messages.1.content.0.toolUse.type", with_tools([USE | {"type": "x"}], [RESULT])),
+    ("unknown_field", "messages.2.content.0.toolResult.type", with_tools([USE], [RESULT | {"type": "x"}])),
+    (
+        "unknown_field",
+        "messages.2.content.0.toolResult.content.0.image",
+        with_tools([USE], [RESULT | {"content": [{"text": "a", "image": {}}]}]),
+    ),
+    ("null_field", "schemaVersion", put(None, "schemaVersion")),
+    ("null_field", "system", put(None, "system")),
+    ("null_field", "toolConfig", put(None, "toolConfig")),
+    ("null_field", "messages.0.content.*.video", lambda record, draw: text_of(record).update(video=None)),
+    ("null_field", "messages.0.content.*.image.source.s3Location.bucketOwner", location("bucketOwner", None)),
+    ("null_field", "messages.2.content.0.toolResult.status", with_tools([USE], [RESULT | {"status": None}])),
+    (
+        "null_field",
+        "messages.2.content.0.toolResult.content.0.json",
+        with_tools([USE], [RESULT | {"content": [{"text": "a", "json": None}]}]),
+    ),
+    ("reserved_word_case", "system.0.text", put([{"text": "system: You see."}], "system")),
+    (
+        "reserved_word_case",
+        "messages.0.content.*.text",
+        lambda record, draw: text_of(record).update(text="a chatbot: b"),
+    ),
+    (
+        "reserved_word_case",
+        "messages.1.content.0.text",
+        put([{"text": "THOUGHT: a <IMAGE>"}], "messages", 1, "content"),
+    ),
+    (
+        "reserved_word_case",
+        "messages.2.content.0.toolResult.content.0.text",
+        with_tools([USE], [RESULT | {"content": [{"text": "[eos]"}]}]),
+    ),
+    ("extension", "messages.0.content.*.image.format", location("uri", "s3://data/a.avif.pdf")),
+]
+"""Rule, field with ``*`` for an index, and mutation of each form that AWS's validators let pass."""
 
 UNREADABLE_LINES: dict[str, bytes] = {
     "blank_line": b" \n",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.distillation.dataset.generated_records import (
     MUTATIONS,
     NOVA_1,
     OTHER_IMAGE,
+    RESULT,
+    TOLERATED,
     USE,
     Mutation,
     datasets,
@@ -21,6 +24,7 @@ from tests.distillation.dataset.generated_records import (
     lines,
     records,
     replace_any_value,
+    with_tools,
 )
 from tests.support.builders import any_run
 
@@ -36,6 +40,63 @@ def test_each_broken_rule_is_reported_at_its_line(rule: str, mutate: Mutation, d
 
     assert {error.line for error in broken_rule} == {0 if rule == "modality" else index + 1}
     assert all(error.field and error.description and error.remedy for error in broken_rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "mutate"), TOLERATED, ids=[f"{rule} {field}" for rule, field, _ in TOLERATED]
+)
+@settings(max_examples=3)
+@given(st.data())
+def test_what_the_validators_of_aws_let_pass_is_one_warning_with_its_first_position(
+    rule: str, field: str, mutate: Mutation, data: st.DataObject
+) -> None:
+    dataset = data.draw(datasets(NOVA_1, "image"))
+    for record in dataset[2:5]:
+        mutate(record, data.draw)
+    problems = list(DatasetValidator(NOVA_1, "data").problems(lines(dataset)))
+    (warning,) = [problem for problem in problems if problem.rule == rule]
+
+    assert [problem for problem in problems if problem.severity == "error"] == []
+    assert warning.line == 3
+    assert re.fullmatch(field.replace(".", r"\.").replace("*", r"\d+"), warning.field)
+    assert warning.description.endswith(f"in 3 of {len(dataset)} records, first here")
+
+
+def test_unknown_fields_of_different_objects_are_different_warnings() -> None:
+    record = example()
+    for owner in (record["system"][0], *record["messages"][0]["content"]):
+        owner.update(first=1, second=2)
+    warnings = [p for p in DatasetValidator(NOVA_1, "data").problems(lines([record] * 9)) if p.rule == "unknown_field"]
+
+    assert [warning.field for warning in warnings] == ["system.0.first", "messages.0.content.0.first"]
+
+
+def test_blank_text_in_a_tool_result_is_a_warning() -> None:
+    record = example()
+    with_tools([USE], [RESULT | {"content": [{"text": " "}]}])(record, None)
+    (problem,) = [p for p in DatasetValidator(NOVA_1, "data").problems(lines([record])) if p.rule == "blank_text"]
+
+    assert (problem.severity, problem.field) == ("warning", "messages.2.content.0.toolResult.content.0.text")
+
+
+def test_records_that_differ_only_in_a_tool_result_are_different_questions() -> None:
+    def record(result: dict[str, Any]) -> dict[str, Any]:
+        changed = example()
+        with_tools([USE], [RESULT | {"content": [result]}])(changed, None)
+        return changed
+
+    different = lines([record({"text": "a"}), record({"text": "b"}), record({"json": {"a": 1}}), record({"json": {}})])
+    rules = [problem.rule for problem in DatasetValidator(NOVA_1, "data").problems(different)]
+    repeated = [p.rule for p in DatasetValidator(NOVA_1, "data").problems(lines([record({"json": {"a": 1}})] * 2))]
+
+    assert "duplicate_record" not in rules
+    assert "duplicate_record" in repeated
+
+
+def test_long_names_are_cut_in_the_position() -> None:
+    (error,) = errors_after(lambda record: record.update({"x" * 100_000: 1}))
+
+    assert len(error) < 400
 
 
 def example() -> dict[str, Any]:
@@ -87,7 +148,13 @@ LOCATION = "messages.0.content.1.image.source.s3Location"
             "11 images",
         ),
         (put_at("messages.0.content.1.image.format", "jpg"), "must be one of jpeg"),
-        (put_at("messages.0.content.1.image.format", "png"), "is 'png' but the key ends in .jpg"),
+        (
+            put_at(
+                "messages.0.content.1",
+                {"document": {"format": "pdf", "source": {"s3Location": {"uri": "s3://data/a.pdf"}}}},
+            ),
+            "nova-v1 does not support documents in training data",
+        ),
         (put_at(f"{LOCATION}.uri", "https://x"), "must start with s3://"),
         (put_at(f"{LOCATION}.uri", "s3://other/a.jpg"), "must be in the dataset's bucket 'data'"),
         (put_at(f"{LOCATION}.uri", "s3://data/IMG (1).jpg"), "key may contain only"),
@@ -106,7 +173,7 @@ def test_error_names_the_line_the_field_and_the_problem(change: Callable[[dict[s
     assert any(problem in error for error in errors), errors
 
 
-@pytest.mark.parametrize("text", ["operating system: linux", "chatbot: a", "robot", "user"])
+@pytest.mark.parametrize("text", ["operating system: linux", "chatbot: a", "robot", "user", "THOUGHT: a"])
 def test_reserved_words_are_case_sensitive(text: str) -> None:
     assert errors_after(put_at("messages.1.content.0.text", text)) == []
 

@@ -5,7 +5,7 @@ from tests.distillation.dataset.generated_records import MUTATIONS, UNREADABLE_L
 
 TESTED_ELSEWHERE = {
     # tests/cli/test_validate.py, test_validator.py and test_record_checks.py
-    *("file_name", "too_few_records", "too_many_records", "validation_file", "media_unsupported", "tools_unsupported"),
+    *("file_name", "too_few_records", "too_many_records", "validation_file", "tools_unsupported"),
     *("image_missing", "image_bytes", "image_format", "image_small", "image_pixels", "image_unreadable"),
 }
 

@@ -45,7 +45,7 @@ def test_file_is_read_once() -> None:
         ("image_side = 900", "image_side = 900\nside = 9", r"families.nova-v1: side: Extra inputs are not permitted"),
         ("image_side = 900", "image_side = 0", r"families.nova-v1: image_side: .* greater than 0 \(got 0\)"),
         ("image_side = 900", "", r"families.nova-v1: image_side: Field required"),
-        ('formats.document = ["pdf"]', "", r"families.nova-v1: formats: .* must have image, video, document"),
+        ("formats.document = []", "", r"families.nova-v1: formats: .* must have image, video, document"),
         ("minimum = 1,", "", r"hyperparameters.nova.epochCount: minimum: Field required"),
         ("requests_per_minute = 250", 'requests_per_minute = "x"', r"quotas.nova-pro: requests_per_minute: .*got 'x'"),
         ("[profile_regions]", "[regions]", r"table 'regions' is unknown \(tables: hyperparameters, "),
