@@ -166,7 +166,7 @@ def now() -> Policy:
     retriers = {
         name: next(retry for retry in state["Retry"] if THROTTLING in retry["ErrorEquals"])
         for name, state in _states(json.loads(render())["States"])
-        if "Retry" in state
+        if state["Type"] == "Task"
     }
     return Policy("now", retriers.__getitem__, lambda run, limit: cap_concurrency(run, _AccountSettings(limit)))  # type: ignore[arg-type]
 

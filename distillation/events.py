@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillation.records import AnswerLine, Concurrency, ImageSource, InventoryLine, Record, TrainedModel
+from distillation.records import AnswerLine, Concurrency, ImageSource, InventoryLine, Record, SetName, TrainedModel
 
 
 class Event(BaseModel):
@@ -21,12 +21,10 @@ class Event(BaseModel):
 
 
 class PrepareEvent(Event):
-    """Input of an execution."""
+    """Event of Prepare, which reads the execution's input from Step Functions."""
 
-    input: Any
-    """Input of the execution: an S3 event from EventBridge, or a request with ``collection``."""
     execution: str
-    """ARN of the execution."""
+    """ARN of the execution. Its input is an S3 event from EventBridge, or a request with ``collection``."""
 
 
 class RunEvent(Event):
@@ -43,7 +41,7 @@ class SizesEvent(RunEvent):
     """Training sizes, in images."""
 
 
-class AwaitUploadEvent(Event):
+class AwaitUploadEvent(RunEvent):
     """Event of AwaitUpload."""
 
     collection: str
@@ -66,6 +64,8 @@ class ImageItem(Event):
 
     image: str
     """SHA-256 of the image's bytes, in hexadecimal."""
+    set: SetName | None = None
+    """Set that the image is in."""
 
 
 class RunInput(Event):
@@ -106,6 +106,11 @@ class AskEvent(Event):
         """SHA-256 of each image's bytes, in hexadecimal."""
         return [item.image for item in self.items]
 
+    @property
+    def validation_images(self) -> set[str]:
+        """Those of ``images`` that are in the validation set."""
+        return {item.image for item in self.items if item.set == "validation"}
+
 
 class CustomizeEvent(RunEvent):
     """Event of Customize."""
@@ -120,7 +125,7 @@ class DeployEvent(RunEvent):
     size: int
     """Training size, in images."""
     model_name: str
-    """Name of the tuned model, and of its deployment."""
+    """Name of the tuned model."""
     model_arn: str
     """ARN of the tuned model."""
 
@@ -178,7 +183,7 @@ class RecordFailureEvent(Event):
     """Event of RecordFailure."""
 
     state: Any
-    """Whole state of the execution, or its input if Prepare failed."""
+    """Whole state of the execution, or Error and Cause alone if Prepare failed."""
     execution: str
     """ARN of the execution."""
 
@@ -260,8 +265,8 @@ class SplitResult(Record):
     """Images that the teacher labels."""
     to_label_key: str
     """Key of their list."""
-    test_key: str
-    """Key of the list of test images."""
+    to_predict_key: str
+    """Key of the list of images for PredictTestImages."""
     concurrent_batches: ConcurrentBatches
     """Batches that run at the same time."""
 
@@ -320,11 +325,13 @@ class JobResult(Record):
     status: Literal["InProgress", "Completed"]
     """Status of the job."""
     model_name: str
-    """Name of the job and of its model."""
+    """Name of the model, and of the job that trained it."""
     job_arn: str | None
-    """ARN of the job; null in the result of the call that created it."""
+    """ARN of the job."""
     model_arn: str | None
     """ARN of the tuned model; null until the job has completed."""
+    trained_by: str | None = None
+    """Run that trained the model, if this run reuses it and paid nothing for it."""
 
 
 class DeploymentResult(Record):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from distillation.errors import InvalidRequest, error_message
+from distillation.errors import InvalidRequest, error_message, excerpt
 
 Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
@@ -36,7 +37,7 @@ class Prompt(Record):
 
 
 class Limits(Record):
-    """Number of items that a valid answer has, such as keywords."""
+    """Number of items that a label has, such as keywords. A prediction may have any number."""
 
     minimum: int = 1
     """Smallest number of distinct items."""
@@ -73,6 +74,17 @@ class Concurrency(Record):
     """Batches of PredictTestImages and PredictImages, 1-1000."""
 
 
+class StageLimits(Record):
+    """Limits of a stage on what a request may cost; nobody can exceed them without a deployment."""
+
+    max_usd_per_run: float = Field(default=200.0, gt=0)
+    """Highest ``max_usd`` of a request in US dollars."""
+    max_usd_per_month: float = Field(default=500.0, gt=0)
+    """Highest cost of all runs of a calendar month (UTC) in US dollars; running runs count with their ``max_usd``."""
+    max_photos: int = Field(default=25_000, ge=16)
+    """Largest number of photos of a collection."""
+
+
 class Request(Record):
     """Options of a run: the fields of ``distill.json``, all optional."""
 
@@ -83,9 +95,9 @@ class Request(Record):
     prompt: str | Prompt = "keywords"
     """Name of a file in samples/prompts, or the texts themselves."""
     keywords_min: int | None = Field(default=None, ge=1, le=100)
-    """Smallest number of distinct keywords in a valid answer, 1-100; by default the prompt file's."""
+    """Smallest number of distinct keywords in a label, 1-100; by default the prompt file's."""
     keywords_max: int | None = Field(default=None, ge=1, le=100)
-    """Largest number of distinct keywords in a valid answer, 1-100; by default the prompt file's."""
+    """Largest number of distinct keywords in a label, 1-100; by default the prompt file's."""
     service_tier: ServiceTier = "default"
     """Service tier of the teacher's calls; ``flex`` costs half and may answer later."""
     accept_teacher_terms: bool = False
@@ -124,8 +136,15 @@ class Request(Record):
     """Tuned models that are retained: the promoted one (``best``), none or all."""
     keep_days: int | None = Field(default=None, ge=1, le=3650)
     """Days from the start of the run after which retained models are deleted, 1-3650; by default never."""
+    keep_on_failure_days: int = Field(default=3, ge=0, le=90)
+    """Days after a failure, a timeout or a stop for which the tuned models are kept, 0-90, also with ``keep: none``.
+
+    A run that trains the same again within that time reuses them.
+    """
     gate_margin: float = Field(default=0.0, ge=0, le=1)
     """Gain, 0-1, that the lower bound of the 95 % confidence interval must exceed for promotion."""
+    gate_validity: float = Field(default=0.98, ge=0, le=1)
+    """Share of valid answers, 0-1, that the gate requires: complete, no refusal, and in the answer format."""
     exclude_flags: list[Flag] = []
     """Quality flags whose images are left out."""
     apply: str | None = Field(default=None, min_length=1)
@@ -180,7 +199,7 @@ class Run(Record):
     answer_format: str = "keywords"
     """Name of the answer format; see ``distillation.answers.formats``."""
     limits: Limits = Limits()
-    """Number of items that a valid answer has."""
+    """Number of items that a label has."""
     image_side: int
     """Longest side of images in pixels."""
     quotas: dict[str, Quota] = {}
@@ -209,6 +228,13 @@ class Run(Record):
     def quota(self, model: str) -> Quota:
         """Return the model's requests and tokens per minute and tokens per day; fields are None when unknown."""
         return self.quotas.get(model, Quota())
+
+
+class ListedPhoto(Record):
+    """One photo in the listing with which the upload was complete."""
+
+    photo: str
+    """Key of the photo in the Photos bucket."""
 
 
 class InventoryLine(Record):
@@ -256,7 +282,7 @@ class OwnLabel(Record):
 
 
 class SplitLine(Record):
-    """One image of a set."""
+    """One image of a set, or of the list of images to label or to predict."""
 
     image: str
     """SHA-256 of the image's bytes, in hexadecimal."""
@@ -268,6 +294,8 @@ class SplitLine(Record):
     """Width of the image in pixels."""
     height: int
     """Height of the image in pixels."""
+    set: SetName | None = None
+    """Set that the image is in."""
 
     @property
     def dimensions(self) -> Dimensions:
@@ -350,13 +378,15 @@ class TrainedModel(Record):
     status: Literal["Active", "Failed"]
     """Whether the model is deployed."""
     model_name: str | None = None
-    """Name of the job, the tuned model and its deployment."""
+    """Name of the job and the tuned model, and of its deployment unless another run trained it."""
     model_arn: str | None = None
     """ARN of the tuned model."""
     job_arn: str | None = None
     """ARN of the customization job."""
     deployment_arn: str | None = None
     """ARN of the deployment."""
+    trained_by: str | None = None
+    """Run that trained the model, if this run reuses it and paid nothing for it."""
     images_by: ImageSource | None = None
     """Source from which the deployment takes images; by default that of the student's family."""
     reason: Annotated[str, BeforeValidator(error_message)] | None = None
@@ -404,6 +434,8 @@ def size_of(answerer: str) -> int | None:
 
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
+_PROBLEMS_SHOWN = 5
+"""Largest number of wrong fields that a message names."""
 
 
 def parse(kind: type[AnyRecord], value: Any, source: str) -> AnyRecord:
@@ -414,12 +446,31 @@ def parse(kind: type[AnyRecord], value: Any, source: str) -> AnyRecord:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        problems = "; ".join(_problem(detail, kind) for detail in error.errors())
-        raise InvalidRequest(f"{source}: {problems}") from None
+        details = error.errors(include_url=False)
+        problems = [_problem(detail, kind) for detail in details[:_PROBLEMS_SHOWN]]
+        if len(details) > _PROBLEMS_SHOWN:
+            problems.append(f"and {len(details) - _PROBLEMS_SHOWN} more")
+        raise InvalidRequest(f"{excerpt(source)}: {'; '.join(problems)}") from None
+
+
+def parse_json(body: bytes | str, source: str) -> Any:
+    """Parse JSON from outside. ``source`` names the input in the message. Raises ``InvalidRequest``."""
+    try:
+        value = json.loads(body)
+        json.dumps(value, ensure_ascii=False).encode()  # Raises UnicodeEncodeError for half a surrogate pair.
+        return value
+    except ValueError as error:
+        raise InvalidRequest(f"{excerpt(source)} is not JSON: {excerpt(error)}") from None
+    except RecursionError:
+        raise InvalidRequest(f"{excerpt(source)} is nested too deeply. No field has more than two levels.") from None
 
 
 def _problem(detail: Any, kind: type[BaseModel]) -> str:
-    field = ".".join(str(part) for part in detail["loc"]) or "value"
+    field = excerpt(".".join(str(part) for part in detail["loc"]) or "value")
     if detail["type"] == "extra_forbidden":
         return f"unknown field {field!r} (known: {', '.join(sorted(kind.model_fields))})"
-    return f"field {field!r}: {detail['msg']} (got {detail['input']!r})"
+    try:
+        value = repr(detail["input"])
+    except RecursionError:
+        value = "a deeply nested value"
+    return f"field {field!r}: {detail['msg']} (got {excerpt(value)})"

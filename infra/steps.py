@@ -63,17 +63,27 @@ class Steps:
                     data, _REQUEST, "images/probe.jpg", "runs/*/deployment.json", "runs/*/report/report.json"
                 ),
                 access.write_objects(data, _REQUEST, "images/probe.jpg", "work/*/ledger/*"),
+                access.read_objects(data, "budget/*"),
+                access.write_objects(data, "budget/*"),
                 access.bedrock_actions(stack, ["GetCustomModelDeployment"], "custom-model-deployment"),
                 access.describe_students(stack, config.students),
                 *access.invoke_models(stack, config.teachers, config.profiles),
                 access.list_bedrock_resources("ListCustomModels"),
                 access.read_quotas(),
+                access.execution_actions(stack, "states:DescribeExecution"),
                 environment={"STAGE_DEFAULTS": self._stage_defaults()},
                 timeout_minutes=5,
             ),
-            self._function("AwaitUpload", access.list_keys(photos), timeout_minutes=2),
+            self._function(
+                "AwaitUpload",
+                access.list_keys(photos),
+                access.write_objects(data, "runs/*/listing.jsonl"),
+                environment={"MAX_PHOTOS": str(config.max_photos)},
+                timeout_minutes=2,
+            ),
             self._function(
                 "Resize",
+                access.list_keys(photos),
                 access.read_objects(photos, "*"),
                 access.read_objects(data, _REQUEST),
                 access.write_objects(data, "images/*", "work/*/resize/*"),
@@ -85,7 +95,7 @@ class Steps:
                 self._list_data,
                 access.list_keys(photos),
                 access.read_objects(photos, "*labels.csv", "*labels.jsonl"),
-                access.read_objects(data, _REQUEST, "sets/*", "work/*/resize/*"),
+                access.read_objects(data, _REQUEST, "runs/*/listing.jsonl", "sets/*", "work/*/resize/*"),
                 access.write_objects(
                     data, "runs/*/inventory.jsonl", "runs/*/own-labels.jsonl", "runs/*/splits/*", "sets/*"
                 ),
@@ -118,7 +128,8 @@ class Steps:
             self._function(
                 "WriteDataset",
                 self._list_data,
-                access.read_objects(data, _REQUEST, "runs/*/own-labels.jsonl", "runs/*/splits/*", "work/*/label/*"),
+                access.read_objects(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/listing.jsonl"),
+                access.read_objects(data, "runs/*/own-labels.jsonl", "runs/*/splits/*", "work/*/label/*"),
                 access.write_objects(data, "runs/*/dataset/*"),
                 memory_mb=1024,
                 timeout_minutes=5,
@@ -141,14 +152,16 @@ class Steps:
                 "Customize",
                 self._list_data,
                 access.read_objects(data, _REQUEST, "calibration/*", "runs/*/own-labels.jsonl"),
-                access.read_objects(data, "runs/*/splits/*", "work/*/label/*"),
+                access.read_objects(data, "runs/*/dataset/*", "runs/*/splits/*", "work/*/label/*"),
                 access.write_objects(data, "work/*/ledger/*"),
                 access.create_jobs(stack, config.students),
                 access.bedrock_actions(
                     stack, ["GetModelCustomizationJob", "StopModelCustomizationJob"], "model-customization-job"
                 ),
-                access.list_bedrock_resources("ListModelCustomizationJobs"),
-                access.bedrock_actions(stack, ["TagResource"], "model-customization-job", "custom-model"),
+                access.list_bedrock_resources("ListCustomModels", "ListModelCustomizationJobs"),
+                access.bedrock_actions(stack, ["TagResource"], "model-customization-job"),
+                access.bedrock_actions(stack, ["GetCustomModel", "ListTagsForResource", "TagResource"], "custom-model"),
+                access.execution_actions(stack, "states:DescribeExecution"),
                 iam.PolicyStatement(actions=["iam:PassRole"], resources=[self._bedrock_role.role_arn]),
                 *access.encrypt_models(stack, config.model_kms_key_arn),
                 environment={
@@ -167,7 +180,12 @@ class Steps:
                 access.bedrock_actions(stack, ["CreateCustomModelDeployment"], "custom-model"),
                 *access.invoke_deployments(stack),
                 *access.decrypt_models(stack, config.model_kms_key_arn),
-                access.bedrock_actions(stack, ["GetCustomModelDeployment", "TagResource"], "custom-model-deployment"),
+                access.bedrock_actions(
+                    stack,
+                    ["DeleteCustomModelDeployment", "GetCustomModelDeployment", "TagResource"],
+                    "custom-model-deployment",
+                ),
+                access.execution_actions(stack, "states:DescribeExecution"),
                 timeout_minutes=5,
             ),
         ]
@@ -224,6 +242,7 @@ class Steps:
                 self._list_data,
                 access.read_objects(data, _REQUEST, "runs/*/deployment.json", "runs/*/report/report.json"),
                 *access.delete_bedrock_resources(stack),
+                access.execution_actions(stack, "states:DescribeExecution"),
                 dead_letters=self._dead_letters,
                 timeout_minutes=10,
             ),
@@ -232,6 +251,7 @@ class Steps:
                 self._list_data,
                 access.read_objects(data, _REQUEST, "runs/*/failure.json", "runs/*/report/report.json"),
                 access.publish(self._topic),
+                *access.find_models(stack),
                 dead_letters=self._dead_letters,
                 environment={"TOPIC_ARN": self._topic.topic_arn},
             ),
@@ -244,7 +264,8 @@ class Steps:
             self._function(
                 "ListImages",
                 self._list_data,
-                access.read_objects(data, _REQUEST, "calibration/*", "work/*/resize/*"),
+                access.list_keys(self._photos),
+                access.read_objects(data, _REQUEST, "calibration/*", "runs/*/listing.jsonl", "work/*/resize/*"),
                 access.write_objects(
                     data, "runs/*/inventory.jsonl", "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"
                 ),
@@ -254,7 +275,8 @@ class Steps:
             self._function(
                 "WriteResults",
                 self._list_data,
-                access.read_objects(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/report/estimate.json"),
+                access.read_objects(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/listing.jsonl"),
+                access.read_objects(data, "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"),
                 access.read_objects(data, "work/*/ledger/*", "work/*/predict/*"),
                 access.write_objects(data, "runs/*/results.*", "runs/*/ledger.json", "runs/*/report/report.json"),
                 memory_mb=1024,
@@ -271,10 +293,9 @@ class Steps:
                 self._list_data,
                 access.read_objects(data, _REQUEST),
                 access.write_objects(data, "runs/*/failure.json"),
-                access.execution_actions(
-                    stack, "states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"
-                ),
+                access.execution_actions(stack, "states:DescribeExecution", "states:ListMapRuns"),
                 access.list_map_run_executions(stack),
+                *access.find_models(stack),
             ),
         ]
 
@@ -330,9 +351,13 @@ class Steps:
                 "account": self._stack.account,
                 "concurrency": self._config.concurrency,
                 "images_per_batch": self._config.images_per_batch,
+                "max_photos": self._config.max_photos,
+                "max_usd_per_month": self._config.max_usd_per_month,
+                "max_usd_per_run": self._config.max_usd_per_run,
                 "profiles": self._config.profiles,
                 "quotas": {model: quota.model_dump(exclude_none=True) for model, quota in self._config.quotas.items()},
                 "region": self._stack.region,
+                "shared_models": self._config.shared_models,
                 "stage": self._config.stage,
                 "students": self._config.students,
                 "tags": self._config.tags,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import PrepareEvent, PrepareResult
+from distillation.runs.execution_input import parse_input, read_input
 from distillation.runs.preflight import Account
 from distillation.runs.prepare import prepare
 from distillation.runs.request import Defaults
@@ -18,6 +19,7 @@ from lambdas.runtime import (
     photos,
     service_quotas,
     settings,
+    step_functions,
     typed,
 )
 
@@ -34,7 +36,10 @@ class PrepareSettings(Settings):
 def handler(event: PrepareEvent, context: LambdaContext) -> PrepareResult:
     """Return every field of the run that the state machine reads."""
     defaults = Defaults.model_validate_json(settings(PrepareSettings).stage_defaults)
-    account = Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas(), lambda_client())
-    result = prepare(event.input, event.execution, photos(), data(), defaults, account)
+    account = Account(
+        defaults.region, bedrock(), bedrock_runtime(), service_quotas(), lambda_client(), step_functions()
+    )
+    start = parse_input(read_input(step_functions(), event.execution))
+    result = prepare(start, event.execution, photos(), data(), defaults, account)
     logger.info("run prepared", run=result.run, claimed_by=result.claimed_by)
     return result

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distillation import keys
 from distillation.aws_errors import service_errors
-from distillation.errors import InvalidRequest
+from distillation.errors import DistillationError, InvalidRequest
 from distillation.events import Event
 from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
 from distillation.records import Record, Run, parse
@@ -37,6 +37,8 @@ _ANSWER_SECONDS = 120
 """Read timeout of an answer in seconds; longer than Bedrock's own timeout."""
 _CLOSING_SECONDS = 30
 """Seconds that a batch needs to write its results."""
+_MESSAGE_CHARACTERS = 4_000
+"""Largest number of characters of an error message."""
 # The state machine retries; boto3's own retry only covers a lost packet. Two attempts take less than the 60 seconds of
 # the shortest function, which then has time to report the error.
 _CONTROL_PLANE = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 1, "mode": "standard"})
@@ -83,7 +85,8 @@ def typed(
 ) -> Callable[[Callable[[EventT, LambdaContext], Record]], Callable[[dict[str, Any], LambdaContext], dict[str, Any]]]:
     """Decorate a handler so that it gets a parsed event and its result is returned as JSON values.
 
-    Raises ``InvalidRequest`` naming each field of an event that does not match ``event_type``.
+    Raises ``InvalidRequest`` naming the fields of an event that do not match ``event_type``. The message of any other
+    error is cut, because the state of the execution has to keep it.
     """
 
     def decorate(
@@ -91,7 +94,14 @@ def typed(
     ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
         @wraps(handle)
         def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-            return handle(parse(event_type, event, "event"), context).model_dump(mode="json")
+            try:
+                return handle(parse(event_type, event, "event"), context).model_dump(mode="json")
+            except Exception as error:
+                if len(str(error)) <= _MESSAGE_CHARACTERS:
+                    raise
+                is_ours = isinstance(error, DistillationError)
+                text = str(error) if is_ours else f"{type(error).__name__}: {error}"
+                raise (type(error) if is_ours else DistillationError)(text[:_MESSAGE_CHARACTERS]) from error
 
         return handler
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import Run
 from distillation.run_documents import find_run
-from distillation.runs.request import run_name_of
+from distillation.runs.execution_input import run_name_in
 from distillation.storage import Bucket
 
 
@@ -22,4 +20,4 @@ def find_ended_run(event: EndingEvent, data: Bucket) -> Run | None:
 
 def ended_run_name(detail: ExecutionDetail) -> str | None:
     """Return the name of the run that an execution was started for; None if its input names none."""
-    return run_name_of(json.loads(detail.input or "{}"), detail.execution_arn)
+    return run_name_in(detail.input or "{}", detail.execution_arn)

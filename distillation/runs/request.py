@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +12,28 @@ from pydantic import Field
 from distillation import keys
 from distillation.answers.formats import FORMATS
 from distillation.answers.reserved_words import find_reserved_words
-from distillation.errors import InvalidRequest
+from distillation.errors import InvalidRequest, excerpt
 from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count
 from distillation.models.rate_limits import resolve_quotas
-from distillation.records import Concurrency, Labeler, Limits, Prompt, Quota, Record, Request, Run, parse
+from distillation.records import (
+    Concurrency,
+    Labeler,
+    Limits,
+    Prompt,
+    Quota,
+    Request,
+    Run,
+    StageLimits,
+    parse,
+    parse_json,
+)
 from distillation.runs.existing_model import check_fields_with_apply
 from distillation.storage import Bucket
 
 _TERMS = "https://aws.amazon.com/legal/bedrock/third-party-models/"
+MAXIMUM_REQUEST_BYTES = 256 * 1024
+"""Largest size of distill.json in bytes, as of an execution's input."""
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
 
 
@@ -36,8 +48,8 @@ class PromptFile(Prompt):
     """Maximum number of keywords in a valid answer."""
 
 
-class Defaults(Record):
-    """Allowed models and default settings of a stage."""
+class Defaults(StageLimits):
+    """Allowed models, default settings and limits of a stage."""
 
     stage: str
     """Name of the stage."""
@@ -51,6 +63,8 @@ class Defaults(Record):
     """Upper limits of concurrent batches."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
+    shared_models: list[str] = Field(default_factory=list)
+    """Runs whose models every upload may apply or replace."""
     quotas: dict[str, Quota] = Field(default_factory=dict)
     """Quotas by model id, where the account's differ from the catalog's."""
     tags: dict[str, str] = Field(default_factory=dict)
@@ -66,12 +80,12 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
 
     ``start`` is either the S3 event of a ``distill.json``, or, from the console, a request with a field ``collection``.
     """
-    if "detail" in start:
+    if is_upload(start):
         collection, identity, fields, source = _from_event(start["detail"], photos)
     else:
         fields, source = dict(start), "the execution's input"
         collection, identity = _collection(fields.pop("collection", None)), execution
-    request = parse(Request, fields, source)
+    request = _within_limit(parse(Request, fields, source), defaults.max_usd_per_run)
     if request.apply:
         check_fields_with_apply(request)
     teacher = _allowed(request.teacher, defaults.teachers, "teacher")
@@ -104,9 +118,14 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     )
 
 
+def is_upload(start: dict[str, Any]) -> bool:
+    """Return whether an execution was started by the upload of a ``distill.json``, not by a call of StartExecution."""
+    return "detail" in start
+
+
 def run_name_of(start: dict[str, Any], execution: str) -> str | None:
     """Return the name of the run that an execution's input leads to, without reading S3; None if there is none."""
-    if "detail" in start:
+    if is_upload(start):
         key = start["detail"]["object"]["key"]
         return keys.run_name(_folder(key), _identity(start["detail"]["object"]))
     collection = start.get("collection")
@@ -123,15 +142,36 @@ def claim(run: Run, data: Bucket) -> str | None:
 
 
 def _from_event(detail: dict[str, Any], photos: Bucket) -> tuple[str, str, dict[str, Any], str]:
-    key = detail["object"]["key"]
-    source = f"s3://{photos.name}/{key}"
     try:
-        fields = json.loads(photos.read(key) or b"{}")
-    except ValueError as error:
-        raise InvalidRequest(f"{source} is not JSON: {error}. An empty object {{}} is enough.") from None
+        key, identity = detail["object"]["key"], _identity(detail["object"])
+    except (LookupError, TypeError):
+        raise InvalidRequest("the execution's input: field 'detail' is not that of an S3 event") from None
+    source = f"s3://{photos.name}/{excerpt(key)}"
+    body = photos.read(key, MAXIMUM_REQUEST_BYTES + 1)
+    if len(body) > MAXIMUM_REQUEST_BYTES:
+        raise InvalidRequest(f"{source} is larger than the maximum of {MAXIMUM_REQUEST_BYTES:,} bytes of a request")
+    try:
+        fields = parse_json(body or b"{}", source)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{error}. An empty object {{}} is enough.") from None
     if not isinstance(fields, dict):
         raise InvalidRequest(f"{source} must contain a JSON object. An empty object {{}} is enough.")
-    return _folder(key), _identity(detail["object"]), fields, source
+    return _folder(key), identity, fields, source
+
+
+def _within_limit(request: Request, max_usd_per_run: float) -> Request:
+    """Return the request with a budget within the stage's limit, which also bounds the default.
+
+    Raises ``InvalidRequest`` if the request sets a higher one.
+    """
+    if request.max_usd <= max_usd_per_run:
+        return request
+    if "max_usd" in request.model_fields_set:
+        raise InvalidRequest(
+            f"max_usd: {request.max_usd:,.2f} is above the stage's max_usd_per_run {max_usd_per_run:,.2f}. Lower "
+            "max_usd, or raise max_usd_per_run of the stage in cdk.json and deploy again."
+        )
+    return request.model_copy(update={"max_usd": max_usd_per_run})
 
 
 def _folder(key: str) -> str:
@@ -146,7 +186,7 @@ def _collection(value: Any) -> str:
     if not isinstance(value, str) or not value.endswith("/") or value.startswith("/"):
         raise InvalidRequest(
             f"the execution's input: field 'collection' must be a prefix in the Photos bucket that ends "
-            f'with "/", such as "holiday/" (got {value!r})'
+            f'with "/", such as "holiday/" (got {excerpt(repr(value))})'
         )
     return value
 
@@ -155,7 +195,7 @@ def _allowed(requested: str | None, allowed: list[str], role: str) -> str:
     chosen = requested or allowed[0]
     if chosen not in allowed:
         raise InvalidRequest(
-            f"{role} {chosen!r} is not allowed in this stage (allowed: {', '.join(allowed)}). "
+            f"{role} {excerpt(chosen)!r} is not allowed in this stage (allowed: {', '.join(allowed)}). "
             f"To allow it, add it to '{role}s' of the stage in cdk.json and deploy again."
         )
     catalog.get_model(chosen)
@@ -196,7 +236,7 @@ def _shipped(name: str) -> PromptFile:
     known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
     if name not in known:
         raise InvalidRequest(
-            f"prompt: there is no prompt file {name!r} (shipped: {', '.join(known)}). "
+            f"prompt: there is no prompt file {excerpt(name)!r} (shipped: {', '.join(known)}). "
             'Choose one, or give your own prompt as {"system": "...", "user": "..."}.'
         )
     file = PROMPTS / f"{name}.toml"

@@ -34,7 +34,7 @@ def test_state_machine_retries_exactly_the_errors_in_retried() -> None:
 def test_every_other_retried_error_belongs_to_step_functions_or_lambda() -> None:
     names = set(retried_errors(json.loads(render()))) - set(CLASSES)
 
-    assert all(name.startswith(("Lambda.", "Sandbox.", "States.")) for name in names)
+    assert all(name.startswith(("Lambda.", "Runtime.", "Sandbox.", "States.")) for name in names)
 
 
 def test_docstring_has_the_tree_of_all_errors_and_marks_the_retried_ones() -> None:

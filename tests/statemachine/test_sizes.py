@@ -35,7 +35,6 @@ LARGEST: dict[str, dict[str, Any]] = {
     "TrainModels": {"models": MODELS},
     "Evaluate": {"verdict": CAUSE},
     "CleanUp": dict.fromkeys(("stopped", "deleted", "kept"), ["m" * 63] * 20),
-    "RecordFailure": {"cause": CAUSE},
 }
 PREPARED = {
     "run": "r" * 41,
@@ -53,16 +52,17 @@ def size(value: Any) -> int:
 
 
 def test_largest_possible_state_with_an_error_fits() -> None:
-    state = PREPARED | {"error": {"Error": "E", "Cause": CAUSE}}
+    state = PREPARED | {"failed": {"Evaluate": {"Error": "E", "Cause": CAUSE}}}
     for name, definition in DEFINITION["States"].items():
-        if (path := definition.get("ResultPath") or "$") != "$":
+        path = definition.get("ResultPath") or "$"
+        if path != "$" and not path.startswith("$.failed."):
             fields = [
                 key.removesuffix(".$") for key in definition.get("ResultSelector", definition.get("Parameters", {}))
             ]
             assert set(LARGEST.get(name, {})) <= set(fields), name
             state.setdefault(path.removeprefix("$."), dict.fromkeys(fields, ANY) | LARGEST.get(name, {}))
 
-    assert {"split", "estimate", "trained", "evaluation", "failure"} < set(state)
+    assert {"split", "estimate", "trained", "evaluation", "failed"} < set(state)
     assert size(state) < LIMIT
 
 
