@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from distillation.records import Record, Run, ServiceTier, TrainedModel, Until
+from distillation.records import Limits, Record, Run, ServiceTier, TrainedModel, Until
 
 
 class Interval(Record):
@@ -201,7 +202,12 @@ class Estimate(ApplyEstimate):
     warnings: list[str]
     """Prices that are old or not confirmed, and daily quotas of which the run uses more than half."""
     detectable: float
-    """Minimum detectable gain in the Jaccard index (80 % power, standard deviation 0.1)."""
+    """Minimum detectable gain in the Jaccard index (80 % power).
+
+    Its standard deviation is ``gain_sd``, or 0.1 before the first run.
+    """
+    gain_sd: float | None = None
+    """Standard deviation per image of the gains that the student's last run measured; null before the first run."""
     break_even_images: BreakEven | None
     """Break-even against the teacher; null if the run never pays for itself or trains nothing."""
     flex: FlexCost | None
@@ -241,6 +247,8 @@ class SplitFacts(Record):
     """Photos by quality flag."""
     own_labels: int
     """Images with a label of the owner's."""
+    notes: list[str] = Field(default_factory=list)
+    """Damaged set assignments of earlier runs that were ignored; this run assigned their images anew."""
 
 
 class DatasetHashes(Record):
@@ -272,7 +280,10 @@ class ScoresByRole(Record):
 
 
 class Headlines(Record):
-    """Shares of a gap that the best tuned model closes, 0-1; null if the gap is not significant."""
+    """Shares of a gap that the best tuned model closes, 0-1; null if the gap is not significant.
+
+    The smaller of ``gap_closed`` and ``beyond_control`` is the one that the report leads with.
+    """
 
     gap_closed: Interval | None = None
     """Share of the gap from base to ceiling."""
@@ -293,19 +304,34 @@ class SizeTest(Record):
     """``p`` corrected for the number of sizes (Holm 1979)."""
 
 
+class SizeChoice(Record):
+    """How the best of several training sizes was chosen."""
+
+    set: Literal["validation", "test"]
+    """Set whose images it was chosen on. Validation images leave the test images for a single comparison."""
+    images: int
+    """Images of the set with a label."""
+    jaccard: dict[str, float]
+    """Mean Jaccard index on them by tuned model."""
+
+
 class Gate(Record):
     """Decision whether the best tuned model is promoted."""
 
     best: str
-    """Tuned model with the highest score, such as ``n30``."""
+    """Chosen tuned model, such as ``n30``."""
     gain: Interval
     """Its gain over base in the Jaccard index."""
     passed: bool
-    """Whether the gain is significant, above ``gate_margin`` and larger than the control's."""
+    """Whether enough answers are valid, and the gain is significant, above ``gate_margin`` and over the control."""
     promoted: str | None
     """Name of the promoted model; null if the gate refused it or ``keep`` is ``none``."""
     reasons: list[str]
     """Reasons of a refusal; empty if the gate passed."""
+    p: float | None = None
+    """p value of the gain that was compared with 0.05: ``p_holm`` of a size chosen on the test images, else ``p``."""
+    disagreement: str | None = None
+    """Why the interval of the gain and the permutation test disagree; null if they agree."""
 
 
 class CurvePoint(Interval):
@@ -363,7 +389,7 @@ class EvaluationFigures(Record):
     """Figures of an evaluation: every answerer against the teacher's labels of the test images."""
 
     best: str
-    """Tuned model with the highest mean Jaccard index, such as ``n30``."""
+    """Chosen tuned model, with the highest mean Jaccard index on the images of ``size_choice``, such as ``n30``."""
     jaccard: ScoresByRole
     """Jaccard index of normalised keywords."""
     jaccard_unnormalised: ScoresByRole
@@ -371,7 +397,8 @@ class EvaluationFigures(Record):
     metrics: dict[str, dict[str, Interval]]
     """Mean of each metric by answerer.
 
-    Metrics: jaccard, jaccard_unnormalised, soft_jaccard, f1, precision, recall, count_drift, valid.
+    Metrics: jaccard, jaccard_unnormalised, soft_jaccard, f1, precision, recall, count_drift, valid, and within_limits
+    if a number of keywords was asked for. An answer that is not valid has no keywords.
     """
     headlines: Headlines
     """Shares of the gap closed."""
@@ -380,7 +407,9 @@ class EvaluationFigures(Record):
     tests: dict[str, SizeTest]
     """Comparison with base by tuned model."""
     detectable: float
-    """Minimum detectable gain in the Jaccard index (80 % power)."""
+    """Minimum detectable gain in the Jaccard index (80 % power), from the measured standard deviation of the gains."""
+    gain_sd: float | None = None
+    """Standard deviation of the best model's gains over base per image; null without base or with a single image."""
     curve: Curve | None
     """Scaling curve; null with fewer than three sizes."""
     keywords: KeywordChanges | None
@@ -393,6 +422,10 @@ class EvaluationFigures(Record):
     """Test images with a label."""
     test_groups: int
     """Groups of near-duplicates among them."""
+    limits: Limits | None = None
+    """Number of keywords that was asked for; null if it is unknown."""
+    size_choice: SizeChoice | None = None
+    """How the best size was chosen; null with one size."""
 
 
 class Disagreement(Record):
@@ -653,6 +686,28 @@ class ReplacedDeployment(Record):
     """ARN of the promoted model."""
     replaces: str
     """Run whose deployment it was."""
+
+
+class RunBudget(Record):
+    """A run that may spend money in a month."""
+
+    run: str
+    """Name of the run."""
+    created: datetime
+    """Time at which Prepare admitted the run, in UTC."""
+    max_usd: float
+    """Highest cost of the run in US dollars, which counts while the run is running."""
+    executions: list[str] = Field(min_length=1)
+    """ARNs of the executions that Prepare admitted for the run; usually one."""
+    settled_usd: float | None = None
+    """Cost in US dollars of a run that has ended; null before that is final."""
+
+
+class MonthBudget(Record):
+    """``budget/<month>.json``: the runs that count against the stage's ``max_usd_per_month``."""
+
+    runs: list[RunBudget] = []
+    """Runs in the order in which they were admitted."""
 
 
 class FailureCause(Record):

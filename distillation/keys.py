@@ -30,6 +30,11 @@ def model_name(run: str, size: int, attempt: int) -> str:
     return f"{run}-n{size}-a{attempt}"
 
 
+def deployment_name(run: str, size: int, model: str) -> str:
+    """Return the name of the deployment of a model: the model's, or the run's own if another run trained the model."""
+    return model if model.rpartition("-a")[0] == f"{run}-n{size}" else model_name(run, size, 1)
+
+
 def labeler_id(model: str, system: str, user: str, settings: dict[str, Any]) -> str:
     """Return the hash of everything that can change an answer: foundation model, prompt and inference settings."""
     return _digest(json.dumps([model, system, user, settings], sort_keys=True), 16)
@@ -73,6 +78,11 @@ def request_key(run: str) -> str:
     return f"runs/{run}/request.json"
 
 
+def listing_key(run: str) -> str:
+    """Return ``runs/<run>/listing.jsonl``, the key of the photos that AwaitUpload listed last."""
+    return f"runs/{run}/listing.jsonl"
+
+
 def inventory_key(run: str) -> str:
     """Return ``runs/<run>/inventory.jsonl``, the key of the list of all photos with their status."""
     return f"runs/{run}/inventory.jsonl"
@@ -81,7 +91,7 @@ def inventory_key(run: str) -> str:
 def split_key(run: str, name: str) -> str:
     """Return ``runs/<run>/splits/<name>.jsonl``, the key of a set of images.
 
-    ``name`` is ``train``, ``test``, ``validation`` or ``to-label``; ``images`` in a run with ``apply``.
+    ``name`` is ``train``, ``test``, ``validation``, ``to-label`` or ``to-predict``; ``images`` in a run with ``apply``.
     """
     return f"runs/{run}/splits/{name}.jsonl"
 
@@ -132,7 +142,7 @@ def training_prefix(run: str, size: int) -> str:
 
 
 def predictions_key(run: str, answerer: str) -> str:
-    """Return ``runs/<run>/predictions/<answerer>.jsonl``, the key of all answers on the test images.
+    """Return ``runs/<run>/predictions/<answerer>.jsonl``, the key of all answers in PredictTestImages.
 
     ``answerer`` is ``base``, ``n<size>`` or ``ceiling``.
     """
@@ -172,6 +182,11 @@ def ledger_key(run: str) -> str:
 def failure_key(run: str) -> str:
     """Return ``runs/<run>/failure.json``, the key of the failure that ended the run."""
     return f"runs/{run}/failure.json"
+
+
+def month_budget_key(month: str) -> str:
+    """Return ``budget/<month>.json``, the key of the runs of a month with their budgets; ``month`` is ``YYYY-MM``."""
+    return f"budget/{month}.json"
 
 
 def parts_prefix(run: str, step: str) -> str:

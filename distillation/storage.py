@@ -36,6 +36,12 @@ _DENIED_READS = {
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, under Permissions and Errors.
 """
 
+_CONDITION_FAILED = {"ConditionalRequestConflict", "NoSuchKey", "PreconditionFailed"}
+"""Error codes of a conditional write whose condition is not met, or that another write overlaps.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 
@@ -145,12 +151,34 @@ class Bucket:
 
     def put_if_absent(self, key: str, body: bytes | IO[bytes], content_type: str = "application/json") -> bool:
         """Write an object unless it exists; return whether it was written."""
+        return self._put_if(key, body, content_type, IfNoneMatch="*")
+
+    def find_with_etag(self, key: str, kind: type[DocumentT]) -> tuple[DocumentT, str] | None:
+        """Return an object as a pydantic model with its ETag, or None if there is none; raises ``ObjectDamaged``."""
+        try:
+            response = self._get(key)
+        except ObjectMissing:
+            return None
+        with closing(response["Body"]) as body, self._errors(key):
+            content = body.read()
+        return self._parse(key, content, kind), response["ETag"]
+
+    def replace_document(self, key: str, document: BaseModel, etag: str | None) -> bool:
+        """Write a pydantic model if the object still has this ETag, or if None does not exist; return whether it was.
+
+        Of several writers that have read the same version, exactly one succeeds.
+        """
+        body = document.model_dump_json(indent=1).encode()
+        if etag is None:
+            return self.put_if_absent(key, body)
+        return self._put_if(key, body, "application/json", IfMatch=etag)
+
+    def _put_if(self, key: str, body: bytes | IO[bytes], content_type: str, **condition: Any) -> bool:
         with self._errors(key):
             try:
-                self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+                self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
             except ClientError as error:
-                # 409 ConditionalRequestConflict: another writer is creating the object at the same time.
-                if code_and_message(error)[0] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                if code_and_message(error)[0] in _CONDITION_FAILED:
                     return False
                 raise
         return True
@@ -181,9 +209,12 @@ class Bucket:
 
     def _body(self, key: str) -> Any:
         """Return the open body of an object. Raises ``ObjectMissing``, or ``AccessDenied`` with possible causes."""
+        return self._get(key)["Body"]
+
+    def _get(self, key: str) -> Any:
         try:
             with self._errors(key):
-                return self.client.get_object(Bucket=self.name, Key=key)["Body"]
+                return self.client.get_object(Bucket=self.name, Key=key)
         except ObjectMissing:
             raise ObjectMissing(f"s3://{self.name}/{excerpt(key)} does not exist") from None
         except AccessDenied as error:

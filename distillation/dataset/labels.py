@@ -6,12 +6,15 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from distillation import keys
 from distillation.answers.formats import FORMATS
+from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
+from distillation.inference.answer_parts import require_lines
+from distillation.photos.splits import read_checked_split
 from distillation.plain_text import clean
-from distillation.records import AnswerLine, OwnLabel, Run
+from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
 
 
@@ -23,24 +26,45 @@ def read_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
 def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
     """Yield one line for each labelled image, with status ``refused`` if its label was refused.
 
-    The answerer of your own labels is ``owner``. Memory is bounded by one part of LabelImages, which has all samples
-    of its images.
+    The answerer of your own labels is ``owner``. An image without all of its samples has no label: a part was cut off.
+    Memory is bounded by one part of LabelImages, which has all samples of its images.
     """
     own_labels = {} if run.request.own_labels == "gold" else read_stored_own_labels(run, data)
     for key in data.keys(keys.parts_prefix(run.name, "label")):
         samples: dict[str, list[AnswerLine]] = defaultdict(list)
-        for record in data.read_lines(key):
-            line = AnswerLine.model_validate(record)
+        for line in data.read_records(key, AnswerLine):
             samples[line.image].append(line)
         for image, lines in samples.items():
-            yield own_labels.pop(image, None) or combine_samples(run, lines)
+            if label := own_labels.pop(image, None):
+                yield label
+            elif len(lines) >= run.request.samples_per_image:
+                yield combine_samples(run, lines)
     yield from own_labels.values()
+
+
+def require_labels(run: Run, inventory: Iterable[InventoryLine], labelled: Container[str], data: Bucket) -> None:
+    """Raise an error if an image has no label, valid or refused, although the inventory says who labelled it.
+
+    ``labelled`` are the images with a label. ``ObjectMissing`` names a part of LabelImages, ``ObjectDamaged`` the file
+    of your own labels.
+    """
+    inventory = list(inventory)
+    to_label = [line.image for line in read_checked_split(run, "to-label", inventory, data)]
+    require_lines(run, "label", "the teacher", to_label, labelled, data)
+    own = [line.image for line in inventory if line.image and line.labelled_by == "owner"]
+    if missing := [image for image in own if image not in labelled]:
+        raise ObjectDamaged(
+            f"s3://{data.name}/{keys.own_labels_key(run.name)} has no label of {len(missing)} of {len(own)} images, "
+            f"first {missing[0]}: it was deleted or cut off. Start the run again. {LABELS_ARE_REUSED}"
+        )
 
 
 def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
     """Return your own labels, keyed by image; empty if the collection has no file of labels."""
-    body = data.get_or_none(keys.own_labels_key(run.name)) or b""
-    labels = [OwnLabel.model_validate_json(line) for line in body.splitlines()]
+    try:
+        labels = list(data.read_records(keys.own_labels_key(run.name), OwnLabel))
+    except ObjectMissing:
+        return {}
     return {
         label.image: AnswerLine(
             image=label.image, answerer="owner", status="ok", format=run.answer_format, text=label.text

@@ -10,13 +10,14 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from distillation import keys
-from distillation.dataset.labels import iter_labels
-from distillation.errors import LABELS_ARE_REUSED, TooFewImages
+from distillation.dataset.labels import iter_labels, require_labels
+from distillation.errors import LABELS_ARE_REUSED, TooFewImages, excerpt
 from distillation.events import DatasetResult
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count, repeats_per_image
-from distillation.photos.splits import read_split
-from distillation.records import AnswerLine, Run
+from distillation.photos.inventory import read_inventory
+from distillation.photos.splits import read_checked_split
+from distillation.records import AnswerLine, InventoryLine, Run
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
 
@@ -29,14 +30,16 @@ def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
     Images whose labels were set aside are left out, so a file may be smaller than its size. With
     ``duplicate_records``, each record of a small dataset is written that many times.
 
-    Raises ``ToleranceExceeded`` if more labels were set aside than the request tolerates, and ``TooFewImages`` if
-    fewer records remain than Bedrock requires.
+    Raises ``ToleranceExceeded`` if more labels were set aside than the request tolerates, ``TooFewImages`` if fewer
+    records remain than Bedrock requires, and ``ObjectMissing`` or ``ObjectDamaged`` if a label or an image of a set is
+    missing that an earlier step wrote.
     """
+    inventory = read_inventory(run, data)
     with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
         texts = _LabelTexts(file)
-        reasons = _collect_texts(run, texts, data)
-        train = _labelled_images(run, "train", texts, data)
-        validation = _labelled_images(run, "validation", texts, data)
+        reasons = _collect_texts(run, texts, inventory, data)
+        train = _labelled_images(run, "train", texts, inventory, data)
+        validation = _labelled_images(run, "validation", texts, inventory, data)
         written = _achievable_sizes(run, sizes, len(train))
         for size in written:
             _write_file(run, f"train-{size}", train[:size] * repeats_per_image(run.request, size), texts, data)
@@ -89,31 +92,28 @@ class _LabelTexts:
         return self._file.read(length).decode()
 
 
-def _collect_texts(run: Run, texts: _LabelTexts, data: Bucket) -> list[str]:
+def _collect_texts(run: Run, texts: _LabelTexts, inventory: list[InventoryLine], data: Bucket) -> list[str]:
     """Add the text of every valid label to ``texts``; return the reasons of those set aside."""
-    labels = 0
+    labelled: set[str] = set()
     refused: list[AnswerLine] = []
     for line in iter_labels(run, data):
-        labels += 1
+        labelled.add(line.image)
         if line.status == "refused":
             refused.append(line)
         elif line.text:
             texts.add(line.image, line.text)
-    reasons = _refusal_reasons(run, refused, data)
+    require_labels(run, inventory, labelled, data)
+    photo_of = {line.image: line.photo for line in inventory if line.image and line.status == "ok"}
+    reasons = [f"{excerpt(photo_of.get(line.image, line.image))}: {line.reason}" for line in refused]
     remedy = f"Upload distill.json again with a higher 'tolerance'. {LABELS_ARE_REUSED}"
-    check_tolerance(run, "labels", labels, reasons, remedy)
+    check_tolerance(run, "labels", len(labelled), reasons, remedy)
     return reasons
 
 
-def _refusal_reasons(run: Run, refused: list[AnswerLine], data: Bucket) -> list[str]:
-    """Return the photo and the reason of each refused label."""
-    lines = read_split(run, "to-label", data) if refused else ()
-    photo_of = {line.image: line.photo for line in lines}
-    return [f"{photo_of[line.image]}: {line.reason}" for line in refused]
-
-
-def _labelled_images(run: Run, name: str, texts: _LabelTexts, data: Bucket) -> list[str]:
-    return [line.image for line in read_split(run, name, data) if line.image in texts]
+def _labelled_images(
+    run: Run, name: str, texts: _LabelTexts, inventory: list[InventoryLine], data: Bucket
+) -> list[str]:
+    return [line.image for line in read_checked_split(run, name, inventory, data) if line.image in texts]
 
 
 def _achievable_sizes(run: Run, sizes: list[int], available: int) -> list[int]:

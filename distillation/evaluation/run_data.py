@@ -51,17 +51,21 @@ class RunData:
         if "base" not in self.answers or not tuned:
             return None
         test, train = (list(read_split(self.run, name, self.data)) for name in ("test", "train"))
+        answers = {name: self.answers.get(name, {}) for name in tuned}
         return Evidence(
             labels=self._labels_of(test),
-            tuned={name: self.answers.get(name, {}) for name in tuned},
+            tuned=answers,
             base=self.answers["base"],
             ceiling=self.answers.get("ceiling"),
             training=self._labels_of(train),
+            validation=self._validation_labels(answers),
             gold=self._gold_labels(),
             groups={line.image: line.group for line in [*test, *train]},
             models={"teacher": self.run.teacher.model, **dict.fromkeys(["base", *tuned], self.run.student)},
             tier=self.run.request.service_tier,
+            limits=self.run.limits,
             gate_margin=self.run.request.gate_margin,
+            gate_validity=self.run.request.gate_validity,
         )
 
     def photo_names(self) -> dict[str, str]:
@@ -125,8 +129,8 @@ class RunData:
             teacher=run.teacher.model,
             student=run.student,
             models=self.models,
-            training_loss={str(model.size): self._losses(model.size, "training_loss") for model in self.models},
-            validation_loss={str(model.size): self._losses(model.size, "validation_loss") for model in self.models},
+            training_loss={str(model.size): self._losses(model, "training_loss") for model in self.models},
+            validation_loss={str(model.size): self._losses(model, "validation_loss") for model in self.models},
             estimate=self.estimate,
             ledger=self.ledger,
             usd=self.ledger.usd,
@@ -152,13 +156,18 @@ class RunData:
         images = (line.image for line in lines)
         return {image: teacher[image] for image in images if image in teacher and teacher[image].status == "ok"}
 
+    def _validation_labels(self, tuned: Answers) -> dict[str, AnswerLine]:
+        """Return the labels of the validation images that every tuned model was asked about."""
+        labels = self._labels_of(read_split(self.run, "validation", self.data))
+        return {image: label for image, label in labels.items() if all(image in lines for lines in tuned.values())}
+
     def _gold_labels(self) -> dict[str, AnswerLine]:
         """Return the owner's labels if they are used for evaluation only."""
         return read_stored_own_labels(self.run, self.data) if self.run.request.own_labels == "gold" else {}
 
-    def _losses(self, size: int, column: str) -> list[Loss]:
+    def _losses(self, model: TrainedModel, column: str) -> list[Loss]:
         """Return a job's losses from the first metrics file that has ``column``; empty if none has."""
-        for key in self.data.keys(keys.training_prefix(self.run.name, size)):
+        for key in self.data.keys(keys.training_prefix(model.trained_by or self.run.name, model.size)):
             if not key.endswith(".csv"):
                 continue
             rows = list(csv.DictReader(io.StringIO(self.data.read(key).decode())))
@@ -170,14 +179,13 @@ class RunData:
 def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
     """Read the labels and the parts of PredictTestImages."""
     answers: Answers = {"teacher": read_labels(run, data)}
-    for record in data.read_parts(keys.parts_prefix(run.name, "predict")):
-        line = AnswerLine.model_validate(record)
+    for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine):
         answers.setdefault(line.answerer, {})[line.image] = line
     return RunData(run, models, answers, data)
 
 
 def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Bucket) -> None:
-    """Write the answers on the test images, one file for each answerer except the teacher."""
+    """Write the answers of PredictTestImages, one file for each answerer except the teacher."""
     for name, lines in answers.items():
         if name != "teacher":
             records = (line.model_dump(exclude_none=True) for line in lines.values())

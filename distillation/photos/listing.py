@@ -7,27 +7,42 @@ from __future__ import annotations
 
 import hashlib
 
+from distillation import keys
 from distillation.answers.own_labels import OWN_LABELS_FILES
-from distillation.errors import EmptyCollection
+from distillation.errors import EmptyCollection, InvalidRequest, excerpt
 from distillation.events import Listing
 from distillation.photos.files import is_ignored
+from distillation.records import ListedPhoto
 from distillation.storage import Bucket
 
 
-def list_collection(photos: Bucket, collection: str, previous: str) -> Listing:
+def check_photo_count(collection: str, photos: int, max_photos: int) -> None:
+    """Raise ``InvalidRequest`` if a collection has more photos than the stage allows."""
+    if photos > max_photos:
+        raise InvalidRequest(
+            f"{excerpt(collection)} contains {photos:,} photos, more than the stage's max_photos {max_photos:,}. "
+            "Divide them into several collections, or raise max_photos of the stage in cdk.json and deploy again."
+        )
+
+
+def list_collection(run: str, photos: Bucket, collection: str, previous: str, data: Bucket) -> Listing:
     """Return the number of photos, a digest of photos and own labels, and whether the digest equals ``previous``.
 
+    The listing in which it does is stored for the run: Split accounts for each of its photos.
     Raises ``EmptyCollection`` if two listings in a row contain no photo.
     """
-    digest, count = hashlib.sha256(), 0
+    digest, listed = hashlib.sha256(), []
     for item in photos.list(collection):
         is_photo = not is_ignored(item["Key"])
         if is_photo or item["Key"].removeprefix(collection) in OWN_LABELS_FILES:
             digest.update(f"{item['Key']}\0{item['ETag']}\n".encode())
-        count += is_photo
+        if is_photo:
+            listed.append(ListedPhoto(photo=item["Key"]))
     settled = digest.hexdigest() == previous
-    if settled and count == 0:
+    if settled and not listed:
         raise EmptyCollection(
             f"s3://{photos.name}/{collection} contains no photos. Upload photos and put distill.json again."
         )
-    return Listing(photos=count, digest=digest.hexdigest(), settled=settled)
+    if settled:
+        data.write_lines(keys.listing_key(run), (line.model_dump() for line in listed))
+    return Listing(photos=len(listed), digest=digest.hexdigest(), settled=settled)

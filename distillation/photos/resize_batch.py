@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 from distillation import keys
+from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing
 from distillation.events import BatchResult, S3Item
 from distillation.photos.files import is_ignored
+from distillation.photos.inventory import DELETED, NOT_READABLE
 from distillation.photos.perceptual_hash import perceptual_hash
 from distillation.photos.quality import image_quality
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
@@ -34,12 +36,13 @@ def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> Inven
     try:
         if item.size > MAXIMUM_BYTES:
             raise PhotoRefused(f"{item.size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
-        image = resize(photos.read(key), run.image_side)
+        image = resize(_read(key, photos), run.image_side)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))
         return InventoryLine(photo=key, status="refused", reason=str(refusal))
     sha256 = hashlib.sha256(image.jpeg).hexdigest()
-    data.put_if_absent(keys.image_key(run.image_side, sha256), image.jpeg, "image/jpeg")
+    # Written also if it exists: the key names these bytes, and a damaged image of an earlier run is replaced.
+    data.write(keys.image_key(run.image_side, sha256), image.jpeg, "image/jpeg")
     greyscale = image.pixels.convert("L")
     quality = image_quality(greyscale)
     return InventoryLine(
@@ -53,3 +56,14 @@ def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> Inven
         perceptual_hash=None if quality.is_blank else perceptual_hash(greyscale),
         flags=quality.flags,
     )
+
+
+def _read(key: str, photos: Bucket) -> bytes:
+    """Return a photo's bytes. Raises ``PhotoRefused`` if it does not exist or S3 does not return it."""
+    try:
+        return photos.read(key, MAXIMUM_BYTES + 1)
+    except ObjectMissing:
+        raise PhotoRefused(DELETED) from None
+    # InvalidRequest: for example an object that is encrypted with a key of the customer (SSE-C).
+    except (AccessDenied, InvalidRequest) as error:
+        raise PhotoRefused(f"{NOT_READABLE}{error}") from None

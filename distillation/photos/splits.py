@@ -6,27 +6,35 @@ Training sizes are nested: a smaller training set is the beginning of a larger o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from distillation import keys
 from distillation.answers.own_labels import parse_own_labels_file
 from distillation.documents import SplitFacts
-from distillation.errors import EmptyCollection, InvalidRequest, TooFewImages
+from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages
 from distillation.events import ConcurrentBatches, SplitResult
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count
+from distillation.photos.inventory import check_refused_photos, read_resize_results
 from distillation.photos.near_duplicates import NearDuplicates, group_near_duplicates
 from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction
 from distillation.records import InventoryLine, OwnLabel, Run, SetAssignment, SetName, SplitLine
+from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
 from distillation.storage import Bucket
-from distillation.tolerance import check_tolerance
+from distillation.telemetry import logger
 
 MINIMUM_IMAGES_FOR_VALIDATION = 200
 """Number of images below which there is no validation set: training needs the images more."""
 VALIDATION_SHARE = 0.1
 """Validation set as a share of the images that are not in the test set, 0-1."""
+
+Image = TypeVar("Image")
+
+_NOTES = 5
+"""Damaged set assignments that the facts name."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,17 @@ class _Assignment:
     """Set names, keyed by image, without images that are near-duplicates of images in two sets."""
     groups: Mapping[str, str]
     """Names of near-duplicate groups, keyed by image."""
+    notes: list[str]
+    """Damaged set assignments of earlier runs that were ignored."""
 
 
 def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     """Write inventory, sets, own labels and split facts; return counts, training sizes and the keys of the sets.
 
-    Raises ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``InvalidRequest``.
+    Raises ``EmptyCollection``, ``AccessDenied``, ``ToleranceExceeded``, ``TooFewImages``, ``InvalidRequest`` or
+    ``ObjectMissing``.
     """
-    lines = read_resize_results(run, data)
+    lines = read_resize_results(run, data, photos)
     check_refused_photos(run, lines)
     labels = parse_own_labels_file(run, photos, lines)
     assignment = _assign(run, lines, data)
@@ -56,20 +67,21 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     labelled = set() if run.request.own_labels == "gold" else {label.image for label in labels}
     needed = [*sets["train"][: max(sizes)], *sets["validation"], *sets["test"]]
     to_label = [line for line in needed if line.image not in labelled]
+    to_predict = [*sets["test"], *images_to_choose_size(sizes, sets["validation"])]
     labelled_by = dict.fromkeys((line.image for line in to_label), "teacher") | dict.fromkeys(labelled, "owner")
     inventory = [_inventory_line(run, line, assignment, labelled_by) for line in lines]
     counts = _counts(inventory, sets)
-    facts = _facts(inventory, assignment.groups, counts, len(labels))
-    _write(run, inventory, {**sets, "to-label": to_label}, labels, facts, data)
+    facts = _facts(inventory, assignment, counts, len(labels))
+    _write(run, inventory, {**sets, "to-label": to_label, "to-predict": to_predict}, labels, facts, data)
     return SplitResult(
         **counts,
         sizes=sizes,
         to_label=len(to_label),
         to_label_key=keys.split_key(run.name, "to-label"),
-        test_key=keys.split_key(run.name, "test"),
+        to_predict_key=keys.split_key(run.name, "to-predict"),
         concurrent_batches=ConcurrentBatches(
             label=concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
-            predict=concurrent_batches(run, run.teacher.model, len(sets["test"]), run.concurrency.predict),
+            predict=concurrent_batches(run, run.teacher.model, len(to_predict), run.concurrency.predict),
         ),
     )
 
@@ -105,24 +117,41 @@ def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     return sizes
 
 
+def images_to_choose_size(sizes: Sequence[int], validation: Sequence[Image]) -> Sequence[Image]:
+    """Return the validation images that all tuned models are asked about, so that the best size is chosen on them.
+
+    None with one size or with too few images; then the size is chosen on the test images.
+    """
+    return validation if len(sizes) > 1 and len(validation) >= MINIMUM_VALIDATION_IMAGES else []
+
+
 def read_split(run: Run, name: str, data: Bucket) -> Iterator[SplitLine]:
-    """Yield the images of a set: ``train``, ``test``, ``validation`` or ``to-label``."""
-    return map(SplitLine.model_validate, data.read_lines(keys.split_key(run.name, name)))
+    """Yield the images of a list: ``train``, ``test``, ``validation``, ``to-label`` or ``to-predict``."""
+    return data.read_records(keys.split_key(run.name, name), SplitLine)
 
 
-def read_resize_results(run: Run, data: Bucket) -> list[InventoryLine]:
-    """Return the inventory lines that ResizePhotos wrote, sorted by photo name."""
-    lines = map(InventoryLine.model_validate, data.read_parts(keys.parts_prefix(run.name, "resize")))
-    return sorted(lines, key=lambda line: line.photo)
+def read_checked_split(run: Run, name: str, inventory: Iterable[InventoryLine], data: Bucket) -> list[SplitLine]:
+    """Return the images of a list, in order.
+
+    Raises ``ObjectDamaged`` if they are not the images that the inventory has for it.
+    """
+    lines = list(read_split(run, name, data))
+    images = {line.image for line in lines}
+    expected = {line.image for line in inventory if line.image and _belongs(line, name)}
+    if difference := images ^ expected:
+        raise ObjectDamaged(
+            f"s3://{data.name}/{keys.split_key(run.name, name)} has {len(images)} images, but the inventory has "
+            f"{len(expected)} for it; {len(difference)} differ, first {min(difference)}. It was changed or cut off. "
+            f"Start the run again. {LABELS_ARE_REUSED}"
+        )
+    return lines
 
 
-def check_refused_photos(run: Run, lines: list[InventoryLine]) -> None:
-    """Raise ``EmptyCollection`` if there is no photo, or ``ToleranceExceeded`` if too many were refused."""
-    photos = [line for line in lines if line.status != "ignored"]
-    if not photos:
-        raise EmptyCollection(f"{run.collection!r} contains no photos. Upload photos and start again.")
-    reasons = [f"{line.photo}: {line.reason}" for line in photos if line.status == "refused"]
-    check_tolerance(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'.")
+def _belongs(line: InventoryLine, name: str) -> bool:
+    """Return whether the list ``name`` has the image of an inventory line."""
+    if name == "images":
+        return line.status == "ok"
+    return line.labelled_by == "teacher" if name == "to-label" else line.set == name
 
 
 def first_photo_by_image(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
@@ -148,22 +177,29 @@ def _assign(run: Run, lines: list[InventoryLine], data: Bucket) -> _Assignment:
     }
     check_image_count(run, len(photos))
     near_duplicates = NearDuplicates({image: line.perceptual_hash for image, line in photos.items()})
-    sets = _assign_and_store_sets(run, photos, near_duplicates, data)
-    return _Assignment(photos, sets, group_near_duplicates(sets, near_duplicates))
+    notes: list[str] = []
+    sets = _assign_and_store_sets(run, photos, near_duplicates, data, notes)
+    return _Assignment(photos, sets, group_near_duplicates(sets, near_duplicates), notes[:_NOTES])
 
 
 def _assign_and_store_sets(
-    run: Run, images: Iterable[str], near_duplicates: NearDuplicates, data: Bucket
+    run: Run, images: Iterable[str], near_duplicates: NearDuplicates, data: Bucket, damaged: list[str]
 ) -> dict[str, SetName]:
-    """Assign sets as earlier runs did, and store the sets of new images for later runs."""
+    """Assign sets as earlier runs did, and store the sets of new images for later runs.
+
+    Assignments that cannot be read are added to ``damaged``. Their images are assigned as new ones.
+    """
     images = list(images)
     family = catalog.get_model(run.student).family
     has_validation = len(images) >= MINIMUM_IMAGES_FOR_VALIDATION and family.validation_file
     shares = Shares(run.request.test_share, VALIDATION_SHARE if has_validation else 0.0)
     prefix = keys.set_assignments_prefix(run.collection, family.name, run.image_side, run.request.test_share)
     earlier: dict[str, SetName] = {}
-    for line in map(SetAssignment.model_validate, data.read_parts(prefix)):
-        earlier.setdefault(line.image, line.set)
+    for key in data.keys(prefix):
+        for line in data.read_intact_records(key, SetAssignment, damaged):
+            earlier.setdefault(line.image, line.set)
+    if damaged:
+        logger.warning("damaged set assignments ignored", run=run.name, lines=len(damaged), first=damaged[0])
     assigned = assign_sets(images, near_duplicates, earlier, shares)
     new = sorted(assigned.keys() - earlier.keys())
     if new:
@@ -188,6 +224,7 @@ def _ordered_sets(assignment: _Assignment) -> dict[SetName, list[SplitLine]]:
                     photo=line.photo,
                     width=line.width or 0,
                     height=line.height or 0,
+                    set=name,
                 )
             )
     return sets
@@ -222,21 +259,22 @@ def _counts(inventory: list[InventoryLine], sets: Mapping[SetName, list[SplitLin
 
 
 def _facts(
-    inventory: list[InventoryLine], groups: Mapping[str, str], counts: Mapping[str, int], own_labels: int
+    inventory: list[InventoryLine], assignment: _Assignment, counts: Mapping[str, int], own_labels: int
 ) -> SplitFacts:
     flags = Counter(flag for line in inventory if line.status != "duplicate" for flag in line.flags)
     group_sizes = Counter(line.group for line in inventory if line.group)
-    group_count = len(set(groups.values()))
+    group_count = len(set(assignment.groups.values()))
     leaked = _expected_leaked_photos(group_sizes.values(), counts["test"] / counts["images"])
     return SplitFacts(
         **counts,
         excluded=sum(line.status == "excluded" for line in inventory),
         exact_duplicates=sum(line.status == "duplicate" for line in inventory),
-        near_duplicates=len(groups) - group_count,
+        near_duplicates=len(assignment.groups) - group_count,
         groups=group_count,
         leaked_by_random_split=round(leaked, 1),
         flags=dict(sorted(flags.items())),
         own_labels=own_labels,
+        notes=assignment.notes,
     )
 
 

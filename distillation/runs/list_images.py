@@ -9,17 +9,19 @@ from distillation.costs.estimate import estimate_apply
 from distillation.errors import TooFewImages
 from distillation.events import ListImagesResult
 from distillation.inference.rate_limit import concurrent_batches
-from distillation.photos.splits import check_refused_photos, first_photo_by_image, mark_duplicate, read_resize_results
+from distillation.photos.inventory import check_refused_photos, read_resize_results
+from distillation.photos.splits import first_photo_by_image, mark_duplicate
 from distillation.records import InventoryLine, Run, SplitLine
 from distillation.storage import Bucket
 
 
-def list_images(run: Run, data: Bucket) -> ListImagesResult:
+def list_images(run: Run, data: Bucket, photos: Bucket) -> ListImagesResult:
     """Write inventory, list of images and estimate.
 
-    Raises ``EmptyCollection``, ``ToleranceExceeded``, ``TooFewImages`` or ``QuotaExceeded``.
+    Raises ``EmptyCollection``, ``AccessDenied``, ``ToleranceExceeded``, ``TooFewImages``, ``QuotaExceeded`` or
+    ``ObjectMissing``.
     """
-    inventory = read_resize_results(run, data)
+    inventory = read_resize_results(run, data, photos)
     check_refused_photos(run, inventory)
     images = first_photo_by_image(inventory)
     if not images:

@@ -9,6 +9,9 @@ from distillation import keys, ledger
 from distillation.answers.formats import FORMATS
 from distillation.documents import ApplyEstimate, ApplyReport
 from distillation.events import WriteResultsResult
+from distillation.inference.answer_parts import require_lines
+from distillation.photos.inventory import read_inventory
+from distillation.photos.splits import read_checked_split
 from distillation.plain_text import csv_table
 from distillation.records import AnswerLine, InventoryLine, Record, Run
 from distillation.storage import Bucket
@@ -33,13 +36,16 @@ class ResultLine(Record):
 def write_results(run: Run, data: Bucket) -> WriteResultsResult:
     """Write both tables, ledger.json and report.json.
 
-    Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used.
+    Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used, and ``ObjectMissing`` or
+    ``ObjectDamaged`` if an answer or a photo is missing that an earlier step wrote.
     """
-    records = data.read_parts(keys.parts_prefix(run.name, "predict"))
-    answers = {line.image: line for line in map(AnswerLine.model_validate, records)}
+    answers = {line.image: line for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine)}
+    inventory = read_inventory(run, data)
+    images = [line.image for line in read_checked_split(run, "images", inventory, data)]
+    require_lines(run, "predict", "the tuned model", images, answers, data)
     refused = [f"{line.image[:12]}: {line.reason}" for line in answers.values() if line.status == "refused"]
     check_tolerance(run, "answers", len(answers), refused, "Check the reasons, or raise 'tolerance'")
-    lines = list(_lines(run, answers, data))
+    lines = list(_lines(run, answers, inventory))
     csv_key = keys.results_key(run.name, "csv")
     data.write_lines(keys.results_key(run.name, "jsonl"), [line.model_dump() for line in lines])
     data.write(csv_key, _csv(lines), "text/csv; charset=utf-8")
@@ -49,10 +55,9 @@ def write_results(run: Run, data: Bucket) -> WriteResultsResult:
     return WriteResultsResult(verdict=report.verdict, results_key=csv_key)
 
 
-def _lines(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[ResultLine]:
+def _lines(run: Run, answers: dict[str, AnswerLine], inventory: list[InventoryLine]) -> Iterator[ResultLine]:
     """Yield a line for each photo; one that was set aside has a reason and no keywords."""
-    for record in data.read_lines(keys.inventory_key(run.name)):
-        photo = InventoryLine.model_validate(record)
+    for photo in inventory:
         if photo.status == "ignored":
             continue
         answer = answers.get(photo.image or "")
@@ -61,7 +66,7 @@ def _lines(run: Run, answers: dict[str, AnswerLine], data: Bucket) -> Iterator[R
             keywords = FORMATS[run.answer_format].items_as_written(answer.text or "")
             yield ResultLine(photo=name, status="ok", keywords=keywords, reason=None, image=photo.image)
         else:
-            reason = answer.reason if answer else photo.reason or "no answer"
+            reason = answer.reason if answer else photo.reason
             yield ResultLine(photo=name, status="set aside", keywords=[], reason=reason, image=photo.image)
 
 

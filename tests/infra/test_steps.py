@@ -76,7 +76,7 @@ def test_prepare_may_read_the_limits_of_the_account(pipeline: Template) -> None:
 @pytest.mark.parametrize(
     ("step", "forbidden"),
     [
-        ("Resize", ["bedrock:*", "s3:Delete*", "s3:ListBucket"]),
+        ("Resize", ["bedrock:*", "s3:Delete*"]),
         ("Label", ["bedrock:Create*", "s3:Delete*", "iam:*"]),
         ("CleanUp", ["s3:Put*", "s3:Delete*", "bedrock:Create*"]),
         ("RecordFailure", ["s3:Delete*", "bedrock:*"]),

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import boto3
@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 import lambdas
-from distillation.events import PrepareResult
+from distillation.events import FailureResult, PrepareResult
 from distillation.records import Concurrency, SplitLine, parse
 from distillation.runs.request import Defaults
 from infra.state_machine_definition import render
@@ -151,8 +151,10 @@ def test_state_machine_reads_exactly_the_fields_of_prepares_result_and_those_tha
     text = json.dumps([{**state, "ItemProcessor": None, "ResultSelector": None} for state in states])
     read = set(re.findall(r'"\$\.(\w+)', text))
     written = {path.removeprefix("$.") for path in re.findall(r'"ResultPath": "([^"]+)"', text)}
+    written = {name for name in written if name != "$" and not name.startswith("failed.")}
 
-    assert read - {"Payload"} == written | set(PrepareResult.model_fields)
+    # RunFailed reads the result of RecordFailure.
+    assert read - {"Payload", "failed", *FailureResult.model_fields} == written | set(PrepareResult.model_fields)
 
 
 @each_task
@@ -185,6 +187,15 @@ def photo(number: int) -> bytes:
     return output.getvalue()
 
 
+class StepFunctions:
+    """Step Functions client of executions that were started for a collection."""
+
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=KeyError)
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        return {"input": json.dumps({"collection": "holiday/"})}
+
+
 def expect_account_checks(bedrock: Stubber, quotas: Stubber, times: int) -> None:
     """Expect the calls of Prepare for a student that can be tuned and quotas that cannot be read."""
     model = {"modelArn": "arn:aws:bedrock:us-east-1::foundation-model/x.y", "modelId": "x.y"}
@@ -205,7 +216,8 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
         for _ in range(32):
             keywords = ", ".join(f"thing {number}" for number in range(15))
             runtime_stub.add_response("converse", converse_response(keywords))
-        functions = Functions(monkeypatch, photos, bedrock_runtime=runtime, bedrock=bedrock, service_quotas=quotas)
+        clients = {"bedrock_runtime": runtime, "bedrock": bedrock, "service_quotas": quotas}
+        functions = Functions(monkeypatch, photos, **clients, step_functions=StepFunctions())
         results = {task.step: task.result for task in TASKS.values()}
 
         def invoke(step: str, event: dict[str, Any]) -> Any:
@@ -213,14 +225,14 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
             assert set(result) == set(results[step].model_fields)
             return result
 
-        start = {"input": {"collection": "holiday/"}, "execution": "arn:e"}
-
+        start = {"execution": "arn:e"}
         state = invoke("prepare", start)
         run = state["run"]
         assert invoke("prepare", start) == state  # A claimed run is not checked again.
         assert invoke("prepare", start | {"execution": "arn:other"})["claimed_by"] is None
-        listing = invoke("await_upload", {"collection": "holiday/", "previous": ""})
-        assert invoke("await_upload", {"collection": "holiday/", "previous": listing["digest"]})["settled"]
+        listing = invoke("await_upload", {"run": run, "collection": "holiday/", "previous": ""})
+        again = {"run": run, "collection": "holiday/", "previous": listing["digest"]}
+        assert invoke("await_upload", again)["settled"]
         batch = {"BatchInput": {"run": run}, "Items": list(photos.list("holiday/"))}
         assert invoke("resize", batch) == {"ok": 30, "refused": 0}
         split = invoke("split", {"run": run})

@@ -14,10 +14,11 @@ REFUSED_PHOTO = {"photo": "holiday/c.jpg", "status": "refused", "reason": "damag
 
 
 def resized_photos(*photos: dict[str, Any], **request: Any) -> tuple[Run, Bucket]:
-    """Return a run with ``apply`` and a Data bucket with these results of ResizePhotos, by default ``ok``."""
+    """Return a run with ``apply`` and a Data bucket with these photos as ResizePhotos leaves them, by default ``ok``."""
     run, data = any_run(apply="tuned-1", **request), bucket()
     default = {"status": "ok", "width": 900, "height": 600}
     data.write_lines(keys.part_key(run.name, "resize", "b"), [default | photo for photo in photos])
+    data.write_lines(keys.listing_key(run.name), [{"photo": photo["photo"]} for photo in photos])
     return run, data
 
 

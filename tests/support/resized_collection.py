@@ -27,7 +27,7 @@ def resized_collection(
     data: Bucket | None = None,
     run: str = "holiday-1",
 ) -> Bucket:
-    """Write the results of ResizePhotos into a Data bucket and return it."""
+    """Write the results of AwaitUpload and ResizePhotos into a Data bucket and return it."""
     data = data or bucket()
     lines: list[dict[str, Any]] = [
         {"photo": f"p{n:04}", "status": "ok", "image": image, "width": 900, "height": 600, "bytes": 1}
@@ -36,6 +36,7 @@ def resized_collection(
     ]
     lines += [{"photo": f"bad{n}", "status": "refused", "reason": "damaged"} for n in range(refused)]
     data.write_lines(keys.part_key(run, "resize", "b"), lines)
+    data.write_lines(keys.listing_key(run), [{"photo": line["photo"]} for line in lines])
     return data
 
 

@@ -5,10 +5,21 @@ from tests.support.fakes import bucket
 
 
 def test_upload_of_own_labels_changes_the_listing_of_a_collection() -> None:
-    photos = bucket(**{"holiday/01.jpg": b"x"})
-    before = list_collection(photos, "holiday/", "")
+    photos, data = bucket(**{"holiday/01.jpg": b"x"}), bucket()
+    before = list_collection("holiday-1", photos, "holiday/", "", data)
     photos.write("holiday/labels.csv", b"photo,label")
-    after = list_collection(photos, "holiday/", before.digest)
+    after = list_collection("holiday-1", photos, "holiday/", before.digest, data)
 
     assert (after.photos, after.settled) == (1, False)
-    assert list_collection(photos, "holiday/", after.digest).settled
+    assert list_collection("holiday-1", photos, "holiday/", after.digest, data).settled
+
+
+def test_settled_listing_is_stored_without_files_that_are_not_photos() -> None:
+    names = ["holiday/a\nb.jpg", "holiday/distill.json", "holiday/é.jpg"]
+    photos, data = bucket(**dict.fromkeys(names, b"x")), bucket()
+    first = list_collection("holiday-1", photos, "holiday/", "", data)
+    assert list(data.keys("")) == []
+
+    list_collection("holiday-1", photos, "holiday/", first.digest, data)
+
+    assert [line["photo"] for line in data.read_lines("runs/holiday-1/listing.jsonl")] == [names[0], names[2]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
         **{name: getattr(result, name) for name in ("train", "validation", "test")},
-        **{"excluded": 0, "own_labels": 0, "flags": {"blurred": 1, "dark": 2}},
+        **{"excluded": 0, "own_labels": 0, "flags": {"blurred": 1, "dark": 2}, "notes": []},
         "leaked_by_random_split": facts["leaked_by_random_split"],
     }
     share = result.test / 40
@@ -86,6 +87,22 @@ def test_validation_set_needs_200_images() -> None:
     assert split(any_run(), resized_collection(image_names(300))).validation > 0
 
 
+@pytest.mark.parametrize(
+    ("images", "sizes", "has_validation"), [(800, [20, 40], True), (800, [40], False), (300, [20, 40], False)]
+)
+def test_validation_images_are_predicted_only_if_several_sizes_are_chosen_on_50_of_them(
+    images: int, sizes: list[int], has_validation: bool
+) -> None:
+    data = resized_collection(image_names(images))
+    result = split(any_run(train_sizes=sizes), data)
+    lines = list(data.read_lines(result.to_predict_key))
+
+    assert (result.validation >= 50) == (images == 800)
+    assert [line["image"] for line in lines if line["set"] == "test"] == members(data, "test")
+    validation = [line["image"] for line in lines if line["set"] == "validation"]
+    assert validation == (members(data, "validation") if has_validation else [])
+
+
 def test_photos_with_the_same_bytes_are_one_image() -> None:
     data = resized_collection([*image_names(30), *image_names(2)])
 
@@ -109,3 +126,26 @@ def test_unusable_collection_raises(data: Bucket, request_fields: dict[str, Any]
 
 def test_refused_photos_within_the_tolerance_do_not_stop_a_run() -> None:
     assert split(any_run(tolerance=0.2), resized_collection(image_names(40), refused=4)).refused == 4
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b'{"image": "a"', b"[]", b'{"image": "a", "set": "other"}'])
+def test_damaged_set_assignments_are_ignored_and_written_again(damage: bytes) -> None:
+    names = image_names(60)
+    data = resized_collection(names)
+    split(any_run(), data)
+    sets = sets_by_image(data)
+    (key,) = data.keys("sets/")
+    first, *others = data.read(key).splitlines(keepends=True)
+    data.write(key, b"".join([damage + b"\n", *others]))
+    resized_collection(names, data=data, run="holiday-2")
+    later = any_run().model_copy(update={"name": "holiday-2", "created": "2026-11-25T00:00:00+00:00"})
+
+    split(later, data)
+
+    image = json.loads(first)["image"]
+    assert {key: name for key, name in sets_by_image(data, "holiday-2").items() if key != image} == {
+        key: name for key, name in sets.items() if key != image
+    }
+    (note,) = data.read_json(keys.split_facts_key("holiday-2"))["notes"]
+    assert note.startswith(f"s3://data/{key} line 1 is not what the pipeline wrote: ")
+    assert [line["image"] for line in data.read_lines(list(data.keys("sets/"))[1])] == [image]
