@@ -73,10 +73,10 @@ def main() -> int:
         for name, run in (("shuffled", _shuffled_run), ("planted", _planted_run), ("trained", _trained_run))
     }
     promoted = {name: result["promoted"] / arguments.runs for name, result in results.items()}
-    kept = (
-        promoted["shuffled"] <= _MAXIMUM_PROMOTED_SHUFFLED and promoted["planted"] >= _MINIMUM_PROMOTED_PLANTED
+    kept = promoted["shuffled"] <= _MAXIMUM_PROMOTED_SHUFFLED and promoted["planted"] >= _MINIMUM_PROMOTED_PLANTED
+    sys.stdout.write(
+        json.dumps({"photos": len(photos), "runs": arguments.runs, **results, "kept": kept}, indent=1) + "\n"
     )
-    sys.stdout.write(json.dumps({"photos": len(photos), "runs": arguments.runs, **results, "kept": kept}, indent=1) + "\n")
     return 0 if kept else 1
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from cli.console import CommandError
-from distillation.answers.formats import keywords
+from distillation.answers.rejection import content_rejection
 from distillation.documents import FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
 from distillation.evaluation.report import MAXIMUM_PICTURES, scores_table
 from distillation.evaluation.verdict import files_verdict
-from distillation.records import AnswerLine, Limits
+from distillation.records import AnswerLine
 
 _EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("text", "status", "reason", "usage", "latency_ms")
@@ -125,8 +125,8 @@ def _read_answers(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
 
 
 def _status(text: Any) -> str:
-    """Return ``refused`` for a text that is not a list of keywords, such as prose, else ``ok``."""
-    return "refused" if isinstance(text, str) and keywords.rejection(text, Limits()) else "ok"
+    """Return ``refused`` for a refusal and for a text that is not a list of keywords, such as prose, else ``ok``."""
+    return "refused" if isinstance(text, str) and content_rejection("keywords", text) else "ok"
 
 
 def _parse_record(line: str, place: str) -> dict[str, Any]:

@@ -9,6 +9,10 @@ TYPICAL_SD = 0.10
 """Standard deviation of paired Jaccard differences per image, assumed until a run has measured it."""
 
 
+MINIMUM_VALIDATION_IMAGES = 50
+"""Number of validation images from which the best of several sizes is chosen on them, not on the test images."""
+
+
 def minimum_detectable_difference(
     test_images: int, sd: float = TYPICAL_SD, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:

@@ -1,6 +1,7 @@
 """Predict (in PredictTestImages and PredictImages): ask the models of a run about a batch of images.
 
-PredictTestImages asks the student, every tuned model and the teacher. PredictImages, with ``apply``, asks one tuned
+PredictTestImages asks the student, every tuned model and the teacher; about validation images, if the size is chosen
+on them, the tuned models only. PredictImages, with ``apply``, asks one tuned
 model.
 """
 
@@ -23,6 +24,8 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     run = read_run(event.batch.run)
     limits = batch_limits(event.batch.concurrent_batches, context)
     with waiting_is_announced(run, data(), publish):
-        lines = predict_batch(run, event.batch.models, event.images, data(), bedrock_runtime(), limits)
+        lines = predict_batch(
+            run, event.batch.models, event.images, data(), bedrock_runtime(), limits, event.validation_images
+        )
     log_answers(run.name, lines, "ImagesPredicted", "Predictions")
     return BatchResult.count(lines)

@@ -18,7 +18,8 @@ from typing import Any
 from distillation.answers.formats import FORMATS
 from distillation.answers.rejection import text_rejection
 from distillation.errors import InvalidRequest
-from distillation.records import InventoryLine, Limits, OwnLabel, Run
+from distillation.plain_text import unmark_formula
+from distillation.records import InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
 
 OWN_LABELS_FILES = ("labels.csv", "labels.jsonl")
@@ -110,7 +111,7 @@ def _csv_rows(text: str) -> Iterator[_Row]:
                 problem = f"does not have {len(columns)} fields as line 1 has. Put labels with commas in double quotes."
                 yield _Row(reader.line_num, problem=problem)
             else:
-                yield _Row(reader.line_num, fields["photo"], fields["label"])
+                yield _Row(reader.line_num, *(unmark_formula(fields[column]) for column in _COLUMNS))
     except csv.Error as error:
         raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}. Check its quotes and commas.") from None
 
@@ -191,10 +192,9 @@ def _label_problem(run: Run, label: str) -> str | None:
     The rules are those for the teacher's answers. Labels with ``own_labels: gold`` may have any number of items,
     because nothing is trained on them.
     """
-    unlimited = run.model_copy(update={"limits": Limits()})
-    if reason := text_rejection(unlimited, label):
+    if reason := text_rejection(run.answer_format, label, None):
         return f"has a label that {reason}. Change it."
-    if run.request.own_labels != "gold" and (reason := text_rejection(run, label)):
+    if run.request.own_labels != "gold" and (reason := text_rejection(run.answer_format, label, run.limits)):
         return f"has a label that {reason}. Change it, change keywords_min and keywords_max, or set own_labels to gold."
     return None
 
@@ -206,7 +206,7 @@ def _spelling_hint(photo: str, names: Iterable[str]) -> str:
 
 def _formatted_label(run: Run, label: str) -> str:
     """Return a label in the layout of the answer format, because the student learns the layout too."""
-    return FORMATS[run.answer_format].consensus([label], 1, Limits())
+    return FORMATS[run.answer_format].consensus([label], 1, None)
 
 
 def _composed(name: str) -> str:

@@ -30,6 +30,8 @@ class Calibration(Record):
     """Labeler id of the run."""
     answer_tokens: float
     """Mean tokens of an answer."""
+    gain_sd: float | None = None
+    """Standard deviation of a student's gains in the Jaccard index per image; null for a teacher."""
 
 
 def text_tokens(prompt: Prompt, bytes_per_token: float = BYTES_PER_TOKEN) -> float:
@@ -42,16 +44,19 @@ def calibrate(
     dimensions: Mapping[str, Dimensions],
     answers: Mapping[str, Mapping[str, AnswerLine]],
     data: Bucket,
+    gain_sd: float | None = None,
 ) -> None:
     """Save the calibrations of teacher and student; a model without answers keeps its earlier one.
 
-    ``dimensions`` are by image; ``answers`` are by answerer, then by image.
+    ``dimensions`` are by image; ``answers`` are by answerer, then by image. ``gain_sd`` is the standard deviation of
+    the student's gains, if they were measured.
     """
     students = [name for name in answers if name not in ("teacher", "ceiling")]
     for model, answerers in ((run.teacher.model, ["teacher"]), (run.student, students)):
         lines = (line for name in answerers for line in answers.get(name, {}).values())
         if calibration := measure(model, run.name, run.teacher.id, run.prompt, _billed(lines, dimensions)):
-            save(calibration, data)
+            measured_sd = gain_sd if model == run.student else None
+            save(calibration.model_copy(update={"gain_sd": measured_sd}), data)
 
 
 def measure(

@@ -31,7 +31,7 @@ from distillation.inference.rate_limit import calls_per_minute
 from distillation.models import catalog, prices
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
 from distillation.records import Dimensions, Run, ServiceTier
-from distillation.statistical_power import minimum_detectable_difference
+from distillation.statistical_power import TYPICAL_SD, minimum_detectable_difference
 
 _BILLED_RECORD = 700
 """Tokens per record and epoch in a published bill (Nova Lite, 300 photos, 5 epochs, $2.1); fewer than by the rule."""
@@ -51,6 +51,7 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
     model_lines = [line for line in _model_lines(run, work, teacher, student) if line.step in _paid_steps(run)]
     lines = [*model_lines, *service_costs(run, work, _answers_by_step(run, work))]
     monthly = monthly_costs(run, work)
+    gain_sd = calibrations[run.student].gain_sd if run.student in calibrations else None
     daily_quotas = daily_quota_uses(run, _tokens_by_model(run, work, teacher, student))
     budget = _against_budget(run, lines, daily_quotas)
     return Estimate(
@@ -70,7 +71,8 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
             *prices.warnings((line.price for line in [*lines, *monthly]), today),
             *daily_quota_warnings(daily_quotas),
         ],
-        detectable=minimum_detectable_difference(len(work.test)),
+        detectable=minimum_detectable_difference(len(work.test), TYPICAL_SD if gain_sd is None else gain_sd),
+        gain_sd=gain_sd,
         break_even_images=_break_even(run, work, teacher, student, total(lines)),
         flex=_flex_cost(run, work, teacher, lines),
         provisioned=_provisioned_cost(run, work),
@@ -103,7 +105,7 @@ def _model_lines(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> 
     return [
         *_label_lines(run, work, teacher, tier),
         *_training_lines(run, work, student, teacher),
-        *_answer_lines("PredictTestImages", run.student, work.test, student, exactly(1 + len(work.sizes))),
+        *_answer_lines("PredictTestImages", run.student, _student_questions(work), student, exactly(1)),
         *_ceiling_lines(run, work, teacher, tier),
     ]
 
@@ -130,6 +132,11 @@ def _training_lines(run: Run, work: Workload, student: Tokens, teacher: Tokens) 
         )
         for size in work.sizes
     ]
+
+
+def _student_questions(work: Workload) -> list[Dimensions]:
+    """Return the images of PredictTestImages, one entry for each time that base or a tuned model is asked."""
+    return [*work.test] * (1 + len(work.sizes)) + [*work.validation] * len(work.sizes)
 
 
 def _answer_lines(
@@ -170,7 +177,7 @@ def _tokens_by_model(run: Run, work: Workload, teacher: Tokens, student: Tokens)
 def _answers_by_step(run: Run, work: Workload) -> dict[str, int]:
     answers = {
         "LabelImages": len(work.to_label),
-        "PredictTestImages": len(work.to_ask_for_ceiling) + len(work.test) * (1 + len(work.sizes)),
+        "PredictTestImages": len(work.to_ask_for_ceiling) + len(_student_questions(work)),
     }
     return {step: count for step, count in answers.items() if step in _paid_steps(run)}
 
@@ -212,6 +219,7 @@ def _assumptions(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
     assumptions = [f"tokens of {counts.source}" for counts in tokens]
     assumptions.append(f"rejected answers of the teacher, asked for again: at most {_CALLS_PER_ANSWER.high - 1:.0%}")
     assumptions.append(f"training: at least {_BILLED_RECORD} tokens per record and epoch, as in one published bill")
+    assumptions.append("training: paid for by this run; it costs nothing if a model of an earlier run is reused")
     assumptions.append("Lambda, Step Functions and S3: seconds and requests per photo, not measured on AWS")
     if work.predicted:
         assumptions.append("split: predicted from the number of photos")

@@ -13,6 +13,7 @@ from distillation.photos.splits import (
     MINIMUM_IMAGES_FOR_VALIDATION,
     VALIDATION_SHARE,
     check_image_count,
+    images_to_choose_size,
     read_split,
     training_sizes,
 )
@@ -34,6 +35,8 @@ class Workload:
     """Training set."""
     test: Sequence[Dimensions]
     """Test set."""
+    validation: Sequence[Dimensions]
+    """Validation images that all tuned models are asked about; empty if the size is chosen on the test images."""
     sizes: list[int]
     """Training sizes, in images."""
     images: int
@@ -48,7 +51,8 @@ class Workload:
 
 def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
     """Return the workload after Split, without the answers that earlier runs paid for."""
-    to_label, test, train = (list(read_split(run, name, data)) for name in ("to-label", "test", "train"))
+    names = ("to-label", "test", "validation", "train")
+    to_label, test, validation, train = (list(read_split(run, name, data)) for name in names)
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(run.teacher.id, to_label, samples, data)
@@ -58,6 +62,7 @@ def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
         to_ask_for_ceiling=_dimensions(_unanswered(run.ceiling.id, test, [run.ceiling_sample], data)),
         train=_dimensions(train),
         test=_dimensions(test),
+        validation=_dimensions(images_to_choose_size(sizes, validation)),
         sizes=sizes,
         images=facts.images,
         photos=facts.photos,
@@ -82,6 +87,7 @@ def predict_workload(run: Run, images: Sequence[Dimensions], photo_bytes: int) -
         to_ask_for_ceiling=_evenly(images, test),
         train=_evenly(images, train),
         test=_evenly(images, test),
+        validation=images_to_choose_size(sizes, _evenly(images, validation)),
         sizes=sizes,
         images=len(images),
         photos=len(images),

@@ -20,16 +20,17 @@ from distillation.documents import (
     KeywordChanges,
     ScoresByRole,
     ServingCost,
+    SizeChoice,
     SizeTest,
 )
 from distillation.evaluation import intervals, scores
-from distillation.evaluation.parsed_answers import parse_answer, parse_answers
+from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, parse_answers
 from distillation.models import catalog
-from distillation.records import AnswerLine, ServiceTier, Usage, size_of
-from distillation.statistical_power import minimum_detectable_difference
+from distillation.records import AnswerLine, Limits, ServiceTier, Usage, size_of
+from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES, TYPICAL_SD, minimum_detectable_difference
 
 SIGNIFICANCE = 0.05
-"""Largest corrected p value with which the gate promotes a model."""
+"""Largest p value with which the gate promotes a model."""
 
 AnswersByImage = Mapping[str, AnswerLine]
 
@@ -48,6 +49,8 @@ class Evidence:
     """Second answers of the teacher."""
     training: AnswersByImage = field(default_factory=dict)
     """Labels that the models were trained on, for the control. If empty, ``labels`` are used, which favours it."""
+    validation: AnswersByImage = field(default_factory=dict)
+    """Labels of the validation images, to choose a size; empty if the tuned models were not asked about them."""
     gold: AnswersByImage = field(default_factory=dict)
     """The owner's labels, which no model was trained on."""
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -56,8 +59,12 @@ class Evidence:
     """Model ids by answerer, for prices."""
     tier: ServiceTier = "default"
     """Service tier of the teacher."""
+    limits: Limits | None = None
+    """Number of keywords that was asked for, if it is known."""
     gate_margin: float = 0.0
     """Gain in the Jaccard index that the gate requires the interval to exceed."""
+    gate_validity: float = 0.98
+    """Share of valid answers, 0-1, that the gate requires."""
 
     @property
     def answerers(self) -> dict[str, AnswersByImage]:
@@ -86,7 +93,9 @@ class _Scores:
     """Scores of all answerers on the same images."""
 
     best: str
-    """Tuned model with the highest mean Jaccard index."""
+    """Chosen tuned model."""
+    choice: SizeChoice | None
+    """How it was chosen; None if it is the only one."""
     images: list[str]
     groups: list[str]
     """Group of each image."""
@@ -103,6 +112,13 @@ class _Scores:
         """Return the gain of an answerer over base for each image."""
         pairs = zip(self.per_image[answerer], self.per_image["base"], strict=True)
         return [score - base for score, base in pairs]
+
+    @property
+    def gain_sd(self) -> float | None:
+        """Standard deviation of the best model's gains over base; None without base or with a single image."""
+        if "base" not in self.per_image or len(self.images) < 2:
+            return None
+        return statistics.stdev(self.gains(self.best))
 
 
 def evaluate(evidence: Evidence) -> Evaluation:
@@ -124,12 +140,15 @@ def evaluate(evidence: Evidence) -> Evaluation:
         gate=_gate(evidence, measured, tests),
         tests=tests,
         detectable=_detectable(measured),
+        gain_sd=measured.gain_sd,
         curve=_curve(evidence, measured.resampled),
         keywords=_keyword_changes(evidence, measured.best),
         gold=_gold(evidence, measured),
         serving=_serving(evidence),
         test_images=len(measured.images),
         test_groups=len(set(measured.groups)),
+        limits=evidence.limits,
+        size_choice=measured.choice,
     )
     return Evaluation(figures, measured.images, measured.per_image, answers)
 
@@ -138,8 +157,9 @@ def _score(evidence: Evidence) -> _Scores:
     labels = parse_answers(evidence.labels)
     groups = {image: evidence.groups.get(image, image) for image in labels}
     answers = evidence.answerers
-    metrics = {name: scores.agreement(lines, labels) for name, lines in answers.items()}
-    best = max(evidence.tuned, key=lambda name: statistics.fmean(metrics[name]["jaccard"]))
+    metrics = {name: _metrics(lines, labels, evidence.limits) for name, lines in answers.items()}
+    choice = _size_choice(evidence, metrics)
+    best = max(choice.jaccard, key=lambda name: choice.jaccard[name]) if choice else next(iter(evidence.tuned))
     per_image = {name: values["jaccard"] for name, values in metrics.items()}
     per_image["floor"] = scores.floor(answers[best], labels, groups)
     training = [parse_answer(line).keywords for line in evidence.training.values()]
@@ -148,7 +168,33 @@ def _score(evidence: Evidence) -> _Scores:
     # Resampling dominates the run time, so all series are resampled together.
     series = {f"{name} {metric}": column for name, values in metrics.items() for metric, column in values.items()}
     resampled = intervals.resample({**per_image, **series}, list(groups.values()))
-    return _Scores(best, list(labels), list(groups.values()), metrics, per_image, resampled)
+    return _Scores(best, choice, list(labels), list(groups.values()), metrics, per_image, resampled)
+
+
+def _metrics(
+    answers: AnswersByImage, labels: Mapping[str, ParsedAnswer], limits: Limits | None
+) -> dict[str, list[float]]:
+    columns = scores.agreement(answers, labels)
+    return columns | ({"within_limits": scores.within_limits(answers, labels, limits)} if limits else {})
+
+
+def _size_choice(evidence: Evidence, metrics: Mapping[str, Mapping[str, list[float]]]) -> SizeChoice | None:
+    """Return the scores that the best size is chosen by; None with one size.
+
+    Those of the validation images leave the test images for a single comparison, which needs no correction.
+    """
+    if len(evidence.tuned) < 2:
+        return None
+    columns = {name: metrics[name]["jaccard"] for name in evidence.tuned}
+    on_validation = len(evidence.validation) >= MINIMUM_VALIDATION_IMAGES
+    if on_validation:
+        labels = parse_answers(evidence.validation)
+        columns = {name: scores.agreement(lines, labels)["jaccard"] for name, lines in evidence.tuned.items()}
+    return SizeChoice(
+        set="validation" if on_validation else "test",
+        images=len(next(iter(columns.values()))),
+        jaccard={name: statistics.fmean(values) for name, values in columns.items()},
+    )
 
 
 def _by_role(evidence: Evidence, means: Mapping[str, Interval]) -> ScoresByRole:
@@ -186,26 +232,65 @@ def _tests(evidence: Evidence, measured: _Scores) -> dict[str, SizeTest]:
 
 
 def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) -> Gate | None:
-    """Pass the best model if its gain is significant and larger than the control's; None without base."""
+    """Pass the best model if its answers are valid and its gain is significant and larger than the control's.
+
+    None without base.
+    """
     if not tests:
         return None
     best, test = measured.best, tests[measured.best]
+    p = test.p if measured.choice and measured.choice.set == "validation" else test.p_holm
     reasons = []
+    valid = statistics.fmean(measured.metrics[best]["valid"])
+    if valid < evidence.gate_validity:
+        base_valid = statistics.fmean(measured.metrics["base"]["valid"])
+        reasons.append(
+            f"{valid:.1%} of its answers are valid (base: {base_valid:.1%}), fewer than the "
+            f"{evidence.gate_validity:.1%} that gate_validity requires"
+        )
     if test.gain.low <= evidence.gate_margin:
         reasons.append(
             f"the 95 % interval of the gain starts at {test.gain.low:+.3f}, not above {evidence.gate_margin:+.3f}"
         )
-    if test.p_holm > SIGNIFICANCE:
-        reasons.append(f"the gain is not statistically significant (p = {test.p_holm:.3f})")
+    if p > SIGNIFICANCE:
+        reasons.append(f"the gain is not statistically significant (p = {p:.3f})")
     if measured.resampled.difference(best, "control").low <= 0:
         reasons.append("it is not significantly better than always answering with the most common keywords")
-    return Gate(best=best, gain=test.gain, passed=not reasons, promoted=None, reasons=reasons)
+    return Gate(
+        best=best,
+        gain=test.gain,
+        passed=not reasons,
+        promoted=None,
+        reasons=reasons,
+        p=p,
+        disagreement=_disagreement(test, p, len(set(measured.groups)), len(tests)),
+    )
+
+
+def _disagreement(test: SizeTest, p: float, groups: int, sizes: int) -> str | None:
+    """Return why the interval of the gain and the permutation test disagree, in a sentence; None if they agree."""
+    excludes_zero = test.gain.low > 0 or test.gain.high < 0
+    if excludes_zero == (p <= SIGNIFICANCE):
+        return None
+    if not excludes_zero:
+        return (
+            f"The permutation test is significant (p = {p:.3f}) although the interval includes 0: the test set is "
+            f"small ({groups} independent groups of images) and both are approximate, so the gate requires both."
+        )
+    if test.p <= SIGNIFICANCE:
+        return (
+            f"The interval excludes 0 although the permutation test is not significant (p = {p:.3f}): the p value is "
+            f"corrected for {sizes} sizes and the interval is not, so the gate requires both."
+        )
+    return (
+        f"The interval excludes 0 although the permutation test is not significant (p = {p:.3f}): the test set is "
+        f"small ({groups} independent groups of images) and the interval too narrow for it, so the gate requires both."
+    )
 
 
 def _detectable(measured: _Scores) -> float:
-    if "base" not in measured.per_image or len(measured.images) < 2:
-        return minimum_detectable_difference(len(measured.images))
-    return minimum_detectable_difference(len(measured.images), statistics.stdev(measured.gains(measured.best)))
+    sd = measured.gain_sd
+    return minimum_detectable_difference(len(measured.images), TYPICAL_SD if sd is None else sd)
 
 
 def _curve(evidence: Evidence, resampled: intervals.Resampled) -> Curve | None:

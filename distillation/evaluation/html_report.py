@@ -20,6 +20,7 @@ from distillation.evaluation.evaluation import Evaluation
 from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
 from distillation.plain_text import clean
 from distillation.records import AnswerLine, size_of
+from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
 
 THUMBNAIL_SIDE = 280
 """Longest side of a thumbnail in pixels; 100 thumbnails stay below 2 MB."""
@@ -37,7 +38,8 @@ _METRICS = {
     "precision": ("precision", "%.3f", 1),
     "recall": ("recall", "%.3f", 1),
     "count_drift": ("keywords more than the teacher", "%+.1f", 1),
-    "valid": ("answers in the requested format", "%.0f %%", 100),
+    "valid": ("valid answers", "%.1f %%", 100),
+    "within_limits": ("answers with the requested number of keywords", "%.1f %%", 100),
 }
 """Label, format and factor of each row of the table of metrics."""
 
@@ -80,6 +82,14 @@ class Picture:
     """The teacher's label."""
 
 
+class Headline(NamedTuple):
+    """One figure of the headline."""
+
+    figure: str
+    title: str
+    about: str
+
+
 class ScoreRow(NamedTuple):
     """One row of the table of scores."""
 
@@ -114,15 +124,94 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
         figures=figures,
         best=best,
         display_name=charts.display_name,
+        headlines=_headlines(figures) if figures else [],
+        notes=_notes(figures) if figures else [],
         score_rows=_score_rows(figures),
         charts=_charts(page, figures, best),
         metrics=[
-            {"key": key, "label": label, "form": form, "scale": scale} for key, (label, form, scale) in _METRICS.items()
+            {"key": key, "label": label, "form": form, "scale": scale}
+            for key, (label, form, scale) in _METRICS.items()
+            if figures and key in figures.metrics[figures.best]
         ],
         cards=[_card(picture, page.evaluation, best) for picture in pictures],
         promoted=page.report.promoted if page.report else None,
     )
     return clean(html)
+
+
+def _headlines(figures: EvaluationFigures) -> list[Headline]:
+    """Return the figures of the headline; the smaller of the two shares of a gap comes first."""
+    shares = [
+        (share, start, unnormalised)
+        for share, start, unnormalised in (
+            (figures.headlines.gap_closed, "base", figures.headlines.gap_closed_unnormalised),
+            (figures.headlines.beyond_control, "the most common keywords", None),
+        )
+        if share
+    ]
+    shares.sort(key=lambda item: item[0].mean)
+    headlines = [
+        Headline(
+            _percent(share.mean),
+            f"of the gap from {start} closed",
+            f"of the way from {start} to the teacher's agreement with itself; n = {figures.test_images} test images; "
+            f"95 % CI {_percent(share.low)} to {_percent(share.high)}"
+            + (f"; {_percent(unnormalised.mean)} without normalisation" if unnormalised else ""),
+        )
+        for share, start, unnormalised in shares
+    ]
+    if gate := figures.gate:
+        sizes = f" for {len(figures.tests)} sizes" if len(figures.tests) > 1 else ""
+        corrected = f", corrected{sizes}" if sizes and not _chosen_on_validation(figures) else ""
+        p = "" if gate.p is None else f"; p = {gate.p:.4f} (permutation test){corrected}"
+        about = f"95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f}{p}; n = {figures.test_images} test images"
+        headlines.append(Headline(f"{gate.gain.mean:+.2f}", "gain in Jaccard index", about))
+    headlines.append(_validity(figures))
+    about = f"with {figures.test_images} test images, at 80 % power"
+    headlines.append(Headline(f"{figures.detectable:.2f}", "minimum detectable gain", about))
+    return headlines
+
+
+def _validity(figures: EvaluationFigures) -> Headline:
+    best, base = figures.metrics[figures.best], figures.metrics.get("base")
+    about = ["complete, no refusal, and a list of keywords"]
+    if base:
+        about.append(f"base: {_share(base['valid'].mean)}")
+    if figures.limits and "within_limits" in best:
+        number = f"{figures.limits.minimum} to {figures.limits.maximum}"
+        about.append(f"{_share(best['within_limits'].mean)} have {number} keywords as requested (not part of the gate)")
+    return Headline(_share(best["valid"].mean), "valid answers", "; ".join(about))
+
+
+def _notes(figures: EvaluationFigures) -> list[str]:
+    """Return how the size was chosen, and why interval and test disagree, as sentences."""
+    notes = []
+    if choice := figures.size_choice:
+        sizes = len(choice.jaccard)
+        notes.append(
+            f"The best of {sizes} sizes was chosen on {choice.images} validation images. The test images serve for "
+            "one comparison, so its p value needs no correction."
+            if _chosen_on_validation(figures)
+            else f"The best of {sizes} sizes was chosen on the {choice.images} test images themselves. The p value of "
+            f"the gain is corrected for {sizes} sizes (Holm 1979); scores and intervals are not, so they may be "
+            f"slightly too high. With {MINIMUM_VALIDATION_IMAGES} validation images the size is chosen on those."
+        )
+    if figures.gate and figures.gate.disagreement:
+        notes.append(figures.gate.disagreement)
+    return notes
+
+
+def _chosen_on_validation(figures: EvaluationFigures) -> bool:
+    return figures.size_choice is not None and figures.size_choice.set == "validation"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _share(share: float) -> str:
+    """Return a share in per cent; 100 % only if it is exact."""
+    return "100 %" if share == 1 else f"{min(99.9, 100 * share):.1f} %"
 
 
 def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
@@ -186,15 +275,16 @@ def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> 
         parsed = parse_answer(label)
         names = [best, *(["base"] if "base" in evaluation.answers else [])]
         card["scores"] = {name: evaluation.per_image[name][position] for name in names}
-        card["answers"] = [
-            _comparison(name, parse_answer(evaluation.answers[name].get(picture.image)), parsed) for name in names
-        ]
+        card["answers"] = [_comparison(name, evaluation.answers[name].get(picture.image), parsed) for name in names]
     return card
 
 
-def _comparison(name: str, answer: ParsedAnswer, label: ParsedAnswer) -> dict[str, Any]:
+def _comparison(name: str, line: AnswerLine | None, label: ParsedAnswer) -> dict[str, Any]:
+    answer = parse_answer(line)
     return {
         "name": name,
+        "invalid": None if answer.valid else (line and line.reason) or "there is no answer",
+        "text": None if answer.valid or line is None else line.text,
         "shared": sorted(answer.keywords & label.keywords),
         "missed": sorted(label.keywords - answer.keywords),
         "extra": sorted(answer.keywords - label.keywords),

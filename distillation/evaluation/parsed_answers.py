@@ -21,19 +21,17 @@ class ParsedAnswer:
     unnormalised: frozenset[str]
     """Keywords without normalisation."""
     valid: bool
-    """Whether the answer was accepted and has a keyword."""
+    """Whether the answer is usable: complete, no refusal, and a list of at least one keyword."""
 
 
 def parse_answer(line: AnswerLine | None) -> ParsedAnswer:
-    """Return the keywords of an answer; a refused one has its keywords but is not valid, a missing one has none."""
-    if line is None:
+    """Return the keywords of an answer. One that is missing or not valid has none, so that it scores 0."""
+    if line is None or line.status != "ok":
         return ParsedAnswer(frozenset(), frozenset(), valid=False)
     text = line.text or ""
     answer_format = FORMATS[line.format]
     keywords = frozenset(map(singular, answer_format.items(text)))
-    return ParsedAnswer(
-        keywords, frozenset(answer_format.items_as_written(text)), line.status == "ok" and bool(keywords)
-    )
+    return ParsedAnswer(keywords, frozenset(answer_format.items_as_written(text)), valid=bool(keywords))
 
 
 def parse_answers(lines: Mapping[str, AnswerLine]) -> dict[str, ParsedAnswer]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
 from distillation import keys
@@ -13,9 +11,10 @@ from distillation.evaluation.evaluation import Evaluation, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
-from distillation.evaluation.verdict import doubling, money, run_verdict, stopped_verdict
+from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict
 from distillation.events import EvaluateResult
 from distillation.models import catalog
+from distillation.plain_text import csv_table
 from distillation.records import Run, TrainedModel
 from distillation.storage import Bucket
 
@@ -37,7 +36,8 @@ def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) 
     evaluation = evaluate(evidence) if evidence else None
     report = _report(run_data, evaluation)
     write_predictions(run, run_data.answers, data)
-    calibrate(run, run_data.image_dimensions(), run_data.answers, data)
+    gain_sd = evaluation.figures.gain_sd if evaluation else None
+    calibrate(run, run_data.image_dimensions(), run_data.answers, data, gain_sd)
     manifest = build_manifest(run, report, data, code)
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.manifest_key(run.name), manifest)
@@ -53,11 +53,7 @@ def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) 
 def scores_table(evaluation: Evaluation | None) -> bytes:
     """Return scores.csv: the Jaccard index of each test image, one column for each answerer."""
     columns = {"image": evaluation.images, **evaluation.per_image} if evaluation else {}
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()
+    return csv_table([columns, *zip(*columns.values(), strict=True)])
 
 
 def _report(run_data: RunData, evaluation: Evaluation | None) -> Report:
@@ -66,7 +62,7 @@ def _report(run_data: RunData, evaluation: Evaluation | None) -> Report:
         verdict, figures, more = stopped_verdict(run.request.until), None, None
     else:
         figures = _with_promotion(run, evaluation.figures, run_data.models)
-        verdict = run_verdict(figures)
+        verdict = " ".join(filter(None, (run_verdict(figures), reuse_note(run_data.models))))
         more = doubling(figures, run_data.models, ledger, run.request.samples_per_image)
     return run_data.report(verdict, figures, more, money(estimate, ledger, figures))
 

@@ -15,9 +15,10 @@ import numpy as np
 from lap import lapjv
 from rapidfuzz import fuzz, process
 
+from distillation.answers.formats import FORMATS
 from distillation.documents import KeywordChanges
 from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer
-from distillation.records import AnswerLine
+from distillation.records import AnswerLine, Limits
 
 SEED = 20_250_701
 FUZZY_CUTOFF = 85
@@ -71,7 +72,7 @@ def compare(answer: ParsedAnswer, label: ParsedAnswer) -> tuple[float, ...]:
 
 
 def agreement(answers: Mapping[str, AnswerLine], labels: Mapping[str, ParsedAnswer]) -> dict[str, list[float]]:
-    """Return the values of each metric, one for each labelled image; a missing answer scores 0.
+    """Return the values of each metric, one for each labelled image; a missing or invalid answer scores 0.
 
     Answers are parsed one at a time to save memory: a run may have 20,000.
     """
@@ -80,6 +81,15 @@ def agreement(answers: Mapping[str, AnswerLine], labels: Mapping[str, ParsedAnsw
         for column, value in zip(columns.values(), compare(parse_answer(answers.get(image)), label), strict=True):
             column.append(value)
     return columns
+
+
+def within_limits(answers: Mapping[str, AnswerLine], labels: Mapping[str, ParsedAnswer], limits: Limits) -> list[float]:
+    """Return 1 for each labelled image with a valid answer whose number of keywords is within ``limits``, else 0."""
+
+    def is_within(line: AnswerLine | None) -> bool:
+        return parse_answer(line).valid and not FORMATS[line.format].limit_rejection(line.text or "", limits)
+
+    return [float(is_within(answers.get(image))) for image in labels]
 
 
 def floor(

@@ -22,6 +22,12 @@ def run_verdict(figures: EvaluationFigures) -> str:
     return _gate_verdict(figures, passed=passed, refused="Model not promoted")
 
 
+def reuse_note(models: Iterable[TrainedModel]) -> str:
+    """Return a sentence about the models that earlier runs trained; empty if there are none."""
+    reused = [f"size {model.size} was trained by run {model.trained_by}" for model in models if model.trained_by]
+    return f"Reused and not paid for again: {', '.join(reused)}." if reused else ""
+
+
 def files_verdict(figures: EvaluationFigures) -> str:
     """Return the verdict of ``distill evaluate``, which promotes nothing."""
     return _gate_verdict(figures, passed="The student passes the gate.", refused="The student does not pass the gate")
@@ -39,7 +45,7 @@ def _gate_verdict(figures: EvaluationFigures, *, passed: str, refused: str) -> s
     if gate is None:
         return score_verdict(figures)
     decision = f"{_SIGNIFICANT} {passed}" if gate.passed else f"{refused}: {'; '.join(gate.reasons)}."
-    return f"{_change(figures, gate)} {decision}"
+    return " ".join(filter(None, (_change(figures, gate), decision, gate.disagreement)))
 
 
 def _change(figures: EvaluationFigures, gate: Gate) -> str:
@@ -48,7 +54,7 @@ def _change(figures: EvaluationFigures, gate: Gate) -> str:
     direction = "up" if base is None or base.mean <= tuned.mean else "down"
     before = f", {direction} from {base.mean:.2f} before training" if base else ""
     return (
-        f"{subject} the teacher with a Jaccard index of {tuned.mean:.2f}{before} "
+        f"{subject} the teacher with a Jaccard index of {tuned.mean:.2f} on {figures.test_images} test images{before} "
         f"({gate.gain.mean:+.2f}, 95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f})."
     )
 
@@ -56,14 +62,16 @@ def _change(figures: EvaluationFigures, gate: Gate) -> str:
 def doubling(
     figures: EvaluationFigures, models: Iterable[TrainedModel], ledger: Ledger, samples_per_image: int
 ) -> Doubling | None:
-    """Return expected gain and cost of twice the largest trained size; None without a scaling curve.
+    """Return expected gain and cost of twice the largest trained size.
 
-    Training is priced at the mean cost of an image in this run, labels at the teacher's price for an answer.
+    None without a scaling curve, or if all models were reused. Training is priced at the mean cost of an image in this
+    run, labels at the teacher's price for an answer.
     """
-    if figures.curve is None:
+    active = [model for model in models if model.status == "Active"]
+    sizes = [model.size for model in active if not model.trained_by]
+    if figures.curve is None or not sizes:
         return None
-    sizes = [model.size for model in models if model.status == "Active"]
-    largest = max(sizes)
+    largest = max(model.size for model in active)
     trained_usd = sum(entry.usd for entry in ledger.entries if entry.step == "TrainModels")
     training = trained_usd / sum(sizes) * 2 * largest
     teacher = figures.serving.get("teacher")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from distillation import keys, ledger
-from distillation.answers.rejection import answer_rejection
+from distillation.answers.rejection import prediction_rejection
 from distillation.errors import BatchUnfinished, Throttled
 from distillation.inference.converse import AnswerRejected, Question, ask, s3_source
 from distillation.inference.label_lock import LabelLock
@@ -49,6 +49,8 @@ class Target:
     """Source of the images in the calls; None for that of the family."""
     sample: int = 0
     """Number of the answer, from 0, where one image is asked about several times."""
+    rejection: Callable[[Run, Answer], str | None] = prediction_rejection
+    """Return why an answer is not valid, or None if it is."""
     rejections: Mapping[str, str] = field(default_factory=dict)
     """Reasons why the first answers were rejected, keyed by image; empty for the first question."""
 
@@ -166,7 +168,7 @@ class ImageBatch:
         return {"bytes": body}
 
     def _answer_line(self, target: Target, answer: Answer, *, reused: bool) -> AnswerLine:
-        reason = answer_rejection(self.run, answer)
+        reason = target.rejection(self.run, answer)
         return AnswerLine(
             image=answer.image,
             answerer=target.name,

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from distillation import keys
+from distillation.answers.rejection import label_rejection
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.records import AnswerLine, Run
@@ -43,4 +44,5 @@ def _teacher(run: Run, sample: int) -> Target:
         retry_key=partial(keys.label_retry_key, run.teacher.id, sample=sample),
         tier=run.request.service_tier,
         sample=sample,
+        rejection=label_rejection,
     )

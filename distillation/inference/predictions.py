@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from distillation import keys
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.models import catalog
-from distillation.records import AnswerLine, ImageSource, Run, TrainedModel
+from distillation.records import AnswerLine, ImageSource, Run, TrainedModel, size_of
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -23,18 +24,36 @@ def predict_batch(
     data: Bucket,
     client: BedrockRuntimeClient,
     limits: BatchLimits,
+    validation: Collection[str] = (),
 ) -> list[AnswerLine]:
     """Ask every target about each image, and write and return the lines of the batch.
 
-    Raises the same errors as ``ImageBatch.ask``.
+    Only tuned models are asked about images in ``validation``, and only if there are several to choose from. Raises
+    the same errors as ``ImageBatch.ask``.
     """
     batch = ImageBatch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, limits)
-    lines = [line for target in prediction_targets(run, models) for line in batch.ask(target, images)]
+    lines = [
+        line
+        for target, target_images in _questions(prediction_targets(run, models), images, validation)
+        for line in batch.ask(target, target_images)
+    ]
     data.write_lines(
         keys.part_key(run.name, "predict", keys.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],
     )
     return lines
+
+
+def _questions(
+    targets: Sequence[Target], images: list[str], validation: Collection[str]
+) -> Iterator[tuple[Target, list[str]]]:
+    """Yield the images that each target is asked about."""
+    test = [image for image in images if image not in validation]
+    has_choice = sum(size_of(target.name) is not None for target in targets) > 1
+    for target in targets:
+        asked = images if has_choice and size_of(target.name) is not None else test
+        if asked:
+            yield target, asked
 
 
 def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:

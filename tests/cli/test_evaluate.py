@@ -54,6 +54,17 @@ def test_prose_is_not_a_label(tmp_path: Path) -> None:
     assert "contains no list of keywords" in result.stderr
 
 
+def test_refusal_is_not_a_label(tmp_path: Path) -> None:
+    arguments = write_answers(tmp_path, ["a", "b"])[:4]
+    refusal = {"image": "a", "text": "I cannot help with that."}
+    (tmp_path / "teacher.jsonl").write_text(json.dumps(refusal), "utf-8")
+
+    result = distill("evaluate", *arguments, "--out", tmp_path / "out")
+
+    assert result.exit_code != 0
+    assert "contains no list of keywords" in result.stderr
+
+
 def test_base_and_ceiling_are_optional(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, ["a", "b", "c"])[:4]
 

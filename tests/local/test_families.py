@@ -119,7 +119,7 @@ def test_student_goes_from_photos_to_a_report(
         key = keys.dataset_key(run.name, f"train-{size}")
         reject_invalid(key, DatasetValidator(family, "data").problems(data.iter_lines(key), None))
         trained = train(run, size, data, endpoint, bedrock)
-        test = [line["image"] for line in data.read_lines(split_result.test_key)]
+        test = [line["image"] for line in data.read_lines(split_result.to_predict_key)]
         predict_batch(run, [trained], test, data, runtime, any_limits())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
     write_report(run, [trained], data, "test")

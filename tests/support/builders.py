@@ -225,12 +225,18 @@ def any_split_facts(**fields: Any) -> SplitFacts:
     return SplitFacts(**default | fields)
 
 
-def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0) -> Bucket:
+def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0, validation: int = 0) -> Bucket:
     """Return a bucket as Split leaves it: images of 900 x 600 pixels, the first ``labelled`` of which have a label."""
     data = bucket()
-    images = [f"{number:064x}" for number in range(train + test)]
+    images = [f"{number:064x}" for number in range(train + test + validation)]
     lines = [{"image": image, "photo": "p", "group": image, "width": 900, "height": 600} for image in images]
-    for name, members in (("to-label", lines), ("train", lines[:train]), ("test", lines[train:])):
+    sets = {
+        "to-label": lines,
+        "train": lines[:train],
+        "test": lines[train : train + test],
+        "validation": lines[train + test :],
+    }
+    for name, members in sets.items():
         data.write_lines(keys.split_key("holiday-1", name), members)
     facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test)
     data.write_document(keys.split_facts_key("holiday-1"), facts)

@@ -21,10 +21,15 @@ class AnswerFormat:
     """Return the distinct items of a text, normalised for comparison, in the order of the text."""
     items_as_written: Callable[[str], list[str]]
     """Return the distinct items of a text as written."""
-    rejection: Callable[[str, Limits], str | None]
-    """Return why a text is not valid in this format, such as ``has 2 distinct keywords, not 3 to 4``, or None."""
-    consensus: Callable[[Sequence[str], int, Limits], str]
-    """Return a text of the items on which at least this many of the texts agree; empty if they agree on none."""
+    rejection: Callable[[str], str | None]
+    """Return why a text is not in this format, such as ``is not a list of keywords``, or None."""
+    limit_rejection: Callable[[str, Limits], str | None]
+    """Return why a text has too few or too many items, such as ``has 2 distinct keywords, not 3 to 4``, or None."""
+    consensus: Callable[[Sequence[str], int, Limits | None], str]
+    """Return a text of the items on which at least this many of the texts agree; empty if they agree on none.
+
+    It has at most as many items as the limits allow, or all of them without limits.
+    """
 
 
 FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
@@ -33,6 +38,7 @@ FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
             items=keywords.normalise,
             items_as_written=keywords.items_as_written,
             rejection=keywords.rejection,
+            limit_rejection=keywords.limit_rejection,
             consensus=keywords.consensus,
         ),
     }

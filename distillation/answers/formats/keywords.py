@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from distillation.plain_text import clean
 from distillation.records import Limits
 
 MAXIMUM_WORDS = 6
@@ -33,40 +34,44 @@ def normalise(text: str) -> list[str]:
     """Return the distinct keywords of ``text``, normalised, in the order of the text.
 
     Normalisation applies NFKC and case folding, and replaces hyphens and runs of spaces with one space. It removes
-    bullets, numbering, category headers (``Objects: cat`` is ``cat``), quotes and full stops at the end.
+    invisible characters, bullets, numbering, category headers (``Objects: cat`` is ``cat``), quotes and full stops at
+    the end.
     """
-    pieces = _SEPARATORS.split(unicodedata.normalize("NFKC", text).casefold())
+    pieces = _SEPARATORS.split(clean(unicodedata.normalize("NFKC", text)).casefold())
     return list(dict.fromkeys(keyword for keyword in map(_normalised_keyword, pieces) if keyword))
 
 
-def rejection(text: str, limits: Limits) -> str | None:
-    """Return why ``text`` is not a valid keyword list, or None if it is valid.
-
-    A list is valid if its number of distinct keywords is within ``limits`` and no keyword exceeds ``MAXIMUM_WORDS``.
-    """
+def rejection(text: str) -> str | None:
+    """Return why ``text`` is not a keyword list, or None if it is: no keyword may exceed ``MAXIMUM_WORDS``."""
     keywords = normalise(text)
     if not keywords or any(len(keyword.split()) > MAXIMUM_WORDS for keyword in keywords):
         return f"is not a list of keywords: {text[:_SHOWN_CHARACTERS]!r}"
-    if not limits.minimum <= len(keywords) <= limits.maximum:
-        return f"has {len(keywords)} distinct keywords, not {limits.minimum} to {limits.maximum}"
     return None
 
 
-def consensus(texts: Sequence[str], votes: int, limits: Limits) -> str:
+def limit_rejection(text: str, limits: Limits) -> str | None:
+    """Return why the number of distinct keywords of ``text`` is not within ``limits``, or None if it is."""
+    count = len(normalise(text))
+    if limits.minimum <= count <= limits.maximum:
+        return None
+    return f"has {count} distinct keywords, not {limits.minimum} to {limits.maximum}"
+
+
+def consensus(texts: Sequence[str], votes: int, limits: Limits | None) -> str:
     """Return the keywords that at least ``votes`` of the texts contain, as a list on one line.
 
     Keywords are sorted by votes, highest first, and then by the order of the texts. At most ``limits.maximum`` are
-    returned, each spelled as in the first text that contains it.
+    returned (all of them without ``limits``), each spelled as in the first text that contains it.
     """
     spellings: dict[str, str] = {}
     votes_of: Counter[str] = Counter()
     for text in texts:
         votes_of.update(normalise(text))
-        for piece in _SEPARATORS.split(unicodedata.normalize("NFKC", text)):
+        for piece in _SEPARATORS.split(clean(unicodedata.normalize("NFKC", text))):
             spellings.setdefault(_normalised_keyword(piece.casefold()), _without_markup(piece))
     agreed = [keyword for keyword, count in votes_of.items() if count >= votes]
     agreed.sort(key=lambda keyword: -votes_of[keyword])
-    return ", ".join(spellings[keyword] for keyword in agreed[: limits.maximum])
+    return ", ".join(spellings[keyword] for keyword in agreed[: limits.maximum if limits else None])
 
 
 # Answers about one collection repeat the same keywords.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.answers.rejection import answer_rejection
+from distillation.answers.rejection import label_rejection, prediction_rejection
 from distillation.records import Answer, Usage
 from tests.support.builders import run_with_limits
 
@@ -22,11 +22,34 @@ from tests.support.builders import run_with_limits
         ("cat, sofa, window", "end_turn", None),
     ],
 )
-def test_answer_is_usable_only_if_it_is_complete_and_in_the_requested_format(
+def test_label_is_usable_only_if_it_is_complete_and_in_the_requested_format(
     text: str, stop_reason: str, expected: str | None
 ) -> None:
-    usage = Usage(input_tokens=1, output_tokens=1)
-    answer = Answer(model="m", image="i", text=text, stop_reason=stop_reason, usage=usage, latency_ms=1)
-    reason = answer_rejection(run_with_limits(3, 4), answer)
+    reason = label_rejection(run_with_limits(3, 4), any_answer(text, stop_reason))
 
     assert (expected in (reason or "")) if expected else reason is None
+
+
+@pytest.mark.parametrize(
+    ("text", "stop_reason", "expected"),
+    [
+        ("cat, sofa, window", "max_tokens", "max_tokens"),
+        ("I cannot help with that.", "end_turn", "is a refusal: 'I cannot help'"),
+        ("", "end_turn", "not a list of keywords"),
+        ("The photo shows a cat on a sofa, a window, and a lamp", "end_turn", "not a list of keywords"),
+        ("cat", "end_turn", None),
+        (", ".join(f"keyword {number}" for number in range(150)), "end_turn", None),
+        ("cat, sofa, User: x", "end_turn", None),
+    ],
+)
+def test_prediction_is_valid_with_any_number_of_keywords_and_with_reserved_words(
+    text: str, stop_reason: str, expected: str | None
+) -> None:
+    reason = prediction_rejection(run_with_limits(3, 4), any_answer(text, stop_reason))
+
+    assert (expected in (reason or "")) if expected else reason is None
+
+
+def any_answer(text: str, stop_reason: str) -> Answer:
+    usage = Usage(input_tokens=1, output_tokens=1)
+    return Answer(model="m", image="i", text=text, stop_reason=stop_reason, usage=usage, latency_ms=1)

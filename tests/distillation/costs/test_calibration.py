@@ -51,11 +51,12 @@ def test_run_calibrates_teacher_and_student_from_valid_answers_alone() -> None:
         "base": {"i": answer("base")},
         "n30": {"i": answer("n30"), "j": answer("n30", "refused")},
     }
-    calibration.calibrate(run, {"i": LANDSCAPE}, answers, data)
+    calibration.calibrate(run, {"i": LANDSCAPE}, answers, data, gain_sd=0.2)
     measured = calibration.load_all([PRO, LITE], data)
 
     assert {model: row.answers for model, row in measured.items()} == {PRO: 1, LITE: 2}
     assert {row.run for row in measured.values()} == {"holiday-1"}
+    assert {model: row.gain_sd for model, row in measured.items()} == {PRO: None, LITE: 0.2}
 
 
 def test_model_without_answers_keeps_its_earlier_calibration() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from distillation.documents import Bounds, Estimate
 from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
 from distillation.records import Dimensions, Run, Usage
+from distillation.statistical_power import minimum_detectable_difference
 from tests.support.builders import any_run
 
 TODAY = datetime.date(2026, 9, 1)
@@ -42,6 +44,31 @@ def test_costs_are_tokens_times_prices() -> None:
     students = 25 * 2 * (question * 0.06 + answer * 0.24) / 1e6
     ceiling = calls * 25 * (question * 0.8 + answer * 3.2) / 1e6
     assert by_step["PredictTestImages"].expected == pytest.approx(students + ceiling)
+
+
+def test_answers_about_validation_images_are_paid_for_by_tuned_models_only() -> None:
+    run = any_run(train_sizes=[50, 100])
+    work = predict_workload(run, [LANDSCAPE] * 800, 0)
+    chosen, without = (estimate_run(run, change, {}, TODAY) for change in (work, replace(work, validation=[])))
+    question = len((run.prompt.system + run.prompt.user).encode()) / 4 + 10 + 900 * 600 / 625
+
+    assert len(work.validation) == 60
+    difference = chosen.by_step["PredictTestImages"].expected - without.by_step["PredictTestImages"].expected
+    assert difference == pytest.approx(60 * 2 * (question * 0.06 + 120 * 0.24) / 1e6, abs=2e-6)
+
+
+def test_minimum_detectable_gain_uses_the_standard_deviation_of_the_last_run() -> None:
+    run = any_run()
+    work = predict_workload(run, [LANDSCAPE] * 100, 0)
+    answers = [(LANDSCAPE, Usage(input_tokens=1000, output_tokens=60))]
+    measured = calibration.measure(LITE, "holiday-0", "labeler", run.prompt, answers)
+    assert measured is not None
+    assumed, known = (
+        estimate_run(run, work, {LITE: measured.model_copy(update={"gain_sd": sd})}, TODAY) for sd in (None, 0.3)
+    )
+
+    assert (assumed.gain_sd, assumed.detectable) == (None, minimum_detectable_difference(25))
+    assert (known.gain_sd, known.detectable) == (0.3, minimum_detectable_difference(25, 0.3))
 
 
 @given(

@@ -26,6 +26,17 @@ def test_predicted_sets_have_the_shares_of_split() -> None:
     assert work.predicted
 
 
+@pytest.mark.parametrize(("sizes", "images", "validation"), [([20, 40], 800, 60), ([40], 800, 0), ([20, 40], 600, 0)])
+def test_validation_images_are_asked_about_only_to_choose_a_size(
+    sizes: list[int], images: int, validation: int
+) -> None:
+    run = any_run(train_sizes=sizes)
+    assert len(predict_workload(run, [(900, 600)] * images, 0).validation) == validation
+
+    data = bucket_after_split(validation=images // 10)
+    assert len(measure_workload(run, sizes, data).validation) == (images // 10 if len(sizes) > 1 else 0)
+
+
 def test_predicted_sets_are_spread_evenly_over_the_photos() -> None:
     work = predict_workload(any_run(), [(900, 600)] * 50 + [(600, 900)] * 50, 0)
 

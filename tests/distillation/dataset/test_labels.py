@@ -74,4 +74,4 @@ def test_format_of_the_run_parses_and_accepts_its_own_consensus() -> None:
     keywords = FORMATS[any_run().answer_format]
 
     assert keywords.items("Cats, CATS") == ["cats"]
-    assert keywords.rejection(keywords.consensus(["Cats"], 1, Limits()), Limits()) is None
+    assert keywords.rejection(keywords.consensus(["Cats"], 1, Limits())) is None

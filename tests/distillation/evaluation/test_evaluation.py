@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from distillation.evaluation.evaluation import Evidence, evaluate
-from distillation.records import Usage
+from distillation.documents import SizeChoice
+from distillation.evaluation.evaluation import SIGNIFICANCE, AnswersByImage, Evidence, evaluate
+from distillation.records import Limits, Usage
+from distillation.statistical_power import minimum_detectable_difference
 from tests.distillation.evaluation.answers import answer, any_evidence
 
 
@@ -46,6 +49,130 @@ def test_gate_requires_the_interval_to_exceed_the_margin() -> None:
 
     assert gate is not None
     assert gate.reasons == ["the 95 % interval of the gain starts at +0.750, not above +0.800"]
+
+
+def refused(lines: AnswersByImage, images: Iterable[str]) -> AnswersByImage:
+    """Return answers of which those about ``images`` are not valid."""
+    return {**lines, **{image: lines[image].model_copy(update={"status": "refused"}) for image in images}}
+
+
+def test_model_whose_answers_are_half_invalid_is_not_promoted() -> None:
+    evidence = any_evidence()
+    half = [f"i{number}" for number in range(12)]
+    figures = evaluate(replace(evidence, tuned={"n8": refused(evidence.tuned["n8"], half)})).figures
+
+    assert figures.gate is not None
+    assert not figures.gate.passed
+    assert figures.gate.reasons[0] == (
+        "50.0% of its answers are valid (base: 100.0%), fewer than the 98.0% that gate_validity requires"
+    )
+    assert figures.jaccard.tuned["n8"].mean == pytest.approx(0.75 / 2)
+
+
+@pytest.mark.parametrize(("required", "passed"), [(0.95, True), (0.98, False)])
+def test_gate_requires_the_share_of_valid_answers_that_was_requested(required: float, passed: bool) -> None:
+    evidence = any_evidence()
+    tuned = {"n8": refused(evidence.tuned["n8"], ["i0"])}
+    gate = evaluate(replace(evidence, tuned=tuned, gate_validity=required)).figures.gate
+
+    assert gate is not None
+    assert gate.passed == passed
+
+
+def test_invalid_answers_of_base_and_ceiling_score_zero_too() -> None:
+    evidence = any_evidence()
+    half = [f"i{number}" for number in range(12)]
+    base = {image: answer("cat, sofa", image=image) for image in evidence.labels}
+    figures = evaluate(replace(evidence, base=refused(base, half), ceiling=refused(evidence.labels, half))).figures
+
+    assert figures.jaccard.base is not None
+    assert figures.jaccard.base.mean == pytest.approx(0.5 / 2)
+    assert figures.jaccard.ceiling is not None
+    assert figures.jaccard.ceiling.mean == pytest.approx(0.5)
+
+
+def test_number_of_keywords_is_measured_but_not_part_of_the_gate() -> None:
+    figures = evaluate(replace(any_evidence(), limits=Limits(minimum=4, maximum=9))).figures
+
+    assert figures.gate is not None
+    assert figures.gate.passed
+    assert figures.metrics["n8"]["within_limits"].mean == 0
+    assert figures.metrics["ceiling"]["within_limits"].mean == 1
+    assert "within_limits" not in evaluate(any_evidence()).figures.metrics["n8"]
+
+
+def evidence_with_validation(images: int) -> Evidence:
+    """Return answers of two sizes: ``n8`` is better on the test images, ``n16`` on ``images`` validation images."""
+    evidence = any_evidence()
+    names = [f"v{number}" for number in range(images)]
+    labels = {name: answer(f"cat, sofa, {name}", image=name) for name in names}
+    weaker = {name: answer(f"cat, thing {number}", image=name) for number, name in enumerate(evidence.labels)}
+    tuned = {
+        "n8": {**evidence.tuned["n8"], **{name: answer("dog", image=name) for name in names}},
+        "n16": {**weaker, **labels},
+    }
+    return replace(evidence, tuned=tuned, validation=labels)
+
+
+def test_size_is_chosen_on_50_validation_images_and_its_p_value_is_not_corrected() -> None:
+    figures = evaluate(evidence_with_validation(50)).figures
+
+    assert figures.best == "n16"
+    assert figures.size_choice == SizeChoice(set="validation", images=50, jaccard={"n8": 0, "n16": 1})
+    assert figures.gate is not None
+    assert figures.gate.p == figures.tests["n16"].p < figures.tests["n16"].p_holm
+    assert figures.test_images == 24
+
+
+def test_size_is_chosen_on_the_test_images_with_fewer_than_50_validation_images() -> None:
+    figures = evaluate(evidence_with_validation(49)).figures
+
+    assert figures.best == "n8"
+    assert figures.size_choice is not None
+    assert (figures.size_choice.set, figures.size_choice.images) == ("test", 24)
+    assert figures.gate is not None
+    assert figures.gate.p == figures.tests["n8"].p_holm
+    assert evaluate(any_evidence()).figures.size_choice is None
+
+
+def test_disagreement_of_interval_and_permutation_test_is_explained() -> None:
+    small = evaluate(any_evidence(images=5)).figures.gate
+
+    assert small is not None
+    assert small.gain.low > 0
+    assert small.p is not None
+    assert small.p > SIGNIFICANCE
+    assert small.disagreement is not None
+    assert "the test set is small (5 independent groups of images)" in small.disagreement
+    large = evaluate(any_evidence()).figures.gate
+    assert large is not None
+    assert large.disagreement is None
+
+
+def test_disagreement_by_the_correction_for_several_sizes_is_explained() -> None:
+    evidence = any_evidence(images=6)
+    sizes = {f"n{size}": evidence.tuned["n8"] for size in (8, 16, 32)}
+    gate = evaluate(replace(evidence, tuned=sizes)).figures.gate
+
+    assert gate is not None
+    assert gate.disagreement is not None
+    assert "the p value is corrected for 3 sizes" in gate.disagreement
+
+
+def test_minimum_detectable_gain_uses_the_measured_standard_deviation() -> None:
+    evidence = any_evidence()
+    half = [f"i{number}" for number in range(12)]
+    even, uneven = (
+        evaluate(replace(evidence, tuned={"n8": lines})).figures
+        for lines in (evidence.tuned["n8"], refused(evidence.tuned["n8"], half))
+    )
+
+    assert even.gain_sd == even.detectable == 0
+    assert uneven.gain_sd == pytest.approx(0.383, abs=1e-3)
+    assert uneven.detectable == minimum_detectable_difference(24, uneven.gain_sd)
+    without_base = evaluate(replace(evidence, base=None)).figures
+    assert without_base.gain_sd is None
+    assert without_base.detectable == minimum_detectable_difference(24, 0.1)
 
 
 def test_without_base_there_is_no_gate() -> None:

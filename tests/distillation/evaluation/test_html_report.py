@@ -10,6 +10,7 @@ from PIL import Image
 
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import THUMBNAIL_SIDE, Page, Picture, render
+from distillation.records import Limits
 from tests.distillation.evaluation.answers import answer, any_evidence
 from tests.support.builders import any_report
 
@@ -61,7 +62,72 @@ def test_metrics_have_one_column_for_each_answerer(page: str) -> None:
     table = page[page.index("Table of all metrics") :]
 
     assert re.findall(r'<th scope="col" class="number">(.*?)</th>', table)[:3] == ["base", "tuned on 8", "ceiling"]
-    assert "100 %" in table
+    assert "100.0 %" in table
+    assert "requested number of keywords" not in table
+
+
+def headlines(page: str) -> dict[str, tuple[str, str]]:
+    """Return figure and explanation of each headline by title, in the order of the page."""
+    pattern = r'<dt>(.*?)</dt><dd class="figure">(.*?)</dd><dd class="about">(.*?)</dd>'
+    return {title: (figure, about) for title, figure, about in re.findall(pattern, page)}
+
+
+@pytest.mark.parametrize(
+    ("base", "first"),
+    [
+        ("dog, sea, sky", "of the gap from the most common keywords closed"),
+        ("cat, sofa, thing {}", "of the gap from base closed"),
+    ],
+)
+def test_smaller_share_of_a_gap_comes_first_and_names_the_number_of_test_images(base: str, first: str) -> None:
+    evidence = any_evidence("cat, sofa, thing {}")
+    answers = {name: answer(base.format(number), image=name) for number, name in enumerate(evidence.labels)}
+    shown = headlines(page_of(replace(evidence, base=answers)))
+    figures = [int(figure.removesuffix(" %")) for title, (figure, _) in shown.items() if title.endswith("closed")]
+
+    assert next(iter(shown)) == first
+    assert figures == sorted(figures)
+    assert all("24 test images" in shown[title][1] for title in (first, "gain in Jaccard index"))
+
+
+def test_valid_answers_and_requested_number_of_keywords_are_shown_beside_the_headline() -> None:
+    evidence = replace(any_evidence(), limits=Limits(minimum=4, maximum=9))
+    base = {name: answer(None, status="refused", image=name) for name in evidence.labels}
+    figure, about = headlines(page_of(replace(evidence, base=base)))["valid answers"]
+
+    assert figure == "100 %"
+    assert "base: 0.0 %" in about
+    assert "0.0 % have 4 to 9 keywords as requested (not part of the gate)" in about
+
+
+def test_page_says_on_which_images_the_size_was_chosen_and_how_that_was_corrected(page: str) -> None:
+    evidence = any_evidence()
+    two = replace(evidence, tuned={"n8": evidence.tuned["n8"], "n16": evidence.labels})
+    names = [f"v{number}" for number in range(50)]
+    labels = {name: answer("cat", image=name) for name in names}
+    chosen = replace(two, validation=labels, tuned={name: {**lines, **labels} for name, lines in two.tuned.items()})
+
+    assert "chosen" not in page[page.index("headlines") :]
+    assert "chosen on the 24 test images themselves" in page_of(two)
+    assert "corrected for 2 sizes (Holm 1979)" in page_of(two)
+    assert "chosen on 50 validation images" in page_of(chosen)
+    assert "corrected for 2 sizes" not in page_of(chosen)
+
+
+def test_page_explains_why_interval_and_test_disagree(page: str) -> None:
+    assert "the test set is small" in page_of(any_evidence(images=5))
+    assert "the test set is small" not in page
+
+
+def test_card_of_an_invalid_answer_has_its_reason_and_its_text() -> None:
+    evidence = any_evidence()
+    prose = answer("A <cat> on a sofa.", status="refused", image="i3").model_copy(update={"reason": "it is prose"})
+    evaluation = evaluate(replace(evidence, tuned={"n8": {**evidence.tuned["n8"], "i3": prose}}))
+    page = render(any_page(evaluation), [Picture(image="i3", name="3", jpeg=None, label=evidence.labels["i3"])])
+
+    assert "<b>Not valid, scores 0:</b> it is prose" in page
+    assert "A &lt;cat&gt; on a sofa." in page
+    assert "<b>Missed</b> cat, colour 3, sofa, thing 3" in page
 
 
 def test_scaling_chart_needs_training_sizes(page: str) -> None:

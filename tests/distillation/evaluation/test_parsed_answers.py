@@ -13,11 +13,11 @@ def test_plural_and_singular_are_one_keyword(plural: str, expected: str) -> None
     assert singular(plural) == singular(expected) == expected
 
 
-def test_refused_answer_has_its_keywords_but_is_not_valid() -> None:
+def test_answer_that_is_not_valid_has_no_keywords() -> None:
     assert parse_answer(answer("cat, dogs, sea")).valid
     refused = parse_answer(answer("cat, dogs, sea", status="refused"))
     assert not refused.valid
-    assert refused.keywords == {"cat", "dog", "sea"}
+    assert refused.keywords == refused.unnormalised == frozenset()
 
 
 def test_missing_answer_has_no_keywords() -> None:

@@ -14,7 +14,9 @@ from distillation.evaluation.scores import (
     jaccard,
     keyword_changes,
     soft_jaccard,
+    within_limits,
 )
+from distillation.records import Limits
 from tests.distillation.evaluation.answers import answer, parsed
 
 A, B = frozenset("abc"), frozenset("bcd")
@@ -52,6 +54,20 @@ def test_metrics_compare_an_answer_with_a_label() -> None:
 def test_missing_answer_scores_zero() -> None:
     label = parsed(*"abc")
     assert agreement({"i": answer("a, b, c")}, {"i": label, "j": label})["jaccard"] == [1.0, 0.0]
+
+
+def test_answer_that_is_not_valid_scores_zero_and_stays_in_the_denominator() -> None:
+    answers = {"i": answer("a, b, c"), "j": answer("a, b, c", status="refused")}
+    metrics = agreement(answers, dict.fromkeys("ij", parsed(*"abc")))
+
+    assert metrics["jaccard"] == metrics["soft_jaccard"] == metrics["valid"] == [1.0, 0.0]
+
+
+def test_number_of_keywords_is_compared_with_the_requested_one() -> None:
+    answers = {"i": answer("a, b"), "j": answer("a, b, c, d"), "k": answer("a, b, c", status="refused")}
+    labels = dict.fromkeys("ijkl", parsed(*"abc"))
+
+    assert within_limits(answers, labels, Limits(minimum=2, maximum=3)) == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_floor_compares_with_images_of_other_groups_only() -> None:

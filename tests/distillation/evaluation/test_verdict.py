@@ -39,9 +39,9 @@ def serving(usd_per_1000: float | None) -> ServingCost:
 
 def test_verdict_has_score_change_and_decision() -> None:
     assert run_verdict(figures(gate=gate(promoted="m"))) == (
-        "Trained on 12 images, the student matches the teacher with a Jaccard index of 0.50, up from 0.30 before "
-        "training (+0.20, 95 % CI +0.10 to +0.30). The gain is statistically significant and larger than always "
-        "answering with the most common keywords. Model promoted."
+        "Trained on 12 images, the student matches the teacher with a Jaccard index of 0.50 on 15 test images, up from "
+        "0.30 before training (+0.20, 95 % CI +0.10 to +0.30). The gain is statistically significant and larger than "
+        "always answering with the most common keywords. Model promoted."
     )
 
 
@@ -65,6 +65,12 @@ def test_verdict_of_a_refused_model_has_every_reason() -> None:
 
     assert run_verdict(refused).endswith("Model not promoted: the first; the second.")
     assert files_verdict(refused).endswith("The student does not pass the gate: the first; the second.")
+
+
+def test_verdict_ends_with_why_interval_and_test_disagree() -> None:
+    refused = gate(reasons=("the first",)).model_copy(update={"disagreement": "They disagree."})
+
+    assert run_verdict(figures(gate=refused)).endswith("Model not promoted: the first. They disagree.")
 
 
 def test_verdict_without_base_has_the_score_alone() -> None:

@@ -40,13 +40,48 @@ def test_base_tuned_model_and_ceiling_are_asked_but_not_a_size_that_failed(clien
     bedrock.assert_no_pending_responses()
 
 
-def test_student_is_not_asked_again_after_a_rejected_answer(client: Any, bedrock: Stubber) -> None:
-    bedrock.add_response("converse", converse_response("cat"))
+def test_student_is_not_asked_again_after_an_invalid_answer(client: Any, bedrock: Stubber) -> None:
+    bedrock.add_response("converse", converse_response("I cannot help with that."))
     for _ in range(2):
-        bedrock.add_response("converse", converse_response("cat"))
+        bedrock.add_response("converse", converse_response("I cannot help with that."))
     base, ceiling = predict_batch(run_with_limits(3, 9), [], IMAGES, bucket(), client, any_limits())
 
     assert (base.status, ceiling.status) == ("refused", "refused")
+    bedrock.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_prediction_is_valid_with_another_number_of_keywords_than_labels_have(
+    client: Any, bedrock: Stubber, apply: bool
+) -> None:
+    model = TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT)
+    run = run_with_limits(15, 25, **({"apply": "earlier"} if apply else {}))
+    run = run.model_copy(update={"applies": model}) if apply else run
+    for _ in range(1 if apply else 3):
+        bedrock.add_response("converse", converse_response("cat, sofa"))
+    lines = predict_batch(run, [] if apply else [model], IMAGES, bucket(), client, any_limits())
+
+    assert [line.status for line in lines] == ["ok"] * len(lines)
+    bedrock.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(("sizes", "asked_about_validation"), [((12, 30), ["n12", "n30"]), ((12,), [])])
+def test_only_tuned_models_are_asked_about_validation_images_and_only_to_choose_a_size(
+    client: Any, bedrock: Stubber, sizes: tuple[int, ...], asked_about_validation: list[str]
+) -> None:
+    test, validation = image_names(2)
+    models = [TrainedModel(size=size, status="Active", model_name="m", deployment_arn=DEPLOYMENT) for size in sizes]
+    for _ in range(2 + len(sizes) + len(asked_about_validation)):
+        bedrock.add_response("converse", converse_response())
+    images = [test, validation]
+    lines = predict_batch(any_run(), models, images, bucket(), client, any_limits(), {validation})
+
+    assert [line.answerer for line in lines if line.image == validation] == asked_about_validation
+    assert [line.answerer for line in lines if line.image == test] == [
+        "base",
+        *(f"n{size}" for size in sizes),
+        "ceiling",
+    ]
     bedrock.assert_no_pending_responses()
 
 
