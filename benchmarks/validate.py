@@ -286,14 +286,16 @@ def _bucket(folder: Path) -> Any:
 class FolderS3:
     """The calls of ``Bucket`` to an S3 client, with one file per object, so that no object is in memory."""
 
-    class exceptions:  # noqa: N801 - boto3's name
-        NoSuchKey = FileNotFoundError
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
-        return {"Body": (self._folder / Key).open("rb")}
+        from botocore.exceptions import ClientError
+
+        try:
+            return {"Body": (self._folder / Key).open("rb")}
+        except FileNotFoundError:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject") from None
 
     def put_object(self, *, Key: str, Body: Any, **_: Any) -> None:  # noqa: N803
         path = self._folder / Key

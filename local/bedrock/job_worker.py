@@ -6,15 +6,16 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from distillation.answers.formats.keywords import normalise
 from distillation.dataset.validator import DatasetValidator
 from local.bedrock.faults import is_affected
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import ARN_PREFIX, Entry, Service, Tag, decode_image, student_of, timestamp
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PHASES = ("validationDetails", "dataProcessingDetails", "trainingDetails")
 DEFAULT_EPOCHS = 2
@@ -26,8 +27,8 @@ _VALIDATION_METRICS = "validation_artifacts/post_fine_tuning_validation/validati
 class _Example:
     """One record of a dataset."""
 
-    uri: str
-    image: Image.Image
+    features: np.ndarray
+    """Features of the image, shape (2548,). The image itself would need a hundred times the memory."""
     answer: list[str]
 
 
@@ -99,19 +100,20 @@ class JobWorker:
         if error := next((problem for problem in problems if problem.severity == "error"), None):
             raise BedrockError("ValidationException", f"Unable to parse Amazon S3 file: {uri}. {error}")
         self._begin("dataProcessingDetails")
-        images: dict[str, Image.Image] = {}
-        examples = [[self._read_example(line, images) for line in lines] for lines in (training, validation)]
+        features: dict[str, np.ndarray] = {}
+        examples = [[self._read_example(line, features) for line in lines] for lines in (training, validation)]
         self._complete_phase()
         return examples[0], examples[1]
 
-    def _read_example(self, line: bytes, images: dict[str, Image.Image]) -> _Example:
-        """Return the example of a record; ``images`` caches the images, keyed by URI."""
+    def _read_example(self, line: bytes, features: dict[str, np.ndarray]) -> _Example:
+        """Return the example of a record; ``features`` caches those of each image, keyed by URI."""
         record = json.loads(line)
         block = next(block["image"] for block in record["messages"][0]["content"] if "image" in block)
         uri = block["source"]["s3Location"]["uri"]
-        if uri not in images:
-            images[uri] = decode_image(self._read(uri))
-        return _Example(uri, images[uri], normalise(record["messages"][1]["content"][0]["text"]))
+        if uri not in features:
+            image = decode_image(self._read(uri))
+            features[uri] = self.service.student(student_of(self.job).id).features(image)
+        return _Example(features[uri], normalise(record["messages"][1]["content"][0]["text"]))
 
     def _read_lines(self, uri: str) -> list[bytes]:
         return self._read(uri).splitlines(keepends=True)
@@ -139,14 +141,13 @@ class JobWorker:
 
         from local.models.student import fit
 
-        student = self.service.student(student_of(self.job).id)
-        features = {example.uri: student.features(example.image) for example in {e.uri: e for e in training}.values()}
         epochs = int(self.job["hyperParameters"].get("epochCount", DEFAULT_EPOCHS))
-        head = fit(np.stack([features[e.uri] for e in training]), [e.answer for e in training], epochs)
+        head = fit(np.stack([example.features for example in training]), [e.answer for e in training], epochs)
         if not validation:
             return head, None
-        validation_features = np.stack([student.features(example.image) for example in validation])
-        return head, head.loss(validation_features, [example.answer for example in validation])
+        return head, head.loss(
+            np.stack([example.features for example in validation]), [example.answer for example in validation]
+        )
 
     def _complete(self, head: Any, validation_loss: float | None) -> None:
         """Write the metrics and add the tuned model."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,15 +86,57 @@ class Student:
 
 
 @dataclass(frozen=True)
+class FeatureMap:
+    """Map to vectors whose dot product is the similarity of two images, scaled by the training images.
+
+    The similarity is the sum of three: embedding, colours and layout, and recognised classes.
+    """
+
+    means: tuple[np.ndarray, ...]
+    """Mean of each of the three kinds of features."""
+    spreads: tuple[np.ndarray | float, ...]
+    """Divisor of each kind. Classes are not standardised."""
+    lengths: tuple[float, ...]
+    """Root mean square length of the training images' vectors, for each kind."""
+
+    @classmethod
+    def of(cls, examples: np.ndarray) -> FeatureMap:
+        """Return the map for training images, from their features of shape (images, 2548)."""
+        kinds = _kinds(examples)
+        means = tuple(kind.mean(0) for kind in kinds)
+        spreads = kinds[0].std(0) + 0.05, kinds[1].std(0) + 1e-3, 1.0
+        vectors = cls(means, spreads, (1.0, 1.0, 1.0)).kinds_of_vectors(examples)
+        # Without a network two of these are all zeros; the lower limit avoids dividing zero by zero.
+        lengths = tuple(float(np.sqrt(max(np.square(kind).sum(1).mean(), 1e-9))) for kind in vectors)
+        return cls(means, spreads, lengths)
+
+    def vectors(self, features: np.ndarray) -> np.ndarray:
+        """Return the vectors of images from their features, shape (images, dimensions)."""
+        return np.concatenate(self.kinds_of_vectors(features), axis=1)
+
+    def kinds_of_vectors(self, features: np.ndarray) -> list[np.ndarray]:
+        """Return the three parts of the vectors of images."""
+        parts = zip(_kinds(features), self.means, self.spreads, strict=True)
+        scaled = [(kind - mean) / spread for kind, mean, spread in parts]
+        clipped = [np.clip(scaled[0], -4, 4), np.clip(scaled[1], -4, 4), scaled[2]]
+        return [kind / length for kind, length in zip(clipped, self.lengths, strict=True)]
+
+
+def _kinds(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return embedding, colours and layout, and square roots of the probabilities of the ImageNet words."""
+    return features[:, CLASSES:-PIXELS], features[:, -PIXELS:], np.sqrt(recognised(features[:, :CLASSES])[1])
+
+
+@dataclass(frozen=True)
 class Head:
-    """Result of training: for each keyword a weight for each training image."""
+    """Result of training. Its size and answer time do not depend on the number of training images."""
 
     vocabulary: list[str]
     """Keywords that the head can give."""
-    examples: np.ndarray
-    """Features of the training images, shape (images, 2548)."""
+    feature_map: FeatureMap
+    """Map from the features of an image to its vector."""
     weights: np.ndarray
-    """Weights, shape (images, keywords)."""
+    """Weights, shape (dimensions of a vector, keywords)."""
     prior: np.ndarray
     """Probability of each keyword before an image is seen, shape (keywords,)."""
     losses: list[tuple[int, int, float]]
@@ -118,15 +160,19 @@ class Head:
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Return the probability that the teacher gives each keyword, shape (images, keywords)."""
-        fitted = self.prior + _kernel(features, self.examples) @ self.weights
-        words, likelihood = recognised(features[:, :CLASSES])
-        column = {word: index for index, word in enumerate(words)}
-        for index, word in enumerate(self.vocabulary):
-            if word in column:
-                known = RECOGNITION_TRUST * likelihood[:, column[word]]
-                fitted[:, index] = (1 - KNOWN_WORD_WEIGHT) * fitted[:, index] + KNOWN_WORD_WEIGHT * known
+        fitted = self.prior + self.feature_map.vectors(features) @ self.weights
+        known, columns = self._known_keywords
+        likelihood = RECOGNITION_TRUST * recognised(features[:, :CLASSES])[1][:, columns]
+        fitted[:, known] = (1 - KNOWN_WORD_WEIGHT) * fitted[:, known] + KNOWN_WORD_WEIGHT * likelihood
         # Rounded so that floating-point noise does not order keywords of equal probability.
         return np.clip(fitted, 1e-3, 0.999).round(6)
+
+    @cached_property
+    def _known_keywords(self) -> tuple[list[int], list[int]]:
+        """Positions of the keywords that are ImageNet words, in the vocabulary and among the ImageNet words."""
+        column = {word: index for index, word in enumerate(_known_words())}
+        known = [index for index, word in enumerate(self.vocabulary) if word in column]
+        return known, [column[self.vocabulary[index]] for index in known]
 
 
 def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
@@ -144,8 +190,11 @@ def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
     # Smoothed towards the mean frequency, because a dozen images are too few to estimate the frequency of a word.
     prior = (target.sum(0) + 0.3 * target.mean()) / (len(answers) + 0.6)
     examples = features.astype(np.float64)
-    weights, losses = _descend(_kernel(examples, examples), target - prior, epochs)
-    return Head(vocabulary, examples, weights, prior, losses)
+    feature_map = FeatureMap.of(examples)
+    vectors = feature_map.vectors(examples)
+    weights, losses = _descend(vectors @ vectors.T, target - prior, epochs)
+    # The weights of the images become weights of the dimensions, so that an answer does not go through the images.
+    return Head(vocabulary, feature_map, vectors.T @ weights, prior, losses)
 
 
 def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.ndarray, list[tuple[int, int, float]]]:
@@ -161,29 +210,6 @@ def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.
         loss = float(np.square(kernel @ weights - residual).mean())
         losses.append((step, (step - 1) // STEPS_PER_EPOCH, loss))
     return weights, losses
-
-
-def _kernel(features: np.ndarray, examples: np.ndarray) -> np.ndarray:
-    """Return the similarity in embedding, colours and layout, and recognised classes, shape (images, examples)."""
-    total = np.zeros((len(features), len(examples)))
-    for first, second in (
-        _standardised(features[:, CLASSES:-PIXELS], examples[:, CLASSES:-PIXELS], 0.05),
-        _standardised(features[:, -PIXELS:], examples[:, -PIXELS:], 1e-3),
-        _centred(recognised(features[:, :CLASSES])[1], recognised(examples[:, :CLASSES])[1]),
-    ):
-        # Without a network two of these are all zeros; the lower limit avoids dividing zero by zero.
-        total += first @ second.T / max(np.square(second).sum(1).mean(), 1e-9)
-    return total
-
-
-def _standardised(features: np.ndarray, examples: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
-    mean, spread = examples.mean(0), examples.std(0) + offset
-    return np.clip((features - mean) / spread, -4, 4), np.clip((examples - mean) / spread, -4, 4)
-
-
-def _centred(probabilities: np.ndarray, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    probabilities, examples = np.sqrt(probabilities), np.sqrt(examples)
-    return probabilities - examples.mean(0), examples - examples.mean(0)
 
 
 def recognised(logits: np.ndarray) -> tuple[list[str], np.ndarray]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import random
 
 import numpy as np
@@ -38,3 +39,11 @@ def test_training_loss_falls(pair: PairResults) -> None:
 
     assert head.losses[-1][2] < head.losses[0][2] / 2
     assert pair.features.shape == (36, CLASSES + EMBEDDING + PIXELS)
+
+
+def test_size_of_a_head_does_not_depend_on_the_number_of_records(pair: PairResults) -> None:
+    def size(copies: int) -> int:
+        return len(pickle.dumps(fit(np.tile(pair.features[:12], (copies, 1)), pair.labels[:12] * copies, 1)))
+
+    # The losses are the same numbers of steps, and the answers go through nothing else.
+    assert size(2) == size(20)
