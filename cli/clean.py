@@ -11,8 +11,9 @@ from cli.console import CommandError, format_table, print_json, print_line
 from cli.stage import Stage, run_not_found
 from distillation.models import catalog
 from distillation.run_documents import find_run
+from distillation.serving.executions import execution_state
 from distillation.serving.resources import BedrockResource, delete, stop
-from distillation.serving.sweep import Sweeper, is_running, unknown
+from distillation.serving.sweep import Sweeper, unknown
 from distillation.storage import Bucket
 
 _KEYS_PER_REQUEST = 1000
@@ -34,7 +35,9 @@ def clean_stage(
     if objects and not run:
         raise CommandError("--objects deletes the objects of one run only. Name the run with --run RUN.")
     client = stage.client("stepfunctions")
-    sweeper = Sweeper(stage.name, stage.data, stage.client("bedrock"), partial(is_running, client), datetime.now(UTC))
+    sweeper = Sweeper(
+        stage.name, stage.data, stage.client("bedrock"), partial(execution_state, client), datetime.now(UTC)
+    )
     jobs, deployments_and_models = sweeper.resources()
     resources = [*jobs, *deployments_and_models]
     leftovers, unknown_resources = sweeper.leftovers(resources), unknown(resources, stage.data)
@@ -56,7 +59,13 @@ def clean_stage(
         print_line(f"Stage {stage.name} has no jobs, deployments or models at Bedrock.")
     if confirmed:
         stop([resource for resource in selected if resource.kind == "job"], sweeper.bedrock)
-        delete([resource for resource in selected if resource.kind != "job"], sweeper.bedrock)
+        unused = [resource for resource in selected if resource.kind != "job"]
+
+        def is_used_by_others(resource: BedrockResource) -> bool:
+            return any(sweeper.retention.is_kept_by(user, resource) for user in resource.runs if user != run)
+
+        deleted = delete(unused, sweeper.bedrock, keeps=is_used_by_others)
+        selected = [resource for resource in selected if resource.kind == "job" or str(resource) in deleted]
         _delete_objects(stage.data, selected_keys)
     if not as_json:
         outcome = "Deleted" if confirmed else "Nothing was deleted. --yes would delete"
@@ -74,9 +83,14 @@ def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: S
     request = find_run(run, sweeper.data)
     if request is None and not selected:
         raise run_not_found(run, sweeper.data)
-    if request is not None and sweeper.is_running(request.execution):
+    if request is not None and sweeper.execution_state(request.execution).is_running:
         raise CommandError(f"run {run!r} is still running. Stop its execution, which also deletes its resources.")
     models = {resource.arn for resource in selected if resource.kind == "model"}
+    for resource in selected:
+        if users := [user for user in resource.runs if user != run and sweeper.retention.is_kept_by(user, resource)]:
+            raise CommandError(
+                f"{resource} of run {run!r} is reused by run {users[0]!r}. Clean run {users[0]!r} first."
+            )
     for resource in resources:
         if resource.model_arn in models and resource.run != run:
             raise CommandError(
@@ -86,9 +100,17 @@ def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: S
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    header = ["", "kind", "name", "status", "days", "$ a month", "run", "retention"]
-    columns = ("kind", "name", "status", "days", "usd_a_month", "run", "retention")
-    cells = [["*" if row["selected"] else "", *(str(row[name]) for name in columns)] for row in rows]
+    header = ["", "kind", "name", "status", "days", "$ a month", "run", "reused by", "retention"]
+    columns = ("kind", "name", "status", "days", "usd_a_month", "run")
+    cells = [
+        [
+            "*" if row["selected"] else "",
+            *(str(row[name]) for name in columns),
+            ", ".join(row["reused_by"]) or "-",
+            row["retention"],
+        ]
+        for row in rows
+    ]
     print_line(format_table([header, *cells]))
 
 
@@ -101,6 +123,7 @@ def _row(resource: BedrockResource, selected: bool, retention: Mapping[str, str]
         "days": (now - resource.created).days,
         "usd_a_month": _monthly_usd(resource),
         "run": resource.run,
+        "reused_by": resource.runs[1:],
         "data_bucket": resource.data_bucket,
         "retention": retention.get(resource.arn, "retained or running"),
         "selected": selected,

@@ -105,7 +105,10 @@ def list_bedrock_resources(*actions: str) -> iam.PolicyStatement:
 
 
 def delete_bedrock_resources(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Allow finding jobs, deployments and models by tag, stopping jobs and deleting the other two."""
+    """Allow finding jobs, deployments and models by tag, stopping jobs and deleting the other two.
+
+    A deletion is announced in the model's tags.
+    """
     return [
         list_bedrock_resources("ListCustomModelDeployments", "ListCustomModels", "ListModelCustomizationJobs"),
         bedrock_actions(
@@ -113,8 +116,16 @@ def delete_bedrock_resources(stack: cdk.Stack) -> list[iam.PolicyStatement]:
             ["GetModelCustomizationJob", "ListTagsForResource", "StopModelCustomizationJob"],
             "model-customization-job",
         ),
-        bedrock_actions(stack, ["DeleteCustomModel", "ListTagsForResource"], "custom-model"),
+        bedrock_actions(stack, ["DeleteCustomModel", "ListTagsForResource", "TagResource"], "custom-model"),
         bedrock_actions(stack, ["DeleteCustomModelDeployment", "ListTagsForResource"], "custom-model-deployment"),
+    ]
+
+
+def find_models(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Allow finding tuned models by tag."""
+    return [
+        list_bedrock_resources("ListCustomModels"),
+        bedrock_actions(stack, ["ListTagsForResource"], "custom-model"),
     ]
 
 

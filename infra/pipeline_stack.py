@@ -15,8 +15,8 @@ from constructs import Construct
 from infra import access
 from infra.config import StageConfig
 from infra.monitoring import Monitoring
+from infra.second_clean_up import SecondCleanUp
 from infra.state_machine import StateMachine
-from infra.step_lambda import StepLambda
 from infra.steps import Steps
 from infra.sweep_triggers import SweepTriggers
 
@@ -60,7 +60,7 @@ class PipelineStack(cdk.Stack):
         # CloudFormation deletes the machine before the last sweep, so that no execution creates another job.
         self.state_machine.node.add_dependency(triggers.on_deletion)
         self._start_on_request(self.state_machine)
-        self._clean_up_after_failure(self.state_machine, [steps.functions["CleanUp"], steps.functions["Notify"]])
+        self._clean_up_after_failure(self.state_machine, steps)
         Monitoring(
             self,
             "Monitoring",
@@ -126,7 +126,10 @@ class PipelineStack(cdk.Stack):
             targets=[targets.SfnStateMachine(state_machine.machine, dead_letter_queue=self._dead_letters)],
         )
 
-    def _clean_up_after_failure(self, state_machine: StateMachine, functions: list[StepLambda]) -> None:
+    def _clean_up_after_failure(self, state_machine: StateMachine, steps: Steps) -> None:
+        clean_up, notify = steps.functions["CleanUp"], steps.functions["Notify"]
+        creators = [steps.functions[name] for name in ("Customize", "Deploy")]
+        second = SecondCleanUp(self, "SecondCleanUp", clean_up=clean_up, creators=creators)
         events.Rule(
             self,
             "FinishOnEnding",
@@ -139,5 +142,9 @@ class PipelineStack(cdk.Stack):
                     "status": ["FAILED", "TIMED_OUT", "ABORTED"],
                 },
             ),
-            targets=[targets.LambdaFunction(function, dead_letter_queue=self._dead_letters) for function in functions],
+            targets=[
+                targets.LambdaFunction(clean_up, dead_letter_queue=self._dead_letters),
+                targets.LambdaFunction(notify, dead_letter_queue=self._dead_letters),
+                targets.SfnStateMachine(second.machine, dead_letter_queue=self._dead_letters),
+            ],
         )

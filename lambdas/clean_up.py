@@ -7,14 +7,17 @@ aborted: a Catch sees neither a timeout nor an abort.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import CleanUpResult, EndingEvent
 from distillation.runs.endings import find_ended_run
 from distillation.serving.clean_up import clean_up
+from distillation.serving.executions import ExecutionState, execution_state
+from distillation.serving.retention import Retention
 from distillation.telemetry import logger
-from lambdas.runtime import bedrock, data, typed
+from lambdas.runtime import bedrock, data, step_functions, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -24,6 +27,11 @@ def handler(event: EndingEvent, context: LambdaContext) -> CleanUpResult:
     run = find_ended_run(event, data())
     if run is None:
         return CleanUpResult()
-    result = clean_up(run, data(), bedrock(), datetime.now(UTC))
+    now = datetime.now(UTC)
+    # The state machine calls this before it has succeeded, and EventBridge after it has ended otherwise.
+    own_state = ExecutionState(is_running=False, succeeded=event.detail is None, ended=now)
+    states = {run.execution: own_state}
+    retention = Retention(data(), partial(execution_state, step_functions()), now, states)
+    result = clean_up(run, retention, bedrock())
     logger.info("run cleaned up", run=run.name, result=result.model_dump())
     return result

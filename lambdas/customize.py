@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import CustomizeEvent, JobResult
+from distillation.serving.executions import has_ended
 from distillation.telemetry import logger, metrics
 from distillation.training.job import JobSettings, create_or_describe
-from lambdas.runtime import Settings, bedrock, data, read_run, settings, typed
+from lambdas.runtime import Settings, bedrock, data, read_run, settings, step_functions, typed
 
 
 class CustomizeSettings(Settings):
@@ -34,6 +36,7 @@ def handler(event: CustomizeEvent, context: LambdaContext) -> JobResult:
         model_kms_key_arn=environment.model_kms_key_arn or None,
         start_timeout=timedelta(hours=environment.stuck_job_hours),
     )
-    job = create_or_describe(run, event.size, data(), bedrock(), job_settings, datetime.now(UTC))
+    execution_has_ended = partial(has_ended, step_functions(), run.execution)
+    job = create_or_describe(run, event.size, data(), bedrock(), job_settings, datetime.now(UTC), execution_has_ended)
     logger.info("job described", run=run.name, size=event.size, **job.model_dump())
     return job

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import DeployEvent, DeploymentResult
 from distillation.inference.first_question import accepted_image_source
 from distillation.serving.deployment import create_or_describe
+from distillation.serving.executions import has_ended
 from distillation.telemetry import logger, metrics
-from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, read_run, typed
+from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, read_run, step_functions, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -17,7 +20,8 @@ from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, read_r
 def handler(event: DeployEvent, context: LambdaContext) -> DeploymentResult:
     """Return the deployment's status, Creating or Active, its ARN, and once it is active its image source."""
     run = read_run(event.run)
-    deployment = create_or_describe(run, event.model_name, event.model_arn, data(), bedrock())
+    execution_has_ended = partial(has_ended, step_functions(), run.execution)
+    deployment = create_or_describe(run, event, data(), bedrock(), execution_has_ended)
     if deployment.status == "Active":
         limits = batch_limits(1, context)
         source = accepted_image_source(run, event.size, deployment.deployment_arn, data(), bedrock_runtime(), limits)

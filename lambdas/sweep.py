@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import boto3
 import urllib3
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import SweepResult
-from distillation.serving.sweep import Sweeper, is_running
+from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState, execution_state
+from distillation.serving.sweep import Sweeper
 from distillation.telemetry import logger, metrics
-from lambdas.runtime import Settings, bedrock, data, settings
+from lambdas.runtime import Settings, bedrock, data, settings, step_functions
 
 _RESPONSE_BYTES = 4096
 """Size in bytes that the response to CloudFormation must stay below.
@@ -44,12 +44,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Sweep for a schedule or a CloudFormation request; return what was stopped, deleted, kept and unknown."""
     if "ResponseURL" in event:
         return _answer_cloudformation(event).model_dump()
-    return _sweep(partial(is_running, boto3.client("stepfunctions"))).model_dump()
+    return _sweep(partial(execution_state, step_functions())).model_dump()
 
 
-def _sweep(execution_is_running: Callable[[str], bool]) -> SweepResult:
+def _sweep(state_of: Callable[[str], ExecutionState]) -> SweepResult:
     stage = settings(SweepSettings).stage
-    result = Sweeper(stage, data(), bedrock(), execution_is_running, datetime.now(UTC)).sweep()
+    result = Sweeper(stage, data(), bedrock(), state_of, datetime.now(UTC)).sweep()
     metrics.add_metric("OldestDeploymentDays", MetricUnit.Count, result.oldest_deployment_days)
     metrics.add_metric("LeftoversRemoved", MetricUnit.Count, len(result.stopped) + len(result.deleted))
     metrics.add_metric("UnknownResources", MetricUnit.Count, len(result.unknown))
@@ -63,8 +63,9 @@ def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
     status, reason, result = "SUCCESS", "", SweepResult(oldest_deployment_days=0)
     if event["RequestType"] == "Delete":
         try:
-            # The state machine is already deleted, so no execution is running.
-            result = _sweep(lambda _: False)
+            # The state machine is already deleted, so no execution is running. Models that are kept after a failure
+            # are deleted too: nothing would delete them later.
+            result = _sweep(lambda _: UNKNOWN_EXECUTION)
         except Exception as error:  # noqa: BLE001 - every failure is reported to CloudFormation
             logger.exception("sweep failed")
             status, reason = "FAILED", f"Delete the stack again to continue. {type(error).__name__}: {error}"

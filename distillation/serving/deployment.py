@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from distillation import keys
 from distillation.aws_errors import pipeline_errors
 from distillation.errors import DeploymentFailed
-from distillation.events import DeploymentResult
+from distillation.events import DeployEvent, DeploymentResult
 from distillation.records import Run
-from distillation.serving.resources import describe_by_name
+from distillation.serving.resources import delete_deployment, describe_by_name
 from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
 
@@ -17,31 +19,39 @@ if TYPE_CHECKING:
 
 
 def create_or_describe(
-    run: Run, model_name: str, model_arn: str, data: Bucket, bedrock: BedrockClient
+    run: Run, model: DeployEvent, data: Bucket, bedrock: BedrockClient, execution_has_ended: Callable[[], bool]
 ) -> DeploymentResult:
-    """Return status and ARN of the model's deployment, which has the model's name; create it on the first call.
+    """Return status and ARN of the model's deployment; create it on the first call.
 
-    Raises ``DeploymentFailed``, or ``QuotaExceeded`` while too many deployments are in progress.
+    A deployment that is created while the run's execution is stopped is deleted again. Raises ``DeploymentFailed``, or
+    ``QuotaExceeded`` while too many deployments are in progress.
     """
+    name = keys.deployment_name(run.name, model.size, model.model_name)
     deployment = describe_by_name(
         "deployment",
-        model_name,
+        name,
         lambda identifier: bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=identifier),
         bedrock,
     )
     if deployment is None:
-        return DeploymentResult(status="Creating", deployment_arn=_create(run, model_name, model_arn, data, bedrock))
-    if deployment["status"] == "Failed":
-        reason = deployment.get("failureMessage") or "no reason given"
-        raise DeploymentFailed(f"deployment {model_name}: {reason}")
-    return DeploymentResult(status=deployment["status"], deployment_arn=deployment["customModelDeploymentArn"])
+        arn = _create(run, name, model.model_arn, data, bedrock)
+        result = DeploymentResult(status="Creating", deployment_arn=arn)
+    else:
+        arn = deployment["customModelDeploymentArn"]
+        result = DeploymentResult(status=deployment["status"], deployment_arn=arn)
+    if execution_has_ended():
+        delete_deployment(name, arn, bedrock)
+        raise DeploymentFailed(f"deployment {name}: the execution of the run has ended, so the deployment was deleted.")
+    if deployment is not None and deployment["status"] == "Failed":
+        raise DeploymentFailed(f"deployment {name}: {deployment.get('failureMessage') or 'no reason given'}")
+    return result
 
 
-def _create(run: Run, model_name: str, model_arn: str, data: Bucket, bedrock: BedrockClient) -> str:
-    with pipeline_errors(f"deployment {model_name}"):
+def _create(run: Run, name: str, model_arn: str, data: Bucket, bedrock: BedrockClient) -> str:
+    with pipeline_errors(f"deployment {name}"):
         return bedrock.create_custom_model_deployment(
-            modelDeploymentName=model_name,
+            modelDeploymentName=name,
             modelArn=model_arn,
-            clientRequestToken=model_name,
+            clientRequestToken=name,
             tags=resource_tags(run, data),
         )["customModelDeploymentArn"]

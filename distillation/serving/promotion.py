@@ -35,6 +35,8 @@ def _replace(run: Run, deployment_arn: str, model_arn: str, data: Bucket, bedroc
     deployment = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=deployment_arn)
     update = deployment.get("updateDetails")
     status = update["updateStatus"] if update and update["modelArn"] == model_arn else None
+    if deployment["modelArn"] == model_arn and not (update and update["updateStatus"] == "Updating"):
+        status = "UpdateCompleted"  # Also if this run reuses the model that the deployment already serves.
     if status == "UpdateFailed":
         raise DeploymentFailed(
             f"deployment {deployment_arn} could not be updated to {model_arn}. It still serves its earlier model."

@@ -9,20 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import ClientError
 
-from distillation.bedrock_errors import (
-    BEDROCK_FAILURES,
+from distillation.aws_errors import (
+    AWS_FAILURES,
     code_and_message,
     is_not_found,
     pipeline_errors,
     to_pipeline_error,
 )
 from distillation.errors import ResourceBusy
-from distillation.serving.tags import BUCKET_TAG, RUN_TAG
+from distillation.serving.tags import BUCKET_TAG, DELETING_TAG, RUN_TAG, TRAINING_TAG, USED_BY_PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -55,6 +55,12 @@ class BedrockResource:
         return self.tags.get(RUN_TAG, "")
 
     @property
+    def runs(self) -> list[str]:
+        """Names of the run that created it and of the runs that reuse it."""
+        users = [key.removeprefix(USED_BY_PREFIX) for key in self.tags if key.startswith(USED_BY_PREFIX)]
+        return [self.run, *users]
+
+    @property
     def data_bucket(self) -> str:
         """Name of the Data bucket that has the run; empty without the tag."""
         return self.tags.get(BUCKET_TAG, "")
@@ -83,8 +89,17 @@ def deployments_and_models(tag: tuple[str, str], name_part: str, bedrock: Bedroc
     Only resources with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
     """
     deployments = map(_deployment, _deployment_summaries(name_part, bedrock))
-    models = map(_model, _model_summaries(name_part, bedrock))
-    return [*_tagged(tag, bedrock, deployments), *_tagged(tag, bedrock, models)]
+    return [*_tagged(tag, bedrock, deployments), *models(tag, name_part, bedrock)]
+
+
+def models(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
+    """Return the models with a tag; see ``deployments_and_models``."""
+    return list(_tagged(tag, bedrock, map(_model, _model_summaries(name_part, bedrock))))
+
+
+def models_of(run: str, stage_tag: tuple[str, str], bedrock: BedrockClient) -> list[BedrockResource]:
+    """Return the models that a run trained or reuses."""
+    return [model for model in models(stage_tag, "", bedrock) if run in model.runs]
 
 
 def describe_by_name(
@@ -124,31 +139,82 @@ def stop_job(name: str, arn: str, bedrock: BedrockClient) -> bool:
         bedrock.stop_model_customization_job(jobIdentifier=arn)
     except bedrock.exceptions.ConflictException:
         return False
-    except BEDROCK_FAILURES as error:
+    except AWS_FAILURES as error:
         raise to_pipeline_error(error, f"job {name}") from error
     return True
 
 
+def delete_deployment(name: str, arn: str, bedrock: BedrockClient) -> None:
+    """Delete a deployment, if it still exists. Raises ``ResourceBusy`` while Bedrock cannot delete it."""
+    try:
+        bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
+    except AWS_FAILURES as error:
+        if not _is_absent("deployment", name, error, bedrock):
+            raise to_pipeline_error(error, f"deployment {name}") from error
+
+
 def delete(
-    resources: Sequence[BedrockResource], bedrock: BedrockClient, sleep: Callable[[float], None] = time.sleep
+    resources: Sequence[BedrockResource],
+    bedrock: BedrockClient,
+    sleep: Callable[[float], None] = time.sleep,
+    keeps: Callable[[BedrockResource], bool] | None = None,
 ) -> list[str]:
     """Delete deployments, then models; return kind and name of each.
 
-    Raises ``ResourceBusy`` if Bedrock still counts a model as deployed after four minutes; the next call continues.
+    With ``keeps``, a model stays if a run has begun to reuse it since it was listed. Raises ``ResourceBusy`` if Bedrock
+    still counts a model as deployed after four minutes; the next call continues.
     """
-    for resource in resources:
-        if resource.kind == "deployment":
-            _delete_deployment(resource, bedrock)
-    models = [resource for resource in resources if resource.kind == "model"]
-    _wait_for_all(models, lambda model: _delete_model(model, bedrock), sleep)
-    return [str(resource) for resource in resources]
+    deployments = [resource for resource in resources if resource.kind == "deployment"]
+    for deployment in deployments:
+        delete_deployment(deployment.name, deployment.arn, bedrock)
+    unused = [
+        resource
+        for resource in resources
+        if resource.kind == "model" and not (keeps and _is_used_again(resource, keeps, bedrock))
+    ]
+    _wait_for_all(unused, lambda model: _delete_model(model, bedrock), sleep)
+    return [str(resource) for resource in resources if resource in deployments or resource in unused]
 
 
-def _is_absent(resource: BedrockResource, error: Exception, bedrock: BedrockClient) -> bool:
+def read_tags(resource: BedrockResource, bedrock: BedrockClient) -> BedrockResource | None:
+    """Return the resource with its current tags; None if it no longer exists."""
+    try:
+        response = bedrock.list_tags_for_resource(resourceARN=resource.arn)
+    except AWS_FAILURES as error:
+        if _is_absent(resource.kind, resource.name, error, bedrock):
+            return None
+        raise to_pipeline_error(error, f"tags of {resource}") from error
+    return replace(resource, tags={entry["key"]: entry["value"] for entry in response["tags"]})
+
+
+def add_tag(resource: BedrockResource, key: str, value: str, bedrock: BedrockClient) -> bool:
+    """Add a tag, or replace its value; return False if the resource no longer exists."""
+    try:
+        bedrock.tag_resource(resourceARN=resource.arn, tags=[{"key": key, "value": value}])
+    except AWS_FAILURES as error:
+        if _is_absent(resource.kind, resource.name, error, bedrock):
+            return False
+        raise to_pipeline_error(error, f"tags of {resource}") from error
+    return True
+
+
+def _is_used_again(model: BedrockResource, keeps: Callable[[BedrockResource], bool], bedrock: BedrockClient) -> bool:
+    """Announce the deletion of a model in its tags; then return whether a run has begun to reuse it.
+
+    A run that reuses a model writes its own tag and then looks for this one. Both write before they read, so that at
+    least one of them sees the other.
+    """
+    if TRAINING_TAG not in model.tags or not add_tag(model, DELETING_TAG, datetime.now(UTC).isoformat(), bedrock):
+        return False
+    current = read_tags(model, bedrock)
+    return current is not None and keeps(current)
+
+
+def _is_absent(kind: Kind, name: str, error: Exception, bedrock: BedrockClient) -> bool:
     """Return whether an error of a call about a resource means that the resource does not exist."""
     if is_not_found(error):
         return True
-    return _is_validation_error(error) and _find_arn(resource.kind, resource.name, bedrock) is None
+    return _is_validation_error(error) and _find_arn(kind, name, bedrock) is None
 
 
 def _is_validation_error(error: Exception) -> bool:
@@ -206,33 +272,19 @@ def _tagged(
     """Yield the resources that have a tag, with all their tags."""
     key, value = tag
     for resource in resources:
-        try:
-            response = bedrock.list_tags_for_resource(resourceARN=resource.arn)
-        except BEDROCK_FAILURES as error:
-            if _is_absent(resource, error, bedrock):
-                continue  # Deleted since it was listed.
-            raise to_pipeline_error(error, f"tags of {resource}") from error
-        tags = {entry["key"]: entry["value"] for entry in response["tags"]}
-        if tags.get(key) == value:
-            yield replace(resource, tags=tags)
+        tagged = read_tags(resource, bedrock)
+        if tagged and tagged.tags.get(key) == value:  # None: deleted since it was listed.
+            yield tagged
 
 
 def _has_ended(job: BedrockResource, bedrock: BedrockClient) -> bool:
     try:
         description = bedrock.get_model_customization_job(jobIdentifier=job.arn)
-    except BEDROCK_FAILURES as error:
-        if _is_absent(job, error, bedrock):
+    except AWS_FAILURES as error:
+        if _is_absent("job", job.name, error, bedrock):
             return True
         raise to_pipeline_error(error, str(job)) from error
     return description.get("status") not in _RUNNING
-
-
-def _delete_deployment(deployment: BedrockResource, bedrock: BedrockClient) -> None:
-    try:
-        bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment.arn)
-    except BEDROCK_FAILURES as error:
-        if not _is_absent(deployment, error, bedrock):
-            raise to_pipeline_error(error, str(deployment)) from error
 
 
 def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
@@ -241,8 +293,8 @@ def _delete_model(model: BedrockResource, bedrock: BedrockClient) -> bool:
         bedrock.delete_custom_model(modelIdentifier=model.arn)
     except bedrock.exceptions.ConflictException:
         return False
-    except BEDROCK_FAILURES as error:
-        if not _is_absent(model, error, bedrock):
+    except AWS_FAILURES as error:
+        if not _is_absent("model", model.name, error, bedrock):
             raise to_pipeline_error(error, str(model)) from error
     return True
 

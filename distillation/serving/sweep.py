@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from distillation import keys
 from distillation.events import SweepResult
-from distillation.run_documents import find_run
-from distillation.serving.resources import BedrockResource, Kind, delete, deployments_and_models, running_jobs, stop
-from distillation.serving.retention import retained
+from distillation.serving.executions import ExecutionState
+from distillation.serving.resources import BedrockResource, delete, deployments_and_models, running_jobs, stop
+from distillation.serving.retention import Retention
 from distillation.serving.tags import STAGE_TAG
 from distillation.storage import Bucket
-from distillation.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,15 @@ class Sweeper:
     data: Bucket
     """Data bucket of the stage."""
     bedrock: BedrockClient
-    is_running: Callable[[str], bool]
-    """Whether the execution with an ARN is running; its resources are left alone."""
+    execution_state: Callable[[str], ExecutionState]
+    """State of the execution with an ARN; resources of a running one are left alone."""
     now: datetime
     """Time of the sweep."""
     sleep: Callable[[float], None] = time.sleep
+    retention: Retention = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "retention", Retention(self.data, self.execution_state, self.now))
 
     def sweep(self) -> SweepResult:
         """Stop the jobs and delete the deployments and models that no run retains.
@@ -53,8 +55,8 @@ class Sweeper:
         if stopped:
             _, resources = self.resources()  # A job that ended just before it was stopped has created a model.
         leftovers, unknown_resources = self.leftovers(resources), unknown(resources, self.data)
-        deleted = delete(leftovers, self.bedrock, self.sleep)
-        kept = [resource for resource in resources if resource not in [*leftovers, *unknown_resources]]
+        deleted = delete(leftovers, self.bedrock, self.sleep, self.retention.keeps)
+        kept = [item for item in resources if str(item) not in deleted and item not in unknown_resources]
         ages = [(self.now - resource.created).days for resource in kept if resource.kind == "deployment"]
         return SweepResult(
             stopped=stopped,
@@ -70,36 +72,18 @@ class Sweeper:
         return running_jobs(tag, "", self.bedrock), deployments_and_models(tag, "", self.bedrock)
 
     def leftovers(self, resources: Sequence[BedrockResource]) -> list[BedrockResource]:
-        """Return the resources of known runs that no run retains, in the same order."""
-        own = [resource for resource in resources if resource.data_bucket == self.data.name]
-        retained_by_run = {run: self._retained_by(run) for run in {resource.run for resource in own}}
+        """Return the resources of known runs that no run keeps, in the same order.
 
-        def is_leftover(resource: BedrockResource) -> bool:
-            retained_keys = retained_by_run[resource.run]
-            return retained_keys is not None and resource.key not in retained_keys
-
-        return [resource for resource in own if is_leftover(resource)]
-
-    def _retained_by(self, name: str) -> set[tuple[Kind, str]] | None:
-        """Return kind and name of what a run retains; None if it is unknown, still running or cannot be read."""
-        try:
-            run = find_run(name, self.data)
-            return None if run is None or self.is_running(run.execution) else retained(run, self.data, self.now)
-        except ValueError as error:  # Also pydantic's ValidationError.
-            logger.warning("run left alone: its request or report cannot be read", run=name, error=str(error))
-            return None
+        A model stays while a deployment that stays serves it, such as one that an aborted run had begun to update.
+        """
+        other = unknown(resources, self.data)
+        unwanted = [item for item in resources if item not in other and not self.retention.keeps(item)]
+        served = {item.model_arn for item in resources if item.kind == "deployment" and item not in unwanted}
+        return [item for item in unwanted if item.arn not in served]
 
 
 def unknown(resources: Sequence[BedrockResource], data: Bucket) -> list[BedrockResource]:
     """Return the resources that belong to no run in the Data bucket, in the same order."""
-    runs = {resource.run for resource in resources if resource.data_bucket == data.name}
+    runs = {run for resource in resources if resource.data_bucket == data.name for run in resource.runs}
     known = {run for run in runs if keys.request_key(run) in data.keys(keys.request_key(run))}
-    return [resource for resource in resources if resource.data_bucket != data.name or resource.run not in known]
-
-
-def is_running(client: SFNClient, execution: str) -> bool:
-    """Return whether an execution is running."""
-    try:
-        return client.describe_execution(executionArn=execution)["status"] == "RUNNING"
-    except client.exceptions.ExecutionDoesNotExist:
-        return False  # Step Functions deletes executions 90 days after their end.
+    return [item for item in resources if item.data_bucket != data.name or known.isdisjoint(item.runs)]

@@ -14,9 +14,20 @@ RUN_TAG = "vision-distillation:run"
 STAGE_TAG = "vision-distillation:stage"
 BUCKET_TAG = "vision-distillation:data-bucket"
 """Key of the tag with the Data bucket that has the run, which tells deployments of the same stage apart."""
+TRAINING_TAG = "vision-distillation:training"
+"""Key of the tag with the fingerprint of a training; see ``distillation.training.reuse``."""
+USED_BY_PREFIX = "vision-distillation:used-by:"
+"""Start of the keys of the tags of later runs that use a model, followed by the run's name; the value is its start."""
+DELETING_TAG = "vision-distillation:deleting"
+"""Key of the tag with the time at which the deletion of a model began, ISO 8601 in UTC."""
 
 
-def resource_tags(run: Run, data: Bucket) -> list[TagTypeDef]:
-    """Return the tags of a run's jobs, models and deployments: the pipeline's own and those of the stage."""
+def resource_tags(run: Run, data: Bucket, training: str | None = None) -> list[TagTypeDef]:
+    """Return the tags of a run's jobs, models and deployments: the pipeline's own and those of the stage.
+
+    ``training`` is the fingerprint of a job and its model.
+    """
     tags = {RUN_TAG: run.name, STAGE_TAG: run.stage, BUCKET_TAG: data.name, **run.tags}
+    if training:
+        tags[TRAINING_TAG] = training
     return [{"key": key, "value": value} for key, value in tags.items()]

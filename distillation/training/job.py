@@ -1,4 +1,4 @@
-"""Customization jobs: one for each training size, found by its name.
+"""Customization jobs: one for each training size, found by its name, unless an earlier run trained the same.
 
 The state machine calls ``create_or_describe`` until the job has ended. Creating and polling are the same call, so a
 repeated call never pays twice.
@@ -6,9 +6,12 @@ repeated call never pays twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.metrics import MetricUnit
 
 from distillation import keys, ledger
 from distillation.aws_errors import pipeline_errors
@@ -17,13 +20,15 @@ from distillation.events import JobResult
 from distillation.inference.reservation import Reservation
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
-from distillation.records import Run
-from distillation.serving.resources import describe_by_name
+from distillation.records import LedgerPart, Run
+from distillation.serving.resources import describe_by_name, stop_job
 from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
+from distillation.telemetry import metrics
 from distillation.training import stuck_jobs
 from distillation.training.failure_remedies import cause_and_remedy, is_internal
 from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
+from distillation.training.reuse import checked_fingerprint, reuse_model
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -45,37 +50,55 @@ class JobSettings:
 
 
 def create_or_describe(
-    run: Run, size: int, data: Bucket, bedrock: BedrockClient, settings: JobSettings, now: datetime
+    run: Run,
+    size: int,
+    data: Bucket,
+    bedrock: BedrockClient,
+    settings: JobSettings,
+    now: datetime,
+    execution_has_ended: Callable[[], bool],
 ) -> JobResult:
-    """Return status, name and ARNs of the job of a size; create it on the first call.
+    """Return status, name and ARNs of the job of a size; create it on the first call, or reuse an earlier run's model.
 
-    Raises ``JobFailed`` with cause and remedy, and ``Throttled``, ``QuotaExceeded``, ``AccessDenied`` or
-    ``OverBudget`` if the job cannot be created.
+    A job that is created while the run's execution is stopped is stopped too. Raises ``JobFailed`` with cause and
+    remedy, and ``Throttled``, ``QuotaExceeded``, ``AccessDenied``, ``DatasetRejected`` or ``OverBudget`` if the job
+    cannot be created.
     """
-    name, job = _last_attempt(run, size, data, bedrock, settings)
+    name, job = _last_attempt(run, size, data, bedrock)
+    may_be_billed = job is not None and stuck_jobs.may_have_started(job)
+    if job is None:
+        training = checked_fingerprint(run, size, data)
+        if reused := reuse_model(run, training, settings.model_kms_key_arn, data, bedrock, now):
+            _record_reuse(run, reused, data)
+            return reused
+        arn = _create(run, size, name, training, data, bedrock, settings)
+        job = {"status": "InProgress", "jobArn": arn}
     if job["status"] in ("Failed", "Stopping", "Stopped"):
         raise JobFailed(f"job {name}: {cause_and_remedy(job)}")
-    if job["status"] == "InProgress" and (
-        reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock)
-    ):
-        ledger.write_part(run.name, job_ledger_part(run, size, data, trained=False), name, data)
-        raise JobFailed(f"job {name}: {reason}")
+    if job["status"] == "InProgress":
+        if execution_has_ended():
+            stop_job(name, job["jobArn"], bedrock)
+            ledger.write_part(run.name, job_ledger_part(run, size, data, trained=may_be_billed), name, data)
+            raise JobFailed(f"job {name}: the execution of the run has ended, so the job was stopped.")
+        if reason := stuck_jobs.stop_if_stuck(run, job, settings.start_timeout, now, bedrock):
+            ledger.write_part(run.name, job_ledger_part(run, size, data, trained=False), name, data)
+            raise JobFailed(f"job {name}: {reason}")
     return JobResult(
-        status=job["status"],
-        model_name=name,
-        job_arn=job.get("jobArn"),
-        model_arn=job.get("outputModelArn"),
+        status=job["status"], model_name=name, job_arn=job.get("jobArn"), model_arn=job.get("outputModelArn")
     )
 
 
-def _last_attempt(
-    run: Run, size: int, data: Bucket, bedrock: BedrockClient, settings: JobSettings
-) -> tuple[str, dict[str, Any]]:
-    """Return name and description of the job of the last attempt; create it, or another one after an internal error."""
+def _last_attempt(run: Run, size: int, data: Bucket, bedrock: BedrockClient) -> tuple[str, Any | None]:
+    """Return name and description of the job of the last attempt; None if it has to be created.
+
+    A job that failed by an internal error of Bedrock is attempted once more.
+    """
     attempt = 1
     while True:
         name = keys.model_name(run.name, size, attempt)
-        job = _describe(bedrock, name) or _create(run, size, name, data, bedrock, settings)
+        job = _describe(bedrock, name)
+        if job is None:
+            return name, None
         if job["status"] == "InProgress":
             _reserve_cost(run, size, name, data)
         else:
@@ -84,6 +107,15 @@ def _last_attempt(
         if attempt == ATTEMPTS or not is_internal(job):
             return name, job
         attempt += 1
+
+
+def _record_reuse(run: Run, reused: JobResult, data: Bucket) -> None:
+    """Write a ledger part without cost for a model that another run trained."""
+    part = LedgerPart(
+        step="TrainModels", model=run.student, calls=0, reused=1, input_tokens=0, output_tokens=0, usd=0.0
+    )
+    ledger.write_part(run.name, part, reused.model_name, data)
+    metrics.add_metric("ModelsReused", MetricUnit.Count, 1)
 
 
 def _describe(bedrock: BedrockClient, name: str) -> Any | None:
@@ -110,30 +142,35 @@ def _reserve_cost(run: Run, size: int, name: str, data: Bucket) -> None:
 
 
 def _create(
-    run: Run, size: int, name: str, data: Bucket, bedrock: BedrockClient, settings: JobSettings
-) -> dict[str, Any]:
-    """Create a job within the budget. If Bedrock refuses it, its reservation is released for other sizes."""
+    run: Run, size: int, name: str, training: str, data: Bucket, bedrock: BedrockClient, settings: JobSettings
+) -> str:
+    """Create a job within the budget and return its ARN.
+
+    If Bedrock refuses it, its reservation is released for other sizes.
+    """
     cost = job_ledger_part(run, size, data)
     reservation = Reservation(run, cost.step, cost.usd, data, maximum_prediction_usd(run, data))
     try:
         reservation.reserve()
-        _request_job(run, size, name, data, bedrock, settings)
+        arn = _request_job(run, size, name, training, data, bedrock, settings)
         ledger.reserve(run.name, cost.step, name, cost.usd, data)
     finally:
         # The reservation has an id of its own: a settled name could not reserve again in the next attempt.
         reservation.settle(cost.model_copy(update={"calls": 0, "training_tokens": 0, "usd": 0.0}))
-    return {"status": "InProgress"}
+    return arn
 
 
-def _request_job(run: Run, size: int, name: str, data: Bucket, bedrock: BedrockClient, settings: JobSettings) -> None:
-    student = catalog.get_model(run.student)
+def _request_job(
+    run: Run, size: int, name: str, training: str, data: Bucket, bedrock: BedrockClient, settings: JobSettings
+) -> str:
+    student, tags = catalog.get_model(run.student), resource_tags(run, data, training)
     validation_key = keys.dataset_key(run.name, "validation")
     optional: dict[str, Any] = {"customModelKmsKeyId": settings.model_kms_key_arn} if settings.model_kms_key_arn else {}
     if any(True for _ in data.keys(validation_key)):
         uri = f"s3://{data.name}/{validation_key}"
         optional["validationDataConfig"] = {"validators": [{"s3Uri": uri}]}
     with pipeline_errors(f"job {name}"):
-        bedrock.create_model_customization_job(
+        return bedrock.create_model_customization_job(
             jobName=name,
             customModelName=name,
             roleArn=settings.role_arn,
@@ -143,7 +180,7 @@ def _request_job(run: Run, size: int, name: str, data: Bucket, bedrock: BedrockC
             hyperParameters=job_hyperparameters(run, size),
             trainingDataConfig={"s3Uri": f"s3://{data.name}/{keys.dataset_key(run.name, f'train-{size}')}"},
             outputDataConfig={"s3Uri": f"s3://{data.name}/{keys.training_prefix(run.name, size)}"},
-            jobTags=resource_tags(run, data),
-            customModelTags=resource_tags(run, data),
+            jobTags=tags,
+            customModelTags=tags,
             **optional,
-        )
+        )["jobArn"]

@@ -25,6 +25,7 @@ _STATUS_BY_CODE = {
     "ServiceQuotaExceededException": 400,
     "ServiceUnavailableException": 503,
     "ThrottlingException": 429,
+    "TooManyTagsException": 400,
     "UnknownOperationException": 404,
     "ValidationException": 400,
 }

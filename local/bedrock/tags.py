@@ -7,6 +7,9 @@ from typing import Any
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import Operation, Service, Tag
 
+MAXIMUM_TAGS = 50
+"""Tags of a resource. Source: "Tagging Amazon Bedrock resources", user guide; not verified against AWS."""
+
 
 def list_tags_for_resource(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
     """List the tags of a job, model or deployment."""
@@ -20,6 +23,8 @@ def tag_resource(service: Service, values: dict[str, Any], caller: str | None) -
     service.authorise(caller, "bedrock:TagResource", arn)
     with service.lock:
         merged = {tag["key"]: tag for tag in [*_tags(service, arn), *values["tags"]]}
+        if len(merged) > MAXIMUM_TAGS:
+            raise BedrockError("TooManyTagsException", f"A resource has at most {MAXIMUM_TAGS} tags.")
         service.tags[arn] = list(merged.values())
     return {}
 

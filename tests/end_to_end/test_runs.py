@@ -275,7 +275,8 @@ def test_running_definition_is_the_one_in_the_template(pipeline: Start, assembly
             stateMachineArn=running.pipeline.outputs["StateMachineArn"]
         )["definition"]
         template = json.loads((assembly / "Distill-local-Pipeline.template.json").read_text())
-        (machine,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::StepFunctions::StateMachine"]
+        machines = [r for r in template["Resources"].values() if r["Type"] == "AWS::StepFunctions::StateMachine"]
+        (machine,) = [m for m in machines if "PrepareFunctionArn" in m["Properties"]["DefinitionSubstitutions"]]
         written, ran = json.loads(machine["Properties"]["DefinitionString"]), json.loads(definition)
 
         assert list(ran["States"]) == list(written["States"])

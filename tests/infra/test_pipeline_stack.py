@@ -31,7 +31,9 @@ def test_runs_that_fail_time_out_or_are_stopped_are_cleaned_up_and_notified(pipe
     ).values()
 
     assert rule["Properties"]["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
-    assert [t["Arn"]["Fn::GetAtt"][0][:6] for t in rule["Properties"]["Targets"]] == ["CleanU", "Notify"]
+    targets = [target["Arn"] for target in rule["Properties"]["Targets"]]
+    assert [next(iter(arn.values()))[0][:6] for arn in targets if "Fn::GetAtt" in arn] == ["CleanU", "Notify"]
+    assert [arn["Ref"][:13] for arn in targets if "Ref" in arn] == ["SecondCleanUp"]
     assert all("DeadLetterConfig" in target for target in rule["Properties"]["Targets"])
 
 

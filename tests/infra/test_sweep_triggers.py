@@ -4,12 +4,12 @@ from fnmatch import fnmatchcase
 
 from aws_cdk.assertions import Template
 
-from tests.infra.resources import actions, role_statements
+from tests.infra.resources import actions, main_machine, role_statements
 
 
 def test_deleting_the_stack_sweeps_after_the_machine_is_deleted(pipeline: Template) -> None:
     ((name, resource),) = pipeline.find_resources("Custom::SweepOnDeletion").items()
-    (machine,) = pipeline.find_resources("AWS::StepFunctions::StateMachine").values()
+    machine = main_machine(pipeline)
 
     assert name in machine["DependsOn"]
     assert resource["Properties"]["ServiceToken"]["Fn::GetAtt"][0].startswith("Sweep")

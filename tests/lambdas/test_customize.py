@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from distillation import keys
 from tests.support.builders import any_run
 from tests.support.functions import Functions
-from tests.support.jobs import NAME, ROLE_ARN, expect_creation, split_bucket
+from tests.support.jobs import JOB_ARN, NAME, ROLE_ARN, expect_creation, split_bucket
 
 
 @pytest.fixture
@@ -39,5 +39,11 @@ def test_job_has_the_role_and_the_key_of_the_environment(
     functions.data.write_document(keys.request_key("holiday-1"), any_run())
     result = functions.invoke("customize", {"run": "holiday-1", "size": 12})
 
-    assert result == {"status": "InProgress", "model_name": NAME, "job_arn": None, "model_arn": None}
+    assert result == {
+        "status": "InProgress",
+        "model_name": NAME,
+        "job_arn": JOB_ARN,
+        "model_arn": None,
+        "trained_by": None,
+    }
     assert (parameters["roleArn"], parameters.get("customModelKmsKeyId", "")) == (ROLE_ARN, key_arn)

@@ -98,7 +98,8 @@ def claimed_run(run: str, **request: Any) -> dict[str, bytes]:
 
 def ended_run(run: str, promoted: str | None, **request: Any) -> dict[str, bytes]:
     """Return the request and the report of a run that promoted the model ``promoted``, or none, keyed by S3 key."""
-    models = [TrainedModel(size=1, status="Active", model_name=promoted)] if promoted else []
+    size = int(promoted.rpartition("-n")[2].partition("-a")[0]) if promoted else 0
+    models = [TrainedModel(size=size, status="Active", model_name=promoted)] if promoted else []
     report = any_report(run=run, models=models, promoted=promoted)
     return claimed_run(run, **request) | {
         keys.report_json_key(run): report.model_dump_json().encode(),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.stub import Stubber
 
 from distillation import keys
+from distillation.documents import DatasetHashes
 from distillation.events import JobResult
+from distillation.records import Run
 from distillation.storage import Bucket
 from distillation.training import job
 from tests.support.bedrock_state import ARN
@@ -28,11 +31,16 @@ SETTINGS = job.JobSettings(role_arn=ROLE_ARN, model_kms_key_arn=None, start_time
 
 
 def split_bucket(data: Bucket | None = None) -> Bucket:
-    """Return a Data bucket with 12 training images and 3 test images."""
+    """Return a Data bucket with 12 training images, 3 test images, and validated (empty) files of sizes 6 and 12."""
     data = data or bucket()
     line = {"image": "a" * 64, "photo": "p", "group": "a" * 64, "width": 900, "height": 600}
     data.write_lines(keys.split_key("holiday-1", "train"), [line] * 12)
     data.write_lines(keys.split_key("holiday-1", "test"), [line] * 3)
+    files = [keys.dataset_key("holiday-1", f"train-{size}") for size in (6, 12)]
+    for file in files:
+        data.write(file, b"")
+    hashes = DatasetHashes(sha256=dict.fromkeys(files, hashlib.sha256(b"").hexdigest()))
+    data.write_document(keys.dataset_hashes_key("holiday-1"), hashes)
     return data
 
 
@@ -41,14 +49,26 @@ def labelled_bucket(data: Bucket | None = None) -> Bucket:
     data = split_bucket(data)
     labels = [{"image": "a" * 64, "answerer": "teacher", "status": "ok", "text": "a, b, c"}]
     data.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
-    for size in (6, 12):
-        data.write(keys.dataset_key("holiday-1", f"train-{size}"), b"")
     return data
 
 
 def create_or_describe(client: Any, data: Bucket | None = None, **request: Any) -> JobResult:
     """Create or describe the job; keywords are fields of the run's request."""
-    return job.create_or_describe(any_run(**request), 12, data or split_bucket(), client, SETTINGS, NOW)
+    return describe_size(any_run(**request), 12, data or split_bucket(), client)
+
+
+def describe_size(
+    run: Run,
+    size: int,
+    data: Bucket,
+    client: Any,
+    settings: job.JobSettings = SETTINGS,
+    now: datetime = NOW,
+    *,
+    execution_has_ended: bool = False,
+) -> JobResult:
+    """Create or describe the job of a size."""
+    return job.create_or_describe(run, size, data, client, settings, now, lambda: execution_has_ended)
 
 
 def job_description(status: str, **fields: Any) -> dict[str, Any]:
@@ -74,7 +94,13 @@ def waiting_job(training: str = "NotStarted", status: str = "InProgress") -> dic
     return job_description(status, statusDetails=details)
 
 
-def expect_creation(bedrock: Stubber) -> None:
-    """Expect a call that finds no job, and one that creates it."""
+def expect_no_job(bedrock: Stubber) -> None:
+    """Expect calls that find neither a job nor a model to reuse."""
     bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    bedrock.add_response("list_custom_models", {"modelSummaries": []})
+
+
+def expect_creation(bedrock: Stubber) -> None:
+    """Expect calls that find neither a job nor a model to reuse, and one that creates the job."""
+    expect_no_job(bedrock)
     bedrock.add_response("create_model_customization_job", {"jobArn": JOB_ARN})

@@ -10,6 +10,8 @@ from distillation.errors import ResourceBusy
 from distillation.events import CleanUpResult
 from distillation.records import Run, TrainedModel
 from distillation.serving.clean_up import clean_up
+from distillation.serving.executions import ExecutionState
+from distillation.serving.retention import Retention
 from distillation.storage import Bucket
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
@@ -17,7 +19,10 @@ from tests.support.jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN,
 
 
 def clean_up_without_waiting(client: Any, data: Bucket, run: Run | None = None) -> CleanUpResult:
-    return clean_up(run or any_run(), data, client, NOW, sleep=lambda _: None)
+    run = run or any_run(keep_on_failure_days=0)
+    data.write_document(keys.request_key(run.name), run)
+    failed = ExecutionState(is_running=False, ended=NOW)
+    return clean_up(run, Retention(data, lambda _: failed, NOW), client, sleep=lambda _: None)
 
 
 def expect_tags(bedrock: Stubber, run: str) -> None:

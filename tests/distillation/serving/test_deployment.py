@@ -6,12 +6,15 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation.errors import DeploymentFailed
-from distillation.events import DeploymentResult
+from distillation.events import DeployEvent, DeploymentResult
 from distillation.serving.deployment import create_or_describe
 from distillation.serving.tags import resource_tags
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
 from tests.support.jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
+
+
+MODEL = DeployEvent(run="holiday-1", size=12, model_name="holiday-1-n12-a2", model_arn=MODEL_ARN)
 
 
 def test_deployment_is_created_then_described_and_its_failure_has_the_reason(
@@ -28,9 +31,9 @@ def test_deployment_is_created_then_described_and_its_failure_has_the_reason(
         "create_custom_model_deployment",
         {"customModelDeploymentArn": DEPLOYMENT_ARN},
         {
-            "modelDeploymentName": "n",
+            "modelDeploymentName": "holiday-1-n12-a2",
             "modelArn": MODEL_ARN,
-            "clientRequestToken": "n",
+            "clientRequestToken": "holiday-1-n12-a2",
             "tags": resource_tags(any_run(), bucket()),
         },
     )
@@ -39,7 +42,7 @@ def test_deployment_is_created_then_described_and_its_failure_has_the_reason(
     bedrock.add_response("get_custom_model_deployment", description | failed)
 
     for status in ("Creating", "Active"):
-        result = create_or_describe(any_run(), "n", MODEL_ARN, bucket(), bedrock_client)
+        result = create_or_describe(any_run(), MODEL, bucket(), bedrock_client, lambda: False)
         assert result == DeploymentResult(status=status, deployment_arn=DEPLOYMENT_ARN)
     with pytest.raises(DeploymentFailed, match="no room"):
-        create_or_describe(any_run(), "n", MODEL_ARN, bucket(), bedrock_client)
+        create_or_describe(any_run(), MODEL, bucket(), bedrock_client, lambda: False)

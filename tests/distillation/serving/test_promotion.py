@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from distillation import keys
+from distillation.documents import ReplacedDeployment
 from distillation.errors import DeploymentFailed, InvalidRequest
 from distillation.events import PromoteResult
 from distillation.records import Run, TrainedModel
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
 from distillation.serving.clean_up import clean_up
+from distillation.serving.executions import UNKNOWN_EXECUTION
 from distillation.serving.promotion import promote
+from distillation.serving.retention import Retention
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import ARN, BASE, add_resources, ended_run
@@ -35,7 +38,7 @@ def promoted_run(endpoint: Endpoint, run: str, number: int) -> dict[str, bytes]:
     """Add a run with a promoted and deployed model; return its objects in the Data bucket."""
     name = add_resources(endpoint, run, number)
     model = TrainedModel(
-        size=12,
+        size=number,
         status="Active",
         model_name=name,
         model_arn=model_arn(number),
@@ -60,7 +63,7 @@ def test_replaced_deployment_serves_the_new_model_and_nothing_is_left_over(endpo
     run = replacing_run(data, client)
     data.write_document(keys.request_key("new"), run)
     results = [promote(run, data, client) for _ in range(4)]
-    cleaned = clean_up(run, data, client, NOW)
+    cleaned = clean_up(run, Retention(data, lambda _: UNKNOWN_EXECUTION, NOW), client)
 
     assert [result.status for result in results] == ["Updating", "Updating", "Done", "Done"]
     assert {result.deployment_arn for result in results} == {deployment_arn(1)}
@@ -103,3 +106,15 @@ def test_failed_update_is_an_error_and_the_deployment_serves_its_earlier_model(e
     endpoint.service.deployments[deployment_arn(1)]["updateDetails"] = update
     with pytest.raises(DeploymentFailed, match="It still serves its earlier model"):
         promote(run, data, client)
+
+
+def test_run_that_reuses_the_model_of_the_deployment_that_it_replaces_updates_nothing(
+    endpoint: Endpoint, client: Any
+) -> None:
+    data = two_runs(endpoint)
+    run = replacing_run(data, client)
+    endpoint.service.deployments[deployment_arn(1)]["modelArn"] = model_arn(2)
+
+    assert promote(run, data, client) == PromoteResult(status="Done", deployment_arn=deployment_arn(1))
+    assert "updateDetails" not in endpoint.service.deployments[deployment_arn(1)]
+    assert data.read_document(keys.deployment_key("new"), ReplacedDeployment).model_arn == model_arn(2)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 
 from distillation import keys
 from distillation.errors import ResourceBusy
 from distillation.events import SweepResult
-from distillation.serving.sweep import Sweeper, is_running
+from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState
+from distillation.serving.sweep import Sweeper
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import ARN, add_resources, claimed_run, ended_run
@@ -21,13 +20,13 @@ from tests.support.fakes import bucket
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def sweep(client: Any, data: Bucket, running: str | None = None) -> SweepResult:
-    """Sweep the stage ``dev`` while executions whose ARN ends with ``running`` are running."""
+def sweep(client: Any, data: Bucket, state: ExecutionState = UNKNOWN_EXECUTION) -> SweepResult:
+    """Sweep the stage ``dev`` while the executions of its runs have this state."""
     return Sweeper(
         stage="dev",
         data=data,
         bedrock=client,
-        is_running=lambda execution: running is not None and execution.endswith(running),
+        execution_state=lambda _: state,
         now=NOW,
         sleep=lambda _: None,
     ).sweep()
@@ -60,7 +59,7 @@ def test_promoted_model_is_retained_for_keep_days(
 def test_resources_of_a_running_execution_are_left_alone(endpoint: Endpoint, client: Any) -> None:
     add_resources(endpoint, "running", job="InProgress")
     add_resources(endpoint, "running", 2)
-    result = sweep(client, bucket(**ended_run("running", None)), running=":e")
+    result = sweep(client, bucket(**ended_run("running", None)), ExecutionState(is_running=True))
 
     assert (result.stopped, result.deleted) == ([], [])
 
@@ -126,14 +125,3 @@ def test_model_that_someone_else_deployed_is_an_error_and_the_others_are_deleted
         sweep(client, bucket(**claimed_run("a"), **claimed_run("b")))
 
     assert [model["modelName"] for model in endpoint.service.custom_models.values()] == [name]
-
-
-def test_execution_that_step_functions_no_longer_knows_is_not_running() -> None:
-    client = boto3.client("stepfunctions")
-    started = {"executionArn": "arn:e", "stateMachineArn": "arn:m", "startDate": NOW}
-    with Stubber(client) as stepfunctions:
-        for status in ("RUNNING", "ABORTED"):
-            stepfunctions.add_response("describe_execution", started | {"status": status})
-        stepfunctions.add_client_error("describe_execution", "ExecutionDoesNotExist")
-
-        assert [is_running(client, "arn:e") for _ in range(3)] == [True, False, False]

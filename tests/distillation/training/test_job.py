@@ -16,19 +16,20 @@ from distillation.inference.reservation import Reservation
 from distillation.records import LedgerPart
 from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
-from distillation.training import job
 from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
+from distillation.training.reuse import checked_fingerprint
 from tests.support.builders import any_run
 from tests.support.fakes import MemoryS3, bucket
 from tests.support.jobs import (
     JOB_ARN,
     MODEL_ARN,
     NAME,
-    NOW,
     ROLE_ARN,
     SETTINGS,
     create_or_describe,
+    describe_size,
     expect_creation,
+    expect_no_job,
     job_description,
     labelled_bucket,
     split_bucket,
@@ -41,6 +42,8 @@ def job_usd(data: Bucket, size: int = 12) -> float:
 
 
 def test_first_call_creates_the_job_and_the_next_one_describes_it(bedrock_client: Any, bedrock: Stubber) -> None:
+    data = split_bucket()
+    tags = resource_tags(any_run(), bucket(), checked_fingerprint(any_run(), 12, data))
     expected = {
         "jobName": "holiday-1-n12-a1",
         "customModelName": "holiday-1-n12-a1",
@@ -51,10 +54,10 @@ def test_first_call_creates_the_job_and_the_next_one_describes_it(bedrock_client
         "hyperParameters": {"epochCount": "2", "learningRate": "0.00001", "learningRateWarmupSteps": "0"},
         "trainingDataConfig": {"s3Uri": "s3://data/runs/holiday-1/dataset/train-12.jsonl"},
         "outputDataConfig": {"s3Uri": "s3://data/runs/holiday-1/training/n12/"},
-        "jobTags": resource_tags(any_run(), bucket()),
-        "customModelTags": resource_tags(any_run(), bucket()),
+        "jobTags": tags,
+        "customModelTags": tags,
     }
-    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    expect_no_job(bedrock)
     bedrock.add_response("create_model_customization_job", {"jobArn": JOB_ARN}, expected)
     bedrock.add_response("get_model_customization_job", job_description("InProgress"))
 
@@ -99,13 +102,13 @@ def test_tuned_model_is_encrypted_with_the_key_of_the_stage(bedrock_client: Any,
     )
     expect_creation(bedrock)
     settings = replace(SETTINGS, model_kms_key_arn=key_arn)
-    job.create_or_describe(any_run(), 12, split_bucket(), bedrock_client, settings, NOW)
+    describe_size(any_run(), 12, split_bucket(), bedrock_client, settings)
 
     assert parameters["customModelKmsKeyId"] == key_arn
 
 
 def test_used_up_job_quota_is_an_error_that_the_state_machine_retries(bedrock_client: Any, bedrock: Stubber) -> None:
-    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    expect_no_job(bedrock)
     bedrock.add_client_error("create_model_customization_job", "ServiceQuotaExceededException")
     with pytest.raises(QuotaExceeded):
         create_or_describe(bedrock_client)
@@ -113,7 +116,7 @@ def test_used_up_job_quota_is_an_error_that_the_state_machine_retries(bedrock_cl
 
 def test_job_that_exceeds_the_budget_is_not_created(bedrock_client: Any, bedrock: Stubber) -> None:
     data = labelled_bucket()
-    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    expect_no_job(bedrock)
     with pytest.raises(OverBudget, match="may cost up to"):
         create_or_describe(bedrock_client, data, max_usd=0.001)
 
@@ -125,7 +128,7 @@ def test_job_is_created_only_if_the_budget_also_covers_its_predictions(bedrock_c
     paid, job, predictions = 1.0, job_usd(data), maximum_prediction_usd(any_run(), data)
     labels = LedgerPart(step="LabelImages", model="m", calls=1, reused=0, input_tokens=1, output_tokens=1, usd=paid)
     ledger.write_part("holiday-1", labels, "labels", data)
-    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    expect_no_job(bedrock)
     with pytest.raises(OverBudget, match=r"and later steps may cost up to \$0\.0"):
         create_or_describe(bedrock_client, data, max_usd=paid + job + predictions * 0.9)
     expect_creation(bedrock)
@@ -141,11 +144,11 @@ def test_refused_job_leaves_no_reservation(bedrock_client: Any, bedrock: Stubber
     run = any_run(max_usd=large + predictions + small / 2)
     ledger.reserve("holiday-1", "TrainModels", "holiday-1-n6-a1", small, data)
     for _ in range(8):
-        bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+        expect_no_job(bedrock)
         with pytest.raises(Throttled, match="jobs that have not settled, and later steps"):
-            job.create_or_describe(run, 12, data, bedrock_client, SETTINGS, NOW)
+            describe_size(run, 12, data, bedrock_client)
     for code, error in (("ThrottlingException", Throttled), ("AccessDeniedException", AccessDenied)):
-        bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+        expect_no_job(bedrock)
         bedrock.add_client_error("create_model_customization_job", code)
         with pytest.raises(error):
             create_or_describe(bedrock_client, data)
@@ -182,12 +185,12 @@ def test_two_sizes_that_reserve_at_the_same_time_both_release_and_the_next_to_tr
     def train(number: int) -> str:
         size = (6, 12)[number]
         try:
-            return job.create_or_describe(run, size, data, clients[number], SETTINGS, NOW).status
+            return describe_size(run, size, data, clients[number]).status
         except Throttled:
             return "Throttled"
 
     for stub in stubs:
-        stub.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+        expect_no_job(stub)
         expect_creation(stub)
         stub.activate()
     with ThreadPoolExecutor(2) as pool:
@@ -201,7 +204,7 @@ def test_job_whose_creation_was_not_confirmed_is_reserved_once_it_is_described(
     bedrock_client: Any, bedrock: Stubber
 ) -> None:
     data = labelled_bucket()
-    bedrock.add_client_error("get_model_customization_job", "ResourceNotFoundException")
+    expect_no_job(bedrock)
     bedrock.add_client_error("create_model_customization_job", "InternalServerException")
     with pytest.raises(Throttled):
         create_or_describe(bedrock_client, data)

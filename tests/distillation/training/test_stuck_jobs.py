@@ -10,10 +10,9 @@ from botocore.stub import Stubber
 from distillation import ledger
 from distillation.errors import JobFailed
 from distillation.telemetry import metrics
-from distillation.training import job
 from distillation.training.stuck_jobs import MAXIMUM_WAIT
 from tests.support.builders import any_run
-from tests.support.jobs import CREATED, JOB_ARN, NOW, SETTINGS, create_or_describe, split_bucket, waiting_job
+from tests.support.jobs import CREATED, JOB_ARN, SETTINGS, create_or_describe, describe_size, split_bucket, waiting_job
 
 
 def stuck_jobs_metric() -> list[float]:
@@ -37,7 +36,7 @@ def test_job_that_waits_less_than_the_start_timeout_is_not_stuck(bedrock_client:
     settings = replace(SETTINGS, start_timeout=timedelta(hours=31))
     run = any_run(stop_stuck_jobs=True)
 
-    assert job.create_or_describe(run, 12, split_bucket(), bedrock_client, settings, NOW).status == "InProgress"
+    assert describe_size(run, 12, split_bucket(), bedrock_client, settings).status == "InProgress"
     assert stuck_jobs_metric() == [0]
 
 
@@ -67,7 +66,7 @@ def test_job_that_has_waited_for_three_days_is_stopped_by_every_run(
     bedrock.add_response("stop_model_customization_job", {}, {"jobIdentifier": JOB_ARN})
     limit = CREATED + MAXIMUM_WAIT
     for now in (limit, limit + timedelta(hours=1)):
-        assert job.create_or_describe(any_run(), 12, data, bedrock_client, settings, now).status == "InProgress"
+        assert describe_size(any_run(), 12, data, bedrock_client, settings, now).status == "InProgress"
     with pytest.raises(JobFailed, match="had not started after 73 h, and the run waits at most 3 days for a job"):
-        job.create_or_describe(any_run(), 12, data, bedrock_client, settings, limit + timedelta(hours=1))
+        describe_size(any_run(), 12, data, bedrock_client, settings, limit + timedelta(hours=1))
     assert ledger.paid_and_reserved_usd("holiday-1", data) == (0, 0)

@@ -1,0 +1,73 @@
+"""A second CleanUp after a run failed, timed out or was stopped.
+
+A function that had asked Bedrock for a job or a deployment before the end may get its answer after the first CleanUp.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.step_lambda import StepLambda
+
+_MARGIN_SECONDS = 30
+
+
+class SecondCleanUp(Construct):
+    """State machine that waits longer than any of the ``creators`` may run, then invokes ``clean_up`` with its input.
+
+    A Wait state costs nothing while it waits and occupies no function.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, clean_up: StepLambda, creators: Sequence[StepLambda]) -> None:
+        super().__init__(scope, id)
+        longest_seconds = max(creator.timeout.to_seconds() for creator in creators if creator.timeout)
+        self.machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            definition_body=sfn.DefinitionBody.from_string(json.dumps(_definition(longest_seconds + _MARGIN_SECONDS))),
+            definition_substitutions={"CleanUpFunctionArn": clean_up.function_arn},
+            logs=sfn.LogOptions(
+                destination=logs.LogGroup(
+                    self,
+                    "Logs",
+                    # infra/state_machine.py says why the prefix matters.
+                    log_group_name=f"/aws/vendedlogs/states/{cdk.Stack.of(self).stack_name}-SecondCleanUp",
+                    removal_policy=cdk.RemovalPolicy.DESTROY,
+                    retention=logs.RetentionDays.ONE_MONTH,
+                ),
+                level=sfn.LogLevel.ALL,
+            ),
+            tracing_enabled=True,
+        )
+        self.machine.add_to_role_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[clean_up.function_arn])
+        )
+
+
+def _definition(seconds: float) -> dict[str, Any]:
+    # The retry also covers a Bedrock that is still busy, and used-up Lambda concurrency. It waits 4 hours in total.
+    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60, "BackoffRate": 2, "MaxAttempts": 12}
+    return {
+        "Comment": "Clean up once more when no function of an ended execution can still create anything.",
+        "StartAt": "WaitForFunctions",
+        "TimeoutSeconds": 86400,
+        "States": {
+            "WaitForFunctions": {"Type": "Wait", "Seconds": int(seconds), "Next": "CleanUpAgain"},
+            "CleanUpAgain": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Parameters": {"FunctionName": "${CleanUpFunctionArn}", "Payload.$": "$"},
+                "TimeoutSeconds": 900,
+                "Retry": [retry | {"MaxDelaySeconds": 1800}],
+                "End": True,
+            },
+        },
+    }
