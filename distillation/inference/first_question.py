@@ -9,10 +9,11 @@ from distillation import keys
 from distillation.errors import DeploymentFailed
 from distillation.inference.converse import ImageSourceRefused
 from distillation.inference.image_batch import ImageBatch
+from distillation.inference.label_lock import find_answer
 from distillation.inference.predictions import student_target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.models import catalog
-from distillation.records import Answer, ImageSource, Run, answerer_of
+from distillation.records import ImageSource, Run, SplitLine, answerer_of
 from distillation.storage import Bucket
 from distillation.telemetry import logger
 
@@ -32,7 +33,7 @@ def accepted_image_source(
     Raises ``DeploymentFailed`` if the deployment refuses both sources, and the same errors as ``ImageBatch.ask``.
     """
     target = student_target(run, answerer_of(size), deployment_arn)
-    image = next(data.read_lines(keys.split_key(run.name, "test")))["image"]
+    image = next(data.read_records(keys.split_key(run.name, "test"), SplitLine)).image
     batch = ImageBatch(run, "Deploy", data, client, limits)
     sources: list[ImageSource] = list(dict.fromkeys([catalog.get_model(run.student).family.images_by, "bytes"]))
     refusals: dict[ImageSource, ImageSourceRefused] = {}
@@ -43,7 +44,7 @@ def accepted_image_source(
             refusals[source] = error
             logger.warning("deployment refuses an image source", run=run.name, source=source, error=str(error))
         else:
-            if answer := data.find_document(target.answer_key(image), Answer):
+            if answer := find_answer(target.answer_key(image), image, data):
                 return answer.images_by
     # The image was set aside. It may be the only one that the model does not answer about.
     not_refused: list[ImageSource] = [source for source in sources if source not in refusals]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from distillation import keys, ledger
 from distillation.answers.rejection import prediction_rejection
 from distillation.errors import BatchUnfinished, Throttled
 from distillation.inference.converse import AnswerRejected, Question, ask, s3_source
-from distillation.inference.label_lock import LabelLock
+from distillation.inference.label_lock import LabelLock, find_answer
 from distillation.inference.rate_limit import BatchLimits, DeadlineReached, RateLimitedClient, tokens_per_call
 from distillation.inference.reservation import Reservation, maximum_usd
 from distillation.models import catalog
@@ -115,10 +116,10 @@ class ImageBatch:
     ) -> AnswerLine | None:
         """Return the line of one image, or None while another run asks about the image."""
         key = target.answer_key(image)
-        if stored_answer := self.data.find_document(key, Answer):
+        if stored_answer := find_answer(key, image, self.data):
             return self._answer_line(target, stored_answer, reused=True)
         reservation.reserve()
-        lock = LabelLock(self.data, key, self.run.name, self.limits.clock.now)
+        lock = LabelLock(self.data, key, image, self.run.name, self.limits.clock.now)
         if not lock.acquire():
             return None
         try:
@@ -132,7 +133,8 @@ class ImageBatch:
     def _ask_and_store(self, target: Target, image: str, caller: RateLimitedClient, lock: LabelLock) -> Answer:
         """Ask about one image and return the stored answer.
 
-        If another batch stored an answer first, return that one. This batch's answer is billed nevertheless.
+        If another batch stored an answer first, return that one. This batch's answer is billed nevertheless. A damaged
+        answer is replaced.
         """
 
         def send() -> Answer:
@@ -149,21 +151,29 @@ class ImageBatch:
         key = target.answer_key(image)
         if self.data.put_if_absent(key, answer.model_dump_json().encode()):
             return answer
-        return self.data.find_document(key, Answer) or answer
+        if stored_answer := find_answer(key, image, self.data):
+            return stored_answer
+        self.data.write_document(key, answer)
+        return answer
 
     def _image_source(self, target: Target, image: str) -> ImageSourceTypeDef:
         """Return an image as the target accepts it: as an S3 location or as bytes.
 
-        Raises ``AnswerRejected`` if the image is too large for a request.
+        Raises ``AnswerRejected`` if the bytes of the image are damaged or too large for a request.
         """
         family, key = catalog.get_model(target.billed_as).family, keys.image_key(self.run.image_side, image)
         if (target.images_by or family.images_by) == "s3Location":
             return s3_source(self.run, key, self.data)
-        body = self.data.read(key)
-        if len(body) > family.maximum_inline_bytes:
+        body = self.data.get_or_none(key)
+        if body is not None and len(body) > family.maximum_inline_bytes:
             raise AnswerRejected(
                 f"the image has {len(body):,} bytes, more than the {family.maximum_inline_bytes:,} "
                 f"that {target.billed_as} accepts in a request"
+            )
+        if body is None or sha256(body).hexdigest() != image:
+            raise AnswerRejected(
+                f"s3://{self.data.name}/{key} was {'deleted' if body is None else 'changed'} after ResizePhotos. "
+                "A new run writes it again from the photo"
             )
         return {"bytes": body}
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distillation import keys
-from distillation.records import Record
+from distillation.errors import ObjectDamaged
+from distillation.records import Answer, Record
 from distillation.storage import Bucket
+from distillation.telemetry import logger
 
 LIFETIME_SECONDS = 300
 """Lock lifetime in seconds. After it another run may take over the lock, because its holder has probably crashed."""
+_CLOCK_SECONDS = 60
+"""Largest difference between the clocks of two functions, in seconds."""
 
 
 class Lock(Record):
@@ -21,6 +25,18 @@ class Lock(Record):
     """Time at which the lock expires, in seconds since 1970."""
 
 
+def find_answer(key: str, image: str, data: Bucket) -> Answer | None:
+    """Return the stored answer about an image.
+
+    None if there is none, or if it is damaged or about another image: then the model is asked again.
+    """
+    answer = data.find_intact(key, Answer)
+    if answer is not None and answer.image != image:
+        logger.warning("stored answer is about another image", key=key, image=answer.image)
+        return None
+    return answer
+
+
 class LabelLock:
     """A lock on one answer, held by a run.
 
@@ -28,9 +44,12 @@ class LabelLock:
     tried again acquires the locks that its own run left behind.
     """
 
-    def __init__(self, data: Bucket, answer_key: str, run: str, now: Callable[[], float]) -> None:
-        """Prepare a lock on the answer with the key ``answer_key``. ``now`` returns the time in seconds."""
-        self._data, self._answer_key, self._run, self._now = data, answer_key, run, now
+    def __init__(self, data: Bucket, answer_key: str, image: str, run: str, now: Callable[[], float]) -> None:
+        """Prepare a lock on the answer about an image, which is or will be stored under ``answer_key``.
+
+        ``now`` returns the time in seconds.
+        """
+        self._data, self._answer_key, self._image, self._run, self._now = data, answer_key, image, run, now
         self._key = keys.lock_key(answer_key)
         self._expires = 0.0
 
@@ -42,13 +61,18 @@ class LabelLock:
         self._expires = self._now() + LIFETIME_SECONDS
         if self._data.put_if_absent(self._key, self._lock().model_dump_json().encode()):
             return True
-        lock = self._data.find_document(self._key, Lock)
-        if lock is None:  # Another run is creating the lock at this moment.
-            return False
-        if lock.run != self._run and lock.until > self._now():
-            return False
+        try:
+            lock = self._data.find_document(self._key, Lock)
+        except ObjectDamaged as error:
+            logger.warning("damaged lock taken over", run=self._run, error=str(error))
+        else:
+            if lock is None:  # Another run is creating the lock at this moment.
+                return False
+            # A lock that expires later than any run can have asked for is damaged.
+            if lock.run != self._run and self._now() < lock.until <= self._now() + LIFETIME_SECONDS + _CLOCK_SECONDS:
+                return False
         self._data.write_document(self._key, self._lock())
-        return self._data.get_or_none(self._answer_key) is None
+        return find_answer(self._answer_key, self._image, self._data) is None
 
     def extend(self) -> None:
         """Start a new lifetime if more than half of the current one has passed."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from distillation.storage import Bucket
 from tests.support.builders import any_limits, any_run, converse_response
 from tests.support.jobs import DEPLOYMENT_ARN, split_bucket
 
-IMAGE = "a" * 64
+IMAGE = sha256(b"jpeg").hexdigest()
 REFUSAL = ("ValidationException", "The image source s3Location is not supported for this model.")
 
 

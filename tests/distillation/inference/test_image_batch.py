@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ from botocore.stub import Stubber
 
 from distillation import keys, ledger
 from distillation.errors import BatchUnfinished, Throttled
+from distillation.inference.image_batch import ImageBatch
 from distillation.inference.labelling import label_batch
-from distillation.inference.predictions import predict_batch
-from distillation.records import Answer, Quota, Run, Usage
+from distillation.inference.predictions import predict_batch, student_target
+from distillation.records import Answer, AnswerLine, Quota, Run, Usage
 from distillation.storage import Bucket
 from local.bedrock.faults import ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
@@ -104,12 +106,13 @@ def test_nova_gets_the_s3_uri_of_an_image_and_claude_its_bytes(
 ) -> None:
     for _ in range(2):
         bedrock.add_response("converse", converse_response())
-    data = bucket(**{f"images/900/{IMAGES[0]}.jpg": b"jpeg"})
-    label_batch(run_with_teacher(PRO), IMAGES[:1], bucket(), client, any_limits())
-    label_batch(run_with_teacher(HAIKU), IMAGES[:1], data, client, any_limits())
+    image = sha256(b"jpeg").hexdigest()
+    data = bucket(**{f"images/900/{image}.jpg": b"jpeg"})
+    label_batch(run_with_teacher(PRO), [image], bucket(), client, any_limits())
+    label_batch(run_with_teacher(HAIKU), [image], data, client, any_limits())
 
     sources = [call["messages"][0]["content"][1]["image"]["source"] for call in converse_calls]
-    assert sources[0]["s3Location"]["uri"] == f"s3://data/images/900/{IMAGES[0]}.jpg"
+    assert sources[0]["s3Location"]["uri"] == f"s3://data/images/900/{image}.jpg"
     assert sources[1] == {"bytes": b"jpeg"}
     assert [call["modelId"] for call in converse_calls] == [PRO, HAIKU]
 
@@ -123,6 +126,46 @@ def test_image_too_large_for_a_request_is_set_aside_without_a_call(
     assert line.status == "refused"
     assert "3,932,161 bytes, more than the 3,932,160" in (line.reason or "")
     assert converse_calls == []
+
+
+@pytest.mark.parametrize("body", [None, b"jp"], ids=["deleted", "changed"])
+def test_image_that_was_damaged_after_resizing_is_set_aside_by_key_without_a_call(
+    body: bytes | None, client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
+) -> None:
+    image = sha256(b"jpeg").hexdigest()
+    data = bucket(**{f"images/900/{image}.jpg": body} if body else {})
+    (line,) = label_batch(run_with_teacher(HAIKU), [image], data, client, any_limits())
+
+    state = "changed" if body else "deleted"
+    assert (line.status, converse_calls) == ("refused", [])
+    assert (line.reason or "").startswith(f"s3://data/images/900/{image}.jpg was {state} after ResizePhotos.")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b'{"model": "m"', b"{}"])
+@pytest.mark.parametrize("answerer", ["teacher", "base"])
+def test_damaged_stored_answer_is_asked_again_and_replaced(
+    damage: bytes, answerer: str, client: Any, bedrock: Stubber
+) -> None:
+    run, data = any_run(), bucket()
+    keys_by_answerer = {
+        "teacher": keys.label_key("labeler", IMAGES[0], 0),
+        "base": keys.prediction_key(run.name, "base", IMAGES[0]),
+    }
+    key = keys_by_answerer[answerer]
+
+    def lines() -> list[AnswerLine]:
+        if answerer == "teacher":
+            return label_batch(run, IMAGES[:1], data, client, any_limits())
+        return ImageBatch(run, "Deploy", data, client, any_limits()).ask(
+            student_target(run, "base", run.student), IMAGES[:1]
+        )
+
+    data.write(key, damage)
+    bedrock.add_response("converse", converse_response())
+
+    assert [line.reused for line in lines()] == [False]
+    assert data.read_document(key, Answer).text == "cat, sofa, window"
+    assert [line.reused for line in lines()] == [True]
 
 
 def test_flex_tier_is_requested_and_billed_at_half_the_price_for_the_teacher_only(

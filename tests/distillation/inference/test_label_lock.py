@@ -6,20 +6,29 @@ import pytest
 from botocore.exceptions import ClientError
 
 from distillation import keys
-from distillation.inference.label_lock import LIFETIME_SECONDS, LabelLock
-from distillation.records import AnswerLine
+from distillation.inference.label_lock import LIFETIME_SECONDS, LabelLock, find_answer
+from distillation.records import Answer, AnswerLine, Usage
 from distillation.storage import Bucket
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.fakes import MemoryS3, bucket
 from tests.support.labelling import PRO_QUOTA, billed_calls, image_names, label_with_retries, run_with_quota
 from tests.support.virtual_time import VirtualTime
 
-ANSWER_KEY = keys.label_key("labeler", image_names(1)[0], 0)
+(IMAGE,) = image_names(1)
+ANSWER_KEY = keys.label_key("labeler", IMAGE, 0)
+ANSWER = Answer(
+    model="m",
+    image=IMAGE,
+    text="cat",
+    stop_reason="end_turn",
+    usage=Usage(input_tokens=1, output_tokens=1),
+    latency_ms=1,
+)
 
 
 def lock_of(run: str, data: Bucket, seconds: float = 0) -> LabelLock:
     """Return a lock on one answer, whose clock shows ``seconds``."""
-    return LabelLock(data, ANSWER_KEY, run, lambda: seconds)
+    return LabelLock(data, ANSWER_KEY, IMAGE, run, lambda: seconds)
 
 
 def test_lock_is_acquired_by_one_run_only() -> None:
@@ -57,15 +66,35 @@ def test_released_lock_is_taken_over() -> None:
 def test_expired_lock_is_not_acquired_when_the_answer_is_stored() -> None:
     data = bucket()
     lock_of("holiday-1", data).acquire()
-    data.write(ANSWER_KEY, b"{}")
+    data.write_document(ANSWER_KEY, ANSWER)
 
     assert not lock_of("holiday-2", data, seconds=LIFETIME_SECONDS).acquire()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"{}", b"null", b'{"run": "holiday-1", "until": 1e12}'])
+def test_damaged_lock_is_taken_over(damage: bytes) -> None:
+    data = bucket(**{keys.lock_key(ANSWER_KEY): damage})
+
+    assert lock_of("holiday-2", data).acquire()
+    assert not lock_of("holiday-3", data).acquire()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"\xff", b"{}", b"[]", ANSWER.model_copy(update={"image": "other"}).model_dump_json().encode()],
+)
+def test_damaged_answer_is_no_answer(damage: bytes) -> None:
+    data = bucket(**{ANSWER_KEY: damage})
+
+    assert find_answer(ANSWER_KEY, IMAGE, data) is None
+    assert lock_of("holiday-1", data).acquire()
+    assert lock_of("holiday-2", data, seconds=LIFETIME_SECONDS).acquire()
 
 
 @pytest.mark.parametrize(("seconds", "expires"), [(0.5, 1.0), (0.51, 1.51)])
 def test_lock_is_extended_after_half_of_its_lifetime(seconds: float, expires: float) -> None:
     data, now = bucket(), 0.0
-    lock = LabelLock(data, ANSWER_KEY, "holiday-1", lambda: now)
+    lock = LabelLock(data, ANSWER_KEY, IMAGE, "holiday-1", lambda: now)
     lock.acquire()
     now = seconds * LIFETIME_SECONDS
     lock.extend()

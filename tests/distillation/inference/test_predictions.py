@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -109,10 +110,11 @@ def test_deployment_that_refuses_s3_locations_is_asked_with_bytes(
 ) -> None:
     model = TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT, images_by="bytes")
     run = any_run(apply="earlier").model_copy(update={"applies": model}) if apply else any_run()
-    data = bucket(**{keys.image_key(run.image_side, IMAGES[0]): b"jpeg"})
+    image = sha256(b"jpeg").hexdigest()
+    data = bucket(**{keys.image_key(run.image_side, image): b"jpeg"})
     for _ in range(1 if apply else 3):
         bedrock.add_response("converse", converse_response())
-    predict_batch(run, [] if apply else [model], IMAGES, data, client, any_limits())
+    predict_batch(run, [] if apply else [model], [image], data, client, any_limits())
 
     sources = {call["modelId"]: call["messages"][0]["content"][1]["image"]["source"] for call in converse_calls}
     assert sources.pop(DEPLOYMENT) == {"bytes": b"jpeg"}
