@@ -10,6 +10,7 @@ from cli.console import print_json, print_line, print_to_stderr
 from cli.progress import ExecutionObserver
 from cli.requests import collection_prefix, resolve_request
 from cli.stage import Stage, download
+from cli.start import start_execution
 from cli.watch import follow
 from distillation import keys
 
@@ -28,10 +29,8 @@ def apply_model(
     set_limits = {name: limit for name, limit in limits.items() if limit is not None}
     fields = {"apply": run, **set_limits}
     resolve_request(prefix, fields, stage.name, stage.region)
-    request = {"collection": prefix, **fields}
+    new_run, execution = start_execution(prefix, fields, stage)
     states = stage.client("stepfunctions")
-    execution = states.start_execution(stateMachineArn=stage.state_machine, input=json.dumps(request))["executionArn"]
-    new_run = keys.run_name(prefix, execution)
     print_to_stderr(
         f"Started {new_run}. Ctrl-C does not stop it. Watch it with: distill watch {new_run} --stage {stage.name}"
     )

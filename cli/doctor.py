@@ -7,16 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import CommandError, print_json, print_wrapped
-from cli.requests import resolve_request
+from cli.requests import resolve_request, stage_defaults
 from cli.stage import ROOT, Stage, stack_outputs, stage_settings
 from distillation.aws_errors import ACCESS_CAUSES, code_and_message
 from distillation.costs.daily_quota import MAXIMUM_DAYS
+from distillation.errors import AccessDenied, DistillationError, ServiceUnavailable
 from distillation.inference.rate_limit import tokens_per_call
 from distillation.models import catalog, ids
 from distillation.models.service_quotas import (
@@ -26,6 +28,7 @@ from distillation.models.service_quotas import (
     read_tokens_per_day,
 )
 from distillation.runs.account_limits import FREE_FUNCTIONS
+from distillation.runs.month_budget import MonthlyBudget
 
 _MINIMUM_BOOTSTRAP = 21
 """Minimum version of the CDK bootstrap stack."""
@@ -40,6 +43,10 @@ _QUOTAS = {
 _MORE_FUNCTIONS = (
     "Runs work, but slowly. Request more with: aws service-quotas request-service-quota-increase --service-code lambda "
     f"--quota-code {CONCURRENT_EXECUTIONS} --desired-value 1000"
+)
+_MORE_BUDGET = (
+    "Runs are refused until a running one ends or the month (UTC) is over. To allow more, raise max_usd_per_month of "
+    "the stage in cdk.json and deploy again."
 )
 _INCONCLUSIVE_CODES = {
     "AccessDenied",
@@ -91,10 +98,10 @@ def run_checks(stage: Stage, settings: dict[str, Any]) -> Iterator[Check]:
         return
     bootstrap = f"Run: npx cdk bootstrap aws://ACCOUNT/{stage.region}"
     yield _check_aws("CDK bootstrap", lambda: _bootstrap(stage), bootstrap)
-    for stack in ("Storage", "Pipeline"):
-        name = f"Distill-{stage.name}-{stack}"
-        deploy = f"Run: npx cdk deploy --all -c stage={stage.name}"
-        yield _check_aws(f"stack {name}", lambda name=name: _stack(stage, name), deploy)
+    stacks = [_check_stack(stage, stack) for stack in ("Storage", "Pipeline")]
+    yield from stacks
+    if all(check.state == "good" for check in stacks):
+        yield _check_aws("budget of the month", lambda: _month_budget(stage), _MORE_BUDGET)
     for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
         access = f"{ACCESS_CAUSES} A legacy model cannot be tuned any more: name another in cdk.json."
         yield _check_aws(f"model {model}", lambda model=model: _model(stage, model), access)
@@ -143,7 +150,9 @@ def _check_aws(what: str, request: Callable[[], tuple[bool, str]], remedy: str) 
     """Return the check of a request to AWS. An error is ``bad``, or ``unknown`` if it says nothing about the thing."""
     try:
         good, detail = request()
-    except CommandError as error:
+    except (AccessDenied, ServiceUnavailable) as error:
+        return Check(what, "unknown", str(error), f"Not checked. {remedy}")
+    except (CommandError, DistillationError) as error:
         return Check(what, "bad", str(error), remedy)
     except ClientError as error:
         code, message = code_and_message(error)
@@ -162,6 +171,22 @@ def _caller(stage: Stage) -> tuple[bool, str]:
 def _bootstrap(stage: Stage) -> tuple[bool, str]:
     installed = stack_outputs(stage.client("cloudformation"), "CDKToolkit").get("BootstrapVersion", "0")
     return int(installed) >= _MINIMUM_BOOTSTRAP, f"version {installed} (at least {_MINIMUM_BOOTSTRAP} is required)"
+
+
+def _check_stack(stage: Stage, stack: str) -> Check:
+    name, deploy = f"Distill-{stage.name}-{stack}", f"Run: npx cdk deploy --all -c stage={stage.name}"
+    return _check_aws(f"stack {name}", lambda: _stack(stage, name), deploy)
+
+
+def _month_budget(stage: Stage) -> tuple[bool, str]:
+    """Return whether a run may still cost something this month, and what is left of max_usd_per_month."""
+    limit = stage_defaults(stage.name, stage.region).max_usd_per_month
+    use = MonthlyBudget(stage.data, stage.client("stepfunctions"), datetime.now(UTC)).use()
+    left = use.left_usd(limit)
+    detail = f"${left:,.2f} of ${limit:,.2f} left in {use.month}: ${use.spent_usd:,.2f} spent"
+    if use.running:
+        detail += f", ${use.reserved_usd:,.2f} reserved by {len(use.running)} running runs"
+    return left > 0, detail
 
 
 def _stack(stage: Stage, name: str) -> tuple[bool, str]:

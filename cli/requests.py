@@ -67,11 +67,16 @@ def resolve_request(collection: str, fields: dict[str, Any], stage: str, region:
 
     Raises ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
     """
-    settings = stage_settings(stage)
-    stage_defaults = {name: settings[name] for name in Defaults.model_fields if name in settings}
-    defaults = Defaults(**{**stage_defaults, "account": _NO_ACCOUNT, "region": region, "stage": stage})
+    defaults = stage_defaults(stage, region)
     # The request is complete, so resolve does not read the bucket.
     return resolve({**fields, "collection": collection}, "estimate", Bucket(None, ""), defaults)  # type: ignore[arg-type]
+
+
+def stage_defaults(stage: str, region: str) -> Defaults:
+    """Return the models, settings and limits of a stage. Raises ``CommandError`` if it is not in cdk.json."""
+    settings = stage_settings(stage)
+    fields = {name: settings[name] for name in Defaults.model_fields if name in settings}
+    return Defaults(**{**fields, "account": _NO_ACCOUNT, "region": region, "stage": stage})
 
 
 def collection_prefix(text: str) -> str:

@@ -1,15 +1,25 @@
-"""``distill start COLLECTION``: start a run by putting ``distill.json`` into the collection."""
+"""``distill start COLLECTION``: start a run by putting ``distill.json`` into the collection.
+
+A request with ``apply`` or ``replace`` is passed to StartExecution instead: an uploaded one may not name a run of
+another collection, but whoever may start executions may name any run of the stage.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from cli.console import CommandError, print_json, print_line
-from cli.requests import collection_prefix, read_request, request_from_manifest, resolve_request
+from botocore.exceptions import ClientError
+
+from cli.console import CommandError, NotReachable, print_json, print_line
+from cli.requests import collection_prefix, read_request, request_from_manifest, resolve_request, stage_defaults
 from cli.stage import Stage
 from distillation import keys
+from distillation.aws_errors import code_and_message
 from distillation.photos.files import is_ignored
+from distillation.photos.listing import check_photo_count
+from distillation.storage import Bucket
 
 
 def start_run(collection: str, request: Path | None, manifest: str | None, stage: Stage, *, as_json: bool) -> str:
@@ -22,16 +32,52 @@ def start_run(collection: str, request: Path | None, manifest: str | None, stage
     manifest_fields = request_from_manifest(manifest, lambda: stage.data) if manifest else {}
     fields = manifest_fields | read_request(request, prefix)
     resolve_request(prefix, fields, stage.name, stage.region)
-    photos = stage.photos
-    if all(is_ignored(key) for key in photos.keys(prefix)):
-        raise CommandError(
-            f"s3://{photos.name}/{prefix} contains no photos. Upload them with: distill upload FOLDER {prefix}"
-        )
-    key = f"{prefix}{keys.REQUEST_FILE}"
-    put = photos.client.put_object(Bucket=photos.name, Key=key, Body=json.dumps(fields, indent=1).encode())
-    run = keys.run_name(prefix, put.get("VersionId") or put["ETag"].strip('"'))
+    _check_photos(prefix, stage)
+    if fields.get("apply") or fields.get("replace"):
+        run, execution = start_execution(prefix, fields, stage)
+        started_by = {"execution": execution}
+    else:
+        run, request_uri = _upload_request(prefix, fields, stage.photos)
+        started_by = {"request": request_uri}
     if as_json:
-        print_json({"run": run, "request": f"s3://{photos.name}/{key}"})
+        print_json({"run": run, **started_by})
     else:
         print_line(f"{run}\nWatch the run with: distill watch {run} --stage {stage.name}")
     return run
+
+
+def start_execution(prefix: str, fields: dict[str, Any], stage: Stage) -> tuple[str, str]:
+    """Start an execution for a request about a collection; return the name of the run and the execution's ARN.
+
+    Raises ``NotReachable`` if the caller may not start executions.
+    """
+    states, machine = stage.client("stepfunctions"), stage.state_machine
+    try:
+        request = json.dumps({"collection": prefix, **fields})
+        execution = states.start_execution(stateMachineArn=machine, input=request)["executionArn"]
+    except ClientError as error:
+        code, message = code_and_message(error)
+        if code != "AccessDeniedException":
+            raise
+        raise NotReachable(
+            f"{message}. A request with apply or replace needs states:StartExecution on {machine}. Without it, put "
+            f"{keys.REQUEST_FILE} into the collection: it may name runs of the same collection and shared_models."
+        ) from None
+    return keys.run_name(prefix, execution), execution
+
+
+def _check_photos(prefix: str, stage: Stage) -> None:
+    """Raise ``CommandError`` or ``InvalidRequest`` if the collection has no photos or too many."""
+    count = sum(not is_ignored(key) for key in stage.photos.keys(prefix))
+    if count == 0:
+        raise CommandError(
+            f"s3://{stage.photos.name}/{prefix} contains no photos. Upload them with: distill upload FOLDER {prefix}"
+        )
+    check_photo_count(prefix, count, stage_defaults(stage.name, stage.region).max_photos)
+
+
+def _upload_request(prefix: str, fields: dict[str, Any], photos: Bucket) -> tuple[str, str]:
+    """Put ``distill.json``; return the name of the run and the URI of the object."""
+    key = f"{prefix}{keys.REQUEST_FILE}"
+    put = photos.client.put_object(Bucket=photos.name, Key=key, Body=json.dumps(fields, indent=1).encode())
+    return keys.run_name(prefix, put.get("VersionId") or put["ETag"].strip('"')), f"s3://{photos.name}/{key}"

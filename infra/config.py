@@ -8,10 +8,10 @@ from collections import Counter
 from typing import Self
 
 from constructs import Node
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from distillation.models import catalog, ids
-from distillation.records import Quota
+from distillation.records import Quota, StageLimits
 
 _RESERVED_TAG_PREFIXES = ("aws:", "vision-distillation:")
 _TAG_CHARACTERS = r"[A-Za-z0-9 _.:/=+@-]"
@@ -22,22 +22,22 @@ _MAXIMUM_TAG_CHARACTERS = 2000
 """Length of the tags as JSON. They are in the environment of Prepare, which Lambda limits to 4 KB."""
 
 
-class StageConfig(BaseModel):
+class StageConfig(StageLimits):
     """Configuration of one stage. A request uses the first teacher and the first student by default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str = Field(pattern=r"^[a-z][a-z0-9]{1,9}$")
     region: str
     teachers: list[str] = Field(min_length=1)
     students: list[str] = Field(min_length=1)
-    profiles: dict[str, str] = {}
+    profiles: dict[str, str] = Field(default={})
     """ARNs of application inference profiles, keyed by the id of the teacher to invoke through them."""
     concurrency: dict[str, int]
     """Maximum number of batches at the same time, keyed by step: resize, label, predict."""
     images_per_batch: int = Field(default=100, ge=20, le=150)
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
-    quotas: dict[str, Quota] = {}
+    shared_models: list[str] = Field(default=[], max_length=20)
+    """Names of runs whose models a request that arrives by upload may apply or replace from any collection."""
+    quotas: dict[str, Quota] = Field(default={})
     """Requests and tokens per minute, keyed by model id, where the account's quotas differ from the catalog."""
     old_deployment_days: int = Field(default=90, ge=1)
     """Age of a deployment in days that sets off the OldDeployment alarm."""
@@ -47,7 +47,7 @@ class StageConfig(BaseModel):
     """ARN of the customer managed key that encrypts both buckets (SSE-KMS); by default keys that S3 manages."""
     model_kms_key_arn: str | None = None
     """ARN of the customer managed key that encrypts tuned models; by default a key that AWS owns."""
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default={})
     """Tags of all resources of both stacks, and of all jobs, models and deployments."""
     notify: str | None = None
     """Email address to subscribe to the stage's notifications."""
@@ -96,6 +96,24 @@ class StageConfig(BaseModel):
                     f"stage {self.stage!r}: 'profiles' in cdk.json must map a teacher of the stage to the ARN of an "
                     f"application inference profile in {self.region} (got {teacher!r}: {arn!r})."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_models_are_names_of_runs(self) -> Self:
+        if wrong := [name for name in self.shared_models if not re.fullmatch(r"[a-z0-9-]{1,41}", name)]:
+            raise ValueError(
+                f"stage {self.stage!r}: 'shared_models' in cdk.json has {', '.join(map(repr, wrong))}, which is not "
+                "the name of a run. List the runs with: distill runs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _run_fits_into_a_month(self) -> Self:
+        if self.max_usd_per_run > self.max_usd_per_month:
+            raise ValueError(
+                f"stage {self.stage!r}: 'max_usd_per_run' {self.max_usd_per_run:,.2f} in cdk.json is above "
+                f"'max_usd_per_month' {self.max_usd_per_month:,.2f}. Lower the first or raise the second."
+            )
         return self
 
     @model_validator(mode="after")

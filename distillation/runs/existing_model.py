@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distillation.aws_errors import AWS_FAILURES, is_not_found, to_pipeline_error
 from distillation.documents import Report
-from distillation.errors import InvalidRequest
+from distillation.errors import InvalidRequest, excerpt
 from distillation.records import Request, Run, TrainedModel
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
 from distillation.storage import Bucket
@@ -26,6 +27,28 @@ def check_fields_with_apply(request: Request) -> None:
             f"apply: {', '.join(others)} cannot be combined with apply, because the tuned model is asked as it was "
             f"trained (allowed: {', '.join(sorted(_FIELDS_WITH_APPLY - {'apply'}))})"
         )
+
+
+def check_named_run(run: Run, shared_models: Sequence[str], data: Bucket) -> None:
+    """Check that an uploaded request names in ``apply`` or ``replace`` a run of its own collection or a shared one.
+
+    Whoever may upload to one collection must not take over the deployment of another one. With ``replace`` this holds
+    for each run whose deployment it has been. Raises ``InvalidRequest``.
+    """
+    field = "apply" if run.request.apply else "replace"
+    name = run.request.apply or run.request.replace
+    while name is not None and name not in shared_models:
+        named = find_run(name, data)
+        # One message for both cases: an uploader does not learn which runs other collections have.
+        if named is None or named.collection != run.collection:
+            raise InvalidRequest(
+                f"{field}: {excerpt(name)!r} is neither a run of collection {excerpt(run.collection)!r} nor one of the "
+                "stage's shared_models, and a request that arrives by upload may name no other. Start the run with "
+                "distill apply or distill start, which need the right to call StartExecution, or add the named run to "
+                "shared_models of the stage in cdk.json and deploy again."
+            )
+        replaced = find_replaced_deployment(name, data) if field == "replace" else None
+        name = replaced.replaces if replaced else None
 
 
 def with_tuned_model(run: Run, data: Bucket, bedrock: BedrockClient) -> Run:

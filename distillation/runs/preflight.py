@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 _PROBE_IMAGE = Path(__file__).with_name("probe.jpg")
 """Image of 320 x 240 pixels without any meaning."""
@@ -56,6 +57,7 @@ class Account:
     runtime: BedrockRuntimeClient
     quotas: ServiceQuotasClient
     functions: LambdaClient
+    states: SFNClient
 
 
 def check_training_record(run: Run, bucket: str) -> None:

@@ -5,15 +5,17 @@ One check is a short billed call to the teacher.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from distillation.events import Listing, PrepareResult
 from distillation.records import Run
 from distillation.run_documents import find_run
 from distillation.runs.account_limits import apply_daily_quotas, cap_concurrency
-from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
+from distillation.runs.existing_model import check_named_run, with_replaced_deployment, with_tuned_model
+from distillation.runs.month_budget import MonthlyBudget
 from distillation.runs.preflight import Account, check_account, check_training_record
-from distillation.runs.request import Defaults, claim, resolve
+from distillation.runs.request import Defaults, claim, is_upload, resolve
 from distillation.storage import Bucket
 
 
@@ -22,21 +24,27 @@ def prepare(
 ) -> PrepareResult:
     """Return what the state machine reads of the run that an execution was started for.
 
-    The run is claimed last: a refused run has no request.json. Raises ``InvalidRequest``,
-    ``AccessDenied``, ``QuotaExceeded`` or ``Throttled``.
+    The run is claimed last: a refused run has no request.json. Raises ``InvalidRequest``, ``OverBudget``,
+    ``AccessDenied``, ``QuotaExceeded``, ``ServiceUnavailable`` or ``Throttled``.
     """
     run = resolve(start, execution, photos, defaults)
     if claimed := find_run(run.name, data):
         # The execution that claimed the run has passed the checks.
         return _result(claimed, claimed_by=None if claimed.execution == execution else claimed.execution)
+    if is_upload(start):
+        check_named_run(run, defaults.shared_models, data)
     run = cap_concurrency(run, account.functions)
+    budget = MonthlyBudget(data, account.states, datetime.now(UTC))
     if run.request.apply:
         run = with_tuned_model(run, data, account.bedrock)
+        budget.admit(run, defaults.max_usd_per_month)
     else:
         if run.request.replace:
             run = with_replaced_deployment(run, data, account.bedrock)
         check_training_record(run, data.name)
         run = apply_daily_quotas(run, account.quotas)
+        # Before check_account asks the teacher a question that is billed.
+        budget.admit(run, defaults.max_usd_per_month)
         check_account(run, data, account)
     return _result(run, claimed_by=claim(run, data))
 

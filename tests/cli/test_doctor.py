@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from cli import doctor
 from cli.doctor import Check, run_checks
+from distillation import keys
+from distillation.documents import MonthBudget, RunBudget
+from tests.support.fakes import bucket
 
 SETTINGS = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]["stages"]["dev"]
 
@@ -20,9 +25,11 @@ class Account:
     """A stage and all its AWS clients. Operations return the responses of a ready stage unless overridden."""
 
     name, region = "dev", "us-east-1"
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=LookupError)
 
     def __init__(self, **responses: Any) -> None:
         self.responses = responses
+        self.data = bucket()
 
     def client(self, _: str) -> Account:
         return self
@@ -122,6 +129,34 @@ def test_problem_has_a_remedy(responses: dict[str, Any], what: str, state: str, 
 
     assert check.state == state
     assert remedy in check.remedy
+
+
+def month_budget_check(*runs: tuple[str, float, float | None], **responses: Any) -> Check:
+    """Return the check of a stage with these runs: name, ``max_usd``, and cost if it has ended."""
+    now = datetime.now(UTC)
+    entries = [
+        RunBudget(run=name, created=now, max_usd=usd, executions=[f"arn:{name}"], settled_usd=cost)
+        for name, usd, cost in runs
+    ]
+    account: Any = Account(describe_execution={"status": "RUNNING"}, **responses)
+    account.data.write_document(keys.month_budget_key(f"{now:%Y-%m}"), MonthBudget(runs=entries))
+    return next(check for check in run_checks(account, SETTINGS) if check.what == "budget of the month")
+
+
+def test_budget_of_the_month_shows_what_is_left() -> None:
+    check = month_budget_check(("a", 200, 12.5), ("b", 25, None))
+
+    assert check.state == "good"
+    assert re.fullmatch(
+        r"\$462\.50 of \$500\.00 left in \d{4}-\d\d: \$12\.50 spent, \$25\.00 reserved by 1 running runs", check.detail
+    )
+
+
+def test_used_budget_of_the_month_is_bad_with_what_to_change() -> None:
+    check = month_budget_check(("a", 200, None), ("b", 300, None))
+
+    assert check.state == "bad"
+    assert "raise max_usd_per_month of the stage in cdk.json" in check.remedy
 
 
 def test_concurrent_functions_and_tokens_per_day_are_compared_with_what_a_run_needs() -> None:

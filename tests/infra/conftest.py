@@ -10,6 +10,10 @@ KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890
 CONFIGURED = {
     "model_kms_key_arn": KEY,
     "bucket_kms_key_arn": KEY,
+    "max_usd_per_run": 150,
+    "max_usd_per_month": 1000,
+    "max_photos": 5000,
+    "shared_models": ["holiday-3f2a9c1b7d"],
     "profiles": {"amazon.nova-pro-v1:0": "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/abc"},
     "tags": {"cost-center": "42", "Owner": "photo team"},
     "teachers": ["amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", "global.anthropic.claude-sonnet-4-6"],

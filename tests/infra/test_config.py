@@ -109,3 +109,27 @@ def test_tags_that_every_service_accepts_are_accepted(tags: dict[str, str]) -> N
 def test_tags_that_a_service_refuses_are_rejected(tags: dict[str, str], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         StageConfig.model_validate(NOVA | {"tags": tags})
+
+
+def test_limits_have_defaults() -> None:
+    config = StageConfig.model_validate(NOVA)
+
+    assert (config.max_usd_per_run, config.max_usd_per_month, config.max_photos) == (200, 500, 25_000)
+    assert config.shared_models == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_usd_per_run": 0}, "greater than 0"),
+        ({"max_usd_per_month": -1}, "greater than 0"),
+        ({"max_photos": 15}, "greater than or equal to 16"),
+        ({"max_usd_per_run": 600}, "'max_usd_per_run' 600.00 in cdk.json is above 'max_usd_per_month' 500.00. Lower"),
+        ({"shared_models": ["holiday/"]}, "'shared_models' in cdk.json has 'holiday/', which is not the name of a run"),
+        ({"shared_models": [f"run-{number}" for number in range(21)]}, "at most 20 items"),
+        ({"max_usd": 1}, "Extra inputs are not permitted"),
+    ],
+)
+def test_limits_without_effect_are_rejected(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate(NOVA | settings)

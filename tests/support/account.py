@@ -27,6 +27,7 @@ class StubbedAccount:
     runtime: Stubber
     quotas: Stubber
     functions: Stubber
+    states: Stubber
 
     def expect_student(self, status: str = "ACTIVE", **details: Any) -> None:
         """Expect a call for the student's details."""
@@ -57,7 +58,7 @@ class StubbedAccount:
 def stubbed_account() -> Iterator[StubbedAccount]:
     """Yield an account. Raises ``AssertionError`` at the end if an expected call was not made."""
     make: Any = boto3.client
-    clients = [make(name) for name in ("bedrock", "bedrock-runtime", "service-quotas", "lambda")]
+    clients = [make(name) for name in ("bedrock", "bedrock-runtime", "service-quotas", "lambda", "stepfunctions")]
     with ExitStack() as stack:
         stubs = [stack.enter_context(Stubber(client)) for client in clients]
         yield StubbedAccount(Account("us-east-1", *clients), *stubs)

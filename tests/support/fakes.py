@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from typing import Any
@@ -31,6 +32,7 @@ class MemoryS3:
             raise self.exceptions.NoSuchKey
         return {
             "Body": io.BytesIO(self.objects[Key]),
+            "ETag": self._etag(Key),
             **({"SSEKMSKeyId": self.kms_key_arn} if self.kms_key_arn else {}),
         }
 
@@ -38,11 +40,18 @@ class MemoryS3:
         default = {"KMSMasterKeyID": self.kms_key_arn} if self.kms_key_arn else {}
         return {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}}
 
-    def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", **_: Any) -> None:  # noqa: N803
+    def put_object(self, *, Key: str, Body: Any, IfNoneMatch: str = "", IfMatch: str = "", **_: Any) -> None:  # noqa: N803
         with self._lock:
+            if IfMatch and Key not in self.objects:
+                raise ClientError({"Error": {"Code": "NoSuchKey"}}, "PutObject")
+            if IfMatch and IfMatch != self._etag(Key):
+                raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
             if IfNoneMatch and Key in self.objects:
                 raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
             self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
+
+    def _etag(self, key: str) -> str:
+        return f'"{hashlib.md5(self.objects[key]).hexdigest()}"'
 
     def delete_objects(self, *, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
         for entry in Delete["Objects"]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from distillation.photos.listing import list_collection
+import pytest
+
+from distillation.errors import InvalidRequest
+from distillation.photos.listing import check_photo_count, list_collection
 from tests.support.fakes import bucket
 
 
@@ -23,3 +26,9 @@ def test_settled_listing_is_stored_without_files_that_are_not_photos() -> None:
     list_collection("holiday-1", photos, "holiday/", first.digest, data)
 
     assert [line["photo"] for line in data.read_lines("runs/holiday-1/listing.jsonl")] == [names[0], names[2]]
+
+
+def test_collection_with_more_photos_than_the_stage_allows_is_refused() -> None:
+    check_photo_count("holiday/", 25_000, 25_000)
+    with pytest.raises(InvalidRequest, match="contains 25,001 photos, more than the stage.s max_photos 25,000. Divide"):
+        check_photo_count("holiday/", 25_001, 25_000)

@@ -9,7 +9,7 @@ import pytest
 from distillation.errors import InvalidRequest
 from distillation.records import Concurrency, Limits, Quota, Run
 from distillation.run_documents import find_run
-from distillation.runs.request import Defaults, claim, resolve, run_name_of
+from distillation.runs.request import Defaults, claim, is_upload, resolve, run_name_of
 from tests.support.fakes import bucket
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
@@ -230,3 +230,21 @@ def test_teacher_of_another_provider_needs_its_terms_accepted() -> None:
         run_with_teacher(HAIKU)
 
     assert run_with_teacher(HAIKU, accept_teacher_terms=True).teacher.model == HAIKU
+
+
+def test_budget_above_the_limit_of_the_stage_is_refused() -> None:
+    assert from_console(max_usd=200).request.max_usd == 200
+    with pytest.raises(InvalidRequest, match=r"max_usd: 200.50 is above the stage's max_usd_per_run 200.00. Lower .*"):
+        from_console(max_usd=200.5)
+
+
+def test_limit_of_the_stage_bounds_the_default_budget() -> None:
+    defaults = DEFAULTS.model_copy(update={"max_usd_per_run": 10.0})
+
+    assert from_console().request.max_usd == 25
+    assert resolve({"collection": "holiday/"}, "arn:e1", bucket(), defaults).request.max_usd == 10
+
+
+def test_only_an_event_of_s3_is_an_upload() -> None:
+    assert is_upload(upload_event())
+    assert not is_upload({"collection": "holiday/", "apply": "r"})
