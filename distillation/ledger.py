@@ -6,6 +6,7 @@ reservation before its first call, and a part with the same id replaces it.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from math import ceil
 
@@ -14,9 +15,14 @@ from distillation.documents import Ledger, LedgerEntry
 from distillation.models import catalog
 from distillation.records import LedgerPart, ServiceTier
 from distillation.storage import Bucket
+from distillation.telemetry import logger
 
 _MICRO_DOLLARS = 1_000_000
 """Micro dollars per US dollar."""
+_UNKNOWN = "unknown"
+"""Model of a part that cannot be read."""
+_PART_NAME = re.compile(r"(?P<step>[^.]+)\.(?P<id>[^.]+)\.(?P<micro_dollars>\d+)\.(?P<kind>json|reserved)")
+"""Name of a part or reservation; see ``keys.ledger_part_key``."""
 
 
 def write_part(run: str, part: LedgerPart, id: str, data: Bucket) -> None:
@@ -39,8 +45,8 @@ def paid_and_reserved_usd(run: str, data: Bucket) -> tuple[float, float]:
     paid: dict[str, int] = {}
     reserved: dict[str, int] = {}
     for key in data.keys(keys.ledger_prefix(run)):
-        _, id, micro_dollars, kind = key.rsplit("/", 1)[1].split(".")
-        (paid if kind == "json" else reserved)[id] = int(micro_dollars)
+        if name := _part_name(key):
+            (paid if name["kind"] == "json" else reserved)[name["id"]] = int(name["micro_dollars"])
     unsettled = (amount for id, amount in reserved.items() if id not in paid)
     return sum(paid.values()) / _MICRO_DOLLARS, sum(unsettled) / _MICRO_DOLLARS
 
@@ -58,12 +64,24 @@ def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: Servi
 
 
 def summary(run: str, data: Bucket) -> Ledger:
-    """Return the parts of a run's ledger summed by step, model and service tier."""
+    """Return the parts of a run's ledger summed by step, model and service tier.
+
+    A part that cannot be read counts with the cost in its key, and its model is ``unknown``.
+    """
     totals: dict[tuple[str, str, ServiceTier], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for key in data.keys(keys.ledger_prefix(run)):
-        if not key.endswith(".json"):
+        name = _part_name(key)
+        if name is None or name["kind"] != "json":
             continue
-        part = data.read_document(key, LedgerPart)
+        part = data.find_intact(key, LedgerPart) or LedgerPart(
+            step=name["step"],
+            model=_UNKNOWN,
+            calls=0,
+            reused=0,
+            input_tokens=0,
+            output_tokens=0,
+            usd=int(name["micro_dollars"]) / _MICRO_DOLLARS,
+        )
         for field in ("calls", "throttled", "reused", "input_tokens", "output_tokens", "training_tokens", "usd"):
             totals[part.step, part.model, part.tier][field] += getattr(part, field)
     entries = [
@@ -78,8 +96,18 @@ def summary(run: str, data: Bucket) -> Ledger:
 
 def prices_are_confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
     """Return whether an official copy has the price of a model's training, or the prices of its tokens."""
+    if model == _UNKNOWN:
+        return False
     uses = ("training",) if training else _inference_uses(tier)
     return all(catalog.get_model(model).price(use).confirmed for use in uses)
+
+
+def _part_name(key: str) -> re.Match[str] | None:
+    """Return the fields in the name of a part or reservation; None for an object that the pipeline did not write."""
+    name = _PART_NAME.fullmatch(key.rsplit("/", 1)[1])
+    if name is None:
+        logger.warning("object that is no part of the ledger ignored", key=key)
+    return name
 
 
 def _inference_uses(tier: ServiceTier) -> tuple[str, str]:

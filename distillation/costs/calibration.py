@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from pydantic import Field
+
 from distillation import keys
 from distillation.models import catalog
 from distillation.records import AnswerLine, Dimensions, Prompt, Record, Run, Usage
@@ -24,13 +26,13 @@ class Calibration(Record):
     """Run that was measured."""
     answers: int
     """Number of answers."""
-    image_factor: float
+    image_factor: float = Field(ge=0)
     """Tokens of an image, in multiples of the family's rule."""
     labeler: str
     """Labeler id of the run."""
-    answer_tokens: float
+    answer_tokens: float = Field(ge=0)
     """Mean tokens of an answer."""
-    gain_sd: float | None = None
+    gain_sd: float | None = Field(default=None, ge=0)
     """Standard deviation of a student's gains in the Jaccard index per image; null for a teacher."""
 
 
@@ -83,8 +85,9 @@ def save(calibration: Calibration, data: Bucket) -> None:
 
 
 def load(model: str, data: Bucket) -> Calibration | None:
-    """Return the latest calibration of a model; None if there is none."""
-    return data.find_document(_key(model), Calibration)
+    """Return the latest calibration of a model; None if there is none or it is damaged, and the rules apply."""
+    calibration = data.find_intact(_key(model), Calibration)
+    return calibration if calibration and calibration.model == model else None
 
 
 def load_all(models: Iterable[str], data: Bucket) -> dict[str, Calibration]:

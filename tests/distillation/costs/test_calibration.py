@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from distillation.costs import calibration
@@ -72,3 +74,20 @@ def test_text_of_any_script_is_counted_by_its_bytes() -> None:
     latin, japanese = Prompt(system="a" * 300, user="b"), Prompt(system="写" * 100, user="b")
 
     assert calibration.text_tokens(latin) == calibration.text_tokens(japanese)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xff", b"{}", b'{"image_factor": NaN}', b'{"model": "other"}', b'{"image_factor": -1}']
+)
+def test_damaged_calibration_is_ignored_and_replaced(damage: bytes) -> None:
+    data = bucket()
+    intact = calibration.Calibration(model=PRO, run="r", answers=1, image_factor=1, labeler="l", answer_tokens=1)
+    calibration.save(intact, data)
+    (key,) = data.keys("calibration/")
+    if damage.startswith(b'{"'):
+        damage = json.dumps(intact.model_dump() | json.loads(damage)).encode()
+    data.write(key, damage)
+
+    assert calibration.load(PRO, data) is None
+    calibration.save(intact, data)
+    assert calibration.load(PRO, data) == intact

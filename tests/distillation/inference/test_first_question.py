@@ -10,7 +10,7 @@ from distillation import keys, ledger
 from distillation.errors import DeploymentFailed, InvalidRequest, OverBudget
 from distillation.inference.first_question import accepted_image_source
 from distillation.inference.predictions import predict_batch
-from distillation.records import ImageSource, TrainedModel
+from distillation.records import ImageSource, SplitLine, TrainedModel
 from distillation.storage import Bucket
 from tests.support.builders import any_limits, any_run, converse_response
 from tests.support.jobs import DEPLOYMENT_ARN, split_bucket
@@ -22,6 +22,8 @@ REFUSAL = ("ValidationException", "The image source s3Location is not supported 
 def data_bucket() -> Bucket:
     """Return a Data bucket whose first test image is ``IMAGE``."""
     data = split_bucket()
+    line = SplitLine(image=IMAGE, group=IMAGE, photo="holiday/1.jpg", width=900, height=600)
+    data.write_lines(keys.split_key("holiday-1", "test"), [line.model_dump()])
     data.write(keys.image_key(900, IMAGE), b"jpeg")
     return data
 
