@@ -15,19 +15,8 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
+from tests.infra.resources import ACCOUNT, REGION, Templates, listed
 from tests.support.service_authorization import reference
-
-ACCOUNT, REGION = "111122223333", "us-east-1"
-ARNS = {
-    "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/%s",
-    "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:%s",
-    "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:%s:*",
-    "AWS::S3::Bucket": "arn:aws:s3:::%s",
-    "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{ACCOUNT}:%s",
-    "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:%s",
-    "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:%s",
-}
-PSEUDO_PARAMETERS = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION}
 
 # fnmatch pattern of a finding -> why it is accepted; "[[]" matches a literal "[".
 ACCEPTED = {
@@ -40,59 +29,10 @@ ACCEPTED = {
 }
 
 
-class Templates:
-    """Both templates of a stage, with references resolved to names and ARNs."""
-
-    def __init__(self, *templates: Template) -> None:
-        documents = [template.to_json() for template in templates]
-        self._types = {name: resource["Type"] for d in documents for name, resource in d["Resources"].items()}
-        outputs = [output for d in documents for output in d.get("Outputs", {}).values() if "Export" in output]
-        self._exports = {output["Export"]["Name"]: output["Value"] for output in outputs}
-        self._resources = [resource for d in documents for resource in d["Resources"].items()]
-
-    def statements(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the logical id of each resource that has a policy, with each statement."""
-        for name, resource in self._resources:
-            for document in _policy_documents(resource.get("Properties", {})):
-                for statement in document["Statement"]:
-                    yield name, self._resolve(statement)
-
-    def _resolve(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._resolve(part) for part in value]
-        if not isinstance(value, dict):
-            return value
-        if "Fn::Join" in value:
-            separator, parts = value["Fn::Join"]
-            return separator.join(self._resolve(parts))
-        if "Fn::ImportValue" in value:
-            return self._resolve(self._exports[value["Fn::ImportValue"]])
-        if "Fn::GetAtt" in value:
-            name, attribute = value["Fn::GetAtt"]
-            return ARNS.get(self._types[name], "%s") % name if attribute == "Arn" else name
-        if "Ref" in value:
-            name = value["Ref"]
-            has_arn = self._types.get(name) in ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine")
-            return ARNS[self._types[name]] % name if has_arn else PSEUDO_PARAMETERS.get(name, name)
-        return {key: self._resolve(part) for key, part in value.items()}
-
-
-def _policy_documents(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "Statement" in value:
-            yield value
-        else:
-            for part in value.values():
-                yield from _policy_documents(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _policy_documents(part)
-
-
 def problems(statement: dict[str, Any]) -> Iterator[str]:
     """Yield what the reference does not know about a statement, or contradicts."""
-    resources = _listed(statement.get("Resource", []))
-    actions = _listed(statement["Action"])
+    resources = listed(statement.get("Resource", []))
+    actions = listed(statement["Action"])
     matched: set[str] = set()
     for action in actions:
         prefix, _, name = action.partition(":")
@@ -117,10 +57,6 @@ def problems(statement: dict[str, Any]) -> Iterator[str]:
                 yield f"{action}: unknown condition key {key}"
     for resource in set(resources) - matched:
         yield f"{', '.join(actions)}: no action supports {resource}"
-
-
-def _listed(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
 
 
 def _is_of_a_kind(arn: str, patterns: list[str]) -> bool:

@@ -14,7 +14,6 @@ from aws_cdk.assertions import Template
 from app import Stacks
 from local.synthesis import ROOT, synthesise
 from tests.infra.conftest import CONFIGURED
-from tests.infra.resources import actions, role_statements
 
 WITHOUT_TAGS = {
     *("AWS::IAM::Policy", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy"),
@@ -48,15 +47,6 @@ def test_every_resource_that_can_have_tags_has_those_of_the_stage(
 
 def _tags(tags: Any) -> dict[str, str]:
     return tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags}
-
-
-def test_roles_that_read_or_write_objects_may_use_the_key_of_the_buckets(configured_pipeline: Template) -> None:
-    needs = {"kms:Decrypt": "s3:GetObject", "kms:GenerateDataKey": "s3:PutObject"}
-    for role in configured_pipeline.find_resources("AWS::IAM::Role"):
-        statements = role_statements(configured_pipeline, role)
-        through_s3 = [s for s in statements if "s3.us-east-1.amazonaws.com" in json.dumps(s.get("Condition", {}))]
-
-        assert actions(through_s3) == {key for key, needed in needs.items() if needed in actions(statements)}, role
 
 
 def test_tags_of_the_stage_are_in_the_environment_of_prepare(configured_pipeline: Template) -> None:
