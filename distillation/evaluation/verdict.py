@@ -80,22 +80,23 @@ def doubling(
     return Doubling(size=figures.curve.next_size, gain=figures.curve.gain, usd=training + labels)
 
 
-def money(estimate: Estimate, ledger: Ledger, figures: EvaluationFigures | None) -> Money:
+def money(estimate: Estimate | None, ledger: Ledger, figures: EvaluationFigures | None) -> Money:
     """Return estimated and spent US dollars by step, and the break-even against the teacher in images."""
     spent: dict[str, float] = {}
     for entry in ledger.entries:
         spent[entry.step] = spent.get(entry.step, 0.0) + entry.usd
     unconfirmed = {entry.step for entry in ledger.entries if not entry.confirmed}
-    unconfirmed |= {step for step, cost in estimate.by_step.items() if not cost.confirmed}
+    estimated = estimate.by_step if estimate else {}
+    unconfirmed |= {step for step, cost in estimated.items() if not cost.confirmed}
     return Money(
         by_step=[
             StepMoney(
                 step=step,
-                estimated=estimate.by_step.get(step),
+                estimated=estimated.get(step),
                 spent=spent.get(step),
                 confirmed=step not in unconfirmed,
             )
-            for step in dict.fromkeys([*estimate.by_step, *spent])
+            for step in dict.fromkeys([*estimated, *spent])
         ],
         break_even_images=_break_even(ledger.usd, figures),
     )

@@ -51,19 +51,22 @@ def test_run_that_the_state_machine_names_is_cleaned_up(
     }
 
 
-def test_run_of_an_aborted_execution_is_cleaned_up(
-    endpoint: Endpoint, client: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("days", [0, 3])
+def test_deployment_of_an_aborted_execution_is_deleted_and_its_model_only_without_keep_on_failure_days(
+    endpoint: Endpoint, client: Any, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
-    run = any_run().model_copy(update={"name": keys.run_name("holiday/", "arn:1"), "execution": "arn:1"})
+    run = any_run(keep_on_failure_days=days).model_copy(
+        update={"name": keys.run_name("holiday/", "arn:1"), "execution": "arn:1"}
+    )
     name = add_resources(endpoint, run.name)
     functions = Functions(monkeypatch, bedrock=client)
 
     assert functions.invoke("clean_up", ended_execution()) == NOTHING  # The execution has not claimed a run.
     functions.data.write_document(keys.request_key(run.name), run)
     assert functions.invoke("clean_up", ended_execution("arn:2")) == NOTHING
-    assert functions.invoke("clean_up", ended_execution()) == NOTHING | {
-        "deleted": [f"deployment {name}", f"model {name}"]
-    }
+    deployment, model = f"deployment {name}", f"model {name}"
+    expected = {"deleted": [deployment], "kept": [model]} if days else {"deleted": [deployment, model]}
+    assert functions.invoke("clean_up", ended_execution()) == NOTHING | expected
 
 
 def test_event_without_a_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from distillation.errors import InvalidRequest
+from distillation import keys
+from distillation.errors import DistillationError, InvalidRequest
+from distillation.serving.executions import UNKNOWN_EXECUTION
 from distillation.storage import Bucket
 from lambdas import sweep
 from local.bedrock import Endpoint
@@ -87,7 +89,7 @@ def test_schedule_sweeps_the_stage_and_counts_what_was_deleted_and_what_is_unkno
     name = add_resources(endpoint, "failed", 1)
     unknown = add_resources(endpoint, "unknown", 2, data_bucket="earlier-data")
     monkeypatch.setenv("STAGE", "dev")
-    monkeypatch.setattr(sweep, "is_running", lambda *_: False)
+    monkeypatch.setattr(sweep, "execution_state", lambda *_: UNKNOWN_EXECUTION)
     functions = Functions(monkeypatch, bedrock=client)
     for key, body in claimed_run("failed").items():
         functions.data.write(key, body)
@@ -99,6 +101,28 @@ def test_schedule_sweeps_the_stage_and_counts_what_was_deleted_and_what_is_unkno
         "kept": [],
         "oldest_deployment_days": 0,
         "unknown": [f"deployment {unknown}", f"model {unknown}"],
+        "problems": [],
     }
     (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
     assert (metrics["LeftoversRemoved"], metrics["UnknownResources"]) == ([2], [2])
+
+
+def test_run_that_cannot_be_read_is_reported_and_stops_neither_the_sweep_nor_the_deletion_of_the_stack(
+    endpoint: Endpoint, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, dropped = add_resources(endpoint, "odd", 1), add_resources(endpoint, "dropped", 2)
+    objects = claimed_run("dropped") | {keys.request_key("odd"): b"{"}
+    monkeypatch.setenv("STAGE", "dev")
+    monkeypatch.setattr(sweep, "execution_state", lambda *_: UNKNOWN_EXECUTION)
+    functions = Functions(monkeypatch, bedrock=client)
+    functions.data.client.objects.update(objects)  # type: ignore[attr-defined]
+    with pytest.raises(DistillationError, match="run odd is left alone"):
+        functions.invoke("sweep", {"source": "aws.events"})
+
+    assert [model["modelName"] for model in endpoint.service.custom_models.values()] == [odd]
+    add_resources(endpoint, "dropped", 3)
+    answer = json.loads(send_request(monkeypatch, "Delete"))
+    assert answer["Status"] == "SUCCESS"
+    assert "run odd is left alone" in answer["Reason"]
+    assert dropped not in str(endpoint.service.custom_models)
+    assert len(endpoint.service.custom_models) == 1

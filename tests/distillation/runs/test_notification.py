@@ -8,9 +8,10 @@ import pytest
 from distillation import keys
 from distillation.documents import Failure, Ledger, LedgerEntry, Report, SetAside
 from distillation.events import EndingEvent, ExecutionDetail
+from distillation.records import Run
 from distillation.runs.notification import SUBJECT_LIMIT, ending_message, failure_message, run_message
 from distillation.storage import Bucket
-from tests.support.builders import any_estimate, any_report
+from tests.support.builders import any_estimate, any_report, any_run
 from tests.support.fakes import bucket
 
 RUN = "holiday-1"
@@ -89,12 +90,17 @@ def test_throttling_of_more_than_a_tenth_of_the_calls_is_reported_with_a_remedy(
     assert "student" not in text
 
 
+def no_models(_: Run) -> str:
+    """Return the text about the kept models of a run that has none."""
+    return ""
+
+
 def test_failure_message_has_the_cause_and_says_that_labels_are_kept() -> None:
     cause = "WriteDataset: 16 of 24 labels were set aside. First: holiday/1.jpg: a refusal"
     data = bucket()
     failure = Failure(run=RUN, execution="arn:e", state="WriteDataset", error="ToleranceExceeded", cause=cause)
     data.write_document(keys.failure_key(RUN), failure)
-    subject, text = failure_message(RUN, FAILED, data)
+    subject, text = failure_message(RUN, FAILED, data, no_models)
 
     assert subject == "Vision Distillation holiday-1: FAILED"
     assert text.startswith(cause)
@@ -105,11 +111,23 @@ def test_failure_message_has_the_cause_and_says_that_labels_are_kept() -> None:
 def test_failure_without_a_document_has_the_cause_of_the_execution(cause: str | None, text: str) -> None:
     detail = ExecutionDetail(executionArn="arn:e", status="TIMED_OUT", cause=cause)
 
-    assert failure_message(RUN, detail, bucket())[1].startswith(f"{text}\n")
+    assert failure_message(RUN, detail, bucket(), no_models)[1].startswith(f"{text}\n")
+
+
+def test_message_of_a_run_that_was_stopped_names_the_models_that_are_kept_and_a_failures_cause_already_does() -> None:
+    data, detail = bucket(), ExecutionDetail(executionArn="arn:e", status="ABORTED")
+    data.write_document(keys.request_key(RUN), any_run().model_copy(update={"execution": "arn:e"}))
+    other = detail.model_copy(update={"execution_arn": "arn:other"})
+
+    assert "\nTuned model kept\n" in failure_message(RUN, detail, data, lambda _: "Tuned model kept")[1]
+    assert "Tuned model" not in failure_message(RUN, other, data, lambda _: "Tuned model kept")[1]
+    failure = Failure(run=RUN, execution="arn:e", state="Evaluate", error="E", cause="Evaluate: e. Model kept.")
+    data.write_document(keys.failure_key(RUN), failure)
+    assert "Tuned model" not in failure_message(RUN, detail, data, lambda _: "Tuned model kept")[1]
 
 
 def test_message_of_an_execution_without_a_run_has_no_run() -> None:
-    message = ending_message(EndingEvent(detail=FAILED), bucket())
+    message = ending_message(EndingEvent(detail=FAILED), bucket(), no_models)
 
     assert (message.run, message.subject) == (None, "Vision Distillation execution: FAILED")
     assert "Spent" not in message.text
@@ -118,13 +136,13 @@ def test_message_of_an_execution_without_a_run_has_no_run() -> None:
 def test_message_of_a_failed_execution_names_the_run_of_its_input() -> None:
     detail = FAILED.model_copy(update={"input": json.dumps({"collection": "holiday/"})})
     run = keys.run_name("holiday/", "arn:e")
-    message = ending_message(EndingEvent(detail=detail), bucket())
+    message = ending_message(EndingEvent(detail=detail), bucket(), no_models)
 
     assert (message.run, message.subject) == (run, f"Vision Distillation {run}: FAILED")
 
 
 def test_message_of_a_completed_run_names_it() -> None:
-    assert ending_message(EndingEvent(run=RUN), reported(0)).run == RUN
+    assert ending_message(EndingEvent(run=RUN), reported(0), no_models).run == RUN
 
 
 def test_subject_is_cut_to_the_limit_of_sns() -> None:
@@ -145,7 +163,7 @@ def test_messages_have_no_invisible_characters_and_a_cause_adds_no_lines() -> No
         cause="Prepare: a\u202eb\x1b[2J\n\nSpent: $0",
     )
     data.write_document(keys.failure_key(RUN), failure)
-    failed = failure_message(RUN, FAILED.model_copy(update={"status": "FAILED\u200b\nBcc: x"}), data)
+    failed = failure_message(RUN, FAILED.model_copy(update={"status": "FAILED\u200b\nBcc: x"}), data, no_models)
     data.write_document(
         keys.report_json_key(RUN),
         any_report(photos_set_aside=[SetAside(photo="a\u2066\nSpent: $0.jpg", reason="damaged\x07")]),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from botocore.exceptions import ClientError
 
 from distillation import keys
-from distillation.errors import ResourceBusy
+from distillation.errors import ServiceUnavailable
 from distillation.events import SweepResult
 from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState
 from distillation.serving.sweep import Sweeper
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import ARN, add_resources, claimed_run, ended_run
-from tests.support.fakes import bucket
+from tests.support.fakes import MemoryS3, bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -112,6 +114,74 @@ def test_run_whose_request_or_report_cannot_be_read_is_left_alone_and_the_others
     assert result.deleted == [f"deployment {dropped}", f"model {dropped}"]
     assert result.kept == [f"deployment {name}", f"model {name}"]
     assert result.unknown == []
+    (problem,) = result.problems
+    assert "run odd is left alone" in problem
+    assert key in problem
+
+
+class RefusingS3(MemoryS3):
+    """S3 that answers every read of the run ``odd`` with one error code."""
+
+    code = "AccessDenied"
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        if "/odd/" in Key:
+            raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "GetObject")
+        return super().get_object(Bucket=Bucket, Key=Key)
+
+
+def test_run_whose_objects_may_not_be_read_is_left_alone_and_the_others_are_swept(
+    endpoint: Endpoint, client: Any
+) -> None:
+    name, dropped = add_resources(endpoint, "odd", 1), add_resources(endpoint, "dropped", 2)
+    s3: Any = RefusingS3()
+    s3.objects |= ended_run("odd", name) | ended_run("dropped", None)
+    result = sweep(client, Bucket(s3, "data"))
+
+    assert result.deleted == [f"deployment {dropped}", f"model {dropped}"]
+    assert ["run odd is left alone" in problem for problem in result.problems] == [True]
+
+
+def test_outage_of_s3_is_an_error_and_nothing_is_reported_as_swept(endpoint: Endpoint, client: Any) -> None:
+    add_resources(endpoint, "odd")
+    s3: Any = RefusingS3()
+    s3.code = "SlowDown"
+    s3.objects |= ended_run("odd", None)
+    with pytest.raises(ServiceUnavailable):
+        sweep(client, Bucket(s3, "data"))
+
+
+REFUSED_CALLS = {
+    "StopModelCustomizationJob": "jobIdentifier",
+    "GetModelCustomizationJob": "jobIdentifier",
+    "DeleteCustomModelDeployment": "customModelDeploymentIdentifier",
+    "DeleteCustomModel": "modelIdentifier",
+    "ListTagsForResource": "resourceARN",
+}
+
+
+@pytest.mark.parametrize("operation", REFUSED_CALLS)
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "OddException"])
+def test_resource_that_cannot_be_read_stopped_or_deleted_does_not_stop_the_others(
+    endpoint: Endpoint, client: Any, operation: str, code: str
+) -> None:
+    add_resources(endpoint, "a", 1)
+    add_resources(endpoint, "b", 2, job="InProgress")
+    others = [add_resources(endpoint, "c", 3), add_resources(endpoint, "d", 4, job="InProgress")]
+
+    def refuse(params: dict[str, Any], model: Any, **_: Any) -> None:
+        path = unquote(params["url_path"]) + str(params.get("body", ""))
+        if model.name == operation and (f"{1:012x}" in path or f"{2:012x}" in path):
+            raise ClientError({"Error": {"Code": code, "Message": "refused"}}, operation)  # type: ignore[arg-type]
+
+    client.meta.events.register("before-call.bedrock", refuse)
+    data = bucket(**claimed_run("a"), **claimed_run("b"), **claimed_run("c"), **claimed_run("d"))
+    result = sweep(client, data)
+
+    assert {f"deployment {others[0]}", f"model {others[0]}"} <= set(result.deleted)
+    assert others[1] in result.stopped
+    assert result.problems
+    assert all("refused" in problem or "Bedrock has not finished" in problem for problem in result.problems)
 
 
 def test_model_that_someone_else_deployed_is_an_error_and_the_others_are_deleted(
@@ -121,7 +191,7 @@ def test_model_that_someone_else_deployed_is_an_error_and_the_others_are_deleted
     add_resources(endpoint, "b", 2)
     endpoint.service.deployments[f"{ARN}:custom-model-deployment/{1:012x}"]["modelDeploymentName"] = "theirs"
     endpoint.service.tags[f"{ARN}:custom-model-deployment/{1:012x}"] = []
-    with pytest.raises(ResourceBusy, match=f"model {name}"):
-        sweep(client, bucket(**claimed_run("a"), **claimed_run("b")))
+    (problem,) = sweep(client, bucket(**claimed_run("a"), **claimed_run("b"))).problems
 
+    assert f"model {name}: Bedrock has not finished" in problem
     assert [model["modelName"] for model in endpoint.service.custom_models.values()] == [name]
