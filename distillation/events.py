@@ -392,6 +392,8 @@ class SweepResult(CleanUpResult):
     """Age of the oldest deployment that a run retains, in days; 0 without any."""
     unknown: list[str] = Field(default_factory=list)
     """Deployments and models of the stage that belong to no run in the Data bucket; they are never deleted."""
+    problems: list[str] = Field(default_factory=list)
+    """What could not be read, stopped or deleted, with the reason. The next sweep tries again."""
 
 
 class NotifyResult(Record):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from distillation import keys
 from distillation.documents import AnyReport, ReplacedDeployment, parse_report
+from distillation.errors import ObjectMissing
 from distillation.records import Run
-from distillation.storage import Bucket
+from distillation.storage import Bucket, damaged
 
 
 def find_run(name: str, data: Bucket) -> Run | None:
@@ -14,14 +17,20 @@ def find_run(name: str, data: Bucket) -> Run | None:
 
 
 def read_report(name: str, data: Bucket) -> AnyReport:
-    """Return the report of a run; raises ``ObjectMissing``."""
-    return parse_report(data.read(keys.report_json_key(name)))
+    """Return the report of a run; raises ``ObjectMissing`` or ``ObjectDamaged``."""
+    key = keys.report_json_key(name)
+    try:
+        return parse_report(data.read(key))
+    except ValidationError as error:
+        raise damaged(f"s3://{data.name}/{key}", error) from None
 
 
 def find_report(name: str, data: Bucket) -> AnyReport | None:
-    """Return the report of a run, or None if it has none."""
-    body = data.get_or_none(keys.report_json_key(name))
-    return None if body is None else parse_report(body)
+    """Return the report of a run, or None if it has none; raises ``ObjectDamaged``."""
+    try:
+        return read_report(name, data)
+    except ObjectMissing:
+        return None
 
 
 def find_replaced_deployment(name: str, data: Bucket) -> ReplacedDeployment | None:

@@ -199,13 +199,7 @@ class Bucket:
         try:
             return kind.model_validate_json(body)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"]))
-            raise ObjectDamaged(
-                f"s3://{self.name}/{key}{place} is not what the pipeline wrote: "
-                f"{f'field {field}: ' if field else ''}{excerpt(first['msg'])}. "
-                f"Start the run again. {LABELS_ARE_REUSED}"
-            ) from None
+            raise damaged(f"s3://{self.name}/{key}{place}", error) from None
 
     def _body(self, key: str) -> Any:
         """Return the open body of an object. Raises ``ObjectMissing``, or ``AccessDenied`` with possible causes."""
@@ -227,6 +221,17 @@ class Bucket:
 
     def _errors(self, key: str) -> AbstractContextManager[None]:
         return service_errors(f"s3://{self.name}/{key}")
+
+
+def damaged(place: str, error: ValidationError) -> ObjectDamaged:
+    """Return the exception for a stored object that is not what the pipeline wrote."""
+    first = error.errors(include_url=False)[0]
+    name = excerpt(".".join(map(str, first["loc"])))
+    field = f"field {name}: " if name else ""
+    return ObjectDamaged(
+        f"{excerpt(place)} is not what the pipeline wrote: {field}{excerpt(first['msg'])}. "
+        f"Start the run again. {LABELS_ARE_REUSED}"
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import urllib3
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.errors import DistillationError
 from distillation.events import SweepResult
 from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState, execution_state
 from distillation.serving.sweep import Sweeper
@@ -44,7 +45,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Sweep for a schedule or a CloudFormation request; return what was stopped, deleted, kept and unknown."""
     if "ResponseURL" in event:
         return _answer_cloudformation(event).model_dump()
-    return _sweep(partial(execution_state, step_functions())).model_dump()
+    result = _sweep(partial(execution_state, step_functions()))
+    if result.problems:
+        # The rest is swept. EventBridge tries again twice; then its event is a dead letter, which has an alarm.
+        raise DistillationError(_problems_text(result))
+    return result.model_dump()
 
 
 def _sweep(state_of: Callable[[str], ExecutionState]) -> SweepResult:
@@ -66,6 +71,7 @@ def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
             # The state machine is already deleted, so no execution is running. Models that are kept after a failure
             # are deleted too: nothing would delete them later.
             result = _sweep(lambda _: UNKNOWN_EXECUTION)
+            reason = _problems_text(result)
         except Exception as error:  # noqa: BLE001 - every failure is reported to CloudFormation
             logger.exception("sweep failed")
             status, reason = "FAILED", f"Delete the stack again to continue. {type(error).__name__}: {error}"
@@ -81,6 +87,12 @@ def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
     )
     logger.info("CloudFormation answered", status=status, http=response.status)
     return result
+
+
+def _problems_text(result: SweepResult) -> str:
+    """Return what Sweep has left; empty if it has left nothing."""
+    left = "; ".join(result.problems)
+    return f"Left for `distill clean --yes` or the next sweep: {left}" if left else ""
 
 
 def _response_body(answer: dict[str, str]) -> bytes:

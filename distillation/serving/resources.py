@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -21,7 +22,7 @@ from distillation.aws_errors import (
     pipeline_errors,
     to_pipeline_error,
 )
-from distillation.errors import ResourceBusy
+from distillation.errors import DistillationError, ResourceBusy
 from distillation.serving.tags import BUCKET_TAG, DELETING_TAG, RUN_TAG, TRAINING_TAG, USED_BY_PREFIX
 
 if TYPE_CHECKING:
@@ -74,27 +75,53 @@ class BedrockResource:
         return f"{self.kind} {self.name}"
 
 
-def running_jobs(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
+class Problems:
+    """Errors about single resources, which do not stop the work on the others."""
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep an error of the ``with`` block instead of raising it."""
+        try:
+            yield
+        except (DistillationError, ClientError) as error:
+            self.errors.append(error)
+
+    def raise_any(self) -> None:
+        """Raise the first error, with the messages of all, if there is one."""
+        if self.errors:
+            first = self.errors[0]
+            kind = type(first) if isinstance(first, DistillationError) else DistillationError
+            raise kind("; ".join(map(str, self.errors))) from first
+
+
+def running_jobs(
+    tag: tuple[str, str], name_part: str, bedrock: BedrockClient, problems: Problems | None = None
+) -> list[BedrockResource]:
     """Return the jobs with a tag that have not ended.
 
-    Only jobs with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
+    Only jobs with ``name_part`` in their name are listed, which saves calls; an empty text lists all. With
+    ``problems``, a resource whose tags cannot be read is left out.
     """
     running = (_job(summary) for summary in _job_summaries(name_part, bedrock) if summary["status"] in _RUNNING)
-    return list(_tagged(tag, bedrock, running))
+    return list(_tagged(tag, bedrock, running, problems))
 
 
-def deployments_and_models(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
-    """Return the deployments with a tag, then the models with it.
-
-    Only resources with ``name_part`` in their name are listed, which saves calls; an empty text lists all.
-    """
+def deployments_and_models(
+    tag: tuple[str, str], name_part: str, bedrock: BedrockClient, problems: Problems | None = None
+) -> list[BedrockResource]:
+    """Return the deployments with a tag, then the models with it; see ``running_jobs``."""
     deployments = map(_deployment, _deployment_summaries(name_part, bedrock))
-    return [*_tagged(tag, bedrock, deployments), *models(tag, name_part, bedrock)]
+    return [*_tagged(tag, bedrock, deployments, problems), *models(tag, name_part, bedrock, problems)]
 
 
-def models(tag: tuple[str, str], name_part: str, bedrock: BedrockClient) -> list[BedrockResource]:
-    """Return the models with a tag; see ``deployments_and_models``."""
-    return list(_tagged(tag, bedrock, map(_model, _model_summaries(name_part, bedrock))))
+def models(
+    tag: tuple[str, str], name_part: str, bedrock: BedrockClient, problems: Problems | None = None
+) -> list[BedrockResource]:
+    """Return the models with a tag; see ``running_jobs``."""
+    return list(_tagged(tag, bedrock, map(_model, _model_summaries(name_part, bedrock)), problems))
 
 
 def models_of(run: str, stage_tag: tuple[str, str], bedrock: BedrockClient) -> list[BedrockResource]:
@@ -122,14 +149,25 @@ def describe_by_name(
 
 
 def stop(
-    jobs: Sequence[BedrockResource], bedrock: BedrockClient, sleep: Callable[[float], None] = time.sleep
+    jobs: Sequence[BedrockResource],
+    bedrock: BedrockClient,
+    sleep: Callable[[float], None] = time.sleep,
+    problems: Problems | None = None,
 ) -> list[str]:
     """Stop jobs and wait until they have ended; return the names of those that were running.
 
-    Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next call continues.
+    An error about one job does not stop the others: it is added to ``problems``, or raised at the end without it. It is
+    ``ResourceBusy`` if Bedrock takes longer than four minutes; the next call continues.
     """
-    stopped = [job.name for job in jobs if job.status == "InProgress" and stop_job(job.name, job.arn, bedrock)]
-    _wait_for_all(jobs, lambda job: _has_ended(job, bedrock), sleep)
+    found = problems or Problems()
+    stopped: list[str] = []
+    for job in jobs:
+        with found.collect():
+            if job.status == "InProgress" and stop_job(job.name, job.arn, bedrock):
+                stopped.append(job.name)
+    _wait_for_all(jobs, lambda job: _has_ended(job, bedrock), sleep, found)
+    if problems is None:
+        found.raise_any()
     return stopped
 
 
@@ -158,22 +196,28 @@ def delete(
     bedrock: BedrockClient,
     sleep: Callable[[float], None] = time.sleep,
     keeps: Callable[[BedrockResource], bool] | None = None,
+    problems: Problems | None = None,
 ) -> list[str]:
     """Delete deployments, then models; return kind and name of each.
 
-    With ``keeps``, a model stays if a run has begun to reuse it since it was listed. Raises ``ResourceBusy`` if Bedrock
+    With ``keeps``, a model stays if a run has begun to reuse it since it was listed. An error about one resource does
+    not stop the others: it is added to ``problems``, or raised at the end without it. It is ``ResourceBusy`` if Bedrock
     still counts a model as deployed after four minutes; the next call continues.
     """
-    deployments = [resource for resource in resources if resource.kind == "deployment"]
-    for deployment in deployments:
-        delete_deployment(deployment.name, deployment.arn, bedrock)
-    unused = [
-        resource
-        for resource in resources
-        if resource.kind == "model" and not (keeps and _is_used_again(resource, keeps, bedrock))
-    ]
-    _wait_for_all(unused, lambda model: _delete_model(model, bedrock), sleep)
-    return [str(resource) for resource in resources if resource in deployments or resource in unused]
+    found = problems or Problems()
+    deleted: list[BedrockResource] = []
+    unused: list[BedrockResource] = []
+    for resource in resources:
+        with found.collect():
+            if resource.kind == "deployment":
+                delete_deployment(resource.name, resource.arn, bedrock)
+                deleted.append(resource)
+            elif resource.kind == "model" and not (keeps and _is_used_again(resource, keeps, bedrock)):
+                unused.append(resource)
+    deleted += _wait_for_all(unused, lambda model: _delete_model(model, bedrock), sleep, found)
+    if problems is None:
+        found.raise_any()
+    return [str(resource) for resource in resources if resource in deleted]
 
 
 def read_tags(resource: BedrockResource, bedrock: BedrockClient) -> BedrockResource | None:
@@ -267,13 +311,15 @@ def _model(summary: Any) -> BedrockResource:
 
 
 def _tagged(
-    tag: tuple[str, str], bedrock: BedrockClient, resources: Iterable[BedrockResource]
+    tag: tuple[str, str], bedrock: BedrockClient, resources: Iterable[BedrockResource], problems: Problems | None
 ) -> Iterator[BedrockResource]:
-    """Yield the resources that have a tag, with all their tags."""
+    """Yield the resources that have a tag, with all their tags. Errors about one are raised without ``problems``."""
     key, value = tag
     for resource in resources:
-        tagged = read_tags(resource, bedrock)
-        if tagged and tagged.tags.get(key) == value:  # None: deleted since it was listed.
+        tagged = None  # Also if it was deleted since it was listed.
+        with problems.collect() if problems else nullcontext():
+            tagged = read_tags(resource, bedrock)
+        if tagged and tagged.tags.get(key) == value:
             yield tagged
 
 
@@ -303,14 +349,23 @@ def _wait_for_all(
     resources: Sequence[BedrockResource],
     is_done: Callable[[BedrockResource], bool],
     sleep: Callable[[float], None],
-) -> None:
-    """Poll until ``is_done`` is true of every resource. Raises ``ResourceBusy`` after four minutes."""
-    pending = [resource for resource in resources if not is_done(resource)]
-    for _ in range(_MAXIMUM_WAIT_SECONDS // _POLL_SECONDS):
-        if not pending:
-            return
-        sleep(_POLL_SECONDS)
-        pending = [resource for resource in pending if not is_done(resource)]
+    problems: Problems,
+) -> list[BedrockResource]:
+    """Poll until ``is_done`` is true of every resource; return those of which it is.
+
+    An error about a resource ends the wait for it; after four minutes it is ``ResourceBusy``.
+    """
+    pending, done = list(resources), list[BedrockResource]()
+    for attempt in range(_MAXIMUM_WAIT_SECONDS // _POLL_SECONDS + 1):
+        if attempt and pending:
+            sleep(_POLL_SECONDS)
+        waiting: list[BedrockResource] = []
+        for resource in pending:
+            with problems.collect():
+                (done if is_done(resource) else waiting).append(resource)
+        pending = waiting
     if pending:
         names = ", ".join(map(str, pending))
-        raise ResourceBusy(f"{names}: Bedrock has not finished after {_MAXIMUM_WAIT_SECONDS} s. Try again later.")
+        with problems.collect():
+            raise ResourceBusy(f"{names}: Bedrock has not finished after {_MAXIMUM_WAIT_SECONDS} s. Try again later.")
+    return done

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from distillation import keys
 from distillation.documents import Report
-from distillation.errors import DistillationError
+from distillation.errors import DistillationError, ServiceUnavailable
 from distillation.records import Run
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
 from distillation.serving.executions import ExecutionState
@@ -33,6 +33,8 @@ class Retention:
     now: datetime
     known_states: Mapping[str, ExecutionState] = field(default_factory=dict)
     """States that take the place of those that Step Functions returns, by execution."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Why the request or the report of a run cannot be read, by run."""
     _rules: dict[str, Rule | None] = field(default_factory=dict)
 
     def keeps(self, resource: BedrockResource) -> bool:
@@ -65,8 +67,11 @@ class Retention:
                 return None
             state = self.state(run.execution)
             return _keep if state.is_running else rule_of_ended_run(run, self.data, self.now, state)
+        except ServiceUnavailable:
+            raise
         except (ValueError, DistillationError) as error:  # ValueError: also pydantic's ValidationError.
             logger.warning("run left alone: its request or report cannot be read", run=name, error=str(error))
+            self.unreadable[name] = f"run {name} is left alone: {error}"
             return _keep
 
 

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 from distillation import keys
 from distillation.events import SweepResult
 from distillation.serving.executions import ExecutionState
-from distillation.serving.resources import BedrockResource, delete, deployments_and_models, running_jobs, stop
+from distillation.serving.resources import (
+    BedrockResource,
+    Problems,
+    delete,
+    deployments_and_models,
+    running_jobs,
+    stop,
+)
 from distillation.serving.retention import Retention
 from distillation.serving.tags import STAGE_TAG
 from distillation.storage import Bucket
@@ -47,15 +54,19 @@ class Sweeper:
     def sweep(self) -> SweepResult:
         """Stop the jobs and delete the deployments and models that no run retains.
 
-        Unknown jobs are stopped too. Unknown deployments and models stay, because a caller may use them.
-        Raises ``ResourceBusy`` if Bedrock takes longer than four minutes; the next sweep continues.
+        Unknown jobs are stopped too. Unknown deployments and models stay, because a caller may use them. A run that
+        cannot be read and a resource that cannot be stopped or deleted are in ``problems`` of the result and do not
+        stop the others. Raises ``ServiceUnavailable`` or ``Throttled`` if S3 or Bedrock is unavailable.
         """
-        jobs, resources = self.resources()
-        stopped = stop([*self.leftovers(jobs), *unknown(jobs, self.data)], self.bedrock, self.sleep)
+        problems = Problems()
+        jobs, resources = self.resources(problems)
+        unwanted_jobs = [*self.leftovers(jobs), *unknown(jobs, self.data)]
+        stopped = stop(unwanted_jobs, self.bedrock, self.sleep, problems)
         if stopped:
-            _, resources = self.resources()  # A job that ended just before it was stopped has created a model.
+            # A job that ended just before it was stopped has created a model.
+            _, resources = self.resources(Problems())
         leftovers, unknown_resources = self.leftovers(resources), unknown(resources, self.data)
-        deleted = delete(leftovers, self.bedrock, self.sleep, self.retention.keeps)
+        deleted = delete(leftovers, self.bedrock, self.sleep, self.retention.keeps, problems)
         kept = [item for item in resources if str(item) not in deleted and item not in unknown_resources]
         ages = [(self.now - resource.created).days for resource in kept if resource.kind == "deployment"]
         return SweepResult(
@@ -64,12 +75,14 @@ class Sweeper:
             kept=[str(resource) for resource in kept],
             unknown=[str(resource) for resource in unknown_resources],
             oldest_deployment_days=max(ages, default=0),
+            problems=[*self.retention.unreadable.values(), *map(str, problems.errors)],
         )
 
-    def resources(self) -> tuple[list[BedrockResource], list[BedrockResource]]:
-        """Return the stage's running jobs, and its deployments and models."""
+    def resources(self, problems: Problems | None = None) -> tuple[list[BedrockResource], list[BedrockResource]]:
+        """Return the stage's running jobs, and its deployments and models; for ``problems`` see ``running_jobs``."""
         tag = (STAGE_TAG, self.stage)
-        return running_jobs(tag, "", self.bedrock), deployments_and_models(tag, "", self.bedrock)
+        jobs = running_jobs(tag, "", self.bedrock, problems)
+        return jobs, deployments_and_models(tag, "", self.bedrock, problems)
 
     def leftovers(self, resources: Sequence[BedrockResource]) -> list[BedrockResource]:
         """Return the resources of known runs that no run keeps, in the same order.

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from distillation import keys
 from distillation.aws_errors import is_not_found
 from distillation.errors import Throttled
+from distillation.events import DeployEvent
 from distillation.records import TrainedModel
 from distillation.serving import deployment
 from distillation.serving.clean_up import clean_up
@@ -35,9 +36,10 @@ def promoted_model(client: Any) -> Any:
     return promote(any_run().model_copy(update={"replaces": DEPLOYMENT_ARN}), data, client)
 
 
+DEPLOYED = DeployEvent(run="holiday-1", size=12, model_name="n", model_arn=MODEL_ARN)
 CALLS: dict[str, Callable[[Any], Any]] = {
     "Customize": create_or_describe,
-    "Deploy": lambda client: deployment.create_or_describe(any_run(), "n", MODEL_ARN, bucket(), client),
+    "Deploy": lambda client: deployment.create_or_describe(any_run(), DEPLOYED, bucket(), client, lambda: False),
     "Promote": promoted_model,
     "CleanUp": lambda client: clean_up(any_run(), bucket(), client, CREATED),
     "Sweep": lambda client: stop([BedrockResource("job", "n", JOB_ARN, "InProgress", CREATED, {})], client),

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
 from distillation import keys
 from distillation.documents import ReplacedDeployment
-from distillation.errors import ObjectMissing
+from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.run_documents import find_replaced_deployment, find_report, find_run, read_report
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
@@ -32,7 +31,10 @@ def test_absent_document_is_none_or_raises() -> None:
 
 
 def test_malformed_document_raises() -> None:
-    data = bucket(**{keys.request_key("r"): b"{}"})
+    data = bucket(**{keys.request_key("r"): b"{}", keys.report_json_key("r"): b"{}"})
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(ObjectDamaged, match=keys.request_key("r")):
         find_run("r", data)
+    for read in (read_report, find_report):
+        with pytest.raises(ObjectDamaged, match=keys.report_json_key("r")):
+            read("r", data)
