@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import CommandError, print_document, print_line, print_wrapped
-from cli.requests import collection_prefix, read_request, resolve_request
+from cli.requests import collection_prefix, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
 from distillation.costs import calibration
 from distillation.costs.daily_quota import MAXIMUM_DAYS, days_needed
@@ -22,10 +22,12 @@ from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, SetAside
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
+from distillation.photos.listing import check_photo_count
 from distillation.photos.resizer import PhotoRefused, resized_size
 from distillation.records import Dimensions, Run
 from distillation.runs.account_limits import with_account_quotas
 from distillation.runs.existing_model import with_tuned_model
+from distillation.statistical_power import TYPICAL_SD
 from distillation.storage import Bucket
 
 _HEADER_BYTES = 1 << 16
@@ -72,6 +74,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         raise CommandError(
             f"{what}: no usable photos in {place}. Name another folder, or a collection of stage {stage.name!r}."
         )
+    check_photo_count(what, len(photos), stage_defaults(stage.name, stage.region).max_photos)
     if run.request.apply:
         return _estimate_existing_model(run, sizes, stage, as_json=as_json)
     use_calibration = measured or not is_local
@@ -196,7 +199,12 @@ def _daily_quotas(estimate: ApplyEstimate) -> Iterator[str]:
 def _comparisons(estimate: Estimate) -> Iterator[str]:
     if any(not line.price.confirmed for line in estimate.lines):
         yield "* depends on a price that is not confirmed by an official source."
-    yield f"The test set can detect a Jaccard difference of {estimate.detectable:.3f} (80 % power)."
+    known = "assumed" if estimate.gain_sd is None else "measured in the student's last run"
+    sd = TYPICAL_SD if estimate.gain_sd is None else estimate.gain_sd
+    yield (
+        f"Minimum detectable gain in the Jaccard index: {estimate.detectable:.3f} with {estimate.test} test images "
+        f"(80 % power, standard deviation {sd:.2f}, {known})."
+    )
     if images := estimate.break_even_images:
         yield (
             f"Break-even against the teacher: after about {images.expected:,} images "

@@ -68,8 +68,8 @@ def test_metrics_have_one_column_for_each_answerer(page: str) -> None:
 
 def headlines(page: str) -> dict[str, tuple[str, str]]:
     """Return figure and explanation of each headline by title, in the order of the page."""
-    pattern = r'<dt>(.*?)</dt><dd class="figure">(.*?)</dd><dd class="about">(.*?)</dd>'
-    return {title: (figure, about) for title, figure, about in re.findall(pattern, page)}
+    pattern = r'<dt>(.*?)</dt><dd class="figure">(.*?)</dd>\s*<dd class="about">(.*?)</dd>'
+    return {title: (figure, about) for title, figure, about in re.findall(pattern, page.replace("\u00a0", " "))}
 
 
 @pytest.mark.parametrize(
