@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -568,8 +567,8 @@ class Report(Record):
     """Training losses by size; empty if the job wrote none."""
     validation_loss: dict[str, list[Loss]]
     """Validation losses by size; empty if the job wrote none."""
-    estimate: Estimate
-    """Copy of ``estimate.json``."""
+    estimate: Estimate | None
+    """Copy of ``estimate.json``; null if it is missing or damaged."""
     ledger: Ledger
     """Copy of ``ledger.json``."""
     usd: float
@@ -582,6 +581,8 @@ class Report(Record):
     """Expected effect of twice the largest size; null without a curve."""
     money: Money
     """Estimated and spent US dollars by step."""
+    notes: list[str] = Field(default_factory=list)
+    """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
 
     @property
     def promoted(self) -> TrainedModel | None:
@@ -592,7 +593,7 @@ class Report(Record):
 
     @property
     def best_model(self) -> TrainedModel | None:
-        """The tuned model with the highest score; None if nothing was trained."""
+        """The chosen tuned model, whether or not it is promoted; None if nothing was trained."""
         best = self.evaluation and self.evaluation.best
         return next((model for model in self.models if model.answerer == best), None)
 
@@ -614,8 +615,8 @@ class ApplyReport(Record):
     """Photos, ignored files not counted."""
     set_aside: int
     """Photos without a usable answer."""
-    estimate: ApplyEstimate
-    """Copy of ``estimate.json``."""
+    estimate: ApplyEstimate | None
+    """Copy of ``estimate.json``; null if it is missing or damaged."""
     ledger: Ledger
     """Copy of ``ledger.json``."""
     usd: float
@@ -693,8 +694,8 @@ class RunBudget(Record):
 
     run: str
     """Name of the run."""
-    created: datetime
-    """Time at which Prepare admitted the run, in UTC."""
+    created: str
+    """Time at which Prepare admitted the run, ISO 8601 in UTC."""
     max_usd: float
     """Highest cost of the run in US dollars, which counts while the run is running."""
     executions: list[str] = Field(min_length=1)

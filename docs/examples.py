@@ -12,6 +12,7 @@ from distillation.documents import (
     Gate,
     Interval,
     ReplacedDeployment,
+    RunBudget,
     SplitFacts,
 )
 from distillation.models.prices import price
@@ -56,7 +57,7 @@ EXAMPLES: dict[str, BaseModel] = {
             labelled_by="teacher",
         ),
         OwnLabel(image=_IMAGE, photo=_PHOTO, text="cat, sofa, window"),
-        SplitLine(image=_IMAGE, group=_IMAGE, photo=_PHOTO, width=900, height=600),
+        SplitLine(image=_IMAGE, group=_IMAGE, photo=_PHOTO, width=900, height=600, set="train"),
         SplitFacts(
             photos=120,
             refused=1,
@@ -129,6 +130,13 @@ EXAMPLES: dict[str, BaseModel] = {
             deployment_arn=f"{_ARN}:custom-model-deployment/q7xz",
             model_arn=f"{_ARN}:custom-model/imported/4h2k",
             replaces="holiday-1c0ffee123",
+        ),
+        RunBudget(
+            run="holiday-3f2a9c1b7d",
+            created="2026-11-24T09:30:00+00:00",
+            max_usd=25.0,
+            executions=["arn:aws:states:us-east-1:111122223333:execution:Distillation:3f2a"],
+            settled_usd=7.42,
         ),
         Failure(
             run="holiday-3f2a9c1b7d",

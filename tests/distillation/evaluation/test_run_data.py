@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from distillation import keys
 from distillation.documents import Loss, Money, Report, SetAside
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
-from distillation.records import TrainedModel
+from distillation.records import InventoryLine, TrainedModel
 from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, answer_line, finished_run
 from tests.support.builders import any_run
 
@@ -31,6 +32,36 @@ def test_evidence_has_the_answers_about_the_test_images() -> None:
         "n12": "amazon.nova-lite-v1:0",
     }
     assert (evidence.tier, evidence.gate_margin) == ("flex", 0.1)
+
+
+@pytest.mark.parametrize(("asked", "validated"), [(("n12", "n24"), 3), (("n12",), 0)])
+def test_evidence_has_the_validation_images_that_every_tuned_model_was_asked_about(
+    asked: tuple[str, ...], validated: int
+) -> None:
+    data = run_data()
+    names = [f"{number:064x}" for number in range(100, 103)]
+    lines = [InventoryLine(photo=f"holiday/{name}", status="ok", image=name, set="validation") for name in names]
+    data.data.write_lines(
+        keys.split_key(data.run.name, "validation"),
+        [{"image": name, "photo": f"holiday/{name}", "group": name, "width": 1, "height": 1} for name in names],
+    )
+    answers = {name: dict(lines) for name, lines in data.answers.items()}
+    for answerer in ("teacher", *asked):
+        line = answer_line(0, answerer, "cat")
+        answers.setdefault(answerer, {}).update({name: line.model_copy(update={"image": name}) for name in names})
+    models = [TrainedModel(size=size, status="Active") for size in (12, 24)]
+    changed = replace(data, models=models, answers=answers, inventory=[*data.inventory, *lines])
+    evidence = changed.evidence()
+
+    assert evidence is not None
+    assert list(evidence.validation) == names[:validated]
+
+
+def test_evidence_has_the_limits_and_the_validity_of_the_request() -> None:
+    evidence = run_data(gate_validity=0.9).evidence()
+
+    assert evidence is not None
+    assert (evidence.limits, evidence.gate_validity) == (any_run().limits, 0.9)
 
 
 def test_without_an_active_model_there_is_no_evidence() -> None:
