@@ -119,13 +119,17 @@ class JobWorker:
         return self._read(uri).splitlines(keepends=True)
 
     def _read(self, uri: str) -> bytes:
-        """Return the bytes of an S3 object with the job role's rights; raise BedrockError with Bedrock's message."""
+        """Return the bytes of an S3 object with the job role's rights; raise BedrockError with Bedrock's message.
+
+        Source: "Troubleshooting model customization issues", Amazon Bedrock user guide.
+        """
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
+            self.service.authorise(self._role, "s3:ListBucket", f"arn:aws:s3:::{bucket}")
             return self.service.fetch(uri, self._role)
         except BedrockError as error:
             if error.code != "AccessDeniedException":
                 raise
-            bucket, _, key = uri.removeprefix("s3://").partition("/")
             raise BedrockError(
                 "ValidationException",
                 f"Could not validate GetObject permissions to access Amazon S3 bucket: {bucket} at key {key}",
@@ -165,14 +169,21 @@ class JobWorker:
             self._end("Completed", outputModelArn=model["modelArn"])
 
     def _write_metrics(self, file: str, column: str, losses: list[tuple[int, int, float]]) -> None:
+        """Write a file of metrics; the role of a job may also read them, in the policy that Bedrock documents.
+
+        Source: "Create a service role for model customization", Amazon Bedrock user guide.
+        """
         folder = f"{self.job['outputDataConfig']['s3Uri'].rstrip('/')}/model-customization-job-{self._id}"
         rows = "".join(f"{step},{epoch},{loss}\n" for step, epoch, loss in losses)
         body = f"step_number,epoch_number,{column}\n{rows}".encode()
         path = f"{folder}/{file}".removeprefix("s3://")
+        action = "GetObject"
         try:
+            self.service.authorise(self._role, "s3:GetObject", f"arn:aws:s3:::{path}")
+            action = "PutObject"
             self.service.store(f"s3://{path}", body, self._role)
         except BedrockError:
-            raise BedrockError("ValidationException", f"Amazon S3 perms missing (PutObject): {path}") from None
+            raise BedrockError("ValidationException", f"Amazon S3 perms missing ({action}): {path}") from None
 
     @property
     def _id(self) -> str:

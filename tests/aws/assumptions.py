@@ -138,7 +138,7 @@ _WITHOUT_CHECK = (
         "update_rights",
         "UpdateCustomModelDeployment is checked on the model and on the deployment.",
         f"yes: {_AUTHORIZATION}",
-        "yes: the local endpoint checks the deployment",
+        "yes: the local endpoint checks both",
     ),
     Assumption(
         "kms_rights",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,10 @@ def test_job_fails_with_the_configured_message(tmp_path: Path) -> None:
             "s3:GetObject",
             "Could not validate GetObject permissions to access Amazon S3 bucket: data at key train.jsonl",
         ),
+        (
+            "s3:ListBucket",
+            "Could not validate GetObject permissions to access Amazon S3 bucket: data at key train.jsonl",
+        ),
         ("s3:PutObject", "Amazon S3 perms missing (PutObject)"),
         (
             "kms:Decrypt",
@@ -55,3 +60,14 @@ def test_job_whose_role_lacks_a_right_fails_with_bedrocks_message(tmp_path: Path
     encrypted.kms_key_arn = KEY
     with running_endpoint(encrypted, tmp_path, Rights(denied)) as endpoint:
         assert message in wait_for_job(endpoint, create_job(endpoint))["failureMessage"]
+
+
+def test_job_whose_role_may_not_read_its_output_fails(tmp_path: Path) -> None:
+    class Blind(Rights):
+        def allowed(self, principal: str, action: str, resource: str, *context: Any) -> bool:
+            return (action, "/out/" in resource) != ("s3:GetObject", True)
+
+    with running_endpoint(trainable_bucket(), tmp_path, Blind()) as endpoint:
+        job = wait_for_job(endpoint, create_job(endpoint))
+
+    assert "Amazon S3 perms missing (GetObject)" in job["failureMessage"]
