@@ -42,7 +42,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             header_rates.append(len(paths) / _seconds(lambda: list(measure_folder(Path(folder), 900))))
             decode_rates.append(_DECODED / _seconds(lambda: [_decode(path) for path in paths[:_DECODED]]))
-    run = resolve_request("photos/", {"max_usd": 1000}, "dev", "us-east-1")
+    run = resolve_request("photos/", {"max_usd": 200}, "dev", "us-east-1")
     seconds = _seconds(
         lambda: estimate_run(run, predict_workload(run, [(900, 600)] * 20_000, 0), {}, datetime.date(2026, 11, 25))
     )

@@ -36,10 +36,9 @@ class PrepareSettings(Settings):
 def handler(event: PrepareEvent, context: LambdaContext) -> PrepareResult:
     """Return every field of the run that the state machine reads."""
     defaults = Defaults.model_validate_json(settings(PrepareSettings).stage_defaults)
-    account = Account(
-        defaults.region, bedrock(), bedrock_runtime(), service_quotas(), lambda_client(), step_functions()
-    )
-    start = parse_input(read_input(step_functions(), event.execution))
+    states = step_functions()
+    account = Account(defaults.region, bedrock(), bedrock_runtime(), service_quotas(), lambda_client(), states)
+    start = parse_input(read_input(states, event.execution))
     result = prepare(start, event.execution, photos(), data(), defaults, account)
     logger.info("run prepared", run=result.run, claimed_by=result.claimed_by)
     return result
