@@ -42,6 +42,8 @@ AWS_FAILURES = (
 )
 """Exceptions of a boto3 call: an error response, no response, one that cannot be parsed, or a body that breaks off."""
 
+_MESSAGE_CHARACTERS = 1_000
+"""Largest number of characters of a message of AWS, which may repeat the input."""
 ACCESS_CAUSES = (
     "Possible causes: an IAM policy or a service control policy (SCP) denies the call; the account has no AWS "
     "Marketplace subscription to the model, which the first call by an administrator creates; or, for an Anthropic "
@@ -97,7 +99,7 @@ Source: "Error responses", Amazon S3 API reference; "Common errors", Amazon SNS 
 def code_and_message(error: ClientError) -> tuple[str, str]:
     """Return the error code and the message of an error response."""
     details = error.response.get("Error", {})
-    return details.get("Code", "Unknown"), details.get("Message", str(error))
+    return details.get("Code", "Unknown"), details.get("Message", str(error))[:_MESSAGE_CHARACTERS]
 
 
 def http_status(error: ClientError) -> int:

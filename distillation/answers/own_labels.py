@@ -17,7 +17,7 @@ from typing import Any
 
 from distillation.answers.formats import FORMATS
 from distillation.answers.rejection import text_rejection
-from distillation.errors import InvalidRequest
+from distillation.errors import InvalidRequest, excerpt
 from distillation.plain_text import unmark_formula
 from distillation.records import InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
@@ -73,11 +73,11 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
     sizes = {item["Key"]: item["Size"] for name in OWN_LABELS_FILES for item in photos.list(f"{run.collection}{name}")}
     names = [name for name in OWN_LABELS_FILES if f"{run.collection}{name}" in sizes]
     if len(names) > 1:
-        raise InvalidRequest(f"{' and '.join(names)} are both in {run.collection!r}. Keep one of them.")
+        raise InvalidRequest(f"{' and '.join(names)} are both in {excerpt(run.collection)!r}. Keep one of them.")
     if not names:
         if run.request.own_labels:
             raise InvalidRequest(
-                f"own_labels: neither {' nor '.join(OWN_LABELS_FILES)} is in {run.collection!r}. Upload one, "
+                f"own_labels: neither {' nor '.join(OWN_LABELS_FILES)} is in {excerpt(run.collection)!r}. Upload one, "
                 "or remove own_labels from the request."
             )
         return None
@@ -102,7 +102,8 @@ def _csv_rows(text: str) -> Iterator[_Row]:
         columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
         if not set(_COLUMNS) <= set(columns):
             raise InvalidRequest(
-                f"labels.csv line 1 must name the columns photo and label, separated by a comma (got {columns})."
+                "labels.csv line 1 must name the columns photo and label, separated by a comma "
+                f"(got {excerpt(columns)})."
             )
         reader.fieldnames = columns
         for fields in reader:
@@ -151,8 +152,8 @@ def _check_rows(
             first_label = labels.setdefault(image, label)
             if first_label.text != label.text:
                 problem = (
-                    f"labels {photo!r} differently from {first_label.photo!r}, which is the same image. "
-                    "Give both the same label."
+                    f"labels {excerpt(photo)!r} differently from {excerpt(first_label.photo)!r}, which is the same "
+                    "image. Give both the same label."
                 )
         if problem:
             # Searching for similar names is slow in a large collection, so only shown problems get a hint.
@@ -172,11 +173,11 @@ def _row_problem(
     if not photo:
         return "names no photo. Write the photo's name as it is in the collection."
     if photo not in lines_by_name:
-        return f"names {photo!r}, which is not a photo in {run.collection!r}"
+        return f"names {excerpt(photo)!r}, which is not a photo in {excerpt(run.collection)!r}"
     if photo in first_lines:
-        return f"is a second label for {photo!r}, after line {first_lines[photo]}. Keep one."
+        return f"is a second label for {excerpt(photo)!r}, after line {first_lines[photo]}. Keep one."
     if not row.label.strip():
-        return f"has an empty label for {photo!r}. Write one, or remove the line to use the teacher's label."
+        return f"has an empty label for {excerpt(photo)!r}. Write one, or remove the line to use the teacher's label."
     maximum = run.request.max_tokens * _CHARACTERS_PER_TOKEN
     if len(row.label) > maximum:
         return (
@@ -200,8 +201,12 @@ def _label_problem(run: Run, label: str) -> str | None:
 
 
 def _spelling_hint(photo: str, names: Iterable[str]) -> str:
-    similar = difflib.get_close_matches(photo, list(names), 1)
-    return f". Did you mean {similar[0]!r}?" if similar else ". Write its name relative to the collection's folder."
+    similar = difflib.get_close_matches(excerpt(photo), list(names), 1)
+    return (
+        f". Did you mean {excerpt(similar[0])!r}?"
+        if similar
+        else ". Write its name relative to the collection's folder."
+    )
 
 
 def _formatted_label(run: Run, label: str) -> str:

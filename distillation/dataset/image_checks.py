@@ -80,12 +80,12 @@ def _image_problem(reference: ImageReference, family: Family, client: S3Client) 
     except (AccessDenied, InvalidRequest, ObjectMissing) as error:
         return "image_missing", f"{excerpt(key)} cannot be read. {error}"
     if size > family.maximum_image_bytes:
-        return "image_bytes", f"{reference.uri} has {size:,} bytes, more than {family.maximum_image_bytes:,}"
+        return "image_bytes", f"{excerpt(reference.uri)} has {size:,} bytes, more than {family.maximum_image_bytes:,}"
     return _content_problem(reference, body, family)
 
 
 def _content_problem(reference: ImageReference, body: bytes, family: Family) -> tuple[str, str] | None:
-    uri = reference.uri
+    uri = excerpt(reference.uri)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about large images; the size is checked below.

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from distillation.errors import excerpt
 from distillation.models.model import Family
-
-_MAXIMUM_SHOWN_CHARACTERS = 80
 
 RecordPath: TypeAlias = tuple[str | int, ...]
 """Position in a record as keys and indexes, for example ``("messages", 0, "content", 1)``."""
@@ -70,10 +69,9 @@ class RecordScan:
 
 
 def _dotted(path: RecordPath) -> str:
-    return ".".join(str(part)[:_MAXIMUM_SHOWN_CHARACTERS] for part in path) or "line"
+    return ".".join(excerpt(part) for part in path) or "line"
 
 
 def shorten(value: Any) -> str:
-    """Return a value as JSON on one line, truncated to 80 characters."""
-    text = json.dumps(value)
-    return text if len(text) <= _MAXIMUM_SHOWN_CHARACTERS else f"{text[:_MAXIMUM_SHOWN_CHARACTERS]}..."
+    """Return a value as JSON on one line, at most 200 characters."""
+    return excerpt(json.dumps(value))

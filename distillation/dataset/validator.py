@@ -17,7 +17,7 @@ from distillation.dataset.hashes import hashed_lines, write_hashes
 from distillation.dataset.record_reader import scan_line
 from distillation.dataset.record_scan import Finding, RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
-from distillation.errors import DatasetRejected
+from distillation.errors import DatasetRejected, excerpt
 from distillation.events import ValidationResult
 from distillation.models import catalog
 from distillation.models.model import Family
@@ -133,7 +133,7 @@ class DatasetValidator:
         if self._bucket is None:
             self._bucket = bucket
             return
-        description = f"must be in the dataset's bucket {self._bucket!r} (got {bucket!r})"
+        description = f"must be in the dataset's bucket {self._bucket!r} (got {excerpt(bucket)!r})"
         scan.report_at(path, "bucket", description, "source", "s3Location", "uri")
 
     def _check_label(self, scan: RecordScan, line: int, file: File) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from distillation.errors import InvalidRequest
+from distillation.errors import InvalidRequest, excerpt
 from distillation.models import catalog_file, ids
 from distillation.models.model import Family, Model
 from distillation.records import Quota
@@ -19,7 +19,7 @@ def get_model(id: str) -> Model:
     """Return the model with this id, profile id or ARN. Raises ``InvalidRequest`` if the catalog does not have it."""
     if model := find_model(id):
         return model
-    raise InvalidRequest(f"unknown model {id!r} (known: {', '.join(sorted(models()))})")
+    raise InvalidRequest(f"unknown model {excerpt(id)!r} (known: {', '.join(sorted(models()))})")
 
 
 def find_model(id: str) -> Model | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from distillation.errors import InvalidRequest
+from distillation.errors import InvalidRequest, excerpt
 from distillation.models import prices
 from distillation.models.image_tokens import ImageTokenRule
 from distillation.models.prices import Price
@@ -111,7 +111,9 @@ class Family(Row):
         """
         for name in requested:
             if name not in self.hyperparameters:
-                raise InvalidRequest(f"hyperparameters: unknown {name!r} (known: {', '.join(self.hyperparameters)})")
+                raise InvalidRequest(
+                    f"hyperparameters: unknown {excerpt(name)!r} (known: {', '.join(self.hyperparameters)})"
+                )
         return {
             name: allowed.format(name, requested.get(name, allowed.default))
             for name, allowed in self.hyperparameters.items()

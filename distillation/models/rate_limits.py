@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from distillation.errors import InvalidRequest
+from distillation.errors import InvalidRequest, excerpt
 from distillation.models import catalog
 from distillation.records import Quota
 
@@ -20,7 +20,7 @@ def resolve_quotas(
     limits = {model: catalog.default_quota(model).merged(stage_quotas.get(model)) for model in models}
     for model, quota in request_quotas.items():
         if model not in limits:
-            raise InvalidRequest(f"quotas: this run calls {', '.join(limits)}, not {model!r}")
+            raise InvalidRequest(f"quotas: this run calls {', '.join(limits)}, not {excerpt(model)!r}")
         for field, value in quota.model_dump(exclude_none=True).items():
             limit = getattr(limits[model], field)
             if value > limit:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from distillation import keys
 from distillation.answers.own_labels import parse_own_labels_file
 from distillation.documents import SplitFacts
-from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages
+from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages, excerpt
 from distillation.events import ConcurrentBatches, SplitResult
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.models import catalog
@@ -90,8 +90,8 @@ def check_image_count(run: Run, images: int) -> None:
     """Raise ``TooFewImages`` if there are fewer usable images than the request's ``min_images``."""
     if images < run.request.min_images:
         raise TooFewImages(
-            f"{run.collection!r} has {images} usable images. At least {run.request.min_images} are needed to train "
-            "and test. Add photos or lower min_images, and start again."
+            f"{excerpt(run.collection)!r} has {images} usable images. At least {run.request.min_images} are needed to "
+            "train and test. Add photos or lower min_images, and start again."
         )
 
 
@@ -131,27 +131,20 @@ def read_split(run: Run, name: str, data: Bucket) -> Iterator[SplitLine]:
 
 
 def read_checked_split(run: Run, name: str, inventory: Iterable[InventoryLine], data: Bucket) -> list[SplitLine]:
-    """Return the images of a list, in order.
+    """Return the images of a set, in order.
 
-    Raises ``ObjectDamaged`` if they are not the images that the inventory has for it.
+    Raises ``ObjectDamaged`` if they are not the images that the inventory has in the set.
     """
     lines = list(read_split(run, name, data))
     images = {line.image for line in lines}
-    expected = {line.image for line in inventory if line.image and _belongs(line, name)}
+    expected = {line.image for line in inventory if line.image and line.set == name}
     if difference := images ^ expected:
         raise ObjectDamaged(
             f"s3://{data.name}/{keys.split_key(run.name, name)} has {len(images)} images, but the inventory has "
-            f"{len(expected)} for it; {len(difference)} differ, first {min(difference)}. It was changed or cut off. "
-            f"Start the run again. {LABELS_ARE_REUSED}"
+            f"{len(expected)} in this set; {len(difference)} differ, first {min(difference)}. It was changed or cut "
+            f"off. Start the run again. {LABELS_ARE_REUSED}"
         )
     return lines
-
-
-def _belongs(line: InventoryLine, name: str) -> bool:
-    """Return whether the list ``name`` has the image of an inventory line."""
-    if name == "images":
-        return line.status == "ok"
-    return line.labelled_by == "teacher" if name == "to-label" else line.set == name
 
 
 def first_photo_by_image(lines: list[InventoryLine]) -> dict[str, InventoryLine]:

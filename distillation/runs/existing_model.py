@@ -81,7 +81,7 @@ def with_replaced_deployment(run: Run, data: Bucket, bedrock: BedrockClient) -> 
 def _deployed_model(field: str, name: str, data: Bucket, bedrock: BedrockClient) -> tuple[Run, TrainedModel]:
     tuned_run = find_run(name, data)
     if tuned_run is None:
-        raise InvalidRequest(f"{field}: this stage has no run {name!r}. List its runs with: distill runs")
+        raise InvalidRequest(f"{field}: this stage has no run {excerpt(name)!r}. List its runs with: distill runs")
     model = _usable_model(field, tuned_run, data)
     _check_active(field, name, model, bedrock)
     return tuned_run, model

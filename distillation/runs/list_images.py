@@ -6,7 +6,7 @@ from distillation import keys
 from distillation.costs.calibration import load
 from distillation.costs.daily_quota import check_daily_quotas
 from distillation.costs.estimate import estimate_apply
-from distillation.errors import TooFewImages
+from distillation.errors import TooFewImages, excerpt
 from distillation.events import ListImagesResult
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.photos.inventory import check_refused_photos, read_resize_results
@@ -25,7 +25,7 @@ def list_images(run: Run, data: Bucket, photos: Bucket) -> ListImagesResult:
     check_refused_photos(run, inventory)
     images = first_photo_by_image(inventory)
     if not images:
-        raise TooFewImages(f"no photo in {run.collection!r} can be used. Replace them and start again.")
+        raise TooFewImages(f"no photo in {excerpt(run.collection)!r} can be used. Replace them and start again.")
     lines = [_split_line(image, photo) for image, photo in images.items()]
     marked = [mark_duplicate(line, images) for line in inventory]
     data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_defaults=True) for line in marked])

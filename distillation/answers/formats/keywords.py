@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from distillation.errors import excerpt
 from distillation.plain_text import clean
 from distillation.records import Limits
 
 MAXIMUM_WORDS = 6
 """Words that one keyword may have. A longer one is a sentence; the default prompt asks for one to three words."""
 
-_SHOWN_CHARACTERS = 80
 _SEPARATORS = re.compile(r"[,;、，；\n]")
 _BULLET = re.compile(r"^(?:[-*•·–—]+|\(?\d+[.)])\s*")
 _HEADER = re.compile(r"^[*_#\s]*[\w &/]{2,40}[*_]*:[*_]*(?:\s+|$)")
@@ -45,7 +45,7 @@ def rejection(text: str) -> str | None:
     """Return why ``text`` is not a keyword list, or None if it is: no keyword may exceed ``MAXIMUM_WORDS``."""
     keywords = normalise(text)
     if not keywords or any(len(keyword.split()) > MAXIMUM_WORDS for keyword in keywords):
-        return f"is not a list of keywords: {text[:_SHOWN_CHARACTERS]!r}"
+        return f"is not a list of keywords: {excerpt(text)!r}"
     return None
 
 
