@@ -1,4 +1,4 @@
-"""Access: HTTP on the loopback interface counts as TLS, and a Map Run is the resource of its ListExecutions."""
+"""Access: loopback counts as TLS, a Map Run is a resource, and the grants that requests need are recorded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 
+from local.aws import grants
 from local.aws.patches import Patch
 
 
@@ -28,6 +29,24 @@ def _find_map_run(extract: Callable[..., str]) -> Callable[..., str]:
     return extract_arn
 
 
+def _name_role(gather: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    def gather_role_policies(role_name: str, account_id: str) -> list[Any]:
+        return grants.RolePolicies(role_name, gather(role_name, account_id))
+
+    return gather_role_policies
+
+
+def _record_usage(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate_and_record(ctx: Any, policies: list[Any], *limits: list[Any]) -> Any:
+        result = evaluate(ctx, policies, *limits)
+        # Policies of resources are evaluated with the same function.
+        if isinstance(policies, grants.RolePolicies):
+            grants.usage.record(policies, ctx, allowed=result.decision == "Allow")
+        return result
+
+    return evaluate_and_record
+
+
 PATCHES = [
     Patch(
         "a request over loopback satisfies aws:SecureTransport",
@@ -39,5 +58,15 @@ PATCHES = [
         *(iam_actions, "extract_resource_arn"),
         ("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
         _find_map_run,
+    ),
+    Patch(
+        "the policies of a role have its name",
+        *(iam_evaluator, "_gather_role_policies", ("role_name", "account_id")),
+        _name_role,
+    ),
+    Patch(
+        "a request of a role is recorded with the grants that it needs",
+        *(iam_evaluator, "evaluate", ("ctx", "policies", "limits")),
+        _record_usage,
     ),
 ]

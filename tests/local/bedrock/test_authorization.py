@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -39,7 +38,9 @@ class RecordingRights(Rights):
         self.missing = (action, kind)
         self.checked: set[tuple[str, str]] = set()
 
-    def allowed(self, principal: str, action: str, resource: str, *context: Any) -> bool:
+    def allowed(
+        self, principal: str, action: str, resource: str, via: str | None = None, profile: str | None = None
+    ) -> bool:
         """Return whether the right on this type of resource is not the missing one."""
         right = action, "" if resource == "*" else resource.split(":", 5)[-1].split("/")[0]
         self.checked.add(right)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -64,7 +63,9 @@ def test_job_whose_role_lacks_a_right_fails_with_bedrocks_message(tmp_path: Path
 
 def test_job_whose_role_may_not_read_its_output_fails(tmp_path: Path) -> None:
     class Blind(Rights):
-        def allowed(self, principal: str, action: str, resource: str, *context: Any) -> bool:
+        def allowed(
+            self, principal: str, action: str, resource: str, via: str | None = None, profile: str | None = None
+        ) -> bool:
             return (action, "/out/" in resource) != ("s3:GetObject", True)
 
     with running_endpoint(trainable_bucket(), tmp_path, Blind()) as endpoint:
