@@ -6,7 +6,15 @@ import json
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from distillation.errors import InvalidRequest, error_message, excerpt
 
@@ -334,10 +342,18 @@ class Answer(Record):
     """Stop reason that Converse returned."""
     usage: Usage
     """Billed tokens."""
-    latency_ms: int
-    """Latency that Converse returned, in milliseconds."""
+    latency_ms: int | None = None
+    """Latency that Converse returned, in milliseconds; null if it returned none."""
     images_by: ImageSource = "s3Location"
     """Source of the image in the call: its S3 URI (``s3Location``), or its bytes in the request."""
+
+
+def _none_if_invalid(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Return None for a value that is not valid: no verdict depends on it."""
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
 
 
 class AnswerLine(Record):
@@ -362,9 +378,9 @@ class AnswerLine(Record):
     """Why the answer was refused."""
     reused: bool = False
     """Whether the answer was stored before this batch."""
-    usage: Usage | None = None
+    usage: Annotated[Usage | None, WrapValidator(_none_if_invalid)] = None
     """Billed tokens."""
-    latency_ms: int | None = None
+    latency_ms: Annotated[int | None, WrapValidator(_none_if_invalid)] = None
     """Latency in milliseconds."""
     disagreement: float | None = None
     """Disagreement of the samples of a label, from 0 (all equal) to 1."""

@@ -33,17 +33,22 @@ def read_hashes(run: Run, data: Bucket) -> DatasetHashes:
     return data.read_document(keys.dataset_hashes_key(run.name), DatasetHashes)
 
 
+def file_sha256(key: str, data: Bucket) -> str:
+    """Return the SHA-256 of an object in hexadecimal. Raises ``ObjectMissing``."""
+    digest = hashlib.sha256()
+    for line in data.iter_lines(key):
+        digest.update(line)
+    return digest.hexdigest()
+
+
 def check_hash(key: str, hashes: DatasetHashes, data: Bucket) -> None:
     """Raise ``DatasetRejected`` if a dataset file is not the one that was validated, ``ObjectMissing`` if it is gone.
 
     The file is read once, in chunks.
     """
-    digest = hashlib.sha256()
-    for line in data.iter_lines(key):
-        digest.update(line)
-    validated = hashes.sha256.get(key)
-    if digest.hexdigest() != validated:
+    sha256, validated = file_sha256(key, data), hashes.sha256.get(key)
+    if sha256 != validated:
         raise DatasetRejected(
-            f"s3://{data.name}/{key} is not the file that ValidateDataset checked (SHA-256 {digest.hexdigest()} "
+            f"s3://{data.name}/{key} is not the file that ValidateDataset checked (SHA-256 {sha256} "
             f"instead of {validated or 'none'}). No job was created. Start the run again. {LABELS_ARE_REUSED}"
         )

@@ -12,7 +12,6 @@ from distillation import keys
 from distillation.answers.formats import FORMATS
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.inference.answer_parts import require_lines
-from distillation.photos.splits import read_checked_split
 from distillation.plain_text import clean
 from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
@@ -48,10 +47,12 @@ def require_labels(run: Run, inventory: Iterable[InventoryLine], labelled: Conta
     ``labelled`` are the images with a label. ``ObjectMissing`` names a part of LabelImages, ``ObjectDamaged`` the file
     of your own labels.
     """
-    inventory = list(inventory)
-    to_label = [line.image for line in read_checked_split(run, "to-label", inventory, data)]
-    require_lines(run, "label", "the teacher", to_label, labelled, data)
-    own = [line.image for line in inventory if line.image and line.labelled_by == "owner"]
+    images: dict[str, list[str]] = {"teacher": [], "owner": []}
+    for line in inventory:
+        if line.image and line.labelled_by:
+            images[line.labelled_by].append(line.image)
+    require_lines(run, "label", "the teacher", images["teacher"], labelled, data)
+    own = images["owner"]
     if missing := [image for image in own if image not in labelled]:
         raise ObjectDamaged(
             f"s3://{data.name}/{keys.own_labels_key(run.name)} has no label of {len(missing)} of {len(own)} images, "

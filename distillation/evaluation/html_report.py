@@ -77,7 +77,7 @@ class Picture:
     name: str
     """Name to show."""
     jpeg: bytes | None
-    """JPEG bytes; None if only the name is known."""
+    """JPEG bytes; None if only the name is known. A damaged JPEG is left out."""
     label: AnswerLine
     """The teacher's label."""
 
@@ -263,7 +263,7 @@ def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> 
     label = picture.label
     card: dict[str, Any] = {
         "name": picture.name,
-        "source": _thumbnail(picture.jpeg) if picture.jpeg else None,
+        "source": thumbnail(picture.jpeg) if picture.jpeg else None,
         "disagreement": label.disagreement,
         "reason": label.reason,
         "label": list(_spellings(label).values()),
@@ -296,11 +296,14 @@ def _spellings(label: AnswerLine) -> dict[str, str]:
     return {singular(word): word for word in FORMATS[label.format].items(label.text or "")}
 
 
-def _thumbnail(jpeg: bytes) -> str:
-    """Return a JPEG as a ``data:`` URI, at most ``THUMBNAIL_SIDE`` pixels wide and high."""
-    with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        output = io.BytesIO()
-        image.convert("RGB").save(output, "JPEG", quality=66, optimize=True)
+def thumbnail(jpeg: bytes) -> str | None:
+    """Return a JPEG as a ``data:`` URI, at most ``THUMBNAIL_SIDE`` pixels wide and high; None if it is damaged."""
+    try:
+        with Image.open(io.BytesIO(jpeg)) as image:
+            image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            output = io.BytesIO()
+            image.convert("RGB").save(output, "JPEG", quality=66, optimize=True)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
     return f"data:image/jpeg;base64,{base64.b64encode(output.getvalue()).decode()}"

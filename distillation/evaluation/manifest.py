@@ -6,7 +6,8 @@ import hashlib
 from typing import Any
 
 from distillation import keys, ledger
-from distillation.documents import Manifest, PriceRow, Report
+from distillation.dataset.hashes import file_sha256
+from distillation.documents import DatasetHashes, Manifest, PriceRow, Report
 from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
@@ -22,7 +23,7 @@ def build_manifest(run: Run, report: Report, data: Bucket, code: str) -> Manifes
         code=code,
         prompt_sha256=_sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
         labelers={"teacher": run.teacher.id, "ceiling": run.ceiling.id},
-        datasets_sha256={key: _sha256(data.read(key)) for key in data.keys(keys.dataset_prefix(run.name))},
+        datasets_sha256=_datasets_sha256(run, data),
         hyperparameters={str(model.size): job_hyperparameters(run, model.size) for model in report.models},
         model_ids={"teacher": run.teacher.model, "student": run.student, "tuned_as": student.training_id},
         models=report.models,
@@ -61,6 +62,14 @@ def _shared_hyperparameters(by_size: dict[str, dict[str, str]]) -> dict[str, flo
     if not sets:
         return {}
     return {name: float(value) for name, value in sets[0].items() if all(others[name] == value for others in sets)}
+
+
+def _datasets_sha256(run: Run, data: Bucket) -> dict[str, str]:
+    """Return the hashes of the dataset files as they were validated; without them, those of the files that remain."""
+    if hashes := data.find_intact(keys.dataset_hashes_key(run.name), DatasetHashes):
+        return hashes.sha256
+    files = (key for key in data.keys(keys.dataset_prefix(run.name)) if key.endswith(".jsonl"))
+    return {key: file_sha256(key, data) for key in files}
 
 
 def _prices(run: Run) -> list[PriceRow]:

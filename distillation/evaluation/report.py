@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from distillation import keys
 from distillation.costs.calibration import calibrate
 from distillation.documents import EvaluationFigures, Manifest, Report
+from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing
 from distillation.evaluation.evaluation import Evaluation, evaluate
-from distillation.evaluation.html_report import Page, Picture, render
+from distillation.evaluation.html_report import Page, Picture, render, thumbnail
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict
@@ -34,16 +33,16 @@ def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) 
     run_data = read_run(run, models, data)
     evidence = run_data.evidence()
     evaluation = evaluate(evidence) if evidence else None
+    pictures = _pictures(run_data, evaluation)
+    _calibrate(run_data, evaluation)
     report = _report(run_data, evaluation)
     write_predictions(run, run_data.answers, data)
-    gain_sd = evaluation.figures.gain_sd if evaluation else None
-    calibrate(run, run_data.image_dimensions(), run_data.answers, data, gain_sd)
     manifest = build_manifest(run, report, data, code)
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.manifest_key(run.name), manifest)
     data.write_document(keys.report_json_key(run.name), report)
     data.write(keys.report_key(run.name, "scores.csv"), scores_table(evaluation), "text/csv; charset=utf-8")
-    page = render(_page(run_data, report, manifest, evaluation), _pictures(run_data, evaluation))
+    page = render(_page(run_data, report, manifest, evaluation), pictures)
     html_key = keys.report_key(run.name, "report.html")
     data.write(html_key, page.encode(), "text/html; charset=utf-8")
     promoted = report.promoted.model_name if report.promoted else None
@@ -94,14 +93,35 @@ def _page(run_data: RunData, report: Report, manifest: Manifest, evaluation: Eva
     )
 
 
-def _pictures(run_data: RunData, evaluation: Evaluation | None) -> Iterator[Picture]:
-    """Yield the test images; if nothing was trained, images with their labels, to check before paying for more."""
+def _calibrate(run_data: RunData, evaluation: Evaluation | None) -> None:
+    """Save what the answers were billed, for the next estimate."""
+    gain_sd = evaluation.figures.gain_sd if evaluation else None
+    try:
+        calibrate(run_data.run, run_data.image_dimensions(), run_data.answers, run_data.data, gain_sd)
+    except (AccessDenied, InvalidRequest) as error:
+        run_data.notes.append(f"The calibration of the next estimate is left out: {error}")
+
+
+def _pictures(run_data: RunData, evaluation: Evaluation | None) -> list[Picture]:
+    """Return the test images; if nothing was trained, images with their labels, to check before paying for more."""
     photo_names = run_data.photo_names()
     labels = run_data.answers.get("teacher", {})
-    for image in (evaluation.images if evaluation else list(labels))[:MAXIMUM_PICTURES]:
-        yield Picture(
-            image=image,
-            name=photo_names.get(image, image),
-            jpeg=run_data.data.read(keys.image_key(run_data.run.image_side, image)),
-            label=labels[image],
-        )
+    return [
+        Picture(image=image, name=photo_names.get(image, image), jpeg=_jpeg(run_data, image), label=labels[image])
+        for image in (evaluation.images if evaluation else list(labels))[:MAXIMUM_PICTURES]
+    ]
+
+
+def _jpeg(run_data: RunData, image: str) -> bytes | None:
+    """Return the bytes of an image; None with a note if it is missing or damaged."""
+    key = keys.image_key(run_data.run.image_side, image)
+    try:
+        jpeg = run_data.data.read(key)
+    except (AccessDenied, InvalidRequest, ObjectMissing) as error:
+        run_data.notes.append(f"A picture is left out: {error}")
+        return None
+    if thumbnail(jpeg) is None:
+        uri = f"s3://{run_data.data.name}/{key}"
+        run_data.notes.append(f"A picture is left out: {uri} is damaged. A new run writes it again from the photo.")
+        return None
+    return jpeg

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from distillation import keys, ledger
-from distillation.dataset.labels import read_labels, read_stored_own_labels
+from distillation.dataset.labels import read_labels, read_stored_own_labels, require_labels
 from distillation.documents import (
     Disagreement,
     Doubling,
@@ -23,13 +21,18 @@ from distillation.documents import (
     SetAside,
     SplitFacts,
 )
+from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import Evidence
-from distillation.photos.splits import read_split
-from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SplitLine, TrainedModel
-from distillation.storage import Bucket
+from distillation.evaluation.training_metrics import read_losses
+from distillation.inference.answer_parts import require_lines
+from distillation.photos.inventory import read_inventory
+from distillation.photos.splits import images_to_choose_size, read_checked_split, read_split
+from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SetName, SplitLine, TrainedModel
+from distillation.storage import Bucket, DocumentT
 
 MAXIMUM_DISAGREEMENTS = 20
 """Images with disagreeing samples that a report lists."""
+_SETS: tuple[SetName, ...] = ("train", "validation", "test")
 Answers = dict[str, dict[str, AnswerLine]]
 """Answers by answerer, then by image."""
 
@@ -44,13 +47,17 @@ class RunData:
     answers: Answers
     """Answers; ``teacher`` has the labels."""
     data: Bucket
+    inventory: list[InventoryLine]
+    """Photos of the run, ignored files not included."""
+    notes: list[str] = field(default_factory=list)
+    """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
 
     def evidence(self) -> Evidence | None:
-        """Return the answers to evaluate; None if nothing was predicted."""
-        tuned = [model.answerer for model in self.models if model.status == "Active"]
-        if "base" not in self.answers or not tuned:
+        """Return the answers to evaluate; None if no model was trained."""
+        tuned = self.tuned
+        if not tuned:
             return None
-        test, train = (list(read_split(self.run, name, self.data)) for name in ("test", "train"))
+        test, train = (read_checked_split(self.run, name, self.inventory, self.data) for name in ("test", "train"))
         answers = {name: self.answers.get(name, {}) for name in tuned}
         return Evidence(
             labels=self._labels_of(test),
@@ -68,16 +75,23 @@ class RunData:
             gate_validity=self.run.request.gate_validity,
         )
 
+    @property
+    def tuned(self) -> list[str]:
+        """Names of the tuned models that were asked about the test images."""
+        return [model.answerer for model in self.models if model.status == "Active"]
+
+    @cached_property
+    def photo_of(self) -> dict[str, str]:
+        """Key of the first photo of each image."""
+        return {line.image: line.photo for line in reversed(self.inventory) if line.image}
+
     def photo_names(self) -> dict[str, str]:
         """Return the name of the photo in the collection by image."""
-        lines = (line for name in ("train", "validation", "test") for line in read_split(self.run, name, self.data))
-        return {line.image: line.photo.removeprefix(self.run.collection) for line in lines}
+        return {image: photo.removeprefix(self.run.collection) for image, photo in self.photo_of.items()}
 
     def image_dimensions(self) -> dict[str, Dimensions]:
-        """Return width and height in pixels of the images that a model was asked about."""
-        # The teacher is not asked to label images with own labels, but every test image is asked about.
-        lines = (line for name in ("to-label", "test") for line in read_split(self.run, name, self.data))
-        return {line.image: line.dimensions for line in lines}
+        """Return width and height of the images in pixels."""
+        return {line.image: (line.width, line.height) for line in self.inventory if _has_dimensions(line)}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -85,23 +99,26 @@ class RunData:
         return ledger.summary(self.run.name, self.data)
 
     @cached_property
-    def estimate(self) -> Estimate:
-        """Estimate of the run."""
-        return self.data.read_document(keys.estimate_key(self.run.name), Estimate)
+    def estimate(self) -> Estimate | None:
+        """Estimate of the run; None if it is missing or damaged."""
+        return self._evidence(keys.estimate_key(self.run.name), Estimate, "estimate")
 
     def report(
         self, verdict: str, figures: EvaluationFigures | None, doubling: Doubling | None, money: Money
     ) -> Report:
         """Return the report of the run with the results of its evaluation; ``figures`` is None without one."""
-        run = self.run
-        lines = self.data.read_lines(keys.inventory_key(run.name))
-        inventory = [InventoryLine.model_validate(line) for line in lines]
-        photos = [line for line in inventory if line.status != "ignored"]
-        photo_of = {line.image: line.photo for line in reversed(photos) if line.image}
+        run, photos, photo_of = self.run, self.inventory, self.photo_of
+        facts = self._evidence(keys.split_facts_key(run.name), SplitFacts, "table of duplicates and flags")
+        losses = {
+            column: {str(model.size): self._losses(model, column) for model in self.models}
+            for column in ("training_loss", "validation_loss")
+        }
         labels = list(self.answers.get("teacher", {}).values())
         unusable = [SetAside(photo=line.photo, reason=line.reason) for line in photos if line.status == "refused"]
         unlabelled = [
-            SetAside(photo=photo_of[line.image], reason=line.reason) for line in labels if line.status == "refused"
+            SetAside(photo=photo_of.get(line.image, line.image), reason=line.reason)
+            for line in labels
+            if line.status == "refused"
         ]
         in_sets = Counter(line.set for line in photos if line.set)
         set_aside = len(unusable) + len(unlabelled)
@@ -120,17 +137,15 @@ class RunData:
             test=in_sets["test"],
             samples_per_image=run.request.samples_per_image,
             labels_by=dict(Counter(line.answerer for line in labels if line.status == "ok")),
-            own_test_labels=sum(
-                line.answerer == "owner" for line in self._labels_of(read_split(run, "test", self.data)).values()
-            ),
-            disagreements=self._disagreements(photo_of),
+            own_test_labels=sum(line.set == "test" and self._label_answerer(line.image) == "owner" for line in photos),
+            disagreements=self._disagreements(),
             labelled=sum(line.status == "ok" for line in labels),
-            split=self.data.find_document(keys.split_facts_key(run.name), SplitFacts),
+            split=facts,
             teacher=run.teacher.model,
             student=run.student,
             models=self.models,
-            training_loss={str(model.size): self._losses(model, "training_loss") for model in self.models},
-            validation_loss={str(model.size): self._losses(model, "validation_loss") for model in self.models},
+            training_loss=losses["training_loss"],
+            validation_loss=losses["validation_loss"],
             estimate=self.estimate,
             ledger=self.ledger,
             usd=self.ledger.usd,
@@ -138,12 +153,30 @@ class RunData:
             evaluation=figures,
             doubling=doubling,
             money=money,
+            notes=[*(facts.notes if facts else []), *dict.fromkeys(self.notes)],
         )
 
-    def _disagreements(self, photo_of: Mapping[str, str]) -> list[Disagreement]:
+    def _evidence(self, key: str, kind: type[DocumentT], name: str) -> DocumentT | None:
+        """Return a document that the verdict does not need; None with a note if it is missing or damaged."""
+        try:
+            return self.data.read_document(key, kind)
+        except (ObjectMissing, ObjectDamaged) as error:
+            self.notes.append(f"The {name} is left out: {error}")
+            return None
+
+    def _losses(self, model: TrainedModel, column: str) -> list[Loss]:
+        return read_losses(model.trained_by or self.run.name, model.size, column, self.data, self.notes)
+
+    def _label_answerer(self, image: str | None) -> str | None:
+        label = self.answers["teacher"].get(image or "")
+        return label.answerer if label and label.status == "ok" else None
+
+    def _disagreements(self) -> list[Disagreement]:
         """Return the images whose samples disagree most."""
         lines = [
-            Disagreement(photo=photo_of[line.image], image=line.image, disagreement=line.disagreement)
+            Disagreement(
+                photo=self.photo_of.get(line.image, line.image), image=line.image, disagreement=line.disagreement
+            )
             for line in self.answers["teacher"].values()
             if line.disagreement
         ]
@@ -158,30 +191,75 @@ class RunData:
 
     def _validation_labels(self, tuned: Answers) -> dict[str, AnswerLine]:
         """Return the labels of the validation images that every tuned model was asked about."""
-        labels = self._labels_of(read_split(self.run, "validation", self.data))
+        try:
+            labels = self._labels_of(read_checked_split(self.run, "validation", self.inventory, self.data))
+        except (ObjectDamaged, ObjectMissing) as error:
+            self.notes.append(f"The validation images are left out: {error}")
+            return {}
         return {image: label for image, label in labels.items() if all(image in lines for lines in tuned.values())}
 
     def _gold_labels(self) -> dict[str, AnswerLine]:
         """Return the owner's labels if they are used for evaluation only."""
-        return read_stored_own_labels(self.run, self.data) if self.run.request.own_labels == "gold" else {}
-
-    def _losses(self, model: TrainedModel, column: str) -> list[Loss]:
-        """Return a job's losses from the first metrics file that has ``column``; empty if none has."""
-        for key in self.data.keys(keys.training_prefix(model.trained_by or self.run.name, model.size)):
-            if not key.endswith(".csv"):
-                continue
-            rows = list(csv.DictReader(io.StringIO(self.data.read(key).decode())))
-            if rows and column in rows[0]:
-                return [Loss(step=float(row["step_number"]), loss=float(row[column])) for row in rows]
-        return []
+        if self.run.request.own_labels != "gold":
+            return {}
+        try:
+            return read_stored_own_labels(self.run, self.data)
+        except ObjectDamaged as error:
+            self.notes.append(f"The scores against your own labels are left out: {error}")
+            return {}
 
 
 def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
-    """Read the labels and the parts of PredictTestImages."""
+    """Read the labels and the parts of PredictTestImages.
+
+    Raises ``ObjectMissing`` or ``ObjectDamaged`` that names the object if an answer is missing that was paid for.
+    """
+    notes: list[str] = []
+    inventory = _inventory(run, data, notes)
     answers: Answers = {"teacher": read_labels(run, data)}
     for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine):
         answers.setdefault(line.answerer, {})[line.image] = line
-    return RunData(run, models, answers, data)
+    run_data = RunData(run, models, answers, data, inventory, notes)
+    if run.request.until != "Estimate":
+        require_labels(run, inventory, answers["teacher"], data)
+    if run_data.tuned:
+        _require_predictions(run_data)
+    return run_data
+
+
+def _inventory(run: Run, data: Bucket, notes: list[str]) -> list[InventoryLine]:
+    """Return the photos of a run, ignored files not included; without an inventory, those of the sets."""
+    try:
+        return [line for line in read_inventory(run, data) if line.status != "ignored"]
+    except (ObjectDamaged, ObjectMissing) as error:
+        notes.append(f"Photos that are in no set are left out: {error}")
+    to_label = {line.image for line in read_split(run, "to-label", data)}
+    return [
+        InventoryLine(
+            photo=line.photo,
+            status="ok",
+            image=line.image,
+            width=line.width,
+            height=line.height,
+            set=name,
+            labelled_by="teacher" if line.image in to_label else None,
+        )
+        for name in _SETS
+        for line in read_split(run, name, data)
+    ]
+
+
+def _require_predictions(run_data: RunData) -> None:
+    """Raise ``ObjectMissing`` if an answerer has no line of an image that it was asked about."""
+    images = {name: [line.image for line in run_data.inventory if line.image and line.set == name] for name in _SETS}
+    to_choose = images_to_choose_size(range(len(run_data.tuned)), images["validation"])
+    for name in ("base", "ceiling", *run_data.tuned):
+        asked = images["test"] + (list(to_choose) if name in run_data.tuned else [])
+        require_lines(run_data.run, "predict", name, asked, run_data.answers.get(name, {}), run_data.data)
+
+
+def _has_dimensions(line: InventoryLine) -> bool:
+    return bool(line.image and line.width and line.height)
 
 
 def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Bucket) -> None:

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable
 
 from distillation import keys
-from distillation.errors import LABELS_ARE_REUSED, ObjectMissing
-from distillation.records import Run
+from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
+from distillation.records import Run, SplitLine
 from distillation.storage import Bucket
+
+_LISTS = {"label": "to-label", "predict": "to-predict", "apply": "images"}
+"""List that the Map of each kind of question reads."""
 
 
 def require_lines(
-    run: Run, step: str, answerer: str, images: Sequence[str], answered: Container[str], data: Bucket
+    run: Run, kind: str, answerer: str, images: Iterable[str], answered: Container[str], data: Bucket
 ) -> None:
-    """Raise ``ObjectMissing`` that names the part if an image has no line.
+    """Raise ``ObjectMissing`` that names the missing part if one of ``images`` has no line.
 
-    ``step`` is ``label`` or ``predict``. ``images`` are in the order of the list that the Map read, ``answered`` are
-    those with a line of ``answerer``.
+    ``kind`` is ``label``, ``predict`` or ``apply``. ``answered`` are the images with a line of ``answerer``.
     """
-    missing = [image for image in images if image not in answered]
-    if missing:
-        position = images.index(missing[0])
-        start = position - position % run.images_per_batch
-        batch = keys.batch_id(list(images[start : start + run.images_per_batch]))
+    images = list(images)
+    if missing := [image for image in images if image not in answered]:
         raise ObjectMissing(
-            f"{len(missing)} of {len(images)} images have no line of {answerer}, first {missing[0]}: "
-            f"s3://{data.name}/{keys.part_key(run.name, step, batch)} was deleted or cut off after it was written. A "
-            f"redrive of the execution does not repeat it. Start the run again. {LABELS_ARE_REUSED}"
+            f"{len(missing)} of {len(images)} images have no line of {answerer}. {_cause(run, kind, missing, data)} "
+            f"A redrive of the execution does not repeat it. Start the run again. {LABELS_ARE_REUSED}"
         )
+
+
+def _cause(run: Run, kind: str, missing: list[str], data: Bucket) -> str:
+    """Return which object has no line of a missing image: a part, or the list that the Map read."""
+    list_key = keys.split_key(run.name, _LISTS[kind])
+    try:
+        listed = [line.image for line in data.read_records(list_key, SplitLine)]
+    except (ObjectDamaged, ObjectMissing) as error:
+        return f"First {missing[0]}. {error}"
+    lost = set(missing)
+    position = next((position for position, image in enumerate(listed) if image in lost), None)
+    if position is None:
+        return f"First {missing[0]}: s3://{data.name}/{list_key} does not list it, because it was changed or cut off."
+    # A Map divides its list into batches in order.
+    start = position - position % run.images_per_batch
+    batch = keys.batch_id(listed[start : start + run.images_per_batch])
+    part = keys.part_key(run.name, "label" if kind == "label" else "predict", batch)
+    return f"First {listed[position]}: s3://{data.name}/{part} was deleted or cut off after it was written."

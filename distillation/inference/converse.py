@@ -150,7 +150,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
             input_tokens=response["usage"]["inputTokens"],
             output_tokens=response["usage"]["outputTokens"],
         ),
-        latency_ms=response["metrics"]["latencyMs"],
+        latency_ms=response.get("metrics", {}).get("latencyMs"),
         images_by="bytes" if "bytes" in question.source else "s3Location",
     )
 

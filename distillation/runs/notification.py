@@ -50,9 +50,10 @@ def run_message(run: str, data: Bucket) -> tuple[str, str]:
     report = read_report(run, data)
     files = report.files if isinstance(report, ApplyReport) else [keys.report_key(run, "report.html")]
     locations = ", ".join(f"s3://{data.name}/{key}" for key in files)
+    estimated = report.estimate.verdict if report.estimate else "unknown"
     text = (
         f"{report.verdict}\n\nFiles: {locations}\nSet aside: {report.set_aside}\n{_reasons(report)}"
-        f"Spent: ${report.usd:.4f}; estimated: {report.estimate.verdict}\n{_throttling(report.ledger)}"
+        f"Spent: ${report.usd:.4f}; estimated: {estimated}\n{_throttling(report.ledger)}"
     )
     return _subject(f"Vision Distillation {run}: {report.status}"), clean(text)
 

@@ -11,7 +11,6 @@ from distillation.documents import ApplyEstimate, ApplyReport
 from distillation.events import WriteResultsResult
 from distillation.inference.answer_parts import require_lines
 from distillation.photos.inventory import read_inventory
-from distillation.photos.splits import read_checked_split
 from distillation.plain_text import csv_table
 from distillation.records import AnswerLine, InventoryLine, Record, Run
 from distillation.storage import Bucket
@@ -41,8 +40,8 @@ def write_results(run: Run, data: Bucket) -> WriteResultsResult:
     """
     answers = {line.image: line for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine)}
     inventory = read_inventory(run, data)
-    images = [line.image for line in read_checked_split(run, "images", inventory, data)]
-    require_lines(run, "predict", "the tuned model", images, answers, data)
+    images = [line.image for line in inventory if line.image and line.status == "ok"]
+    require_lines(run, "apply", "the tuned model", images, answers, data)
     refused = [f"{line.image[:12]}: {line.reason}" for line in answers.values() if line.status == "refused"]
     check_tolerance(run, "answers", len(answers), refused, "Check the reasons, or raise 'tolerance'")
     lines = list(_lines(run, answers, inventory))
@@ -86,7 +85,7 @@ def _report(run: Run, lines: Sequence[ResultLine], data: Bucket) -> ApplyReport:
         verdict=f"The model of run {tuned_run} answered about {len(lines) - set_aside} of {len(lines)} photos.",
         photos=len(lines),
         set_aside=set_aside,
-        estimate=data.read_document(keys.estimate_key(run.name), ApplyEstimate),
+        estimate=data.find_intact(keys.estimate_key(run.name), ApplyEstimate),
         ledger=spent,
         usd=spent.usd,
         files=[keys.results_key(run.name, kind) for kind in ("csv", "jsonl")],

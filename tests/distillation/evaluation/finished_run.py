@@ -37,18 +37,24 @@ def finished_run(run: Run) -> Bucket:
     data = bucket()
     sets = ["train"] * TRAIN + ["test"] * TEST
     inventory = [
-        InventoryLine.model_validate({"photo": f"holiday/{number}.jpg", "status": "ok", "image": image, "set": name})
+        InventoryLine.model_validate(
+            {"photo": f"holiday/{number}.jpg", "status": "ok", "image": image, "width": 60, "height": 40, "set": name}
+            | {"labelled_by": "teacher"}
+        )
         for number, (image, name) in enumerate(zip(IMAGES, sets, strict=True))
     ]
     inventory.append(InventoryLine(photo="holiday/twin.jpg", status="duplicate", image=IMAGES[0]))
     inventory.append(InventoryLine(photo="holiday/broken.jpg", status="refused", reason="not an image"))
     inventory.append(InventoryLine(photo="holiday/notes.txt", status="ignored"))
     _write_lines(data, keys.inventory_key(run.name), inventory)
+    data.write_lines(keys.listing_key(run.name), [{"photo": line.photo} for line in inventory[:-1]])
     splits = [
         {"image": image, "photo": f"holiday/{number}.jpg", "group": image, "width": 60, "height": 40}
         for number, image in enumerate(IMAGES)
     ]
-    for name, lines in (("to-label", splits), ("train", splits[:TRAIN]), ("test", splits[TRAIN:]), ("validation", [])):
+    train, test = splits[:TRAIN], splits[TRAIN:]
+    lists = {"to-label": splits, "to-predict": test, "train": train, "test": test, "validation": []}
+    for name, lines in lists.items():
         data.write_lines(keys.split_key(run.name, name), lines)
     data.write_document(keys.split_facts_key(run.name), any_split_facts(images=len(IMAGES)))
     labels = [answer_line(number, "teacher", label_text(number)) for number in range(len(IMAGES))]

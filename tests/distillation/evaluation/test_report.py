@@ -105,3 +105,44 @@ def test_page_names_the_promoted_and_the_failed_model(promoted_run: Written) -> 
     assert "Active, promoted" in page
     assert "AccessDenied: no" in page
     assert "These figures say nothing about Amazon Nova" not in page
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"jpeg", "truncated"])
+def test_picture_that_is_missing_or_damaged_is_left_out_with_a_note(damage: Any) -> None:
+    run = any_run()
+    data = finished_run(run)
+    key = keys.image_key(run.image_side, IMAGES[TRAIN])
+    jpeg = data.read(key)
+    del data.client.objects[key]  # type: ignore[attr-defined]
+    if damage is not None:
+        data.write(key, jpeg[: len(jpeg) // 2] if damage == "truncated" else damage)
+
+    result = write_report(run, MODELS, data, "abc")
+    report = parse_report(data.read(keys.report_json_key(run.name)))
+    page = data.read(result.report_key).decode()
+
+    assert result.promoted == "holiday-1-n12-a1"
+    assert isinstance(report, Report)
+    assert [key in note for note in report.notes] == [True]
+    assert page.count("data:image/jpeg;base64,") == TEST - 1
+    assert key in page
+
+
+@pytest.mark.parametrize("prefix", ["runs/holiday-1/training/", "images/", "runs/holiday-1/report/estimate.json"])
+def test_run_without_evidence_for_charts_has_the_same_verdict(prefix: str, promoted_run: Written) -> None:
+    run = any_run()
+    data = finished_run(run)
+    for key in list(data.keys(prefix)):
+        data.write(key, bytes(range(256)))
+
+    assert write_report(run, MODELS, data, "abc").verdict == promoted_run[0].verdict
+
+
+def test_manifest_has_the_hashes_of_the_validated_files() -> None:
+    run = any_run()
+    data = finished_run(run)
+    data.write_json(keys.dataset_hashes_key(run.name), {"sha256": {"runs/holiday-1/dataset/train-12.jsonl": "abc"}})
+    write_report(run, MODELS, data, "abc")
+
+    manifest = data.read_document(keys.manifest_key(run.name), Manifest)
+    assert manifest.datasets_sha256 == {"runs/holiday-1/dataset/train-12.jsonl": "abc"}

@@ -7,8 +7,10 @@ import pytest
 
 from distillation import keys
 from distillation.documents import Loss, Money, Report, SetAside
+from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.records import InventoryLine, TrainedModel
+from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, answer_line, finished_run
 from tests.support.builders import any_run
 
@@ -67,8 +69,7 @@ def test_evidence_has_the_limits_and_the_validity_of_the_request() -> None:
 def test_without_an_active_model_there_is_no_evidence() -> None:
     data = run_data()
 
-    assert RunData(data.run, [TrainedModel(size=12, status="Failed")], data.answers, data.data).evidence() is None
-    assert RunData(data.run, MODELS, {"teacher": data.answers["teacher"]}, data.data).evidence() is None
+    assert replace(data, models=[TrainedModel(size=12, status="Failed")]).evidence() is None
 
 
 def test_own_labels_are_evidence_only_if_no_model_was_trained_on_them() -> None:
@@ -122,6 +123,9 @@ def test_images_whose_samples_disagree_most_come_first() -> None:
         for number, texts in enumerate((("cat, sofa", "cat, sofa"), ("cat, sofa", "cat, sea"), ("cat", "cat, sofa")))
         for sample, text in enumerate(texts)
     ]
+    samples += [
+        answer_line(number, "teacher", "cat", sample=sample) for number in range(3, len(IMAGES)) for sample in range(2)
+    ]
     data.write_lines(keys.part_key(run.name, "label", "1"), [line.model_dump(exclude_none=True) for line in samples])
     disagreements = report(read_run(run, MODELS, data)).disagreements
 
@@ -143,3 +147,123 @@ def test_predictions_are_written_by_answerer_without_the_teacher() -> None:
 
 def test_photo_names_are_relative_to_the_collection() -> None:
     assert run_data().photo_names()[IMAGES[3]] == "3.jpg"
+
+
+def delete(data: Bucket, key: str) -> None:
+    del data.client.objects[key]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("label", r"32 of 32 images have no line of the teacher\. First 0+: s3://data/work/holiday-1/label/\w+\.jsonl"),
+        ("predict", r"20 of 20 images have no line of base\. First 0+c: s3://data/work/holiday-1/predict/\w+\.jsonl"),
+    ],
+)
+def test_missing_part_is_named_and_nothing_is_said_about_training(step: str, message: str) -> None:
+    run = any_run()
+    data = finished_run(run)
+    delete(data, keys.part_key(run.name, step, "1"))
+
+    with pytest.raises(ObjectMissing, match=message):
+        read_run(run, MODELS, data)
+
+
+@pytest.mark.parametrize(("lines", "answerer"), [(1, "base"), (TEST + 1, "n12"), (2 * TEST + 1, "ceiling")])
+def test_part_that_was_cut_off_names_the_answerer_without_a_line(lines: int, answerer: str) -> None:
+    run = any_run()
+    data = finished_run(run)
+    key = keys.part_key(run.name, "predict", "1")
+    body = data.read(key).splitlines(keepends=True)
+    data.write(key, b"".join(body[: lines - 1] + body[lines:]))
+
+    with pytest.raises(ObjectMissing, match=f"1 of 20 images have no line of {answerer}"):
+        read_run(run, MODELS, data)
+
+
+def test_missing_part_names_the_batch_that_wrote_it() -> None:
+    run = any_run().model_copy(update={"images_per_batch": 8})
+    data = finished_run(run)
+    delete(data, keys.part_key(run.name, "label", "1"))
+    part = keys.part_key(run.name, "label", keys.batch_id(IMAGES[:8]))
+
+    with pytest.raises(ObjectMissing, match=f"s3://data/{part} was deleted"):
+        read_run(run, MODELS, data)
+
+
+def test_image_that_the_list_of_the_map_lost_is_named() -> None:
+    run = any_run()
+    data = finished_run(run)
+    delete(data, keys.part_key(run.name, "label", "1"))
+    data.write(keys.split_key(run.name, "to-label"), b"")
+
+    with pytest.raises(ObjectMissing, match=r"splits/to-label\.jsonl does not list it"):
+        read_run(run, MODELS, data)
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_set_that_was_cut_off_is_named(name: str) -> None:
+    run = any_run()
+    data = finished_run(run)
+    key = keys.split_key(run.name, name)
+    data.write(key, b"".join(data.read(key).splitlines(keepends=True)[1:]))
+
+    with pytest.raises(ObjectDamaged, match=f"s3://data/{key} has .* 1 differ"):
+        read_run(run, MODELS, data).evidence()
+
+
+@pytest.mark.parametrize(
+    ("key", "note"),
+    [
+        (keys.estimate_key("holiday-1"), "The estimate is left out: "),
+        (keys.split_facts_key("holiday-1"), "The table of duplicates and flags is left out: "),
+        (keys.inventory_key("holiday-1"), "Photos that are in no set are left out: "),
+        (keys.listing_key("holiday-1"), "Photos that are in no set are left out: "),
+        (keys.split_key("holiday-1", "validation"), "The validation images are left out: "),
+    ],
+)
+@pytest.mark.parametrize("damage", [None, b"\xff\xfe", b"{}", b"null"])
+def test_evidence_that_the_verdict_does_not_need_is_left_out_with_a_note(
+    damage: bytes | None, key: str, note: str
+) -> None:
+    run = any_run()
+    data = finished_run(run)
+    intact = read_run(run, MODELS, data).evidence()
+    delete(data, key)
+    if damage is not None:
+        data.write(key, damage)
+
+    damaged = read_run(run, MODELS, data)
+    evidence = damaged.evidence()
+
+    if key == keys.inventory_key("holiday-1") and evidence and intact:
+        assert sorted(evidence.labels) == sorted(intact.labels)
+    else:
+        assert evidence == intact
+    assert [line.partition("s3://")[0] for line in report(damaged).notes] == [note]
+    assert key in report(damaged).notes[0]
+
+
+def test_own_labels_for_comparison_are_left_out_if_they_are_damaged() -> None:
+    run = any_run(own_labels="gold")
+    data = finished_run(run)
+    data.write(keys.own_labels_key(run.name), b"x")
+    damaged = read_run(run, MODELS, data)
+    evidence = damaged.evidence()
+
+    assert evidence is not None
+    assert evidence.gold == {}
+    assert report(damaged).notes[0].startswith("The scores against your own labels are left out: ")
+
+
+@pytest.mark.parametrize("field", ["latency_ms", "usage"])
+def test_latency_or_tokens_that_cannot_be_read_are_left_out(field: str) -> None:
+    run = any_run()
+    data = finished_run(run)
+    key = keys.part_key(run.name, "predict", "1")
+    data.write_lines(key, [line | {field: "N/A"} for line in data.read_lines(key)])
+
+    evidence = read_run(run, MODELS, data).evidence()
+
+    assert evidence is not None
+    assert {getattr(line, field) for line in (evidence.base or {}).values()} == {None}
