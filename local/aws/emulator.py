@@ -19,7 +19,6 @@ from botocore.config import Config as ClientConfig
 
 from local.aws import grants, patches, shutdown
 from local.aws.account import ADMIN_KEY, REGION
-from local.aws.fork_server import fork_server
 from local.http_server import HOST, NotStarted, bound_socket, serving
 
 _REMOVED_PREFIXES = (
@@ -88,7 +87,6 @@ def aws_emulator(
         port = listener.getsockname()[1]
         url = f"http://{HOST}:{port}"
         stack.enter_context(_environment(_settings(url, bedrock_url, temporary)))
-        stack.enter_context(fork_server())
         stack.enter_context(_temporary_files_in(temporary))
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         app = _load(enforce_roles=enforce_roles, wait_scale=wait_scale)
