@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,15 @@ def _trust_loopback(pin: Callable[..., None]) -> Callable[..., None]:
         pin(source_ip, secure_transport or ipaddress.ip_address(source_ip).is_loopback)
 
     return pin_origin
+
+
+def _match_line_breaks(compile_pattern: Callable[..., Any]) -> Callable[..., Any]:
+    def compile_wildcards(pattern: str, ignore_case: bool) -> Any:
+        flags = compile_pattern(pattern, ignore_case).flags & re.IGNORECASE
+        pieces = ({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+        return re.compile("".join(pieces) + r"\Z", flags | re.DOTALL)
+
+    return compile_wildcards
 
 
 def _find_map_run(extract: Callable[..., str]) -> Callable[..., str]:
@@ -47,7 +57,13 @@ def _record_usage(evaluate: Callable[..., Any]) -> Callable[..., Any]:
     return evaluate_and_record
 
 
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html: * matches any characters.
 PATCHES = [
+    Patch(
+        "the wildcards of a policy match a line break in a key",
+        *(iam_evaluator, "_fnmatch_compile", ("pattern", "ignore_case")),
+        _match_line_breaks,
+    ),
     Patch(
         "a request over loopback satisfies aws:SecureTransport",
         *(app, "pin_request_origin", ("source_ip", "secure_transport")),

@@ -21,6 +21,8 @@ _FAILURE_REPORT = (
     '{"status": "ok", "failure": {"errorMessage": str(e), "errorType": type(e).__name__, '
     '"stackTrace": traceback.format_exc().splitlines()}}'
 )
+_UNKNOWN_CAUSE = "The cause could not be determined because Lambda did not return an error type. Returned payload:"
+"""Cause of Lambda.Unknown, from public reports; AWS documents only the name of the error."""
 _last_invocation = threading.local()
 
 
@@ -52,11 +54,14 @@ def _answer_with_failure(execute: Callable[..., dict[str, Any]]) -> Callable[...
     return execute_and_answer
 
 
-def _name_throttling(call: Callable[..., Any]) -> Callable[..., Any]:
+def _name_lambda_errors(call: Callable[..., Any]) -> Callable[..., Any]:
     def call_lambda(func_ref: str, event: Any) -> Any:
         try:
             return call(func_ref, event)
         except _states._ExecutionError as error:
+            if error.error == "Runtime.HandlerError":  # The worker did not report an exception: its process ended.
+                payload = json.dumps({"errorMessage": "Error: Runtime exited without providing a reason"})
+                raise _states._ExecutionError("Lambda.Unknown", f"{_UNKNOWN_CAUSE} {payload}") from None
             if error.error == "Lambda.Unknown" and '"TooManyRequestsException"' in error.cause:
                 message = json.loads(error.cause)["message"]
                 raise _states._ExecutionError("Lambda.TooManyRequestsException", message) from None
@@ -114,9 +119,10 @@ PATCHES = [
         _answer_with_failure,
     ),
     Patch(
-        "Step Functions reports a throttled invocation as Lambda.TooManyRequestsException",
+        "Step Functions reports a throttled invocation as Lambda.TooManyRequestsException, and a process that ended as "
+        "Lambda.Unknown",
         *(stepfunctions, "_call_lambda", ("func_ref", "event")),
-        _name_throttling,
+        _name_lambda_errors,
     ),
     Patch(
         "an invocation that logs nothing does not wait 50 ms for a log line",

@@ -137,6 +137,15 @@ def _check_map_fields(run: Callable[..., Any]) -> Callable[..., Any]:
     return run_map_items
 
 
+def _split_json_lines(parse: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    def parse_items(text: str, config: dict[str, Any]) -> list[Any]:
+        if config.get("InputType") != "JSONL":
+            return parse(text, config)
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+
+    return parse_items
+
+
 def _replace_distributed_map(_: Callable[..., Any]) -> Callable[..., Any]:
     return distributed_map.run
 
@@ -182,6 +191,11 @@ PATCHES = [
         "a Map reads MaxConcurrencyPath, refuses what is not an array, and starts no more workers than fit",
         *(stepfunctions, "_run_map_items", ("state_def", "raw_input", "execution", "ctx")),
         _check_map_fields,
+    ),
+    Patch(
+        "only a line break separates the items of a JSON Lines object, and not U+2028 inside a text",
+        *(stepfunctions, "_parse_reader_items", ("text", "config")),
+        _split_json_lines,
     ),
     Patch(
         "a Distributed Map reads ItemBatcher and the Path fields, and fails at the first item beyond its tolerance",

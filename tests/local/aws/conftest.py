@@ -32,6 +32,8 @@ def handler(event, context):
     event = event if isinstance(event, dict) else {}
     if event.get("fail"):
         raise Throttled("slow down")
+    if event.get("exit"):
+        os._exit(1)
     if event.get("fail_if_odd", 0) % 2:
         raise Throttled(f"item {event['fail_if_odd']}")
     if event.get("put"):

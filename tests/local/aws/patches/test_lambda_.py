@@ -60,3 +60,16 @@ def test_retry_and_catch_match_the_class_of_the_exception(account: Account) -> N
     assert output["error"]["Error"] == "Throttled"
     assert json.loads(output["error"]["Cause"])["errorMessage"] == "slow down"
     assert account.invoke("writer", {})["calls"] == before + 4
+
+
+def test_function_whose_process_ends_is_lambda_unknown_which_can_be_caught(account: Account) -> None:
+    before = account.invoke("writer", {})["pid"]
+    ended = account.run(machine({"Ask": account.task({"exit": True})}))
+    catch = [{"ErrorEquals": ["Lambda.Unknown"], "ResultPath": "$.error", "Next": "Caught"}]
+    ask = account.task({"exit": True}, Catch=catch)
+    caught = account.output(machine({"Ask": ask, "Caught": {"Type": "Pass", "End": True}}))
+
+    assert (ended.status, ended.error) == ("FAILED", "Lambda.Unknown")
+    assert caught["error"]["Error"] == "Lambda.Unknown"
+    assert "Runtime exited" in (ended.cause or "")
+    assert account.invoke("writer", {})["pid"] != before

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.local.aws.conftest import BUCKET, OBJECTS, Account
 
 MISSING = {"get": {"Bucket": BUCKET, "Key": "none"}}
@@ -52,3 +54,12 @@ def encrypt(account: Account, bucket: str, key: str) -> None:
     s3.create_bucket(Bucket=bucket)
     default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [default]})
+
+
+@pytest.mark.parametrize("name", ["line\nbreak.jpg", "end\n", "a\u2028b.jpg", "cr\r.jpg"])
+def test_role_may_read_a_key_with_a_line_break(account: Account, name: str) -> None:
+    account.put(name, b"x")
+    listed = account.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=name)["Contents"]
+
+    assert [item["Key"] for item in listed] == [name]
+    assert "errorType" not in account.invoke("owner", {"get": {"Bucket": BUCKET, "Key": name}})
