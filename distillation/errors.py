@@ -54,7 +54,10 @@ class ToleranceExceeded(DistillationError):
 
 
 class OverBudget(DistillationError):
-    """The next step could raise the cost of the run above ``max_usd``."""
+    """The next step could raise the cost of the run above ``max_usd``, or the run that of the month above the stage's.
+
+    The stage's limit is ``max_usd_per_month``.
+    """
 
 
 class DatasetRejected(DistillationError):
