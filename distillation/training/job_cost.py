@@ -7,12 +7,14 @@ from distillation.costs import calibration
 from distillation.costs.estimate import dataset_tokens
 from distillation.costs.tokens import question_tokens
 from distillation.dataset.labels import read_labels
+from distillation.errors import ObjectDamaged
 from distillation.inference.reservation import maximum_usd
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
 from distillation.photos.splits import read_split
-from distillation.records import LedgerPart, Run, SplitLine
+from distillation.records import LedgerPart, Run, SplitLine, Usage
 from distillation.storage import Bucket
+from distillation.telemetry import logger
 
 
 def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) -> LedgerPart:
@@ -21,8 +23,9 @@ def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) 
     If student and teacher are of the same family, a record has the tokens that its label was billed for. Other records,
     and labels without a bill, are counted by the student's rule.
     """
-    usages = {image: line.usage for image, line in read_labels(run, data).items() if line.status == "ok"}
-    images = [line for line in read_split(run, "train", data) if line.image in usages][:size]
+    train = list(read_split(run, "train", data))
+    usages = _billed_usages(run, train, data)
+    images = [line for line in train if line.image in usages][:size]
     same_family = catalog.get_model(run.teacher.model).family is catalog.get_model(run.student).family
     billed = [usage for line in images if same_family and (usage := usages[line.image])]
     unbilled = [line for line in images if not (same_family and usages[line.image])]
@@ -40,6 +43,19 @@ def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) 
         training_tokens=tokens,
         usd=catalog.get_model(run.student).price("training").cost(tokens),
     )
+
+
+def _billed_usages(run: Run, train: list[SplitLine], data: Bucket) -> dict[str, Usage | None]:
+    """Return what the label of each image was billed; None where that is unknown.
+
+    A damaged part of LabelImages must not fail the size, because its job may be running: then nothing is known.
+    """
+    try:
+        labels = read_labels(run, data)
+    except ObjectDamaged as error:
+        logger.warning("cost of the job is estimated without its labels", run=run.name, error=str(error))
+        return {line.image: None for line in train}
+    return {image: line.usage for image, line in labels.items() if line.status == "ok"}
 
 
 def maximum_prediction_usd(run: Run, data: Bucket) -> float:

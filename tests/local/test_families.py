@@ -18,13 +18,14 @@ from PIL import Image
 from distillation import keys
 from distillation.costs.estimate import estimate_run
 from distillation.costs.workload import measure_workload
-from distillation.dataset.validator import DatasetValidator, reject_invalid
+from distillation.dataset.validator import validate_files
 from distillation.dataset.writer import write_dataset
 from distillation.evaluation.report import write_report
-from distillation.events import S3Item
+from distillation.events import DeployEvent, S3Item
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.models import catalog
+from distillation.photos.listing import list_collection
 from distillation.photos.resize_batch import resize_batch
 from distillation.photos.splits import MINIMUM_IMAGES_FOR_VALIDATION, split
 from distillation.records import Concurrency, Run, TrainedModel
@@ -106,6 +107,8 @@ def test_student_goes_from_photos_to_a_report(
     run = start(student, collection, **request_fields)
     claim(run, data)
     items = [S3Item.model_validate(item) for item in collection.list("photos/")]
+    listing = list_collection(run.name, collection, "photos/", "", data)
+    list_collection(run.name, collection, "photos/", listing.digest, data)
     resize_batch(run, items, collection, data)
     split_result = split(run, data, collection)
     estimate = estimate_run(run, measure_workload(run, split_result.sizes, data), {}, datetime.now(UTC).date())
@@ -116,8 +119,7 @@ def test_student_goes_from_photos_to_a_report(
         label_batch(run, images, data, runtime, any_limits())
         dataset = write_dataset(run, split_result.sizes, data)
         (size,) = dataset.sizes
-        key = keys.dataset_key(run.name, f"train-{size}")
-        reject_invalid(key, DatasetValidator(family, "data").problems(data.iter_lines(key), None))
+        validate_files(run, [size], data)
         trained = train(run, size, data, endpoint, bedrock)
         test = [line["image"] for line in data.read_lines(split_result.to_predict_key)]
         predict_batch(run, [trained], test, data, runtime, any_limits())
@@ -139,10 +141,11 @@ def test_student_goes_from_photos_to_a_report(
 def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:
     """Train and deploy, as the states of TrainModels do."""
     now = datetime.now(UTC)
-    name = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now).model_name
+    name = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now, lambda: False).model_name
     wait_for_job(endpoint, name)
-    job = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now)
+    job = customize.create_or_describe(run, size, data, bedrock, SETTINGS, now, lambda: False)
     assert job.model_arn
-    deployed = [deploy.create_or_describe(run, name, job.model_arn, data, bedrock) for _ in range(3)][-1]
+    event = DeployEvent(run=run.name, size=size, model_name=name, model_arn=job.model_arn)
+    deployed = [deploy.create_or_describe(run, event, data, bedrock, lambda: False) for _ in range(3)][-1]
     assert deployed.status == "Active"
     return TrainedModel(size=size, status="Active", model_name=name, deployment_arn=deployed.deployment_arn)

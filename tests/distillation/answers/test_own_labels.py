@@ -38,6 +38,7 @@ def resized_collection() -> Bucket:
         {"photo": "holiday/labels.csv", "status": "ignored"},
     ]
     data.write_lines(keys.part_key("holiday-1", "resize", "b"), lines)
+    data.write_lines(keys.listing_key("holiday-1"), [{"photo": line["photo"]} for line in lines[:-1]])
     return data
 
 
@@ -171,6 +172,8 @@ def test_gold_labels_do_not_replace_labels_of_the_teacher() -> None:
 
     assert len(to_label) == 40
     assert read_labels(run, data) == {}
+    answers = [{"image": image, "answerer": "teacher", "status": "ok", "text": "dog, sea, sky"} for image in to_label]
+    data.write_lines(keys.part_key(run.name, "label", "b"), answers)
     gold_labels = read_run(run, [], data)._gold_labels()
     assert {image: line.text for image, line in gold_labels.items()} == {image_named(NAMES[0]): "cat"}
 

@@ -25,6 +25,9 @@ def labelled(images: int = 12) -> Bucket:
     data.write_lines(keys.split_key("holiday-1", "train"), lines)
     data.write_lines(keys.split_key("holiday-1", "validation"), [])
     data.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
+    photo = {"status": "ok", "set": "train", "labelled_by": "teacher"}
+    data.write_lines(keys.inventory_key("holiday-1"), [photo | {"photo": name, "image": name} for name in names])
+    data.write_lines(keys.listing_key("holiday-1"), [{"photo": name} for name in names])
     return data
 
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from distillation import keys
 from distillation.answers.own_labels import parse_own_labels_file
-from distillation.errors import ToleranceExceeded
-from distillation.records import InventoryLine
+from distillation.errors import ObjectDamaged, ObjectMissing, ToleranceExceeded
+from distillation.records import InventoryLine, Run
 from distillation.runs.list_images import list_images
 from distillation.runs.notification import run_message
 from distillation.runs.result_tables import write_results
+from distillation.storage import Bucket
 from tests.support.applying import REFUSED_PHOTO, answer_line, resized_photos
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
@@ -87,3 +88,43 @@ def test_more_refused_answers_than_the_tolerance_fail_the_run() -> None:
     data.write_lines(keys.part_key(run.name, "predict", "b"), answers)
     with pytest.raises(ToleranceExceeded, match="not a list"):
         write_results(run, data)
+
+
+def applied_run() -> tuple[Run, Bucket]:
+    """Return a run with ``apply`` about three images, in two batches, after PredictImages."""
+    run, data = resized_photos(*({"photo": f"holiday/{n}.jpg", "image": f"{n % 3}"} for n in range(4)))
+    list_images(run, data, bucket())
+    run = run.model_copy(update={"images_per_batch": 2})
+    for images in (["0", "1"], ["2"]):
+        part = keys.part_key(run.name, "predict", keys.batch_id(images))
+        data.write_lines(part, [answer_line(image, "cat, sofa") for image in images])
+    return run, data
+
+
+def test_missing_part_of_the_answers_is_named() -> None:
+    run, data = applied_run()
+    part = keys.part_key(run.name, "predict", keys.batch_id(["2"]))
+    del data.client.objects[part]  # type: ignore[attr-defined]
+
+    with pytest.raises(
+        ObjectMissing, match=f"1 of 3 images have no line of the tuned model. First 2: s3://data/{part}"
+    ):
+        write_results(run, data)
+
+
+def test_inventory_that_was_cut_off_is_named() -> None:
+    run, data = applied_run()
+    key = keys.inventory_key(run.name)
+    data.write(key, b"".join(data.read(key).splitlines(keepends=True)[:-1]))
+
+    with pytest.raises(ObjectDamaged, match=f"s3://data/{key} has no line of 1 of 4 photos, first 'holiday/3.jpg'"):
+        write_results(run, data)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"{}"])
+def test_damaged_estimate_does_not_lose_the_answers(damage: bytes) -> None:
+    run, data = applied_run()
+    data.write(keys.estimate_key(run.name), damage)
+
+    assert write_results(run, data).verdict.endswith("answered about 4 of 4 photos.")
+    assert "estimated: unknown" in run_message(run.name, data)[1]

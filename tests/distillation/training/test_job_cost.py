@@ -67,3 +67,11 @@ def test_each_training_size_adds_to_the_maximum_cost_of_predictions() -> None:
     data.write(keys.dataset_key("holiday-1", "train-8"), b"")
 
     assert maximum_prediction_usd(any_run(), data) > two_sizes > 0
+
+
+def test_damaged_label_does_not_fail_a_size_whose_job_may_be_running() -> None:
+    data = labelled_bucket()
+    billed = job_ledger_part(any_run(), 12, data)
+    data.write(keys.part_key("holiday-1", "label", "1"), b"\xff")
+
+    assert job_ledger_part(any_run(), 12, data).usd == pytest.approx(billed.usd, rel=0.5)
