@@ -35,7 +35,7 @@ from distillation.evaluation.parsed_answers import parse_answer
 from distillation.models import catalog
 from distillation.records import AnswerLine
 from distillation.statistical_power import minimum_detectable_difference
-from local.models import available_pair, load_student, load_teacher
+from local.models import NETWORKS, available_pair, load_student, load_teacher
 from local.models.student import fit
 
 _ROOT = Path(__file__).parents[1]
@@ -48,18 +48,21 @@ _MAXIMUM_PROMOTED_SHUFFLED, _MINIMUM_PROMOTED_PLANTED = 1 / 20, 16 / 20
 
 
 @dataclass(frozen=True)
-class _Photo:
+class Photo:
     """What the models say about a photo, and what the student sees in it."""
 
     name: str
     label: list[str]
+    """The teacher's keywords."""
     ceiling: list[str]
+    """Keywords of the teacher's second answer."""
     base: list[str]
+    """Keywords of the student before training."""
     features: np.ndarray
     """Features of shape (2548,)."""
 
 
-Answer = Callable[[_Photo], list[str]]
+Answer = Callable[[Photo], list[str]]
 
 
 def main() -> int:
@@ -70,7 +73,7 @@ def main() -> int:
     photos = _answered(arguments.folder)
     results = {
         name: _summary([run(random.Random(f"{name} {number}"), photos) for number in range(arguments.runs)])
-        for name, run in (("shuffled", _shuffled_run), ("planted", _planted_run), ("trained", _trained_run))
+        for name, run in (("shuffled", shuffled_run), ("planted", planted_run), ("trained", trained_run))
     }
     promoted = {name: result["promoted"] / arguments.runs for name, result in results.items()}
     kept = promoted["shuffled"] <= _MAXIMUM_PROMOTED_SHUFFLED and promoted["planted"] >= _MINIMUM_PROMOTED_PLANTED
@@ -80,7 +83,7 @@ def main() -> int:
     return 0 if kept else 1
 
 
-def _answered(folder: Path) -> list[_Photo]:
+def _answered(folder: Path) -> list[Photo]:
     """Return the photos of a folder with the answers of teacher and base, and a second one of the teacher."""
     cache = _ROOT / "build" / "models"
     pair = available_pair(cache)
@@ -92,7 +95,7 @@ def _answered(folder: Path) -> list[_Photo]:
         image.thumbnail((_SIDE, _SIDE))
         features = student.features(image)
         photos.append(
-            _Photo(
+            Photo(
                 name,
                 teacher.keywords(image),
                 teacher.sampled_keywords(image, 0.5, seed),
@@ -103,41 +106,44 @@ def _answered(folder: Path) -> list[_Photo]:
     return photos
 
 
-def _trained_run(generator: random.Random, photos: Sequence[_Photo]) -> Evaluation:
+def trained_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:
+    """Evaluate models that were trained on the teacher's labels."""
     test, train = _split(generator, photos)
     return _evaluate(test, train, {f"n{size}": _tuned(train[:size], train[:size]) for size in _SIZES})
 
 
-def _shuffled_run(generator: random.Random, photos: Sequence[_Photo]) -> Evaluation:
+def shuffled_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:
+    """Evaluate models that were trained on labels of other training images."""
     test, train = _split(generator, photos)
     shuffled = generator.sample(train, len(train))
     return _evaluate(test, train, {f"n{size}": _tuned(train[:size], shuffled[:size]) for size in _SIZES})
 
 
-def _planted_run(generator: random.Random, photos: Sequence[_Photo]) -> Evaluation:
+def planted_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:
+    """Evaluate answers with a planted gain of twice the minimum detectable gain."""
     test, train = _split(generator, photos)
     share = _planted_share(photos, train, len(test))
     return _evaluate(test, train, {"n30": lambda photo: _planted(photo, share, random.Random(generator.random()))})
 
 
-def _split(generator: random.Random, photos: Sequence[_Photo]) -> tuple[list[_Photo], list[_Photo]]:
+def _split(generator: random.Random, photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
     shuffled = generator.sample(photos, len(photos))
     count = round(len(photos) * _TEST_SHARE)
     return shuffled[:count], shuffled[count:]
 
 
-def _tuned(seen: Sequence[_Photo], labelled: Sequence[_Photo]) -> Answer:
+def _tuned(seen: Sequence[Photo], labelled: Sequence[Photo]) -> Answer:
     """Return a model that was trained on the images of ``seen`` with the labels of ``labelled``."""
     head = fit(np.stack([photo.features for photo in seen]), [photo.label for photo in labelled], _epochs())
     return lambda photo: head.keywords(photo.features)
 
 
 def _epochs() -> int:
-    family = catalog.get_model("local.student-efficientnet-v1:0").family
+    family = catalog.get_model(NETWORKS.student_id).family
     return int(family.resolve_hyperparameters({})["epochCount"])
 
 
-def _evaluate(test: Sequence[_Photo], train: Sequence[_Photo], tuned: dict[str, Answer]) -> Evaluation:
+def _evaluate(test: Sequence[Photo], train: Sequence[Photo], tuned: dict[str, Answer]) -> Evaluation:
     return evaluate(
         Evidence(
             labels=_lines(test, lambda photo: photo.label),
@@ -149,14 +155,14 @@ def _evaluate(test: Sequence[_Photo], train: Sequence[_Photo], tuned: dict[str, 
     )
 
 
-def _lines(photos: Sequence[_Photo], answer: Answer) -> dict[str, AnswerLine]:
+def _lines(photos: Sequence[Photo], answer: Answer) -> dict[str, AnswerLine]:
     return {
         photo.name: AnswerLine(image=photo.name, answerer="any", status="ok", text=", ".join(answer(photo)))
         for photo in photos
     }
 
 
-def _planted_share(photos: Sequence[_Photo], train: Sequence[_Photo], test_images: int) -> float:
+def _planted_share(photos: Sequence[Photo], train: Sequence[Photo], test_images: int) -> float:
     """Return the share of wrong keywords to replace, for a gain of twice what ``test_images`` images can detect."""
     control = scores.control([_parsed(photo.label) for photo in train])
     references = [
@@ -176,7 +182,7 @@ def _planted_share(photos: Sequence[_Photo], train: Sequence[_Photo], test_image
     raise SystemExit("The photos are too few to plant twice the minimum detectable gain. Name a folder with more.")
 
 
-def _planted(photo: _Photo, share: float, generator: random.Random) -> list[str]:
+def _planted(photo: Photo, share: float, generator: random.Random) -> list[str]:
     """Return the answer of base with a share of its wrong keywords replaced by keywords of the teacher."""
     label = set(photo.label)
     wrong = [word for word in photo.base if word not in label]

@@ -6,7 +6,7 @@ The answers may come from a run or from two files (``distill evaluate``).
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distillation import ledger
@@ -108,10 +108,14 @@ class _Scores:
     def mean(self, answerer: str, metric: str) -> Interval:
         return self.resampled.mean(f"{answerer} {metric}")
 
-    def gains(self, answerer: str) -> list[float]:
-        """Return the gain of an answerer over base for each image."""
-        pairs = zip(self.per_image[answerer], self.per_image["base"], strict=True)
-        return [score - base for score, base in pairs]
+    def gains(self, answerer: str, reference: str = "base") -> list[float]:
+        """Return the gain of an answerer over base, or over ``reference``, for each image."""
+        pairs = zip(self.per_image[answerer], self.per_image[reference], strict=True)
+        return [score - before for score, before in pairs]
+
+    def p_values(self, answerers: Iterable[str], reference: str) -> dict[str, float]:
+        """Return the permutation test's p value of each answerer's gain over ``reference``, not corrected."""
+        return {name: intervals.permutation_p(self.gains(name, reference), self.groups) for name in answerers}
 
     @property
     def gain_sd(self) -> float | None:
@@ -223,7 +227,7 @@ def _tests(evidence: Evidence, measured: _Scores) -> dict[str, SizeTest]:
     """Return each tuned model's comparison with base; empty without base."""
     if evidence.base is None:
         return {}
-    p_values = {name: intervals.permutation_p(measured.gains(name), measured.groups) for name in evidence.tuned}
+    p_values = measured.p_values(evidence.tuned, "base")
     corrected = intervals.holm(p_values)
     return {
         name: SizeTest(gain=measured.resampled.difference(name, "base"), p=p, p_holm=corrected[name])
@@ -239,7 +243,11 @@ def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) 
     if not tests:
         return None
     best, test = measured.best, tests[measured.best]
-    p = test.p if measured.choice and measured.choice.set == "validation" else test.p_holm
+    # Of sizes chosen on the test images the best may be best by chance: correct both comparisons for their number.
+    on_validation = measured.choice is not None and measured.choice.set == "validation"
+    p = test.p if on_validation else test.p_holm
+    control_p = measured.p_values(evidence.tuned, "control")
+    p_over_control = control_p[best] if on_validation else intervals.holm(control_p)[best]
     reasons = []
     valid = statistics.fmean(measured.metrics[best]["valid"])
     if valid < evidence.gate_validity:
@@ -254,7 +262,7 @@ def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) 
         )
     if p > SIGNIFICANCE:
         reasons.append(f"the gain is not statistically significant (p = {p:.3f})")
-    if measured.resampled.difference(best, "control").low <= 0:
+    if measured.resampled.difference(best, "control").low <= 0 or p_over_control > SIGNIFICANCE:
         reasons.append("it is not significantly better than always answering with the most common keywords")
     return Gate(
         best=best,

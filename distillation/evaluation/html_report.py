@@ -192,9 +192,10 @@ def _notes(figures: EvaluationFigures) -> list[str]:
             f"The best of {sizes} sizes was chosen on {choice.images} validation images. The test images serve for "
             "one comparison, so its p value needs no correction."
             if _chosen_on_validation(figures)
-            else f"The best of {sizes} sizes was chosen on the {choice.images} test images themselves. The p value of "
-            f"the gain is corrected for {sizes} sizes (Holm 1979); scores and intervals are not, so they may be "
-            f"slightly too high. With {MINIMUM_VALIDATION_IMAGES} validation images the size is chosen on those."
+            else f"The best of {sizes} sizes was chosen on the {choice.images} test images themselves. The p values of "
+            f"its gains over base and control are corrected for {sizes} sizes (Holm 1979); scores and intervals are "
+            f"not, so they may be slightly too high. With {MINIMUM_VALIDATION_IMAGES} validation images the size is "
+            "chosen on those."
         )
     if figures.gate and figures.gate.disagreement:
         notes.append(figures.gate.disagreement)

@@ -135,6 +135,20 @@ def test_size_is_chosen_on_the_test_images_with_fewer_than_50_validation_images(
     assert evaluate(any_evidence()).figures.size_choice is None
 
 
+def test_gain_over_the_control_must_be_significant_after_the_correction_for_several_sizes() -> None:
+    evidence = any_evidence(images=6)
+    one, three = (
+        evaluate(replace(evidence, tuned={f"n{size}": evidence.tuned["n8"] for size in sizes})).figures.gate
+        for sizes in ((8,), (8, 16, 32))
+    )
+    reason = "it is not significantly better than always answering with the most common keywords"
+
+    assert one is not None
+    assert one.passed
+    assert three is not None
+    assert reason in three.reasons
+
+
 def test_disagreement_of_interval_and_permutation_test_is_explained() -> None:
     small = evaluate(any_evidence(images=5)).figures.gate
 
