@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 MAXIMUM_WAIT = timedelta(days=3)
-"""Longest wait for any job. An execution ends after 7 days or 25,000 history events, and its models are lost with it.
+"""Longest wait for any job. An execution ends after 7 days or 25,000 history events.
 With at most two sizes at the same time, two waiting jobs polled every 5 minutes use about 15,600 of these events. A
 third size that then waits as long, and a fourth, would exceed them."""
 

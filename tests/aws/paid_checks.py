@@ -140,9 +140,11 @@ def s3_location_on_deployment(observed: ObservedRun) -> str:
 def tags_listed(observed: ObservedRun) -> str:
     """ListTagsForResource returns the tags of jobs, models and deployments."""
     for model in observed.models:
-        for arn in (model.job_arn, model.model_arn, model.deployment_arn):
+        trained_by = model.trained_by or observed.run.name
+        runs = {model.job_arn: trained_by, model.model_arn: trained_by, model.deployment_arn: observed.run.name}
+        for arn, run in runs.items():
             tags = observed.stage.client("bedrock").list_tags_for_resource(resourceARN=arn)["tags"]
-            assert {"key": RUN_TAG, "value": observed.run.name} in tags, arn
+            assert {"key": RUN_TAG, "value": run} in tags, arn
     return "jobs, models and deployments"
 
 

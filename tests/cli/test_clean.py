@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,29 +11,33 @@ import pytest
 
 from cli.clean import clean_stage
 from cli.console import CommandError
+from distillation.serving.tags import USED_BY_PREFIX
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
-from tests.support.bedrock_state import add_resources, ended_run
+from tests.support.bedrock_state import ARN, BASE, add_resources, claimed_run, ended_run
 from tests.support.fakes import bucket
 
 
 class Executions:
-    """Step Functions client that returns the same status for every execution."""
+    """Step Functions client that returns the same status and end for every execution."""
 
     class exceptions:  # noqa: N801 - boto3's name
         class ExecutionDoesNotExist(Exception):
             """Raised for an execution whose history has expired."""
 
-    def __init__(self, status: str = "SUCCEEDED") -> None:
-        self._status = status
+    def __init__(self, status: str, ended_days_ago: int) -> None:
+        self._status, self._ended = status, datetime.now(UTC) - timedelta(days=ended_days_ago)
 
     def describe_execution(self, **_: Any) -> dict[str, Any]:
-        return {"status": self._status}
+        return {"status": self._status, "stopDate": self._ended}
 
 
-def stage(endpoint: Endpoint, data: Bucket, status: str = "SUCCEEDED") -> Any:
+def stage(endpoint: Endpoint, data: Bucket, status: str = "SUCCEEDED", ended_days_ago: int = 30) -> Any:
     make: Any = boto3.client
-    clients = {"bedrock": make("bedrock", endpoint_url=endpoint.url), "stepfunctions": Executions(status)}
+    clients = {
+        "bedrock": make("bedrock", endpoint_url=endpoint.url),
+        "stepfunctions": Executions(status, ended_days_ago),
+    }
     return SimpleNamespace(name="dev", region="us-east-1", data=data, client=clients.__getitem__)
 
 
@@ -124,3 +129,36 @@ def test_model_that_another_runs_deployment_serves_is_not_deleted(endpoint: Endp
     endpoint.service.tags[arn][0] = {"key": "vision-distillation:run", "value": "new"}
     with pytest.raises(CommandError, match=f"deployment {name} of run 'new' serves"):
         clean(stage(endpoint, bucket(**ended_run("old", name))), "old", confirmed=True)
+
+
+@pytest.mark.parametrize(("days", "is_kept"), [(3, True), (1, False), (0, False)])
+def test_models_of_a_run_that_failed_are_selected_only_after_keep_on_failure_days(
+    endpoint: Endpoint, days: int, is_kept: bool
+) -> None:
+    add_resources(endpoint, "failed")
+    dev = stage(endpoint, bucket(**claimed_run("failed", keep_on_failure_days=days)), "FAILED", ended_days_ago=2)
+    clean(dev, confirmed=True)
+
+    assert bool(endpoint.service.custom_models) == is_kept
+    assert not endpoint.service.deployments
+
+
+def test_model_that_another_run_reuses_is_listed_with_that_run_and_not_deleted_before_it(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = add_resources(endpoint, "earlier")
+    endpoint.service.deployments.clear()
+    endpoint.service.tags[f"{ARN}:custom-model/{BASE}/{1:012x}"].append(
+        {"key": f"{USED_BY_PREFIX}later", "value": "2026-11-02T00:00:00+00:00"}
+    )
+    data = bucket(**ended_run("earlier", None), **ended_run("later", name))
+    clean(stage(endpoint, data), confirmed=True)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("model")]
+
+    assert row.split()[-5:] == ["earlier", "later", "retained", "or", "running"]
+    with pytest.raises(CommandError, match=f"model {name} of run 'earlier' is reused by run 'later'. Clean"):
+        clean(stage(endpoint, data), "earlier", confirmed=True)
+    assert model_names(endpoint) == {name}
+
+    clean(stage(endpoint, bucket(**ended_run("earlier", None))), "earlier", confirmed=True)
+    assert model_names(endpoint) == set()

@@ -12,6 +12,9 @@ from cli import watch
 from cli.console import CommandError
 from cli.progress import RunProgress, StateProgress
 from distillation import keys
+from local.bedrock import Endpoint
+from tests.support.bedrock_state import add_resources
+from tests.support.builders import any_run
 from tests.support.execution import START, ExecutionFake, at, started_execution
 from tests.support.fakes import bucket
 
@@ -56,6 +59,20 @@ def test_piped_output_has_a_line_for_each_ended_state_and_the_error(capsys: pyte
     assert output.count("Prepare") == 1
     assert "FAILED: OverBudget: raise max_usd" in output
     assert "\x1b" not in output
+
+
+def test_cause_of_a_run_that_was_stopped_names_the_models_that_are_kept(endpoint: Endpoint, client: Any) -> None:
+    add_resources(endpoint, "holiday-1", 12, stage="test")
+    data = bucket(**{keys.request_key("holiday-1"): any_run().model_dump_json().encode()})
+    stage: Any = SimpleNamespace(data=data, client=lambda _: client)
+    stopped = RunProgress("holiday-1", "ABORTED", at(0), at(1), [])
+    running = RunProgress("holiday-1", "RUNNING", at(0), at(1), [])
+
+    assert "Tuned model kept until" in (watch.with_kept_models(stopped, stage).cause or "")
+    assert watch.with_kept_models(running, stage) == running
+    # RecordFailure has already added the models to the cause of a run that failed.
+    data.write(keys.failure_key("holiday-1"), b"{}")
+    assert watch.with_kept_models(stopped, stage) == stopped
 
 
 def test_interrupt_does_not_stop_the_run_and_says_so(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -182,11 +183,23 @@ def test_invalid_request_fails_with_a_cause_that_says_what_to_change(pipeline: S
             ({"teachr": "x"}, "holiday/distill.json: unknown field 'teachr'"),
             ({"teacher": "amazon.nova-pro-v1:0"}, "not allowed in this stage"),
             ({"train_sizes": [2]}, "train_sizes: 2 is outside"),
+            ({"teachr": "x" * 300_000}, "distill.json is larger than the maximum"),
+            ({"x" * 100_000: "y" * 100_000}, "unknown field 'xxx"),
         ]
         for request, words in requests:
             ended = running.run(**request)
             assert (ended.status, ended.error) == ("FAILED", "InvalidRequest")
             assert words in (ended.cause or "")
+            assert len(ended.cause or "") < 2_000
+        states = running.pipeline.aws.client("stepfunctions")
+        largest = json.dumps({"collection": "holiday/", "teachr": ""})
+        largest = largest.replace('""', f'"{"x" * (256 * 1024 - len(largest))}"')
+        machine = running.pipeline.outputs["StateMachineArn"]
+        arn = states.start_execution(stateMachineArn=machine, input=largest)["executionArn"]
+        running.until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+        description = states.describe_execution(executionArn=arn)
+        assert (description["status"], description.get("error")) == ("FAILED", "InvalidRequest")
+        assert "Prepare: the execution's input: unknown field 'teachr'" in description["cause"]
         empty = running.run("nothing/")
         assert (empty.status, empty.error) == ("FAILED", "EmptyCollection")
         few = dict(list(PHOTOS.items())[:10])
@@ -223,6 +236,34 @@ def test_failure_of_one_size_is_reported_and_failure_of_all_fails_the_run(pipeli
 
         assert (failed.status, failed.error) == ("FAILED", "JobFailed")
         assert "no size was trained" in (failed.cause or "")
+
+
+def test_model_of_a_failed_run_is_kept_and_the_next_run_reuses_it_without_paying_for_it(pipeline: Start) -> None:
+    with pipeline(failing_deployments="-n8-") as running:
+        running.upload(PHOTOS)
+        failed = running.run(train_sizes=[8], keep="none")
+        service = running.pipeline.bedrock.service
+        running.pipeline.aws.wait_until_idle()
+        (model,) = running.bedrock_resources[1]
+
+        assert failed.status == "FAILED"
+        assert f"Tuned model kept until {(datetime.now(UTC) + timedelta(days=3)).date()}: {model}. Storage costs" in (
+            failed.cause or ""
+        ), failed.cause
+        assert running.bedrock_resources == ([], [model], [])
+
+        service.faults = replace(service.faults, failing_deployments=None)
+        again = running.run(train_sizes=[8], keep="best", gate_margin=0.0)
+        report = running.report()
+        (trained,) = report["models"]
+        (spent,) = [row["spent"] for row in report["money"]["by_step"] if row["step"] == "TrainModels"]
+
+        assert again.status == "SUCCEEDED", again.cause
+        assert (trained["model_name"], f"{trained['trained_by']}-n8-a1", spent) == (model, model, 0)
+        assert f"size 8 was trained by run {trained['trained_by']}" in report["verdict"]
+        assert len(service.jobs) == 1
+        promoted = report["evaluation"]["gate"]["promoted"]
+        assert running.bedrock_resources == ([], [model], [f"{report['run']}-n8-a1"] if promoted else [])
 
 
 def test_job_that_never_starts_is_stopped_on_request_and_the_others_are_trained(pipeline: Start) -> None:
