@@ -99,7 +99,7 @@ def _candidate_paths(folder: Path, image: str) -> list[Path]:
 def _read_answers(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
     """Return the answers and the near-duplicate groups in a file, both keyed by image."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidAnswers(f"{path} cannot be read: {error}. Name a UTF-8 file of JSON lines.") from None
     answers: dict[str, AnswerLine] = {}

@@ -4,11 +4,12 @@ import subprocess
 import sys
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from cli.console import NotReachable
 from cli.main import app
 from cli.stage import Stage
+from distillation.errors import AccessDenied, ServiceUnavailable
 from tests.support.command import distill
 from tests.support.stacks import Stacks
 
@@ -57,3 +58,17 @@ def test_debug_raises_the_original_error(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Stage, "client", lambda *_: Stacks())
 
     assert isinstance(distill("--debug", "report", "holiday-1").exception, NotReachable)
+
+
+@pytest.mark.parametrize("kind", [ServiceUnavailable, AccessDenied])
+def test_outage_and_refusal_of_s3_are_exit_code_3_with_the_remedy_of_their_cause(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise kind("s3://data/x: no answer") from EndpointConnectionError(endpoint_url="https://s3")
+
+    monkeypatch.setattr(Stage, "client", refuse)
+    result = distill("report", "holiday-1")
+
+    assert result.exit_code == 3
+    assert "Check the network connection" in result.stderr

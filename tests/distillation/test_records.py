@@ -41,3 +41,31 @@ def test_quota_takes_the_fields_that_another_sets() -> None:
 def test_name_of_a_tuned_model_has_its_training_size() -> None:
     assert TrainedModel(size=30, status="Failed").answerer == answerer_of(30) == "n30"
     assert [size_of(name) for name in ("n30", "base", "nova", "tuned")] == [30, None, None, None]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"teachr": "x" * 300_000},
+        {"x" * 300_000: 1},
+        {"prompt": "x" * 300_000, "train_sizes": ["y" * 300_000]},
+        {f"unknown{number}": "x" * 100 for number in range(10_000)},
+        {"hyperparameters": {"x" * 300_000: "y" * 300_000}},
+    ],
+    ids=["value", "name", "several", "many", "nested"],
+)
+def test_message_about_a_large_request_is_short(fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(Request, fields, "s" * 2_000)
+
+    assert len(str(caught.value)) < 4_000
+    assert "x" * 201 not in str(caught.value)
+    assert "y" * 201 not in str(caught.value)
+
+
+def test_deeply_nested_field_is_an_invalid_request() -> None:
+    value: object = 1
+    for _ in range(5_000):
+        value = [value]
+    with pytest.raises(InvalidRequest, match="deeply nested value"):
+        parse(Request, {"max_usd": value}, "request")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from distillation.errors import InvalidRequest, ObjectMissing
+from distillation.errors import DistillationError, InvalidRequest, ObjectMissing
 from distillation.events import SizesEvent, ValidationResult
 from lambdas import runtime
 from lambdas.runtime import Settings, batch_limits, read_run, settings, typed
@@ -91,3 +91,25 @@ def test_control_plane_client_gives_up_before_the_shortest_function_times_out() 
     attempts = config.retries["total_max_attempts"]
 
     assert attempts * (config.connect_timeout + config.read_timeout) < 60
+
+
+@pytest.mark.parametrize(("error", "kind"), [(InvalidRequest, InvalidRequest), (ValueError, DistillationError)])
+def test_long_message_is_cut_because_the_state_of_the_execution_keeps_it(
+    error: type[Exception], kind: type[Exception]
+) -> None:
+    @typed(SizesEvent)
+    def handler(event: SizesEvent, context: Any) -> ValidationResult:
+        raise error("x" * 300_000)
+
+    with pytest.raises(kind) as caught:
+        handler({"run": "r", "sizes": [1]}, CONTEXT)
+
+    assert type(caught.value) is kind
+    assert len(str(caught.value)) == 4_000
+
+
+def test_s3_client_gives_up_before_the_shortest_function_times_out() -> None:
+    config = runtime._SHORT_CALLS
+    attempts = 5  # boto3's default
+
+    assert attempts * (config.connect_timeout + config.read_timeout) < 60  # type: ignore[attr-defined]

@@ -39,6 +39,14 @@ def test_lines_of_a_file_come_in_batches(account: Account) -> None:
     assert {child["BatchInput"]["run"] for child in output["result"]} == {"r"}
 
 
+def test_line_separator_in_a_text_does_not_end_an_item(account: Account) -> None:
+    items = [{"photo": "a\u2028b.jpg"}, {"photo": "a\x85b.jpg"}]
+    account.put("separators.jsonl", "\n".join(json.dumps(item, ensure_ascii=False) for item in items).encode())
+    output = account.output(each(passing(), ItemReader=jsonl_reader("$.key")), {"key": "separators.jsonl"})
+
+    assert output == items
+
+
 def test_batches_are_limited_in_bytes(account: Account) -> None:
     account.put("lines.jsonl", "\n".join(json.dumps({"i": i, "pad": "x" * 80}) for i in range(6)).encode())
     definition = each(
