@@ -19,6 +19,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 import lambdas
+from distillation.errors import InvalidRequest
 from distillation.events import FailureResult, PrepareResult
 from distillation.records import Concurrency, SplitLine, parse
 from distillation.runs.request import Defaults
@@ -208,6 +209,7 @@ def expect_account_checks(bedrock: Stubber, quotas: Stubber, times: int) -> None
 
 def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE_DEFAULTS", DEFAULTS.model_dump_json())
+    monkeypatch.setenv("MAX_PHOTOS", "30")
     photos = bucket(**{f"holiday/{number}.jpg": photo(number) for number in range(30)})
     make: Any = boto3.client
     runtime, bedrock, quotas = (make(name) for name in ("bedrock-runtime", "bedrock", "service-quotas"))
@@ -233,6 +235,9 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
         listing = invoke("await_upload", {"run": run, "collection": "holiday/", "previous": ""})
         again = {"run": run, "collection": "holiday/", "previous": listing["digest"]}
         assert invoke("await_upload", again)["settled"]
+        monkeypatch.setenv("MAX_PHOTOS", "29")
+        with pytest.raises(InvalidRequest, match="contains 30 photos, more than the stage's max_photos 29"):
+            invoke("await_upload", again)
         batch = {"BatchInput": {"run": run}, "Items": list(photos.list("holiday/"))}
         assert invoke("resize", batch) == {"ok": 30, "refused": 0}
         split = invoke("split", {"run": run})
