@@ -204,19 +204,30 @@ def _pydantic(step: Step) -> None:
 
 
 def _store_labels(step: Step) -> None:
-    """Write the input of WriteDataset: the training set, and label parts of 100 images each."""
+    """Write the input of WriteDataset: listing, inventory, the sets, and label parts of 100 images each."""
+    from distillation import keys
+
     generator = random.Random(1)
     words = _words(generator)
     images = [f"{generator.getrandbits(256):064x}" for _ in range(step.records)]
+    photo = {image: f"holiday/{number:06}.jpg" for number, image in enumerate(images)}
+    facts = {"width": 900, "height": 600, "set": "train"}
+    used = {"status": "ok", "bytes": 111_000, "perceptual_hash": "00f1e2d3c4b5a697", "labelled_by": "teacher"}
     bucket = _bucket(step.folder)
-    bucket.write_lines("runs/holiday-1/splits/train.jsonl", ({"image": image} for image in images))
-    bucket.write_lines("runs/holiday-1/splits/validation.jsonl", [])
+    run = _run()
+    listing = ({"photo": photo[image]} for image in images)
+    inventory = ({"photo": photo[image], "image": image, "group": image} | used | facts for image in images)
+    train = ({"image": image, "group": image, "photo": photo[image]} | facts for image in images)
+    bucket.write_lines(keys.listing_key(run.name), listing)
+    bucket.write_lines(keys.inventory_key(run.name), inventory)
+    bucket.write_lines(keys.split_key(run.name, "train"), train)
+    bucket.write_lines(keys.split_key(run.name, "validation"), [])
     for start in range(0, step.records, 100):
         lines = (
             {"image": image, "answerer": "teacher", "status": "ok", "text": ", ".join(generator.sample(words, 20))}
             for image in images[start : start + 100]
         )
-        bucket.write_lines(f"work/holiday-1/label/{start:06}.jsonl", lines)
+        bucket.write_lines(f"{keys.parts_prefix(run.name, 'label')}{start:06}.jsonl", lines)
 
 
 def _store_forms(step: Step) -> None:
