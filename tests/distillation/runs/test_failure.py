@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
@@ -79,11 +79,13 @@ def failed_in(state: str, error: str, text: str) -> dict[str, Any]:
 
 
 def describe(state: Any, client: Any = None) -> FailureCause:
-    return describe_failure(state, "arn:1", client or StepFunctions())
+    client = client or cast("Any", StepFunctions())
+    return describe_failure(state, "arn:1", client)
 
 
 def record(state: Any, data: Bucket, client: Any = None) -> FailureCause:
-    return record_failure(state, "arn:1", data, client or StepFunctions(), lambda _: "")
+    client = client or cast("Any", StepFunctions())
+    return record_failure(state, "arn:1", data, client, lambda _: "")
 
 
 def find_failed_run(state: Any, data: Bucket, start: Any = START) -> str | None:
