@@ -87,7 +87,9 @@ def within_limits(answers: Mapping[str, AnswerLine], labels: Mapping[str, Parsed
     """Return 1 for each labelled image with a valid answer whose number of keywords is within ``limits``, else 0."""
 
     def is_within(line: AnswerLine | None) -> bool:
-        return parse_answer(line).valid and not FORMATS[line.format].limit_rejection(line.text or "", limits)
+        if line is None or not parse_answer(line).valid:
+            return False
+        return FORMATS[line.format].limit_rejection(line.text or "", limits) is None
 
     return [float(is_within(answers.get(image))) for image in labels]
 
