@@ -91,7 +91,11 @@ class RunData:
 
     def image_dimensions(self) -> dict[str, Dimensions]:
         """Return width and height of the images in pixels."""
-        return {line.image: (line.width, line.height) for line in self.inventory if _has_dimensions(line)}
+        return {
+            line.image: (line.width, line.height)
+            for line in self.inventory
+            if line.image and line.width and line.height
+        }
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -256,10 +260,6 @@ def _require_predictions(run_data: RunData) -> None:
     for name in ("base", "ceiling", *run_data.tuned):
         asked = images["test"] + (list(to_choose) if name in run_data.tuned else [])
         require_lines(run_data.run, "predict", name, asked, run_data.answers.get(name, {}), run_data.data)
-
-
-def _has_dimensions(line: InventoryLine) -> bool:
-    return bool(line.image and line.width and line.height)
 
 
 def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Bucket) -> None:

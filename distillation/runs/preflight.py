@@ -161,7 +161,7 @@ def _probe_source(run: Run, data: Bucket) -> ImageSourceTypeDef:
     image = _PROBE_IMAGE.read_bytes()
     if catalog.get_model(run.teacher.model).family.images_by == "bytes":
         return {"bytes": image}
-    data.put_if_absent(keys.PROBE_IMAGE_KEY, image, "image/jpeg")
+    data.write(keys.PROBE_IMAGE_KEY, image, "image/jpeg")
     return s3_source(run, keys.PROBE_IMAGE_KEY, data)
 
 
