@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -49,6 +50,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert findings["CDK bootstrap"]["state"] == "bad"
         assert "cdk bootstrap" in findings["CDK bootstrap"]["remedy"]
         assert findings["quota custom models in the account"]["state"] == "unknown"
+        assert findings["budget of the month"]["detail"].startswith("$500.00 of $500.00 left in 20")
 
         # A second upload sends only the changed file.
         first = printed("upload", folder, "holiday")
@@ -86,7 +88,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert f"answers of run {run}" in after["range_from"][0]
 
         # Its dataset and images are valid for Bedrock.
-        (dataset,) = running.keys(f"runs/{run}/dataset/")
+        (dataset,) = running.keys(f"runs/{run}/dataset/train-")
         uri = f"s3://{running.pipeline.data.name}/{dataset}"
         checked = command.distill("validate", "-i", uri, "-m", "lite", "--images")
         assert checked.stdout.splitlines()[-1] == "Validation successful, all samples passed"
@@ -97,9 +99,27 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         result = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--out", tables, "--json")
         applied = result.stdout.splitlines()
         assert json.loads(applied[-1])["files"] == [str(tables / f"results.{kind}") for kind in ("csv", "jsonl")]
+        applied_run = json.loads(applied[-1])["run"]
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
+
+        # Both runs count against the month's budget, with what they spent.
+        findings = {finding["what"]: finding for finding in json.loads(distill("doctor", "--json", code=1).stdout)}
+        budget = findings["budget of the month"]["detail"]
+        amounts = re.fullmatch(r"\$([\d.]+) of \$500\.00 left in \d{4}-\d\d: \$([\d.]+) spent", budget)
+        assert amounts
+        assert float(amounts[1]) + float(amounts[2]) == pytest.approx(500, abs=0.011)
+        (key,) = running.keys("budget/")
+        assert [entry["run"] for entry in running.pipeline.data.read_json(key)["runs"]] == [run, applied_run]
+
+        # An upload to another collection may not name the run.
+        executions = len(running.pipeline.executions())
+        running.pipeline.start_run("other/", {"apply": run})
+        running.until(lambda: len(running.pipeline.executions()) > executions)
+        refused = running.wait(running.pipeline.executions()[0])
+        assert (refused.status, refused.error) == ("FAILED", "InvalidRequest")
+        assert "is neither a run of collection 'other/'" in (refused.cause or "")
 
         # The run's resources are listed, and deleted on request.
         assert [resource["kind"] for resource in printed("clean", "--run", run)] == ["deployment", "model"]
