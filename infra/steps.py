@@ -151,7 +151,7 @@ class Steps:
             self._function(
                 "Customize",
                 self._list_data,
-                access.read_objects(data, _REQUEST, "calibration/*", "runs/*/own-labels.jsonl"),
+                access.read_objects(data, _REQUEST, "runs/*/own-labels.jsonl"),
                 access.read_objects(data, "runs/*/dataset/*", "runs/*/splits/*", "work/*/label/*"),
                 access.write_objects(data, "work/*/ledger/*"),
                 access.create_jobs(stack, config.students),
@@ -174,8 +174,8 @@ class Steps:
             self._function(
                 "Deploy",
                 self._list_data,
-                access.read_objects(data, _REQUEST, "images/*", "runs/*/splits/*", "work/locks/*", "work/*/answers/*"),
-                access.write_objects(data, "work/locks/*", "work/*/answers/*", "work/*/ledger/*"),
+                access.read_objects(data, _REQUEST, "images/*", "runs/*/splits/*", "work/*/answers/*"),
+                access.write_objects(data, "work/*/answers/*", "work/*/ledger/*"),
                 access.list_bedrock_resources("ListCustomModelDeployments"),
                 access.bedrock_actions(stack, ["CreateCustomModelDeployment"], "custom-model"),
                 *access.invoke_deployments(stack),

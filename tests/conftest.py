@@ -11,6 +11,8 @@ import boto3
 import pytest
 from hypothesis import settings
 
+from tests.support.grant_check import GrantCheck
+
 if TYPE_CHECKING:
     from local.bedrock import Endpoint
 
@@ -29,6 +31,11 @@ os.environ |= {
 # The same examples on every machine, and none judged by its time.
 settings.register_profile("suite", database=None, deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the check of all grants."""
+    config.pluginmanager.register(GrantCheck(), "grant_check")
 
 
 @pytest.fixture

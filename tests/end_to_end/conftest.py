@@ -16,11 +16,13 @@ from cli.stage import Stage
 from distillation import keys
 from distillation.records import Run
 from local.aws.deploy import deploy
+from local.aws.grants import role_grants, usage
 from local.aws.history import states_entered
 from local.bedrock import Faults
 from local.pipeline import LocalPipeline, local_pipeline
 from local.synthesis import ROOT, synthesise
 from tests.aws.observed import ObservedRun
+from tests.support.grant_check import GrantCheck, logical_name
 
 PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
 PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
@@ -149,6 +151,23 @@ class PipelineDriver:
         names = [model["model_name"] for model in ended.output["trained"]["models"]]
         return ObservedRun(stage, run, execution, [{"detail": {"jobName": n, "jobStatus": "Completed"}} for n in names])
 
+    def ask(self, deployment: str, photo: Path) -> str:
+        """Return the answer of a deployment about a photo, asked as its callers do."""
+        image = {"image": {"format": "jpeg", "source": {"bytes": photo.read_bytes()}}}
+        answer = self.pipeline.aws.client("bedrock-runtime").converse(
+            modelId=deployment, messages=[{"role": "user", "content": [{"text": "Write keywords."}, image]}]
+        )
+        return answer["output"]["message"]["content"][0]["text"]
+
+    def denied_actions(self) -> set[tuple[str, str]]:
+        """Return and forget which roles were denied which actions, as ``PrepareRole``, ``s3:GetObject``.
+
+        A request that is denied and not expected by the test makes the test fail.
+        """
+        denials = {(logical_name(denial.role), denial.action) for denial in usage.denied}
+        usage.denied.clear()
+        return denials
+
     def image_calls(self, model: str) -> int:
         """Return the number of calls of a model with an image."""
         return self.pipeline.bedrock.service.calls.count(("Converse", model))
@@ -162,11 +181,18 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def deployed(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPipeline]:
+def deployed(
+    assembly: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[LocalPipeline]:
     """One deployment for all tests, because its functions start slowly and then stay warm."""
     work, models = tmp_path_factory.mktemp("work"), ROOT / "build" / "models"
     with local_pipeline(assembly, work, models, wait_scale=0.001) as pipeline:
         yield pipeline
+        roles = [role["RoleName"] for role in pipeline.aws.client("iam").list_roles()["Roles"]]
+        grants = {grant for role in roles if role.startswith("Distill-") for grant in role_grants(role)}
+        check = pytestconfig.pluginmanager.get_plugin("grant_check")
+        assert isinstance(check, GrantCheck)
+        check.add(grants, usage.needed)
 
 
 @pytest.fixture
@@ -175,7 +201,7 @@ def pipeline(
 ) -> Callable[..., AbstractContextManager[PipelineDriver]]:
     """Return a function that empties the deployed pipeline; its keywords are the faults of the Bedrock endpoint.
 
-    A test must leave the deployment as it found it.
+    A test must leave the deployment as it found it. It fails if a role was denied a request that it does not expect.
     """
     # boto3's default session remembers the credentials of its first user.
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -184,7 +210,10 @@ def pipeline(
     def start(**faults: Any) -> Iterator[PipelineDriver]:
         _empty(deployed)
         deployed.bedrock.service.faults = Faults(**faults)
-        yield PipelineDriver(deployed)
+        usage.denied.clear()
+        driver = PipelineDriver(deployed)
+        yield driver
+        assert driver.denied_actions() == set()
 
     return start
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from cli.destroy import confirm_and_delete_bucket, stage_buckets, stop_executions
 from cli.stage import Stage
@@ -71,13 +70,4 @@ def test_model_of_an_earlier_deployment_still_answers_after_a_new_deployment_was
         assert swept["unknown"] == [f"deployment {name}", f"model {name}"]
         listed = json.loads(command.distill("clean", "--stage", "local", "--yes", "--json").stdout)
         assert {(row["retention"], row["data_bucket"]) for row in listed} == {("unknown", earlier_bucket)}
-        answer = running.pipeline.aws.client("bedrock-runtime").converse(
-            modelId=deployment,
-            messages=[{"role": "user", "content": [{"text": "Write keywords."}, image(next(iter(PHOTOS.values())))]}],
-        )
-        assert "," in answer["output"]["message"]["content"][0]["text"]
-
-
-def image(path: Path) -> dict[str, Any]:
-    """Return an image block of Converse."""
-    return {"image": {"format": "jpeg", "source": {"bytes": path.read_bytes()}}}
+        assert "," in running.ask(deployment, next(iter(PHOTOS.values())))

@@ -308,6 +308,7 @@ def test_step_without_its_grant_fails_with_access_denied(pipeline: Start) -> Non
         assert (ended.status, ended.error) == ("FAILED", "AccessDenied"), ended.cause
         assert "bedrock:InvokeModel" in (ended.cause or "")
         assert running.keys("labels/") == []
+        assert running.denied_actions() == {("LabelRole", "bedrock:InvokeModel")}
 
 
 def test_running_definition_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:

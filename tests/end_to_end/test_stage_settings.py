@@ -67,3 +67,4 @@ def test_run_with_an_encrypted_bucket_and_tags(pipeline: Start, assembly: Path, 
                 ended = running.run(until="LabelImages")
             assert (ended.status, ended.error) == ("FAILED", error), ended.cause
             assert action in (ended.cause or "")
+            assert running.denied_actions() == {(role, action)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from aws_cdk.assertions import Template
 from distillation.models import catalog, ids
 from tests.infra.conftest import CONFIGURED, KEY
 from tests.infra.resources import ACCOUNT, REGION, Templates, listed
+from tests.support.grant_check import NOT_NEEDED_BY_RUNS
 
 STAGE = json.loads((Path(__file__).parents[2] / "cdk.json").read_text("utf-8"))["context"]["stages"]["dev"]
 MODEL_KINDS = ("application-inference-profile/", "foundation-model/", "inference-profile/")
@@ -64,6 +67,17 @@ def test_steps_may_use_exactly_the_models_and_profiles_of_the_stage(configured_s
 
     assert found == expected_models(CONFIGURED["teachers"], CONFIGURED["profiles"])
     assert len({resource for _, _, resource, _ in found}) == 10
+
+
+@pytest.mark.parametrize("pattern", NOT_NEEDED_BY_RUNS)
+def test_grant_that_no_run_of_the_tests_needs_is_there(default_stage: Templates, pattern: str) -> None:
+    hash_of_name = re.compile(r"[0-9A-F]{8}(?= |/|$)")
+    found = [
+        f"{role} {action} {resource}".replace(":::Data", ":::data").replace(":::Photos", ":::photos")
+        for role, action, resource, _ in role_grants(default_stage)
+    ]
+
+    assert len([grant for grant in found if fnmatchcase(hash_of_name.sub("", grant), pattern)]) == 1
 
 
 def role_grants(templates: Templates) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
