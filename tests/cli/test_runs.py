@@ -12,7 +12,7 @@ from distillation import keys
 from distillation.documents import ReplacedDeployment
 from distillation.records import TrainedModel
 from distillation.storage import Bucket
-from tests.support.bedrock_state import ended_run
+from tests.support.bedrock_state import claimed_run, ended_run
 from tests.support.builders import any_manifest, any_report, any_run
 from tests.support.fakes import bucket
 
@@ -44,7 +44,7 @@ def test_runs_are_listed_and_compared_with_differences_marked(capsys: pytest.Cap
 def test_promoted_model_that_took_over_a_deployment_has_no_deployment_of_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = bucket(**ended_run("new", "best", replace="old"))
+    data = bucket(**claimed_run("new", replace="old"))
     models = [
         TrainedModel(size=size, status="Active", model_name=name, deployment_arn=f"arn:{name}")
         for size, name in ((12, "best"), (30, "other"))

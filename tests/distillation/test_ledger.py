@@ -20,9 +20,7 @@ def data() -> Bucket:
     return data
 
 
-@pytest.mark.parametrize(
-    "name", [".DS_Store", "Label.a.json", "Label.a.x.json", "a.b.1.txt", "a.b.c.1.json"]
-)
+@pytest.mark.parametrize("name", [".DS_Store", "Label.a.json", "Label.a.x.json", "a.b.1.txt", "a.b.c.1.json"])
 def test_object_that_is_no_part_is_ignored(name: str, data: Bucket) -> None:
     data.write(f"{keys.ledger_prefix('holiday-1')}{name}", b"x")
 

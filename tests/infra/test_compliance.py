@@ -18,10 +18,11 @@ ACCEPTED = {
     "AwsSolutions-IAM5[[]Resource::*:custom-model-deployment/[*]]": "Bedrock chooses the names of deployments.",
     "AwsSolutions-IAM5[[]Resource::*:custom-model/[*]]": "Bedrock chooses the ids of models.",
     "AwsSolutions-IAM5[[]Resource::*:model-customization-job/[*]]": "Bedrock chooses the ids of jobs.",
-    "AwsSolutions-IAM5[[]Resource::*:execution:[*]]": "RecordFailure reads the run's history; naming the "
-    "machine would be a circular dependency, because its definition names the function.",
+    "AwsSolutions-IAM5[[]Resource::*:execution:[*]]": "Steps read the input and the status of their execution; "
+    "naming the machine would be a circular dependency, because its definition names the functions.",
     "AwsSolutions-IAM5[[]Resource::*:execution:<*.Name>[*]]": "Child executions are named at run time.",
     "AwsSolutions-IAM5[[]Resource::*:mapRun:[*]]": "Map Runs are named at run time.",
+    "AwsSolutions-IAM5[[]Resource::*Data*/budget/[*]]": "The spending of a stage is kept by month.",
     "AwsSolutions-IAM5[[]Resource::*Data*/calibration/[*]]": "Calibrations are named after their model.",
     "AwsSolutions-IAM5[[]Resource::*Data*/images/[*]]": "Images are named after their hash.",
     "AwsSolutions-IAM5[[]Resource::*Data*/labels/[*]]": "Labels are named after labeler and image.",

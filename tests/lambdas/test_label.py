@@ -63,7 +63,7 @@ def test_batch_without_daily_quota_publishes_one_notification_and_keeps_its_answ
     functions = Functions(monkeypatch, bedrock_runtime=runtime)
     write_run_with_one_label(functions.data)
     monkeypatch.setenv("TOPIC_ARN", "arn:topic")
-    monkeypatch.setattr(boto3, "client", lambda _: sns)
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: sns)
     with Stubber(runtime) as bedrock_runtime, Stubber(sns) as topic:
         bedrock_runtime.add_response("converse", converse_response(WORDS))
         topic.add_response("publish", {}, {"TopicArn": "arn:topic", "Subject": ANY, "Message": ANY})
