@@ -707,7 +707,7 @@ class RunBudget(Record):
 class MonthBudget(Record):
     """``budget/<month>.json``: the runs that count against the stage's ``max_usd_per_month``."""
 
-    runs: list[RunBudget] = []
+    runs: list[RunBudget] = Field(default_factory=list)
     """Runs in the order in which they were admitted."""
 
 

@@ -15,8 +15,10 @@ from distillation.events import DeployEvent
 from distillation.records import TrainedModel
 from distillation.serving import deployment
 from distillation.serving.clean_up import clean_up
+from distillation.serving.executions import UNKNOWN_EXECUTION
 from distillation.serving.promotion import promote
 from distillation.serving.resources import BedrockResource, stop
+from distillation.serving.retention import Retention
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
 from tests.support.jobs import CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, create_or_describe
@@ -41,7 +43,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "Customize": create_or_describe,
     "Deploy": lambda client: deployment.create_or_describe(any_run(), DEPLOYED, bucket(), client, lambda: False),
     "Promote": promoted_model,
-    "CleanUp": lambda client: clean_up(any_run(), bucket(), client, CREATED),
+    "CleanUp": lambda client: clean_up(any_run(), Retention(bucket(), lambda _: UNKNOWN_EXECUTION, CREATED), client),
     "Sweep": lambda client: stop([BedrockResource("job", "n", JOB_ARN, "InProgress", CREATED, {})], client),
 }
 

@@ -46,7 +46,7 @@ def actions(statements: list[dict[str, Any]]) -> set[str]:
     return {action for names in lists for action in names}
 
 
-def main_machine(pipeline: Template) -> dict[str, Any]:
+def main_machine(pipeline: Template) -> Mapping[str, Any]:
     """Return the state machine of the runs."""
     machines = pipeline.find_resources("AWS::StepFunctions::StateMachine")
     (machine,) = [machine for name, machine in machines.items() if name.startswith("Distillation")]

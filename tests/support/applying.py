@@ -14,7 +14,7 @@ REFUSED_PHOTO = {"photo": "holiday/c.jpg", "status": "refused", "reason": "damag
 
 
 def resized_photos(*photos: dict[str, Any], **request: Any) -> tuple[Run, Bucket]:
-    """Return a run with ``apply`` and a Data bucket with these photos as ResizePhotos leaves them, by default ``ok``."""
+    """Return a run with ``apply`` and a Data bucket with these photos of ResizePhotos, ``ok`` by default."""
     run, data = any_run(apply="tuned-1", **request), bucket()
     default = {"status": "ok", "width": 900, "height": 600}
     data.write_lines(keys.part_key(run.name, "resize", "b"), [default | photo for photo in photos])

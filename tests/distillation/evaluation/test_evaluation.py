@@ -182,6 +182,7 @@ def test_minimum_detectable_gain_uses_the_measured_standard_deviation() -> None:
     )
 
     assert even.gain_sd == even.detectable == 0
+    assert uneven.gain_sd is not None
     assert uneven.gain_sd == pytest.approx(0.383, abs=1e-3)
     assert uneven.detectable == minimum_detectable_difference(24, uneven.gain_sd)
     without_base = evaluate(replace(evidence, base=None)).figures
