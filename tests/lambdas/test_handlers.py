@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, SimpleNamespace, UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import boto3
@@ -21,7 +21,7 @@ from pydantic import BaseModel
 import lambdas
 from distillation.errors import InvalidRequest
 from distillation.events import FailureResult, PrepareResult
-from distillation.records import Concurrency, SplitLine, parse
+from distillation.records import Concurrency, Quota, SplitLine, parse
 from distillation.runs.request import Defaults
 from infra.state_machine_definition import render
 from tests.support.builders import converse_response
@@ -179,6 +179,7 @@ DEFAULTS = Defaults(
     concurrency=Concurrency(resize=1, label=1, predict=1),
     region="us-east-1",
     account="000000000000",
+    quotas={"amazon.nova-pro-v1:0": Quota(requests_per_minute=60_000)},
 )
 
 
@@ -186,15 +187,6 @@ def photo(number: int) -> bytes:
     output = io.BytesIO()
     Image.new("RGB", (60, 40), (number * 8, 90, 255 - number * 8)).save(output, "JPEG")
     return output.getvalue()
-
-
-class StepFunctions:
-    """Step Functions client of executions that were started for a collection."""
-
-    exceptions = SimpleNamespace(ExecutionDoesNotExist=KeyError)
-
-    def describe_execution(self, **_: Any) -> dict[str, Any]:
-        return {"input": json.dumps({"collection": "holiday/"})}
 
 
 def expect_account_checks(bedrock: Stubber, quotas: Stubber, times: int) -> None:
@@ -219,7 +211,7 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
             keywords = ", ".join(f"thing {number}" for number in range(15))
             runtime_stub.add_response("converse", converse_response(keywords))
         clients = {"bedrock_runtime": runtime, "bedrock": bedrock, "service_quotas": quotas}
-        functions = Functions(monkeypatch, photos, **clients, step_functions=StepFunctions())
+        functions = Functions(monkeypatch, photos, **clients)
         results = {task.step: task.result for task in TASKS.values()}
 
         def invoke(step: str, event: dict[str, Any]) -> Any:

@@ -23,13 +23,24 @@ CONTEXT: Any = SimpleNamespace(
 """Context of an invocation that has 15 minutes."""
 
 
+class RunningExecutions:
+    """Step Functions client of executions that are running and were started for a collection."""
+
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=KeyError)
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        """Return the status and the input of an execution."""
+        return {"status": "RUNNING", "input": json.dumps({"collection": "holiday/"})}
+
+
 class Functions:
     """The Lambda functions of a stage. Keywords replace clients of ``lambdas.runtime``, such as ``bedrock``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, photos: Bucket | None = None, **clients: Any) -> None:
         self.data = bucket()
         self._monkeypatch = monkeypatch
-        self._clients = {"data": self.data, "photos": photos or bucket(), **clients}
+        defaults = {"data": self.data, "photos": photos or bucket(), "step_functions": RunningExecutions()}
+        self._clients = defaults | clients
 
     def invoke(self, step: str, event: dict[str, Any]) -> Any:
         """Invoke the function of ``lambdas/<step>.py``; return its result as JSON values."""
