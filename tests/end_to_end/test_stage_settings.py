@@ -47,7 +47,7 @@ def without_key_action(running: PipelineDriver, role: str, action: str) -> Itera
 def test_run_with_an_encrypted_bucket_and_tags(pipeline: Start, assembly: Path, tmp_path: Path) -> None:
     with pipeline() as running, encrypted_stage(running, assembly, tmp_path) as key:
         running.upload(PHOTOS)
-        ended = running.run(train_sizes=[8])
+        ended = running.run(train_sizes=[8], keep="all")
 
         assert ended.status == "SUCCEEDED", ended.cause
         s3, data = running.pipeline.aws.client("s3"), running.pipeline.data.name

@@ -28,8 +28,12 @@ USED_BY_AWS = (
 )
 """fnmatch patterns of ``role action resource`` that test_service_grants.py or test_stage_grants.py derives."""
 NOT_NEEDED_BY_RUNS = {
+    "CleanUpRole states:DescribeExecution *": "Read if another run also names a model of the run that ended.",
     "CustomizeRole bedrock:CreateModelCustomizationJob arn:aws:bedrock:*:model-customization-job/[*]": "The reference "
     "lists only the models, and no run on AWS has shown yet that Bedrock does not check the job.",
+    "DeployRole bedrock:DeleteCustomModelDeployment *": "Deletes a deployment whose execution ended meanwhile.",
+    "ListImagesRole s3:ListBucket arn:aws:s3:::photos": "Read if ResizePhotos has no line of a listed photo.",
+    "NotifyRole bedrock:ListTagsForResource *": "Read if a failed run leaves models.",
     "NotifyRole s3:GetObject arn:aws:s3:::data/runs/[*]/request.json": "Read after a run ended without failure.json.",
     "PredictRole s3:GetObject arn:aws:s3:::data/work/locks/[*]": "Read if two runs ask about an image at once.",
     "PredictRole s3:PutObject arn:aws:s3:::data/work/[*]/daily-quota.json": "Announces once a wait for a daily "
@@ -38,9 +42,13 @@ NOT_NEEDED_BY_RUNS = {
     "PrepareRole lambda:GetAccountSettings [*]": "The emulator does not check this action.",
     "PrepareRole servicequotas:GetAWSDefaultServiceQuota [*]": "The emulator has no Service Quotas.",
     "PrepareRole servicequotas:GetServiceQuota [*]": "The emulator has no Service Quotas.",
+    "PromoteRole s3:ListBucket arn:aws:s3:::data": "Without it a missing report would look like a missing right.",
+    "ResizeRole s3:ListBucket arn:aws:s3:::photos": "Without it a deleted photo would look like a missing right.",
     "SplitRole s3:GetObject arn:aws:s3:::photos/[*]labels.jsonl": "The tests' own labels are in labels.csv.",
     "SweepRole bedrock:DeleteCustomModel *": "CleanUp deletes what the tests leave; both have the same statements.",
     "SweepRole bedrock:DeleteCustomModelDeployment *": "As DeleteCustomModel.",
+    "SweepRole bedrock:TagResource *": "As DeleteCustomModel.",
+    "WriteResultsRole s3:GetObject arn:aws:s3:::data/runs/[*]/splits/images.jsonl": "Names the part that is missing.",
 }
 """Reasons why no end-to-end test needs a grant, keyed by the fnmatch pattern of ``role action resource``.
 
