@@ -46,13 +46,12 @@ class RolePolicies(list[Any]):
         for statement in (s for policy in self for s in policy if s.effect == "Allow"):
             if context is not None and not evaluator._conditions_met(statement.conditions, context):
                 continue
-            conditions = json.dumps(statement.conditions, sort_keys=True)
             for action in statement.actions:
                 if context is not None and not evaluator._action_matches(context.action, [action], []):
                     continue
                 for resource in statement.resources:
                     if context is None or evaluator._resource_matches(context.resource_arn, [resource], []):
-                        yield Grant(self.role, action, resource, conditions)
+                        yield Grant(self.role, action, resource, json.dumps(statement.conditions, sort_keys=True))
 
 
 @dataclass

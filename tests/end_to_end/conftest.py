@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from filelock import FileLock
 
 from cli.destroy import delete_all_versions
 from cli.stage import Stage
@@ -26,7 +28,12 @@ from tests.support.grant_check import GrantCheck, logical_name
 
 PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
 PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
+KEY = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000"
+"""KMS key of the buckets."""
+TAGS = {"cost-center": "42", "Owner": "photo team"}
+"""Tags of the stage."""
 TIMEOUT_SECONDS = 90
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,21 @@ class PipelineDriver:
         return self.wait(self.start(collection, **request))
 
     @contextmanager
+    def without_action(self, role: str, action: str) -> Iterator[None]:
+        """Remove an action from the policy of the role whose name contains ``role``, and restore it afterwards."""
+        iam = self.pipeline.aws.client("iam")
+        (name,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if role in r["RoleName"]]
+        whole = iam.get_role_policy(RoleName=name, PolicyName="Step")["PolicyDocument"]
+        text = json.dumps(whole)
+        assert f'"{action}"' in text
+        lacking = text.replace(f'"{action}"', '"kms:Verify"')
+        iam.put_role_policy(RoleName=name, PolicyName="Step", PolicyDocument=lacking)
+        try:
+            yield
+        finally:
+            iam.put_role_policy(RoleName=name, PolicyName="Step", PolicyDocument=json.dumps(whole))
+
+    @contextmanager
     def without_pipeline_stack(self, assembly: Path) -> Iterator[None]:
         """Delete the pipeline's stack, and deploy it again afterwards."""
         self._delete_stack("Distill-local-Pipeline")
@@ -117,7 +139,7 @@ class PipelineDriver:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"the condition is still false after {TIMEOUT_SECONDS} s"
-            time.sleep(0.05)
+            time.sleep(POLL_SECONDS)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys in the Data bucket under a prefix."""
@@ -175,8 +197,14 @@ class PipelineDriver:
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cdk.out")
-    synthesise("local", out)[0].synth()
+    """Return the folder of the stage's templates, which the workers of pytest-xdist share."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    out = shared / "cdk.out"
+    with FileLock(f"{out}.lock"):
+        if not out.exists():
+            synthesise("local", out, bucket_kms_key_arn=KEY, tags=TAGS)[0].synth()
     return out
 
 
@@ -187,6 +215,9 @@ def deployed(
     """One deployment for all tests, because its functions start slowly and then stay warm."""
     work, models = tmp_path_factory.mktemp("work"), ROOT / "build" / "models"
     with local_pipeline(assembly, work, models, wait_scale=0.001) as pipeline:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ministack.services.kms.new_uuid", lambda: KEY.rpartition("/")[2])
+            assert pipeline.aws.client("kms").create_key()["KeyMetadata"]["Arn"] == KEY
         yield pipeline
         roles = [role["RoleName"] for role in pipeline.aws.client("iam").list_roles()["Roles"]]
         grants = {grant for role in roles if role.startswith("Distill-") for grant in role_grants(role)}
@@ -208,6 +239,8 @@ def pipeline(
 
     @contextmanager
     def start(**faults: Any) -> Iterator[PipelineDriver]:
+        # Functions that still run then end soon.
+        deployed.bedrock.service.faults = Faults()
         _empty(deployed)
         deployed.bedrock.service.faults = Faults(**faults)
         usage.denied.clear()

@@ -17,7 +17,7 @@ from local.synthesis import ROOT
 from tests.aws.assumptions import checks
 from tests.aws.free_checks import StageUnderTest
 from tests.aws.verify import Verification
-from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
+from tests.end_to_end.conftest import KEY, PHOTOS, PIXELS, TAGS, PipelineDriver
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
 ALL_STATES = [
@@ -74,6 +74,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         again = running.run(train_sizes=[8, 14], keep="all")
 
         assert again.status == "SUCCEEDED"
+        assert_key_and_tags(running)
         assert running.image_calls(PIXELS["teacher"]) == teacher_calls
         assert running.report()["evaluation"]["jaccard"] == jaccard
 
@@ -107,6 +108,17 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert {name: found for name, found in outcomes.items() if found[0] != "confirmed"} == {}
         assert list(outcomes) == [assumption.name for assumption in (*free, *paid)]
         assert [name for name in private_names if name in receipt] == []
+
+
+def assert_key_and_tags(running: PipelineDriver) -> None:
+    """Check that all objects have the key of the stage, and all resources at Bedrock its tags."""
+    s3, data, service = running.pipeline.aws.client("s3"), running.pipeline.data.name, running.pipeline.bedrock.service
+    objects = [s3.head_object(Bucket=data, Key=key) for key in running.keys("runs/")]
+    assert {(o["ServerSideEncryption"], o["SSEKMSKeyId"]) for o in objects} == {("aws:kms", KEY)}
+    tagged = [*service.jobs, *service.custom_models, *service.deployments]
+    assert len(tagged) >= 3
+    for arn in tagged:
+        assert {tag["key"]: tag["value"] for tag in service.tags[arn]}.items() >= TAGS.items()
 
 
 def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:
@@ -294,21 +306,21 @@ def test_stopped_run_and_deleted_stack_leave_no_billed_resources(pipeline: Start
             assert running.bedrock_resources == ([], [], [])
 
 
-def test_step_without_its_grant_fails_with_access_denied(pipeline: Start) -> None:
+def test_step_without_a_grant_fails_with_access_denied(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
-        iam = running.pipeline.aws.client("iam")
-        (role,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if "LabelRole" in r["RoleName"]]
-        whole = iam.get_role_policy(RoleName=role, PolicyName="Step")["PolicyDocument"]
-        lacking = whole | {"Statement": [s for s in whole["Statement"] if s["Action"] != "bedrock:InvokeModel"]}
-        iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(lacking))
-        ended = running.run()
-        iam.put_role_policy(RoleName=role, PolicyName="Step", PolicyDocument=json.dumps(whole))
+        for role, action in (
+            ("LabelRole", "bedrock:InvokeModel"),
+            ("LabelRole", "kms:Decrypt"),
+            ("SplitRole", "kms:GenerateDataKey"),
+        ):
+            with running.without_action(role, action):
+                ended = running.run(until="LabelImages")
 
-        assert (ended.status, ended.error) == ("FAILED", "AccessDenied"), ended.cause
-        assert "bedrock:InvokeModel" in (ended.cause or "")
+            assert (ended.status, ended.error) == ("FAILED", "AccessDenied"), ended.cause
+            assert action in (ended.cause or "")
+            assert running.denied_actions() == {(role, action)}
         assert running.keys("labels/") == []
-        assert running.denied_actions() == {("LabelRole", "bedrock:InvokeModel")}
 
 
 def test_running_definition_is_the_one_in_the_template(pipeline: Start, assembly: Path) -> None:

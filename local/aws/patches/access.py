@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from ministack import app
@@ -23,6 +24,7 @@ def _trust_loopback(pin: Callable[..., None]) -> Callable[..., None]:
 
 
 def _match_line_breaks(compile_pattern: Callable[..., Any]) -> Callable[..., Any]:
+    @lru_cache(4096)
     def compile_wildcards(pattern: str, ignore_case: bool) -> Any:
         flags = compile_pattern(pattern, ignore_case).flags & re.IGNORECASE
         pieces = ({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)

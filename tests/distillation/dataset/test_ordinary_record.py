@@ -68,7 +68,7 @@ def test_valid_records_of_texts_and_images_take_the_fast_path(data: st.DataObjec
     assert_same_scan(line, family)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_mutated_records_have_the_same_scan_and_problems_on_both_paths(data: st.DataObject) -> None:
     family = data.draw(families)
