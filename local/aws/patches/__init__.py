@@ -38,10 +38,10 @@ class Patch(NamedTuple):
 def apply_all() -> None:
     """Apply the patches of all services, once per process; raise PatchPointMoved if one does not fit."""
     # Imported here because ministack reads its settings from the environment, which the emulator sets first.
-    from local.aws.patches import access, cloudformation, events, lambda_, s3, states, states_language
+    from local.aws.patches import access, cloudformation, events, lambda_, router, s3, states, states_language
 
     if not _applied.is_set():
-        modules = (access, cloudformation, events, lambda_, s3, states, states_language)
+        modules = (access, cloudformation, events, lambda_, router, s3, states, states_language)
         apply([patch for module in modules for patch in module.PATCHES])
         _applied.set()
 
