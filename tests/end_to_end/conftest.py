@@ -99,18 +99,12 @@ class PipelineDriver:
         finally:
             iam.put_role_policy(RoleName=name, PolicyName="Step", PolicyDocument=json.dumps(whole))
 
-    @contextmanager
-    def without_pipeline_stack(self, assembly: Path) -> Iterator[None]:
-        """Delete the pipeline's stack, and deploy it again afterwards."""
-        self._delete_stack("Distill-local-Pipeline")
-        yield
-        self._deploy(assembly)
-
     def deploy_again(self, assembly: Path) -> None:
         """Delete both stacks, which keeps their buckets, and deploy the stage again with new buckets."""
         self._delete_stack("Distill-local-Pipeline")
         self._delete_stack("Distill-local-Storage")
-        self._deploy(assembly)
+        for outputs in deploy(self.pipeline.aws, assembly).values():
+            self.pipeline.outputs.update(outputs)
 
     def sweep(self) -> dict[str, Any]:
         """Invoke Sweep as the daily schedule does; return its result."""
@@ -129,10 +123,6 @@ class PipelineDriver:
 
         self.until(lambda: stack_status() in ("DELETE_COMPLETE", "DELETE_FAILED"))
         assert stack_status() == "DELETE_COMPLETE"
-
-    def _deploy(self, assembly: Path) -> None:
-        for outputs in deploy(self.pipeline.aws, assembly).values():
-            self.pipeline.outputs.update(outputs)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition is true."""

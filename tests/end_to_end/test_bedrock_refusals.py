@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import pytest
-
 from local.bedrock.faults import PENDING_SUBSCRIPTION, ConverseFaults
 from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 
@@ -33,9 +31,8 @@ def test_deployments_that_refuse_s3_locations_after_training_are_asked_with_byte
         assert applied.output["applied"]["verdict"].endswith("answered about 4 of 4 photos.")
 
 
-@pytest.mark.parametrize("message", ["{} could not be found.", "The provided identifier is invalid."])
-def test_unknown_names_may_be_validation_errors(pipeline: Start, message: str) -> None:
-    with pipeline(absent=("ValidationException", message)) as running:
+def test_unknown_names_may_be_validation_errors_that_do_not_say_so(pipeline: Start) -> None:
+    with pipeline(absent=("ValidationException", "The provided identifier is invalid.")) as running:
         running.upload(PHOTOS)
         ended = running.run(train_sizes=[8], keep="none")
 

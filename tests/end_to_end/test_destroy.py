@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from cli.destroy import confirm_and_delete_bucket, stage_buckets, stop_executions
@@ -47,7 +48,7 @@ def test_running_executions_of_a_stage_are_stopped(pipeline: Start) -> None:
         assert stop_executions(Stage("local", "us-east-1")) == 0
 
 
-def test_model_of_an_earlier_deployment_still_answers_after_a_new_deployment_was_swept(
+def test_deleted_stacks_leave_no_job_and_a_retained_model_that_a_new_deployment_does_not_sweep(
     pipeline: Start, assembly: Path
 ) -> None:
     with pipeline() as running:
@@ -61,7 +62,13 @@ def test_model_of_an_earlier_deployment_still_answers_after_a_new_deployment_was
         assert {"key": "vision-distillation:data-bucket", "value": earlier_bucket} in tags
         assert running.sweep()["kept"] == [f"deployment {name}", f"model {name}"]
 
+        service = running.pipeline.bedrock.service
+        service.faults = replace(service.faults, job_seconds=60)
+        running.start(train_sizes=[8])
+        running.until(lambda: len(running.bedrock_resources[0]) == 1)
+
         running.deploy_again(assembly)
+        assert running.bedrock_resources == ([], [name], [name])
         swept = running.sweep()
 
         assert running.pipeline.data.name != earlier_bucket
