@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.console import CommandError, format_table, print_json, print_line
 from cli.stage import Stage, run_not_found
+from distillation import keys
 from distillation.models import catalog
 from distillation.run_documents import find_run
 from distillation.serving.executions import execution_state
@@ -148,7 +149,12 @@ def _print_unselected(unknown_resources: Sequence[BedrockResource], data: Bucket
 
 
 def _run_keys(data: Bucket, run: str) -> list[str]:
-    return [*data.keys(f"runs/{run}/"), *data.keys(f"work/{run}/")]
+    """Return the keys of the objects of a run, without its ledger, which counts against the month's budget.
+
+    The ledger expires by itself 30 days later.
+    """
+    ledger = keys.ledger_prefix(run)
+    return [*data.keys(f"runs/{run}/"), *(key for key in data.keys(f"work/{run}/") if not key.startswith(ledger))]
 
 
 def _delete_objects(data: Bucket, keys_to_delete: Sequence[str]) -> None:

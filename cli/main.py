@@ -271,7 +271,7 @@ def clean(
         bool, typer.Option("--unknown", help="Also select unknown models and deployments: those of no known run.")
     ] = False,
     objects: Annotated[
-        bool, typer.Option("--objects", help="Also delete the run's objects in S3, but no labels or images.")
+        bool, typer.Option("--objects", help="Also delete the run's objects in S3, but no labels, images or ledger.")
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete the selected resources; by default nothing is deleted.")

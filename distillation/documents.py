@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from distillation.records import Limits, Record, Run, ServiceTier, TrainedModel, Until
 
@@ -694,13 +694,13 @@ class RunBudget(Record):
 
     run: str
     """Name of the run."""
-    created: str
+    created: AwareDatetime
     """Time at which Prepare admitted the run, ISO 8601 in UTC."""
-    max_usd: float
+    max_usd: float = Field(ge=0)
     """Highest cost of the run in US dollars, which counts while the run is running."""
     executions: list[str] = Field(min_length=1)
     """ARNs of the executions that Prepare admitted for the run; usually one."""
-    settled_usd: float | None = None
+    settled_usd: float | None = Field(default=None, ge=0)
     """Cost in US dollars of a run that has ended; null before that is final."""
 
 

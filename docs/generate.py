@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from distillation import documents, events, records
 from distillation.costs import calibration
@@ -39,7 +39,15 @@ ASSUMPTIONS_PAGE = ROOT / "docs" / "local-vs-aws.md"
 WIDTH = 100
 _MODULES = (records, documents, events, calibration, result_tables)
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", Any: "any"}
+_JSON_TYPES: dict[Any, str] = {
+    str: "string",
+    AwareDatetime: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    Any: "any",
+}
 
 
 def main() -> None:

@@ -151,14 +151,14 @@ class MonthlyBudget:
         """Yield the runs of the month before that may still be running."""
         last_month = f"{self.now.replace(day=1) - timedelta(days=1):%Y-%m}"
         for entry in self._read(last_month)[0].runs:
-            age = self.now - datetime.fromisoformat(entry.created)
+            age = self.now - entry.created
             if entry.settled_usd is None and age < _LONGEST_RUN + _SETTLING_TIME:
                 yield entry
 
     def _cost(self, entry: RunBudget) -> RunCost:
         if entry.settled_usd is not None:
             return RunCost(entry.run, entry.settled_usd, is_running=False, is_final=True)
-        ends = [self._end(execution, datetime.fromisoformat(entry.created)) for execution in entry.executions]
+        ends = [self._end(execution, entry.created) for execution in entry.executions]
         if None in ends:
             return RunCost(entry.run, entry.max_usd, is_running=True, is_final=False)
         # The reservation of a batch that never settled it counts: what the batch cost is not known.
@@ -187,7 +187,7 @@ class MonthlyBudget:
 
     def _entry(self, run: Run, earlier: RunBudget | None) -> RunBudget:
         executions = [*(earlier.executions if earlier else []), run.execution]
-        created = self.now.isoformat(timespec="seconds")
+        created = self.now.replace(microsecond=0)
         return RunBudget(run=run.name, created=created, max_usd=run.request.max_usd, executions=executions)
 
 

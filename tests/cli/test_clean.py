@@ -11,6 +11,7 @@ import pytest
 
 from cli.clean import clean_stage
 from cli.console import CommandError
+from distillation import keys, ledger
 from distillation.serving.tags import USED_BY_PREFIX
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
@@ -76,6 +77,16 @@ def test_all_resources_and_objects_of_a_named_run_are_deleted(endpoint: Endpoint
     assert not endpoint.service.custom_models
     assert not endpoint.service.deployments
     assert list(data.keys("")) == ["labels/l/a/0.json", "runs/kept-2/y"]
+
+
+def test_deleting_the_objects_of_a_run_keeps_its_ledger_which_counts_against_the_budget(endpoint: Endpoint) -> None:
+    name = add_resources(endpoint, "kept")
+    part = keys.ledger_part_key("kept", "LabelImages", "a", 5_000_000)
+    data = bucket(**ended_run("kept", name), **{part: b"{}", "work/kept/x": b""})
+    clean(stage(endpoint, data), "kept", objects=True, confirmed=True)
+
+    assert list(data.keys("")) == [part]
+    assert ledger.paid_and_reserved_usd("kept", data) == (5, 0)
 
 
 def model_names(endpoint: Endpoint) -> set[str]:

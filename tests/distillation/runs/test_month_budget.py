@@ -235,8 +235,15 @@ def test_run_that_loses_every_race_is_not_admitted(stage: Stage) -> None:
     assert "a" not in [entry.run for entry in stage.stored().runs]
 
 
-def test_damaged_budget_is_named_with_what_to_do(stage: Stage) -> None:
-    stage.data.write(keys.month_budget_key("2026-11"), b'{"runs": [')
+_ENTRY = '{"runs": [{"run": "x", "created": "%s", "max_usd": %d, "executions": ["arn:x"]}]}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"runs": [', _ENTRY % ("never", 1), _ENTRY % ("2026-11-24T12:00:00", 1), _ENTRY % ("2026-11-24T12:00:00Z", -99)],
+)
+def test_damaged_budget_is_named_with_what_to_do(stage: Stage, body: str) -> None:
+    stage.data.write(keys.month_budget_key("2026-11"), body.encode())
     with pytest.raises(ObjectDamaged, match=r"s3://data/budget/2026-11.json is damaged, .* Restore an earlier version"):
         stage.admit("a")
 
