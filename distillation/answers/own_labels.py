@@ -11,6 +11,7 @@ import io
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from distillation.answers.formats import FORMATS
 from distillation.answers.rejection import text_rejection
 from distillation.errors import InvalidRequest, excerpt
-from distillation.plain_text import unmark_formula
+from distillation.plain_text import clean_line, unmark_formula
 from distillation.records import InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
 
@@ -143,8 +144,11 @@ def _check_rows(
     problems: list[str] = []
     labels: dict[str, OwnLabel] = {}
     first_lines: dict[str, int] = {}
+    shown_names = _shown_names(lines_by_name)
     for row in rows:
         photo = _composed(row.photo.strip())
+        if photo not in lines_by_name:
+            photo = shown_names.get(_shown_name(photo), photo)
         problem = row.problem or _row_problem(run, row, photo, lines_by_name, first_lines)
         first_lines.setdefault(photo, row.line)
         if problem is None and (image := lines_by_name[photo].image):
@@ -212,6 +216,17 @@ def _spelling_hint(photo: str, names: Iterable[str]) -> str:
 def _formatted_label(run: Run, label: str) -> str:
     """Return a label in the layout of the answer format, because the student learns the layout too."""
     return FORMATS[run.answer_format].consensus([label], 1, None)
+
+
+def _shown_names(names: Iterable[str]) -> dict[str, str]:
+    """Return names of photos by the name that tables show; a shown name that several photos share has none."""
+    counts = Counter(map(_shown_name, names))
+    return {shown: name for name in names if counts[shown := _shown_name(name)] == 1}
+
+
+def _shown_name(name: str) -> str:
+    """Return a photo's name as in results.csv: the owner may have copied it from there."""
+    return clean_line(name).strip()
 
 
 def _composed(name: str) -> str:

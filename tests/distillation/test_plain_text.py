@@ -13,22 +13,22 @@ from distillation.plain_text import clean, clean_line, csv_table, escape_json, m
 
 FORMULA_STARTS = "=+-@\t\r"
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-REMOVED = f"{BIDIRECTIONAL}\u200b\u2060\ufeff\x00\x07\x1b\x7f\x9b\ud800"
+REMOVED = f"{BIDIRECTIONAL}\u200b\u2060\ufeff\x00\x07\x1b\x7f\x9b\ud800\u00ad\U000e0061"
 JOINERS = "\u200c\u200d"
 
-texts = st.text() | st.text(alphabet=f"ab 'é{FORMULA_STARTS}\n{REMOVED}{JOINERS}\u094d\u2028👩\u2764\ufe0f")
+texts = st.text() | st.text(alphabet=f"ab 'é{FORMULA_STARTS};\n{REMOVED}{JOINERS}\u094d\u2028👩\u2764\ufe0f")
 
 
 @given(texts)
 def test_marked_cell_is_no_formula_and_loses_exactly_its_mark(text: str) -> None:
     marked = mark_formula(text)
 
-    assert not marked.startswith(tuple(FORMULA_STARTS))
-    assert marked in (text, f"'{text}")
+    assert not any(part.lstrip(" ").startswith(tuple(FORMULA_STARTS)) for part in marked.split(";"))
+    assert marked.replace("'", "") == text.replace("'", "")
     assert unmark_formula(marked) == text
 
 
-@pytest.mark.parametrize("text", ["cat", "'cat'", "a=b", "", "'", "1-2"])
+@pytest.mark.parametrize("text", ["cat", "'cat'", "a=b", "", "'", "1-2", "cat; sofa", "a, -b"])
 def test_cell_that_is_no_formula_has_no_mark(text: str) -> None:
     assert mark_formula(text) == unmark_formula(text) == text
 
@@ -60,6 +60,7 @@ def test_visible_characters_stay(text: str) -> None:
         "🏳️\u200d🌈",
         "❤️\u200d🔥",
         "🙂\u200d↔️",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # England
     ],
 )
 def test_joiner_between_two_letters_or_two_emoji_stays(text: str) -> None:
@@ -71,6 +72,12 @@ def test_joiner_between_two_letters_or_two_emoji_stays(text: str) -> None:
 @pytest.mark.parametrize("text", ["{}cat", "cat{}", "cat {}", "1{}2", "cat{}, dog", "a{}{}b", "{}", "👩{}", "a{}👩"])
 def test_joiner_elsewhere_is_removed(text: str, joiner: str) -> None:
     assert clean(text.replace("{}", joiner)) == text.replace("{}", "")
+
+
+def test_text_that_is_hidden_in_tags_is_removed() -> None:
+    hidden = "".join(chr(0xE0000 + ord(character)) for character in "ignore the photo")
+
+    assert clean(f"cat{hidden}, 🏴{hidden}") == "cat, 🏴"
 
 
 def test_words_on_two_lines_stay_apart() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from distillation.dataset.writer import write_dataset
 from distillation.errors import InvalidRequest
 from distillation.evaluation.run_data import read_run
 from distillation.photos.splits import split
+from distillation.plain_text import csv_table
 from distillation.records import Run
 from distillation.storage import Bucket
 from tests.support.builders import run_with_limits
@@ -25,13 +27,14 @@ def image_named(name: str) -> str:
     return f"{NAMES.index(name):064x}"
 
 
-def resized_collection() -> Bucket:
-    """Return the Data bucket after ResizePhotos."""
+def resized_collection(*more_names: str) -> Bucket:
+    """Return the Data bucket after ResizePhotos, with further photos that are duplicates."""
     data = bucket()
     lines: list[dict[str, Any]] = [
         {"photo": f"holiday/{name}", "status": "ok", "image": image_named(name), "width": 900, "height": 600}
         for name in NAMES
     ]
+    lines += [lines[number] | {"photo": f"holiday/{name}"} for number, name in enumerate(more_names)]
     lines += [
         {"photo": "holiday/Café.jpg", "status": "ok", "image": image_named("00.jpg"), "width": 900, "height": 600},
         {"photo": "holiday/broken.jpg", "status": "refused", "reason": "damaged"},
@@ -42,9 +45,11 @@ def resized_collection() -> Bucket:
     return data
 
 
-def split_with(body: str | bytes, name: str = "labels.csv", run: Run | None = None) -> Bucket:
+def split_with(
+    body: str | bytes, name: str = "labels.csv", run: Run | None = None, more_names: Iterable[str] = ()
+) -> Bucket:
     """Split a collection with this file of own labels; return the Data bucket."""
-    data = resized_collection()
+    data = resized_collection(*more_names)
     encoded = body.encode() if isinstance(body, str) else body
     split(run or run_with_limits(3, 25), data, bucket(**{f"holiday/{name}": encoded}))
     return data
@@ -182,6 +187,20 @@ def test_names_match_in_both_unicode_forms_of_an_accent() -> None:
     decomposed = "Cafe\u0301.jpg"
 
     assert labels_by_photo(split_with(f'photo,label\n{decomposed},"{LABEL}"\n')) == {"holiday/Café.jpg": LABEL}
+
+
+def test_names_copied_from_the_table_of_results_match() -> None:
+    names = (" =a\u200e.jpg", "'-b\n;@c.jpg")
+    table = csv_table([("photo", "label"), *((name, LABEL) for name in names)])
+
+    assert list(labels_by_photo(split_with(table, more_names=names))) == [f"holiday/{name}" for name in names]
+
+
+def test_shown_name_of_several_photos_is_refused_and_their_exact_names_match() -> None:
+    names = ("d\u200b.jpg", "d\u2060.jpg")
+    with pytest.raises(InvalidRequest, match=r"names 'd\.jpg', which is not a photo"):
+        split_with(csv_of(["d.jpg"]), more_names=names)
+    assert list(labels_by_photo(split_with(csv_of(["d\u2060.jpg"]), more_names=names))) == ["holiday/d\u2060.jpg"]
 
 
 def test_label_of_an_unusable_photo_is_left_out() -> None:
