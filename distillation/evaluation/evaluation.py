@@ -119,10 +119,13 @@ class _Scores:
 
     @property
     def gain_sd(self) -> float | None:
-        """Standard deviation of the best model's gains over base; None without base or with a single image."""
+        """Standard deviation of the best model's gains over base.
+
+        None without base, with a single image, or if all gains are equal: such gains do not show how much they vary.
+        """
         if "base" not in self.per_image or len(self.images) < 2:
             return None
-        return statistics.stdev(self.gains(self.best))
+        return statistics.stdev(self.gains(self.best)) or None
 
 
 def evaluate(evidence: Evidence) -> Evaluation:
@@ -249,19 +252,19 @@ def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) 
     control_p = measured.p_values(evidence.tuned, "control")
     p_over_control = control_p[best] if on_validation else intervals.holm(control_p)[best]
     reasons = []
-    valid = statistics.fmean(measured.metrics[best]["valid"])
-    if valid < evidence.gate_validity:
-        base_valid = statistics.fmean(measured.metrics["base"]["valid"])
+    valid = measured.metrics[best]["valid"]
+    if statistics.fmean(valid) < evidence.gate_validity:
+        # Counts, because a share just below the requirement would be rounded up to it.
         reasons.append(
-            f"{valid:.1%} of its answers are valid (base: {base_valid:.1%}), fewer than the "
-            f"{evidence.gate_validity:.1%} that gate_validity requires"
+            f"{sum(valid):.0f} of {len(valid)} answers are valid (base: {sum(measured.metrics['base']['valid']):.0f}), "
+            f"fewer than the {100 * evidence.gate_validity:.4g} % that gate_validity requires"
         )
     if test.gain.low <= evidence.gate_margin:
         reasons.append(
             f"the 95 % interval of the gain starts at {test.gain.low:+.3f}, not above {evidence.gate_margin:+.3f}"
         )
     if p > SIGNIFICANCE:
-        reasons.append(f"the gain is not statistically significant (p = {p:.3f})")
+        reasons.append(f"the gain is not statistically significant (p = {p:.4f})")
     if measured.resampled.difference(best, "control").low <= 0 or p_over_control > SIGNIFICANCE:
         reasons.append("it is not significantly better than always answering with the most common keywords")
     return Gate(
@@ -282,23 +285,22 @@ def _disagreement(test: SizeTest, p: float, groups: int, sizes: int) -> str | No
         return None
     if not excludes_zero:
         return (
-            f"The permutation test is significant (p = {p:.3f}) although the interval includes 0: the test set is "
+            f"The permutation test is significant (p = {p:.4f}) although the interval includes 0: the test set is "
             f"small ({groups} independent groups of images) and both are approximate, so the gate requires both."
         )
     if test.p <= SIGNIFICANCE:
         return (
-            f"The interval excludes 0 although the permutation test is not significant (p = {p:.3f}): the p value is "
+            f"The interval excludes 0 although the permutation test is not significant (p = {p:.4f}): the p value is "
             f"corrected for {sizes} sizes and the interval is not, so the gate requires both."
         )
     return (
-        f"The interval excludes 0 although the permutation test is not significant (p = {p:.3f}): the test set is "
+        f"The interval excludes 0 although the permutation test is not significant (p = {p:.4f}): the test set is "
         f"small ({groups} independent groups of images) and the interval too narrow for it, so the gate requires both."
     )
 
 
 def _detectable(measured: _Scores) -> float:
-    sd = measured.gain_sd
-    return minimum_detectable_difference(len(measured.images), TYPICAL_SD if sd is None else sd)
+    return minimum_detectable_difference(len(measured.images), measured.gain_sd or TYPICAL_SD)
 
 
 def _curve(evidence: Evidence, resampled: intervals.Resampled) -> Curve | None:

@@ -198,7 +198,8 @@ class RunData:
         try:
             labels = self._labels_of(read_checked_split(self.run, "validation", self.inventory, self.data))
         except (ObjectDamaged, ObjectMissing) as error:
-            self.notes.append(f"The validation images are left out: {error}")
+            effect = ", so the best size is chosen on the test images" if len(tuned) > 1 else ""
+            self.notes.append(f"The validation images are left out{effect}: {error}")
             return {}
         return {image: label for image, label in labels.items() if all(image in lines for lines in tuned.values())}
 

@@ -51,12 +51,17 @@ def _gate_verdict(figures: EvaluationFigures, *, passed: str, refused: str) -> s
 def _change(figures: EvaluationFigures, gate: Gate) -> str:
     size, tuned, base = size_of(figures.best), figures.jaccard.tuned[figures.best], figures.jaccard.base
     subject = f"Trained on {size} images, the student matches" if size is not None else "The student matches"
-    direction = "up" if base is None or base.mean <= tuned.mean else "down"
-    before = f", {direction} from {base.mean:.2f} before training" if base else ""
+    before = f", {_direction(gate.gain.mean)} from {base.mean:.2f} before training" if base else ""
     return (
         f"{subject} the teacher with a Jaccard index of {tuned.mean:.2f} on {figures.test_images} test images{before} "
         f"({gate.gain.mean:+.2f}, 95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f})."
     )
+
+
+def _direction(gain: float) -> str:
+    if gain == 0:
+        return "unchanged"
+    return "up" if gain > 0 else "down"
 
 
 def doubling(

@@ -64,9 +64,18 @@ def test_model_whose_answers_are_half_invalid_is_not_promoted() -> None:
     assert figures.gate is not None
     assert not figures.gate.passed
     assert figures.gate.reasons[0] == (
-        "50.0% of its answers are valid (base: 100.0%), fewer than the 98.0% that gate_validity requires"
+        "12 of 24 answers are valid (base: 24), fewer than the 98 % that gate_validity requires"
     )
     assert figures.jaccard.tuned["n8"].mean == pytest.approx(0.75 / 2)
+
+
+def test_share_just_below_the_required_one_is_not_rounded_up_to_it() -> None:
+    evidence = any_evidence()
+    tuned = {"n8": refused(evidence.tuned["n8"], ["i0"])}
+    gate = evaluate(replace(evidence, tuned=tuned, gate_validity=0.9584)).figures.gate
+
+    assert gate is not None
+    assert gate.reasons == ["23 of 24 answers are valid (base: 24), fewer than the 95.84 % that gate_validity requires"]
 
 
 @pytest.mark.parametrize(("required", "passed"), [(0.95, True), (0.98, False)])
@@ -181,7 +190,8 @@ def test_minimum_detectable_gain_uses_the_measured_standard_deviation() -> None:
         for lines in (evidence.tuned["n8"], refused(evidence.tuned["n8"], half))
     )
 
-    assert even.gain_sd == even.detectable == 0
+    assert even.gain_sd is None
+    assert even.detectable == minimum_detectable_difference(24, 0.1)
     assert uneven.gain_sd is not None
     assert uneven.gain_sd == pytest.approx(0.383, abs=1e-3)
     assert uneven.detectable == minimum_detectable_difference(24, uneven.gain_sd)

@@ -244,6 +244,18 @@ def test_evidence_that_the_verdict_does_not_need_is_left_out_with_a_note(
     assert key in report(damaged).notes[0]
 
 
+def test_note_about_lost_validation_images_says_that_the_size_is_chosen_on_the_test_images() -> None:
+    run = any_run()
+    data = finished_run(run)
+    delete(data, keys.split_key(run.name, "validation"))
+    run_data = read_run(run, MODELS, data)
+
+    assert run_data._validation_labels({"n8": {}, "n16": {}}) == {}
+    assert run_data.notes[0].startswith(
+        "The validation images are left out, so the best size is chosen on the test images: "
+    )
+
+
 def test_own_labels_for_comparison_are_left_out_if_they_are_damaged() -> None:
     run = any_run(own_labels="gold")
     data = finished_run(run)

@@ -45,6 +45,13 @@ def test_verdict_has_score_change_and_decision() -> None:
     )
 
 
+@pytest.mark.parametrize(("gain", "change"), [(0.001, "up"), (0.0, "unchanged"), (-0.001, "down")])
+def test_verdict_says_up_or_down_only_of_a_score_that_changed(gain: float, change: str) -> None:
+    equal = gate(reasons=("r",)).model_copy(update={"gain": Interval(mean=gain, ci95=(-0.1, 0.1))})
+
+    assert f"test images, {change} from 0.30 before training" in run_verdict(figures(gate=equal))
+
+
 @pytest.mark.parametrize(
     ("write", "promoted", "ending"),
     [
