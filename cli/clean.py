@@ -13,8 +13,9 @@ from distillation import keys
 from distillation.models import catalog
 from distillation.run_documents import find_run
 from distillation.serving.executions import execution_state
-from distillation.serving.resources import BedrockResource, delete, stop
+from distillation.serving.resources import BedrockResource, delete, remove_tag, stop
 from distillation.serving.sweep import Sweeper, unknown
+from distillation.serving.tags import USED_BY_PREFIX
 from distillation.storage import Bucket
 
 _KEYS_PER_REQUEST = 1000
@@ -28,7 +29,7 @@ def clean_stage(
 
     Selected are all resources of ``run``, or without ``run`` all that no run retains. Unknown deployments and models,
     which belong to no run in the Data bucket, are selected only by their run or with ``include_unknown``. ``objects``
-    also selects the run's objects in S3. Jobs are stopped first, then deployments, models and objects are deleted.
+    also selects the run's objects in S3. A model that ``run`` reuses stays for the other runs that keep it. Jobs are stopped first, then deployments, models and objects are deleted.
     Raises ``CommandError`` if the run does not exist or must not be cleaned.
     """
     if include_unknown and run:
@@ -48,6 +49,7 @@ def clean_stage(
         # No caller uses a job, so Sweep stops unknown jobs too.
         unwanted = [resource for resource in unknown_resources if include_unknown or resource.kind == "job"]
         selected = [*leftovers, *unwanted]
+    released = [resource for resource in resources if run in resource.runs[1:]]
     selected_keys = _run_keys(stage.data, run) if run and objects else []
     retention = {resource.arn: "not retained" for resource in leftovers}
     retention |= {resource.arn: "unknown" for resource in unknown_resources}
@@ -67,10 +69,13 @@ def clean_stage(
 
         deleted = delete(unused, sweeper.bedrock, keeps=is_used_by_others)
         selected = [resource for resource in selected if resource.kind == "job" or str(resource) in deleted]
+        for model in released:
+            remove_tag(model, f"{USED_BY_PREFIX}{run}", sweeper.bedrock)
         _delete_objects(stage.data, selected_keys)
     if not as_json:
         outcome = "Deleted" if confirmed else "Nothing was deleted. --yes would delete"
         print_line(f"{outcome}: {_summary(selected, selected_keys)}.")
+        _print_released(released, run, confirmed=confirmed)
         _print_unselected([resource for resource in unknown_resources if resource not in selected], stage.data)
 
 
@@ -136,6 +141,14 @@ def _monthly_usd(resource: BedrockResource) -> float:
     base = resource.arn.split("/")[-2] if resource.kind == "model" else ""
     models = [model for model in catalog.models().values() if model.training_id == base]
     return models[0].price("storage").usd if models else 0.0
+
+
+def _print_released(models: Sequence[BedrockResource], run: str | None, *, confirmed: bool) -> None:
+    """Say which models of other runs the run no longer keeps."""
+    if models:
+        names = ", ".join(f"{model} of run {model.run!r}" for model in models)
+        outcome = "is" if confirmed else "would be"
+        print_line(f"Run {run!r} reuses {names}, which {outcome} kept by its other runs only.")
 
 
 def _print_unselected(unknown_resources: Sequence[BedrockResource], data: Bucket) -> None:

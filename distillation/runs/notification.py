@@ -67,7 +67,7 @@ def failure_message(
     # RecordFailure has added the kept models to the cause; it does not run after a timeout or a stop.
     claimed = find_run(run, data) if run and not failure else None
     kept = kept_models(claimed) if claimed and claimed.execution == detail.execution_arn else ""
-    spent = f"Spent: ${ledger.paid_and_reserved_usd(run, data)[0]:.4f}" if run else ""
+    spent = _spent(*ledger.paid_and_reserved_usd(run, data)) if run else ""
     lines = [f"{clean_line(cause)}\n", f"Execution: {detail.execution_arn}", spent, LABELS_ARE_REUSED, kept]
     text = "".join(f"{line}\n" for line in lines if line)
     return _subject(f"Vision Distillation {run or 'execution'}: {detail.status}"), clean(text)
@@ -93,6 +93,12 @@ def _reasons(report: AnyReport) -> str:
     if len(items) > _MAXIMUM_REASONS:
         lines.append(f"  and {len(items) - _MAXIMUM_REASONS} more, listed in the report\n")
     return "".join(lines)
+
+
+def _spent(paid_usd: float, reserved_usd: float) -> str:
+    """Return the cost of a failed run. A job or batch that was stopped with it has a reservation only."""
+    unknown = f", and up to ${reserved_usd:.4f} for jobs and calls that had not ended" if reserved_usd else ""
+    return f"Spent: ${paid_usd:.4f}{unknown}"
 
 
 def _throttling(ledger: Ledger) -> str:

@@ -22,8 +22,9 @@ from distillation.aws_errors import (
     pipeline_errors,
     to_pipeline_error,
 )
-from distillation.errors import DistillationError, ResourceBusy
+from distillation.errors import DistillationError, InvalidRequest, ResourceBusy
 from distillation.serving.tags import BUCKET_TAG, DELETING_TAG, RUN_TAG, TRAINING_TAG, USED_BY_PREFIX
+from distillation.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -242,14 +243,28 @@ def add_tag(resource: BedrockResource, key: str, value: str, bedrock: BedrockCli
     return True
 
 
+def remove_tag(resource: BedrockResource, key: str, bedrock: BedrockClient) -> None:
+    """Remove a tag, if the resource still exists."""
+    try:
+        bedrock.untag_resource(resourceARN=resource.arn, tagKeys=[key])
+    except AWS_FAILURES as error:
+        if not _is_absent(resource.kind, resource.name, error, bedrock):
+            raise to_pipeline_error(error, f"tags of {resource}") from error
+
+
 def _is_used_again(model: BedrockResource, keeps: Callable[[BedrockResource], bool], bedrock: BedrockClient) -> bool:
     """Announce the deletion of a model in its tags; then return whether a run has begun to reuse it.
 
     A run that reuses a model writes its own tag and then looks for this one. Both write before they read, so that at
     least one of them sees the other.
     """
-    if TRAINING_TAG not in model.tags or not add_tag(model, DELETING_TAG, datetime.now(UTC).isoformat(), bedrock):
+    if TRAINING_TAG not in model.tags:
         return False
+    try:
+        if not add_tag(model, DELETING_TAG, datetime.now(UTC).isoformat(), bedrock):
+            return False
+    except InvalidRequest as error:  # It has 50 tags. Then no other run can begin to reuse it either.
+        logger.warning("deletion of a model not announced", model=model.name, error=str(error))
     current = read_tags(model, bedrock)
     return current is not None and keeps(current)
 

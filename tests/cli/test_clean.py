@@ -173,3 +173,21 @@ def test_model_that_another_run_reuses_is_listed_with_that_run_and_not_deleted_b
 
     clean(stage(endpoint, bucket(**ended_run("earlier", None))), "earlier", confirmed=True)
     assert model_names(endpoint) == set()
+
+
+def test_cleaned_run_no_longer_keeps_a_model_that_it_reuses(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = add_resources(endpoint, "earlier")
+    endpoint.service.deployments.clear()
+    tags = endpoint.service.tags[f"{ARN}:custom-model/{BASE}/{1:012x}"]
+    tags.append({"key": f"{USED_BY_PREFIX}later", "value": "2026-11-02T00:00:00+00:00"})
+    dev = stage(endpoint, bucket(**ended_run("earlier", None), **ended_run("later", name)))
+    clean(dev, "later")
+    assert f"Run 'later' reuses model {name} of run 'earlier', which would be kept" in capsys.readouterr().out
+    clean(dev, "later", confirmed=True)
+    assert f"Run 'later' reuses model {name} of run 'earlier', which is kept" in capsys.readouterr().out
+    assert model_names(endpoint) == {name}
+
+    clean(dev, "earlier", confirmed=True)
+    assert model_names(endpoint) == set()

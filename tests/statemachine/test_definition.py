@@ -113,6 +113,11 @@ def test_unfinished_batch_is_retried_until_it_is_finished() -> None:
             assert attempts["Throttled"] >= 30, name
 
 
+def test_tasks_that_create_a_resource_wait_while_its_name_is_in_use() -> None:
+    for name in ("Customize", "Deploy"):
+        assert any("ResourceBusy" in retry["ErrorEquals"] for retry in STATES[name]["Retry"]), name
+
+
 def test_every_task_waits_for_lambda_concurrency_before_anything_else() -> None:
     for name, state in STATES.items():
         if state["Type"] == "Task":

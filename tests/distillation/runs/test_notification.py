@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distillation import keys
+from distillation import keys, ledger
 from distillation.documents import Failure, Ledger, LedgerEntry, Report, SetAside
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import Run
@@ -105,6 +105,14 @@ def test_failure_message_has_the_cause_and_says_that_labels_are_kept() -> None:
     assert subject == "Vision Distillation holiday-1: FAILED"
     assert text.startswith(cause)
     assert "Execution: arn:e\nSpent: $0.0000\nStored labels are reused" in text
+
+
+def test_failure_message_has_the_highest_cost_of_a_job_that_was_stopped_with_the_run() -> None:
+    data = bucket()
+    ledger.reserve(RUN, "TrainModels", "holiday-1-n8-a1", 2.5, data)
+
+    text = failure_message(RUN, FAILED, data, no_models)[1]
+    assert "\nSpent: $0.0000, and up to $2.5000 for jobs and calls that had not ended\n" in text
 
 
 @pytest.mark.parametrize(("cause", "text"), [("States.Timeout", "States.Timeout"), (None, "no cause was given")])

@@ -151,6 +151,20 @@ def test_deletion_stops_if_a_run_begins_to_reuse_the_model_after_it_was_listed(e
 FILES = [keys.dataset_key("holiday-1", name) for name in ("train-12", "validation")]
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_model_that_accepts_no_more_tags_is_deleted_unless_a_run_keeps_it(
+    endpoint: Endpoint, client: Any, is_kept: bool
+) -> None:
+    arn = add_trained_model(endpoint, TRAINING)
+    endpoint.service.deployments.clear()
+    (model,) = models((TRAINING_TAG, TRAINING), "", client)
+    users = [f"{USED_BY_PREFIX}{number}" for number in range(MAXIMUM_TAGS - len(model.tags))]
+    endpoint.service.tags[arn] += [{"key": key, "value": ""} for key in users]
+
+    deleted = delete([model], client, keeps=lambda resource: is_kept and len(resource.runs) > 1)
+    assert deleted == ([] if is_kept else [str(model)])
+
+
 def with_files(data: Bucket, *bodies: bytes) -> Bucket:
     """Return the bucket with these training and validation files, validated."""
     for file, body in zip(FILES, bodies, strict=False):
