@@ -29,7 +29,8 @@ def clean_stage(
 
     Selected are all resources of ``run``, or without ``run`` all that no run retains. Unknown deployments and models,
     which belong to no run in the Data bucket, are selected only by their run or with ``include_unknown``. ``objects``
-    also selects the run's objects in S3. A model that ``run`` reuses stays for the other runs that keep it. Jobs are stopped first, then deployments, models and objects are deleted.
+    also selects the run's objects in S3. A model that ``run`` reuses stays for the other runs that keep it. Jobs are
+    stopped first, then deployments, models and objects are deleted.
     Raises ``CommandError`` if the run does not exist or must not be cleaned.
     """
     if include_unknown and run:

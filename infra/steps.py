@@ -176,6 +176,7 @@ class Steps:
                 self._list_data,
                 access.read_objects(data, _REQUEST, "images/*", "runs/*/splits/*", "work/*/answers/*"),
                 access.write_objects(data, "work/*/answers/*", "work/*/ledger/*"),
+                *self._announce_waiting(),
                 access.list_bedrock_resources("ListCustomModelDeployments"),
                 access.bedrock_actions(stack, ["CreateCustomModelDeployment"], "custom-model"),
                 *access.invoke_deployments(stack),
@@ -186,6 +187,7 @@ class Steps:
                     "custom-model-deployment",
                 ),
                 access.execution_actions(stack, "states:DescribeExecution"),
+                environment={"TOPIC_ARN": self._topic.topic_arn},
                 timeout_minutes=5,
             ),
         ]

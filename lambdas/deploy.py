@@ -8,10 +8,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import DeployEvent, DeploymentResult
 from distillation.inference.first_question import accepted_image_source
+from distillation.runs.waiting import waiting_is_announced
 from distillation.serving.deployment import create_or_describe
 from distillation.serving.executions import has_ended
 from distillation.telemetry import logger, metrics
-from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, read_run, step_functions, typed
+from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, publish, read_run, step_functions, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -24,7 +25,10 @@ def handler(event: DeployEvent, context: LambdaContext) -> DeploymentResult:
     deployment = create_or_describe(run, event, data(), bedrock(), execution_has_ended)
     if deployment.status == "Active":
         limits = batch_limits(1, context)
-        source = accepted_image_source(run, event.size, deployment.deployment_arn, data(), bedrock_runtime(), limits)
+        with waiting_is_announced(run, data(), publish):
+            source = accepted_image_source(
+                run, event.size, deployment.deployment_arn, data(), bedrock_runtime(), limits
+            )
         deployment = deployment.model_copy(update={"images_by": source})
     logger.info("deployment described", run=run.name, **deployment.model_dump())
     return deployment

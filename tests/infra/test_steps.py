@@ -46,7 +46,7 @@ def test_steps_that_ask_tuned_models_may_invoke_deployments_and_get_their_models
     }
 
 
-@pytest.mark.parametrize("step", ["Label", "Predict"])
+@pytest.mark.parametrize("step", ["Label", "Deploy", "Predict"])
 def test_steps_that_wait_for_a_daily_quota_may_announce_it(pipeline: Template, step: str) -> None:
     statements = role_statements(pipeline, f"{step}Role")
     (topic,) = [s["Resource"] for s in statements if s["Action"] == "sns:Publish"]

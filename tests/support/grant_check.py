@@ -31,6 +31,8 @@ NOT_NEEDED_BY_RUNS = {
     "CleanUpRole states:DescribeExecution *": "Read if another run also names a model of the run that ended.",
     "CustomizeRole bedrock:CreateModelCustomizationJob arn:aws:bedrock:*:model-customization-job/[*]": "The reference "
     "lists only the models, and no run on AWS has shown yet that Bedrock does not check the job.",
+    "DeployRole s3:PutObject arn:aws:s3:::data/work/[*]/daily-quota.json": "As PredictRole.",
+    "DeployRole sns:Publish *": "As PredictRole.",
     "DeployRole bedrock:DeleteCustomModelDeployment *": "Deletes a deployment whose execution ended meanwhile.",
     "ListImagesRole s3:ListBucket arn:aws:s3:::photos": "Read if ResizePhotos has no line of a listed photo.",
     "NotifyRole bedrock:ListTagsForResource *": "Read if a failed run leaves models.",
