@@ -80,11 +80,12 @@ def rule_of_ended_run(run: Run, data: Bucket, now: datetime, state: ExecutionSta
 
     After a failure, a timeout or a stop, all models of the run are kept for ``keep_on_failure_days``, also with
     ``keep: none``: their training is paid for, and a later run reuses it. If the run succeeded, this holds for a model
-    that is not in the report, because its deployment failed.
+    that the report does not compare, because its deployment failed.
     """
     report = find_report(run.name, data)
     kept = set() if is_expired(run, now) else _requested(run, report, data)
-    evaluated = {model.model_name for model in report.models} if isinstance(report, Report) else set[str | None]()
+    models = report.models if isinstance(report, Report) else []
+    evaluated = {model.model_name for model in models if model.status == "Active"}
     is_resumable = state.ended is not None and now < resumable_until(run, state.ended)
 
     def keeps(resource: BedrockResource) -> bool:
@@ -117,13 +118,15 @@ def _requested(run: Run, report: object, data: Bucket) -> set[tuple[Kind, str]]:
     deployments = {
         model.model_name: keys.deployment_name(run.name, model.size, model.model_name)
         for model in report.models
-        if model.model_name
+        if model.model_name and model.status == "Active"
     }
-    models = set(deployments) if run.request.keep == "all" else {promoted} & set(deployments)
-    names = {deployments[model] for model in models if model}
+    trained = {model.model_name for model in report.models if model.model_name}
+    models = trained if run.request.keep == "all" else {promoted} & trained
+    served, names = models & set(deployments), set[str]()
     if replaced := find_replaced_deployment(run.name, data):
         # The replaced deployment serves the promoted model, so the model's own deployment is not needed.
-        names = {deployments[model] for model in models - {promoted} if model} | {replaced.deployment_name}
+        served, names = served - {promoted}, {replaced.deployment_name}
+    names |= {deployments[model] for model in served if model}
     return {
         *(("model", name) for name in models if name),
         *(("deployment", name) for name in names),

@@ -20,7 +20,7 @@ NOW = datetime(2026, 12, 4, 12, tzinfo=UTC)
 """Ten and a half days after the start of ``any_run``."""
 SMALL = TrainedModel(size=6, status="Active", model_name="holiday-1-n6-a1")
 LARGE = TrainedModel(size=12, status="Active", model_name="holiday-1-n12-a2")
-FAILED = TrainedModel(size=24, status="Failed", reason="bad data")
+FAILED = TrainedModel(size=24, status="Failed", model_name="holiday-1-n24-a1", reason="no capacity")
 REPORT_KEY = keys.report_json_key("holiday-1")
 RUNNING = ExecutionState(is_running=True)
 SUCCEEDED = ExecutionState(is_running=False, succeeded=True, ended=NOW - timedelta(days=1))
@@ -61,7 +61,8 @@ def kept_by(run: Run, data: Bucket, state: ExecutionState = UNKNOWN_EXECUTION) -
     ],
 )
 def test_request_decides_which_models_are_kept(keep: str, promoted: str | None, names: list[str]) -> None:
-    assert kept_by(any_run(keep=keep), reported(promoted)) == {"model": names, "deployment": names}
+    trained = ALL if keep == "all" else names
+    assert kept_by(any_run(keep=keep), reported(promoted)) == {"model": trained, "deployment": names}
 
 
 def test_run_without_a_report_keeps_nothing() -> None:
