@@ -15,9 +15,9 @@ from distillation.errors import LABELS_ARE_REUSED, TooFewImages, excerpt
 from distillation.events import DatasetResult
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count, repeats_per_image
-from distillation.photos.inventory import read_inventory
-from distillation.photos.splits import read_checked_split
-from distillation.records import AnswerLine, InventoryLine, Run
+from distillation.photos.inventory import iter_inventory
+from distillation.photos.splits import read_checked_images
+from distillation.records import AnswerLine, Run
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
 
@@ -34,12 +34,11 @@ def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
     records remain than Bedrock requires, and ``ObjectMissing`` or ``ObjectDamaged`` if a label or an image of a set is
     missing that an earlier step wrote.
     """
-    inventory = read_inventory(run, data)
     with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
         texts = _LabelTexts(file)
-        reasons = _collect_texts(run, texts, inventory, data)
-        train = _labelled_images(run, "train", texts, inventory, data)
-        validation = _labelled_images(run, "validation", texts, inventory, data)
+        reasons = _collect_texts(run, texts, data)
+        train = _labelled_images(run, "train", texts, data)
+        validation = _labelled_images(run, "validation", texts, data)
         written = _achievable_sizes(run, sizes, len(train))
         for size in written:
             _write_file(run, f"train-{size}", train[:size] * repeats_per_image(run.request, size), texts, data)
@@ -92,7 +91,7 @@ class _LabelTexts:
         return self._file.read(length).decode()
 
 
-def _collect_texts(run: Run, texts: _LabelTexts, inventory: list[InventoryLine], data: Bucket) -> list[str]:
+def _collect_texts(run: Run, texts: _LabelTexts, data: Bucket) -> list[str]:
     """Add the text of every valid label to ``texts``; return the reasons of those set aside."""
     labelled: set[str] = set()
     refused: list[AnswerLine] = []
@@ -102,18 +101,25 @@ def _collect_texts(run: Run, texts: _LabelTexts, inventory: list[InventoryLine],
             refused.append(line)
         elif line.text:
             texts.add(line.image, line.text)
-    require_labels(run, inventory, labelled, data)
-    photo_of = {line.image: line.photo for line in inventory if line.image and line.status == "ok"}
+    require_labels(run, iter_inventory(run, data), labelled, data)
+    photo_of = _photo_names(run, {line.image for line in refused}, data)
     reasons = [f"{excerpt(photo_of.get(line.image, line.image))}: {line.reason}" for line in refused]
     remedy = f"Upload distill.json again with a higher 'tolerance'. {LABELS_ARE_REUSED}"
     check_tolerance(run, "labels", len(labelled), reasons, remedy)
     return reasons
 
 
-def _labelled_images(
-    run: Run, name: str, texts: _LabelTexts, inventory: list[InventoryLine], data: Bucket
-) -> list[str]:
-    return [line.image for line in read_checked_split(run, name, inventory, data) if line.image in texts]
+def _photo_names(run: Run, images: set[str], data: Bucket) -> dict[str, str]:
+    """Return the key of the first photo of some images."""
+    if not images:
+        return {}
+    lines = iter_inventory(run, data)
+    return {line.image: line.photo for line in lines if line.image in images and line.status == "ok"}
+
+
+def _labelled_images(run: Run, name: str, texts: _LabelTexts, data: Bucket) -> list[str]:
+    images = read_checked_images(run, name, iter_inventory(run, data), data)
+    return [image for image in images if image in texts]
 
 
 def _achievable_sizes(run: Run, sizes: list[int], available: int) -> list[int]:

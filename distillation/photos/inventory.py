@@ -6,6 +6,8 @@ be read, the role lacks a permission or the whole collection is archived, and th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from distillation import keys
 from distillation.errors import LABELS_ARE_REUSED, AccessDenied, EmptyCollection, ObjectDamaged, ObjectMissing, excerpt
 from distillation.records import InventoryLine, ListedPhoto, Run
@@ -39,19 +41,27 @@ def read_resize_results(run: Run, data: Bucket, photos: Bucket) -> list[Inventor
 
 
 def read_inventory(run: Run, data: Bucket) -> list[InventoryLine]:
-    """Return the line of each photo of the run, as Split or ListImages wrote it.
+    """Return the line of each photo of the run; see ``iter_inventory``."""
+    return list(iter_inventory(run, data))
 
-    Raises ``ObjectMissing`` or ``ObjectDamaged``, also if a listed photo has no line.
+
+def iter_inventory(run: Run, data: Bucket) -> Iterator[InventoryLine]:
+    """Yield the line of each photo of the run, as Split or ListImages wrote it.
+
+    Raises ``ObjectMissing`` or ``ObjectDamaged``, after the last line also if a listed photo has none. Memory has the
+    names of the photos only.
     """
     key = keys.inventory_key(run.name)
-    lines = list(data.read_records(key, InventoryLine))
-    listed = {line.photo for line in data.read_records(keys.listing_key(run.name), ListedPhoto)}
-    if without_line := sorted(listed - {line.photo for line in lines}):
+    without_line = {line.photo for line in data.read_records(keys.listing_key(run.name), ListedPhoto)}
+    listed = len(without_line)
+    for line in data.read_records(key, InventoryLine):
+        without_line.discard(line.photo)
+        yield line
+    if without_line:
         raise ObjectDamaged(
-            f"s3://{data.name}/{key} has no line of {len(without_line)} of {len(listed)} photos, first "
-            f"{excerpt(without_line[0])!r}: it was cut off. Start the run again. {LABELS_ARE_REUSED}"
+            f"s3://{data.name}/{key} has no line of {len(without_line)} of {listed} photos, first "
+            f"{excerpt(min(without_line))!r}: it was cut off. Start the run again. {LABELS_ARE_REUSED}"
         )
-    return lines
 
 
 def check_refused_photos(run: Run, lines: list[InventoryLine]) -> None:

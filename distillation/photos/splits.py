@@ -136,7 +136,19 @@ def read_checked_split(run: Run, name: str, inventory: Iterable[InventoryLine], 
     Raises ``ObjectDamaged`` if they are not the images that the inventory has in the set.
     """
     lines = list(read_split(run, name, data))
-    images = {line.image for line in lines}
+    _check_images(run, name, [line.image for line in lines], inventory, data)
+    return lines
+
+
+def read_checked_images(run: Run, name: str, inventory: Iterable[InventoryLine], data: Bucket) -> list[str]:
+    """Return the names of the images of a set; see ``read_checked_split``, which needs more memory."""
+    images = [line.image for line in read_split(run, name, data)]
+    _check_images(run, name, images, inventory, data)
+    return images
+
+
+def _check_images(run: Run, name: str, in_set: Iterable[str], inventory: Iterable[InventoryLine], data: Bucket) -> None:
+    images = set(in_set)
     expected = {line.image for line in inventory if line.image and line.set == name}
     if difference := images ^ expected:
         raise ObjectDamaged(
@@ -144,7 +156,6 @@ def read_checked_split(run: Run, name: str, inventory: Iterable[InventoryLine], 
             f"{len(expected)} in this set; {len(difference)} differ, first {min(difference)}. It was changed or cut "
             f"off. Start the run again. {LABELS_ARE_REUSED}"
         )
-    return lines
 
 
 def first_photo_by_image(lines: list[InventoryLine]) -> dict[str, InventoryLine]:
