@@ -112,6 +112,13 @@ class AskEvent(Event):
         return {item.image for item in self.items if item.set == "validation"}
 
 
+class ValidateEvent(SizesEvent):
+    """Event of ValidateDataset."""
+
+    validation: int
+    """Records of the validation file that WriteDataset wrote; 0 if there is none."""
+
+
 class CustomizeEvent(RunEvent):
     """Event of Customize."""
 

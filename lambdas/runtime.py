@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distillation import keys
 from distillation.aws_errors import service_errors
-from distillation.errors import DistillationError, InvalidRequest
+from distillation.errors import LABELS_ARE_REUSED, DistillationError, InvalidRequest, ObjectMissing
 from distillation.events import Event
 from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
 from distillation.records import Record, Run, parse
@@ -85,7 +85,8 @@ def typed(
 ) -> Callable[[Callable[[EventT, LambdaContext], Record]], Callable[[dict[str, Any], LambdaContext], dict[str, Any]]]:
     """Decorate a handler so that it gets a parsed event and its result is returned as JSON values.
 
-    Raises ``InvalidRequest`` naming the fields of an event that do not match ``event_type``. The message of any other
+    Raises ``InvalidRequest`` naming the fields of an event that do not match ``event_type``. The message of a missing
+    object gets a remedy. The message of any other
     error is cut, because the state of the execution has to keep it.
     """
 
@@ -96,6 +97,10 @@ def typed(
         def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             try:
                 return handle(parse(event_type, event, "event"), context).model_dump(mode="json")
+            except ObjectMissing as error:
+                if "again" in str(error):
+                    raise
+                raise ObjectMissing(f"{error}. Start the run again. {LABELS_ARE_REUSED}") from None
             except Exception as error:
                 if len(str(error)) <= _MESSAGE_CHARACTERS:
                     raise

@@ -5,16 +5,16 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.dataset.validator import validate_files
-from distillation.events import SizesEvent, ValidationResult
+from distillation.events import ValidateEvent, ValidationResult
 from distillation.telemetry import logger
 from lambdas.runtime import data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
-@typed(SizesEvent)
-def handler(event: SizesEvent, context: LambdaContext) -> ValidationResult:
+@typed(ValidateEvent)
+def handler(event: ValidateEvent, context: LambdaContext) -> ValidationResult:
     """Return the numbers of files and records. Raises ``DatasetRejected`` if a file breaks a rule."""
     run = read_run(event.run)
-    result = validate_files(run, event.sizes, data())
+    result = validate_files(run, event.sizes, event.validation, data())
     logger.info("dataset valid", run=run.name, **result.model_dump())
     return result

@@ -14,6 +14,7 @@ from distillation.photos.splits import (
     VALIDATION_SHARE,
     check_image_count,
     images_to_choose_size,
+    read_counted_split,
     read_split,
     training_sizes,
 )
@@ -51,8 +52,8 @@ class Workload:
 
 def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
     """Return the workload after Split, without the answers that earlier runs paid for."""
-    names = ("to-label", "test", "validation", "train")
-    to_label, test, validation, train = (list(read_split(run, name, data)) for name in names)
+    to_label = list(read_split(run, "to-label", data))
+    test, validation, train = (read_counted_split(run, name, data) for name in ("test", "validation", "train"))
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
     samples = range(run.request.samples_per_image)
     unlabelled = _unanswered(run.teacher.id, to_label, samples, data)

@@ -17,9 +17,10 @@ from distillation.dataset.hashes import hashed_lines, write_hashes
 from distillation.dataset.record_reader import scan_line
 from distillation.dataset.record_scan import Finding, RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
-from distillation.errors import DatasetRejected, excerpt
+from distillation.errors import LABELS_ARE_REUSED, DatasetRejected, ObjectDamaged, excerpt
 from distillation.events import ValidationResult
 from distillation.models import catalog
+from distillation.models.hyperparameters import record_count
 from distillation.models.model import Family
 from distillation.records import Run
 from distillation.storage import Bucket
@@ -177,10 +178,11 @@ class DatasetValidator:
             yield Problem(rule, first.line, _FIELD_OF_MISSING[rule], description, first.file)
 
 
-def validate_files(run: Run, sizes: Sequence[int], data: Bucket) -> ValidationResult:
+def validate_files(run: Run, sizes: Sequence[int], validation: int, data: Bucket) -> ValidationResult:
     """Validate each size's dataset with the validation file, and store the hashes of the validated files.
 
-    Raises ``DatasetRejected`` if Bedrock would reject a dataset.
+    ``validation`` is the number of records in the validation file, 0 without one. Raises ``DatasetRejected`` if Bedrock
+    would reject a dataset, and ``ObjectDamaged`` if a file has not the records that WriteDataset wrote.
     """
     family = catalog.get_model(run.student).family
     validation_key = next(data.keys(keys.dataset_key(run.name, "validation")), None)
@@ -196,10 +198,20 @@ def validate_files(run: Run, sizes: Sequence[int], data: Bucket) -> ValidationRe
         validator = DatasetValidator(family, data.name)
         validation_lines = lines(validation_key) if validation_key else None
         warnings = reject_invalid(key, validator.problems(lines(key), validation_lines))
+        _check_record_count(key, validator.records["train"], record_count(run.request, size), data)
+        _check_record_count(keys.dataset_key(run.name, "validation"), validator.records["validation"], validation, data)
         records = max(records, validator.records["train"])
         logger.info("file valid", run=run.name, key=key, records=validator.records, warnings=warnings)
     write_hashes(run, {key: digest.hexdigest() for key, digest in digests.items()}, data)
     return ValidationResult(files=len(sizes), records=records)
+
+
+def _check_record_count(key: str, records: int, written: int, data: Bucket) -> None:
+    if records != written:
+        raise ObjectDamaged(
+            f"s3://{data.name}/{key} has {records} records, but WriteDataset wrote {written}: it was changed, cut off "
+            f"or deleted. Start the run again. {LABELS_ARE_REUSED}"
+        )
 
 
 def reject_invalid(name: str, problems: Iterable[Problem]) -> dict[str, int]:

@@ -103,6 +103,11 @@ class RunData:
         return ledger.summary(self.run.name, self.data)
 
     @cached_property
+    def facts(self) -> SplitFacts | None:
+        """What Split found; None if it is missing or damaged."""
+        return self._evidence(keys.split_facts_key(self.run.name), SplitFacts, "table of duplicates and flags")
+
+    @cached_property
     def estimate(self) -> Estimate | None:
         """Estimate of the run; None if it is missing or damaged."""
         return self._evidence(keys.estimate_key(self.run.name), Estimate, "estimate")
@@ -112,7 +117,7 @@ class RunData:
     ) -> Report:
         """Return the report of the run with the results of its evaluation; ``figures`` is None without one."""
         run, photos, photo_of = self.run, self.inventory, self.photo_of
-        facts = self._evidence(keys.split_facts_key(run.name), SplitFacts, "table of duplicates and flags")
+        facts = self.facts
         losses = {
             column: {str(model.size): self._losses(model, column) for model in self.models}
             for column in ("training_loss", "validation_loss")
@@ -207,11 +212,21 @@ class RunData:
         """Return the owner's labels if they are used for evaluation only."""
         if self.run.request.own_labels != "gold":
             return {}
+        problem, labels = "", {}
         try:
-            return read_stored_own_labels(self.run, self.data)
+            labels = read_stored_own_labels(self.run, self.data)
         except ObjectDamaged as error:
-            self.notes.append(f"The scores against your own labels are left out: {error}")
+            problem = str(error)
+        if self.facts and len(labels) < self.facts.own_labels:
+            key = keys.own_labels_key(self.run.name)
+            problem = problem or (
+                f"s3://{self.data.name}/{key} has {len(labels)} of {self.facts.own_labels} labels: it was deleted or "
+                "cut off. A new run writes it again"
+            )
+        if problem:
+            self.notes.append(f"The scores against your own labels are left out: {problem}")
             return {}
+        return labels
 
 
 def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from distillation import keys
-from distillation.errors import DeploymentFailed
+from distillation.errors import LABELS_ARE_REUSED, DeploymentFailed, ObjectDamaged
 from distillation.inference.converse import ImageSourceRefused
 from distillation.inference.image_batch import ImageBatch
 from distillation.inference.label_lock import find_answer
@@ -33,7 +33,11 @@ def accepted_image_source(
     Raises ``DeploymentFailed`` if the deployment refuses both sources, and the same errors as ``ImageBatch.ask``.
     """
     target = student_target(run, answerer_of(size), deployment_arn)
-    image = next(data.read_records(keys.split_key(run.name, "test"), SplitLine)).image
+    key = keys.split_key(run.name, "test")
+    first = next(data.read_records(key, SplitLine), None)
+    if first is None:
+        raise ObjectDamaged(f"s3://{data.name}/{key} lists no image. Start the run again. {LABELS_ARE_REUSED}")
+    image = first.image
     batch = ImageBatch(run, "Deploy", data, client, limits)
     sources: list[ImageSource] = list(dict.fromkeys([catalog.get_model(run.student).family.images_by, "bytes"]))
     refusals: dict[ImageSource, ImageSourceRefused] = {}

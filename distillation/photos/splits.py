@@ -130,6 +130,18 @@ def read_split(run: Run, name: str, data: Bucket) -> Iterator[SplitLine]:
     return data.read_records(keys.split_key(run.name, name), SplitLine)
 
 
+def read_counted_split(run: Run, name: str, data: Bucket) -> list[SplitLine]:
+    """Return the images of a set, in order. Raises ``ObjectDamaged`` if they are more or fewer than Split counted."""
+    facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
+    lines, count = list(read_split(run, name, data)), getattr(facts, name)
+    if len(lines) != count:
+        raise ObjectDamaged(
+            f"s3://{data.name}/{keys.split_key(run.name, name)} has {len(lines)} images, but Split wrote {count}. It "
+            f"was changed or cut off. Start the run again. {LABELS_ARE_REUSED}"
+        )
+    return lines
+
+
 def read_checked_split(run: Run, name: str, inventory: Iterable[InventoryLine], data: Bucket) -> list[SplitLine]:
     """Return the images of a set, in order.
 

@@ -11,7 +11,7 @@ from distillation.errors import LABELS_ARE_REUSED, DailyQuotaExceeded
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.plain_text import clean, clean_line
 from distillation.records import Run
-from distillation.run_documents import find_run, read_report
+from distillation.run_documents import read_report
 from distillation.runs.endings import ended_run_name
 from distillation.storage import Bucket
 
@@ -62,10 +62,10 @@ def failure_message(
     run: str | None, detail: ExecutionDetail, data: Bucket, kept_models: Callable[[Run], str]
 ) -> tuple[str, str]:
     """Return subject and text for an execution that failed, timed out or was aborted."""
-    failure = data.find_document(keys.failure_key(run), Failure) if run else None
+    failure = data.find_intact(keys.failure_key(run), Failure) if run else None
     cause = failure.cause if failure else detail.cause or "no cause was given"
     # RecordFailure has added the kept models to the cause; it does not run after a timeout or a stop.
-    claimed = find_run(run, data) if run and not failure else None
+    claimed = data.find_intact(keys.request_key(run), Run) if run and not failure else None
     kept = kept_models(claimed) if claimed and claimed.execution == detail.execution_arn else ""
     spent = _spent(*ledger.paid_and_reserved_usd(run, data)) if run else ""
     lines = [f"{clean_line(cause)}\n", f"Execution: {detail.execution_arn}", spent, LABELS_ARE_REUSED, kept]

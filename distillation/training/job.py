@@ -20,7 +20,8 @@ from distillation.events import JobResult
 from distillation.inference.reservation import Reservation
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
-from distillation.records import LedgerPart, Run
+from distillation.photos.splits import read_counted_split
+from distillation.records import LedgerPart, Run, SetName
 from distillation.serving.resources import describe_by_name, stop_job
 from distillation.serving.tags import resource_tags
 from distillation.storage import Bucket
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 2
 """Jobs for one size: a job that failed by an internal error of Bedrock is created once more under another name."""
+
+_SETS: tuple[SetName, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def _create(
 
     If Bedrock refuses it, its reservation is released for other sizes.
     """
+    for set_name in _SETS:  # A model that cannot be evaluated is not paid for.
+        read_counted_split(run, set_name, data)
     cost = job_ledger_part(run, size, data)
     reservation = Reservation(run, cost.step, cost.usd, data, maximum_prediction_usd(run, data))
     try:

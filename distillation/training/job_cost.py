@@ -48,14 +48,17 @@ def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) 
 def _billed_usages(run: Run, train: list[SplitLine], data: Bucket) -> dict[str, Usage | None]:
     """Return what the label of each image was billed; None where that is unknown.
 
-    A damaged part of LabelImages must not fail the size, because its job may be running: then nothing is known.
+    A damaged or missing part of LabelImages must not fail the size, because its job may be running: then nothing is
+    known. An image without a label counts, because the validated file of the job has a record of it.
     """
     try:
         labels = read_labels(run, data)
     except ObjectDamaged as error:
         logger.warning("cost of the job is estimated without its labels", run=run.name, error=str(error))
         return {line.image: None for line in train}
-    return {image: line.usage for image, line in labels.items() if line.status == "ok"}
+    refused = {image for image, line in labels.items() if line.status == "refused"}
+    usages = {image: line.usage for image, line in labels.items()}
+    return {line.image: usages.get(line.image) for line in train if line.image not in refused}
 
 
 def maximum_prediction_usd(run: Run, data: Bucket) -> float:

@@ -238,6 +238,6 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
         batch = {"BatchInput": {"run": run, "concurrent_batches": 1}, "Items": images}
         assert invoke("label", batch) == {"ok": 30, "refused": 0}
         dataset = invoke("write_dataset", {"run": run, "sizes": split["sizes"]})
-        assert invoke("validate_dataset", {"run": run, "sizes": dataset["sizes"]})["files"] == 1
+        assert invoke("validate_dataset", {"run": run, **dataset})["files"] == 1
         evaluation = invoke("evaluate", {"run": run, "state": {}})
         assert b"<html" in functions.data.read(evaluation["report_key"])

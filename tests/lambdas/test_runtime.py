@@ -113,3 +113,12 @@ def test_s3_client_gives_up_before_the_shortest_function_times_out() -> None:
     attempts = 5  # boto3's default
 
     assert attempts * (config.connect_timeout + config.read_timeout) < 60  # type: ignore[attr-defined]
+
+
+def test_missing_object_has_a_remedy() -> None:
+    @typed(SizesEvent)
+    def handler(event: SizesEvent, context: Any) -> ValidationResult:
+        raise ObjectMissing("s3://data/a does not exist")
+
+    with pytest.raises(ObjectMissing, match=r"s3://data/a does not exist\. Start the run again\. Stored labels"):
+        handler({"run": "r", "sizes": [1]}, CONTEXT)

@@ -119,7 +119,7 @@ def test_student_goes_from_photos_to_a_report(
         label_batch(run, images, data, runtime, any_limits())
         dataset = write_dataset(run, split_result.sizes, data)
         (size,) = dataset.sizes
-        validate_files(run, [size], data)
+        validate_files(run, [size], dataset.validation, data)
         trained = train(run, size, data, endpoint, bedrock)
         test = [line["image"] for line in data.read_lines(split_result.to_predict_key)]
         predict_batch(run, [trained], test, data, runtime, any_limits())

@@ -238,7 +238,7 @@ def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0, valida
     }
     for name, members in sets.items():
         data.write_lines(keys.split_key("holiday-1", name), members)
-    facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test)
+    facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test, validation=validation)
     data.write_document(keys.split_facts_key("holiday-1"), facts)
     for image in images[:labelled]:
         data.write(keys.label_key("labeler", image, 0), b"{}")

@@ -15,7 +15,7 @@ from distillation.records import Run
 from distillation.storage import Bucket
 from distillation.training import job
 from tests.support.bedrock_state import ARN
-from tests.support.builders import any_run
+from tests.support.builders import any_run, any_split_facts
 from tests.support.fakes import bucket
 
 NAME = "holiday-1-n12-a1"
@@ -36,6 +36,8 @@ def split_bucket(data: Bucket | None = None) -> Bucket:
     line = {"image": "a" * 64, "photo": "p", "group": "a" * 64, "width": 900, "height": 600}
     data.write_lines(keys.split_key("holiday-1", "train"), [line] * 12)
     data.write_lines(keys.split_key("holiday-1", "test"), [line] * 3)
+    data.write_lines(keys.split_key("holiday-1", "validation"), [])
+    data.write_document(keys.split_facts_key("holiday-1"), any_split_facts(train=12, test=3))
     files = [keys.dataset_key("holiday-1", f"train-{size}") for size in (6, 12)]
     for file in files:
         data.write(file, b"")

@@ -4,7 +4,7 @@ import pytest
 
 from distillation import keys
 from distillation.costs.workload import measure_workload, predict_workload
-from distillation.errors import InvalidRequest, TooFewImages
+from distillation.errors import InvalidRequest, ObjectDamaged, TooFewImages
 from tests.support.builders import any_run, bucket_after_split
 
 
@@ -48,3 +48,12 @@ def test_prediction_refuses_what_split_would_refuse() -> None:
         predict_workload(any_run(), [(900, 600)] * 19, 0)
     with pytest.raises(InvalidRequest, match="train_sizes: 4 images give fewer than the 8 records"):
         predict_workload(any_run(train_sizes=[4]), [(900, 600)] * 100, 0)
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_set_that_was_cut_off_is_not_estimated(name: str) -> None:
+    data = bucket_after_split()
+    data.write(keys.split_key("holiday-1", name), b"")
+
+    with pytest.raises(ObjectDamaged, match=rf"splits/{name}\.jsonl has 0 images, but Split wrote \d+.* again"):
+        measure_workload(any_run(), [12], data)

@@ -12,7 +12,7 @@ from distillation.evaluation.run_data import RunData, read_run, write_prediction
 from distillation.records import InventoryLine, TrainedModel
 from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, answer_line, finished_run
-from tests.support.builders import any_run
+from tests.support.builders import any_run, any_split_facts
 
 
 def run_data(**request: Any) -> RunData:
@@ -279,3 +279,15 @@ def test_latency_or_tokens_that_cannot_be_read_are_left_out(field: str) -> None:
 
     assert evidence is not None
     assert {getattr(line, field) for line in (evidence.base or {}).values()} == {None}
+
+
+def test_own_labels_for_comparison_are_left_out_with_a_note_if_they_are_deleted() -> None:
+    run = any_run(own_labels="gold")
+    data = finished_run(run)
+    data.write_document(keys.split_facts_key(run.name), any_split_facts(own_labels=2))
+    run_data = read_run(run, MODELS, data)
+    evidence = run_data.evidence()
+
+    assert evidence is not None
+    assert evidence.gold == {}
+    assert "own-labels.jsonl has 0 of 2 labels: it was deleted or cut off" in report(run_data).notes[0]

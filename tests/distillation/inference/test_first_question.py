@@ -7,7 +7,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys, ledger
-from distillation.errors import DeploymentFailed, InvalidRequest, OverBudget
+from distillation.errors import DeploymentFailed, InvalidRequest, ObjectDamaged, OverBudget
 from distillation.inference.first_question import accepted_image_source
 from distillation.inference.predictions import predict_batch
 from distillation.records import ImageSource, SplitLine, TrainedModel
@@ -93,3 +93,11 @@ def test_other_refusals_end_the_first_question(client: Any, bedrock: Stubber) ->
 def test_first_question_stays_within_the_budget(client: Any, bedrock: Stubber) -> None:
     with pytest.raises(OverBudget):
         image_source(data_bucket(), client, max_usd=0)
+
+
+def test_empty_list_of_test_images_is_named(client: Any, bedrock: Stubber) -> None:
+    data = data_bucket()
+    data.write(keys.split_key("holiday-1", "test"), b"")
+
+    with pytest.raises(ObjectDamaged, match=r"splits/test\.jsonl lists no image\. Start the run again"):
+        image_source(data, client)

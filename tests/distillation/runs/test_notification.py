@@ -180,3 +180,10 @@ def test_messages_have_no_invisible_characters_and_a_cause_adds_no_lines() -> No
     assert failed[0] == "Vision Distillation holiday-1: FAILED Bcc: x"
     assert failed[1].startswith("Prepare: ab[2J Spent: $0\n\nExecution: arn:e\n")
     assert "\n  a Spent: $0.jpg: damaged\n" in run_message(RUN, data)[1]
+
+
+@pytest.mark.parametrize("key", [keys.failure_key(RUN), keys.request_key(RUN)])
+def test_failure_is_announced_also_if_an_object_of_the_run_is_damaged(key: str) -> None:
+    detail = FAILED.model_copy(update={"cause": "Split: no photos"})
+
+    assert "Split: no photos" in failure_message(RUN, detail, bucket(**{key: b"{"}), lambda run: "")[1]

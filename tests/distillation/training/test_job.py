@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys, ledger
-from distillation.errors import AccessDenied, JobFailed, OverBudget, QuotaExceeded, Throttled
+from distillation.errors import AccessDenied, JobFailed, ObjectDamaged, OverBudget, QuotaExceeded, Throttled
 from distillation.events import JobResult
 from distillation.inference.reservation import Reservation
 from distillation.records import LedgerPart
@@ -226,3 +226,15 @@ def test_stopped_job_has_no_reservation_and_is_billed_only_if_training_started(
         create_or_describe(bedrock_client, data)
 
     assert ledger.paid_and_reserved_usd("holiday-1", data) == pytest.approx((share * job_usd(data), 0), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_job_is_not_created_if_a_set_was_cut_off(name: str, bedrock_client: Any, bedrock: Stubber) -> None:
+    data = split_bucket()
+    data.write(
+        keys.split_key("holiday-1", name), b"".join(list(data.iter_lines(keys.split_key("holiday-1", name)))[1:])
+    )
+    expect_no_job(bedrock)
+
+    with pytest.raises(ObjectDamaged, match=rf"splits/{name}\.jsonl has \d+ images, but Split wrote \d+"):
+        create_or_describe(bedrock_client, data)

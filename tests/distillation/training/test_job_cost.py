@@ -75,3 +75,10 @@ def test_damaged_label_does_not_fail_a_size_whose_job_may_be_running() -> None:
     data.write(keys.part_key("holiday-1", "label", "1"), b"\xff")
 
     assert job_ledger_part(any_run(), 12, data).usd == pytest.approx(billed.usd, rel=0.5)
+
+
+def test_training_costs_the_same_if_a_part_of_the_labels_is_deleted_while_it_runs() -> None:
+    data = labelled_bucket()
+    data.client.objects.pop(keys.part_key("holiday-1", "label", "1"))  # type: ignore[attr-defined] - MemoryS3
+
+    assert job_ledger_part(any_run(), 12, data) == job_ledger_part(any_run(), 12, labelled_bucket())
