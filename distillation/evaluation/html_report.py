@@ -173,10 +173,13 @@ def _headlines(figures: EvaluationFigures) -> list[Headline]:
 
 
 def _validity(figures: EvaluationFigures) -> Headline:
-    best, base = figures.metrics[figures.best], figures.metrics.get("base")
+    best = figures.metrics[figures.best]
     about = ["complete, no refusal, and a list of keywords"]
-    if base:
-        about.append(f"base: {_share(base['valid'].mean)}")
+    about += [
+        f"{name}: {_share(figures.metrics[name]['valid'].mean)}"
+        for name in ("base", "ceiling")
+        if name in figures.metrics
+    ]
     if figures.limits and "within_limits" in best:
         number = f"{figures.limits.minimum} to {figures.limits.maximum}"
         about.append(f"{_share(best['within_limits'].mean)} have {number} keywords as requested (not part of the gate)")
@@ -184,8 +187,17 @@ def _validity(figures: EvaluationFigures) -> Headline:
 
 
 def _notes(figures: EvaluationFigures) -> list[str]:
-    """Return how the size was chosen, and why interval and test disagree, as sentences."""
+    """Return why no share of a gap is shown, how the size was chosen, and why interval and test disagree."""
     notes = []
+    shares = {"base": figures.headlines.gap_closed, "the most common keywords": figures.headlines.beyond_control}
+    if figures.jaccard.base is None:
+        del shares["base"]
+    missing = [start for start, share in shares.items() if share is None]
+    if missing and figures.jaccard.ceiling:
+        notes.append(
+            f"The teacher's agreement with itself is not significantly above {' and '.join(missing)}, so no share of "
+            "that gap is shown."
+        )
     if choice := figures.size_choice:
         sizes = len(choice.jaccard)
         notes.append(

@@ -34,9 +34,9 @@ def files_verdict(figures: EvaluationFigures) -> str:
 
 
 def score_verdict(figures: EvaluationFigures) -> str:
-    """Return the score of the first tuned model alone, where there is no base to compare it with."""
-    name, score = next(iter(figures.jaccard.tuned.items()))
-    return f"The {name} matches the teacher with a Jaccard index of {score.mean:.2f}."
+    """Return the score of the best tuned model alone, where there is no base to compare it with."""
+    score = figures.jaccard.tuned[figures.best]
+    return f"The {figures.best} matches the teacher with a Jaccard index of {score.mean:.2f}."
 
 
 def _gate_verdict(figures: EvaluationFigures, *, passed: str, refused: str) -> str:

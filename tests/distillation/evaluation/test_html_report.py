@@ -96,8 +96,22 @@ def test_valid_answers_and_requested_number_of_keywords_are_shown_beside_the_hea
     figure, about = headlines(page_of(replace(evidence, base=base)))["valid answers"]
 
     assert figure == "100 %"
-    assert "base: 0.0 %" in about
+    assert "base: 0.0 %; ceiling: 100 %" in about
     assert "0.0 % have 4 to 9 keywords as requested (not part of the gate)" in about
+
+
+@pytest.mark.parametrize(
+    ("base", "missing"), [(True, "base and the most common keywords"), (False, "the most common keywords")]
+)
+def test_page_says_why_no_share_of_a_gap_is_shown(page: str, base: bool, missing: str) -> None:
+    evidence = any_evidence()
+    invalid = {name: answer(None, status="refused", image=name) for name in evidence.labels}
+    without_gap = replace(evidence, ceiling=invalid, base=evidence.labels if base else None)
+    note = f"not significantly above {missing}, so no share of that gap is shown"
+
+    assert note in page_of(without_gap)
+    assert "not significantly above" not in page
+    assert "not significantly above" not in page_of(replace(without_gap, ceiling=None))
 
 
 def test_page_says_on_which_images_the_size_was_chosen_and_how_that_was_corrected(page: str) -> None:

@@ -45,6 +45,14 @@ def test_verdict_has_score_change_and_decision() -> None:
     )
 
 
+def test_score_without_base_is_that_of_the_best_size() -> None:
+    scores = {f"n{size}": Interval(mean=size / 100, ci95=(0, 1)) for size in (10, 90)}
+    both = figures(gate=None, best="n90")
+    text = run_verdict(both.model_copy(update={"jaccard": both.jaccard.model_copy(update={"tuned": scores})}))
+
+    assert text == "The n90 matches the teacher with a Jaccard index of 0.90."
+
+
 @pytest.mark.parametrize(("gain", "change"), [(0.001, "up"), (0.0, "unchanged"), (-0.001, "down")])
 def test_verdict_says_up_or_down_only_of_a_score_that_changed(gain: float, change: str) -> None:
     equal = gate(reasons=("r",)).model_copy(update={"gain": Interval(mean=gain, ci95=(-0.1, 0.1))})
