@@ -147,6 +147,6 @@ def error_message(cause: str) -> str:
     """Return the message in the Cause of a failed Lambda function, or ``cause`` itself if it is not such a document."""
     try:
         document = json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cause
     return document.get("errorMessage", cause) if isinstance(document, dict) else cause

@@ -52,6 +52,7 @@ def test_docstring_has_the_tree_of_all_errors_and_marks_the_retried_ones() -> No
         ('{"other": 1}', '{"other": 1}'),
         ("[1]", "[1]"),
         ("plain text", "plain text"),
+        ("[" * 100_000, "[" * 100_000),
     ],
 )
 def test_message_is_taken_from_the_cause_of_a_lambda_function(cause: str, message: str) -> None:
