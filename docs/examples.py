@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from pydantic import BaseModel
 
 from distillation.costs.calibration import Calibration
@@ -133,7 +135,7 @@ EXAMPLES: dict[str, BaseModel] = {
         ),
         RunBudget(
             run="holiday-3f2a9c1b7d",
-            created="2026-11-24T09:30:00+00:00",
+            created=datetime(2026, 11, 24, 9, 30, tzinfo=UTC),
             max_usd=25.0,
             executions=["arn:aws:states:us-east-1:111122223333:execution:Distillation:3f2a"],
             settled_usd=7.42,

@@ -67,6 +67,7 @@ def create_or_describe(
     remedy, and ``Throttled``, ``QuotaExceeded``, ``AccessDenied``, ``DatasetRejected`` or ``OverBudget`` if the job
     cannot be created.
     """
+    job: dict[str, Any] | None
     name, job = _last_attempt(run, size, data, bedrock)
     may_be_billed = job is not None and stuck_jobs.may_have_started(job)
     if job is None:

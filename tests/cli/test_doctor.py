@@ -135,7 +135,7 @@ def month_budget_check(*runs: tuple[str, float, float | None], **responses: Any)
     """Return the check of a stage with these runs: name, ``max_usd``, and cost if it has ended."""
     now = datetime.now(UTC)
     entries = [
-        RunBudget(run=name, created=now.isoformat(), max_usd=usd, executions=[f"arn:{name}"], settled_usd=cost)
+        RunBudget(run=name, created=now, max_usd=usd, executions=[f"arn:{name}"], settled_usd=cost)
         for name, usd, cost in runs
     ]
     account: Any = Account(describe_execution={"status": "RUNNING"}, **responses)
