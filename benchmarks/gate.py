@@ -49,7 +49,7 @@ _MAXIMUM_PROMOTED_SHUFFLED, _MINIMUM_PROMOTED_PLANTED = 1 / 20, 16 / 20
 
 @dataclass(frozen=True)
 class Photo:
-    """What the models say about a photo, and what the student sees in it."""
+    """Answers of the models about a photo, and the features that the student sees in it."""
 
     name: str
     label: list[str]

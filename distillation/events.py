@@ -400,7 +400,7 @@ class SweepResult(CleanUpResult):
     unknown: list[str] = Field(default_factory=list)
     """Deployments and models of the stage that belong to no run in the Data bucket; they are never deleted."""
     problems: list[str] = Field(default_factory=list)
-    """What could not be read, stopped or deleted, with the reason. The next sweep tries again."""
+    """Runs and resources that could not be read, stopped or deleted, with the reason. The next sweep tries again."""
 
 
 class NotifyResult(Record):

@@ -36,7 +36,7 @@ Source: "CSV Injection", OWASP.
 """
 _MARK = "'"
 _CELL_START = "(?:\\A|(?<=;))"
-"""Where a spreadsheet may begin a cell: many locales, and LibreOffice by default, also divide a line at semicolons."""
+"""Start of a cell. Spreadsheets in many locales, and LibreOffice by default, also divide a line at semicolons."""
 _NEEDS_MARK = re.compile(f"{_CELL_START}(?=[ {_MARK}]*{_FORMULA})")
 _HAS_MARK = re.compile(f"{_CELL_START}{_MARK}(?=[ {_MARK}]*{_FORMULA})")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.state_machine import execution_logs
 from infra.step_lambda import StepLambda
 
 _MARGIN_SECONDS = 30
@@ -34,17 +34,7 @@ class SecondCleanUp(Construct):
             "StateMachine",
             definition_body=sfn.DefinitionBody.from_string(json.dumps(_definition(longest_seconds + _MARGIN_SECONDS))),
             definition_substitutions={"CleanUpFunctionArn": clean_up.function_arn},
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    # infra/state_machine.py says why the prefix matters.
-                    log_group_name=f"/aws/vendedlogs/states/{cdk.Stack.of(self).stack_name}-SecondCleanUp",
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                    retention=logs.RetentionDays.ONE_MONTH,
-                ),
-                level=sfn.LogLevel.ALL,
-            ),
+            logs=execution_logs(self, f"{cdk.Stack.of(self).stack_name}-SecondCleanUp"),
             tracing_enabled=True,
         )
         self.machine.add_to_role_policy(

@@ -39,19 +39,7 @@ class StateMachine(Construct):
                 "PhotosBucket": photos.bucket_name,
                 **{f"{name}FunctionArn": step.function_arn for name, step in steps.items()},
             },
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    # Log groups with another prefix are listed in a CloudWatch Logs resource policy of the account,
-                    # which is limited to 5,120 characters.
-                    # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
-                    log_group_name=f"/aws/vendedlogs/states/{cdk.Stack.of(self).stack_name}",
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                    retention=logs.RetentionDays.ONE_MONTH,
-                ),
-                level=sfn.LogLevel.ALL,
-            ),
+            logs=execution_logs(self, cdk.Stack.of(self).stack_name),
             tracing_enabled=True,
         )
         # A separate policy: the machine depends on the role's default policy, so statements that name the machine would
@@ -86,3 +74,19 @@ class StateMachine(Construct):
             resource_name=f"{self.machine.state_machine_name}*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
+
+
+def execution_logs(machine: Construct, name: str) -> sfn.LogOptions:
+    """Return the log options of a state machine, with a new log group of this name.
+
+    Log groups without the prefix are listed in a CloudWatch Logs resource policy of the account, which is limited to
+    5,120 characters. Source: https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+    """
+    destination = logs.LogGroup(
+        machine,
+        "Logs",
+        log_group_name=f"/aws/vendedlogs/states/{name}",
+        removal_policy=cdk.RemovalPolicy.DESTROY,
+        retention=logs.RetentionDays.ONE_MONTH,
+    )
+    return sfn.LogOptions(destination=destination, level=sfn.LogLevel.ALL)

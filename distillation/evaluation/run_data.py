@@ -104,7 +104,7 @@ class RunData:
 
     @cached_property
     def facts(self) -> SplitFacts | None:
-        """What Split found; None if it is missing or damaged."""
+        """Counts and notes of Split; None if they are missing or damaged."""
         return self._evidence(keys.split_facts_key(self.run.name), SplitFacts, "table of duplicates and flags")
 
     @cached_property

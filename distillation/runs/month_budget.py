@@ -40,7 +40,7 @@ _SETTLING_TIME = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one run counts against the budget."""
+    """Amount that one run counts against the budget."""
 
     run: str
     """Name of the run."""

@@ -56,7 +56,7 @@ class RolePolicies(list[Any]):
 
 @dataclass
 class GrantUsage:
-    """What the requests since the start of the emulator needed and were denied."""
+    """Grants that the requests since the start of the emulator needed, and requests that were denied."""
 
     needed: set[Grant] = field(default_factory=set)
     """Grants without which a request would have been denied, because no other grant allows it."""

@@ -29,7 +29,7 @@ ACCEPTED = {
     "AwsSolutions-IAM5[[]Resource::*Data*/runs/[*]*]": "Runs are named at run time.",
     "AwsSolutions-IAM5[[]Resource::*Data*/sets/[*]]": "Users name their collections.",
     "AwsSolutions-IAM5[[]Resource::*Data*/wor[k]/[*]*]": "Runs are named at run time.",
-    "AwsSolutions-IAM5[[]Resource::*Data*/work/locks/[*]]": "Locks are named after labeler and image.",
+    "AwsSolutions-IAM5[[]Resource::*Data*/wor[k]/locks/[*]]": "Locks are named after labeler and image.",
     "AwsSolutions-IAM5[[]Resource::*Photos*/[*]*]": "Users name their photos.",
 }
 
