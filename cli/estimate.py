@@ -205,13 +205,8 @@ def _comparisons(estimate: Estimate) -> Iterator[str]:
         f"Minimum detectable gain in the Jaccard index: {estimate.detectable:.3f} with {estimate.test} test images "
         f"(80 % power, standard deviation {sd:.2f}, {known})."
     )
-    if images := estimate.break_even_images:
-        yield (
-            f"Break-even against the teacher: after about {images.expected:,} images "
-            f"({images.low:,} to {images.high:,})."
-        )
-    if flex := estimate.flex:
-        yield f"With service_tier flex, which is slower, the run would cost about {format_usd(flex.usd)}."
+    if estimate.break_even:
+        yield estimate.break_even.verdict
     if provisioned := estimate.provisioned:
         usd, hours = provisioned.usd, provisioned.hours
         mark = "" if provisioned.price.confirmed else " *"

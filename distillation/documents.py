@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
-from distillation.records import Limits, Record, Run, ServiceTier, TrainedModel, Until
+from distillation.records import Limits, Record, Round, Run, ServiceTier, TrainedModel, Until
 
 
 class Interval(Record):
@@ -106,21 +106,43 @@ class MonthlyCost(Record):
 
 
 class BreakEven(Record):
-    """Images after which the run costs less than asking the teacher about each."""
+    """When distilling costs less than asking the teacher on its cheapest service tier."""
 
-    low: int
-    """Images, at the lower bound of the run's cost."""
-    expected: int
-    """Images, at the expected cost."""
-    high: int
-    """Images, at the upper bound."""
+    teacher_usd_per_1000: float
+    """US dollars for 1,000 answers of the teacher on its cheapest tier."""
+    student_usd_per_1000: float
+    """US dollars for 1,000 answers of the tuned model."""
+    storage_usd_per_month: float
+    """US dollars a month for the storage of one tuned model."""
+    storage_images_per_month: int | None
+    """Images a month that the storage alone requires; null if the student is not cheaper."""
+    images: Bounds | None
+    """Images after which the run has paid for itself, without storage; null if the student is not cheaper."""
+    images_per_month: int | None
+    """Images a month of the request; null if it has none."""
+    months: Bounds | None
+    """Months after which the run has paid for itself; null without ``images_per_month``, or if it never does."""
+    verdict: str
+    """The comparison in a sentence."""
 
 
-class FlexCost(Record):
-    """Cost of the whole run with the teacher on the flex service tier."""
+class PlannedRound(Record):
+    """Cost of one round in the plan of an estimate."""
 
-    usd: float
-    """US dollars."""
+    number: int
+    """Number of the round."""
+    kind: Literal["baseline", "training"]
+    """Whether alternatives are measured, or models trained."""
+    sizes: list[int]
+    """Training sizes that are new in this round, in images; empty in the baseline round."""
+    labels_to_ask: int
+    """Labels that the teacher is asked for."""
+    usd: Bounds
+    """US dollars of the round."""
+    hours: Bounds
+    """Duration of the round in hours."""
+    result: str
+    """What is known after the round, in a sentence."""
 
 
 class ProvisionedCost(Record):
@@ -207,10 +229,10 @@ class Estimate(ApplyEstimate):
     """
     gain_sd: float | None = None
     """Standard deviation per image of the gains that the student's last run measured; null before the first run."""
-    break_even_images: BreakEven | None
-    """Break-even against the teacher; null if the run never pays for itself or trains nothing."""
-    flex: FlexCost | None
-    """Cost on the flex tier; null if the teacher has none or is asked on it."""
+    plan: list[PlannedRound]
+    """Rounds that the run may have, the current one and those before included."""
+    break_even: BreakEven | None
+    """Break-even against the teacher; null if the run trains nothing."""
     provisioned: ProvisionedCost | None
     """Additional cost with provisioned throughput; null if its price is unknown or nothing is trained."""
     unreadable: list[SetAside] = Field(default_factory=list)
@@ -248,6 +270,17 @@ class SplitFacts(Record):
     """Images with a label of the owner's."""
     notes: list[str] = Field(default_factory=list)
     """Damaged set assignments of earlier runs that were ignored; this run assigned their images anew."""
+
+
+class Rounds(Record):
+    """``splits/rounds.json``: the rounds that a run may have. Growth may stop before the last one."""
+
+    rounds: list[Round]
+    """Rounds in order."""
+
+    def needed(self, number: int) -> list[str]:
+        """Return the keys of the lists of images that are labelled by the end of the round ``number``."""
+        return [round_.to_label_key for round_ in self.rounds[: number + 1]]
 
 
 class DatasetHashes(Record):
@@ -427,6 +460,114 @@ class EvaluationFigures(Record):
     """How the best size was chosen; null with one size."""
 
 
+class Recommendation(Record):
+    """The next thing to do, derived from the figures."""
+
+    action: Literal[
+        "use the teacher",
+        "use an alternative",
+        "fix the prompt",
+        "train",
+        "use the tuned model",
+        "stop here",
+        "more photos",
+        "grow",
+        "cannot tell",
+    ]
+    """Kind of recommendation."""
+    text: str
+    """The recommendation in one or two sentences, with its price and expected effect."""
+    usd: float | None = None
+    """Expected cost in US dollars; null if it costs nothing or is unknown."""
+    effect: Interval | None = None
+    """Expected gain in agreement; null if unknown."""
+
+
+class Alternative(Record):
+    """A way to answer without training."""
+
+    name: str
+    """Answerer: ``base``, ``examples``, or the name of another student."""
+    label: str
+    """Name for people, such as ``Nova Lite with 5 examples in its prompt``."""
+    model: str
+    """Model id."""
+    jaccard: Interval
+    """Agreement with the teacher's labels on the images of the ceiling."""
+    valid: Interval
+    """Share of valid answers."""
+    usd_per_1000: float | None
+    """US dollars for 1,000 answers; null without a price."""
+
+
+class Baseline(Record):
+    """``report/baseline.json``: the alternatives to training, measured before the training images are labelled."""
+
+    test_images: int
+    """Test images with a label and a second answer of the teacher."""
+    alternatives: list[Alternative]
+    """Alternatives, ``base`` first."""
+    ceiling: Interval
+    """The teacher's agreement with itself."""
+    ceiling_valid: Interval
+    """Share of valid answers among the teacher's second ones."""
+    teacher_usd_per_1000: float | None
+    """US dollars for 1,000 answers of the teacher on its cheapest tier; null without a price."""
+    best: str
+    """Alternative with the highest mean agreement."""
+    gap: Interval
+    """Ceiling minus the best alternative: what training could still close."""
+    minimum_gap: float
+    """Gap of the request below which nothing is trained."""
+    worth_training: bool
+    """Whether the upper bound of the gap is at least ``minimum_gap``."""
+    recommendation: Recommendation
+    """Whether to distil, in words."""
+
+
+class GrownRound(Record):
+    """One training round of a run with ``grow``."""
+
+    size: int
+    """Training images."""
+    labels: int
+    """Labels that the teacher was asked for in the round."""
+    usd: float
+    """US dollars spent in the round."""
+    jaccard: Interval
+    """Agreement of the tuned model with the teacher."""
+
+
+class Growth(Record):
+    """Rounds of a run with ``grow``."""
+
+    rounds: list[GrownRound]
+    """Training rounds that ended, in order."""
+    next_size: int | None
+    """Training images of the next round; null after the last one."""
+    next_gain: Interval | None
+    """Expected gain in agreement of the next round; null if unknown."""
+    next_usd: Bounds | None
+    """Expected cost of the next round in US dollars; null without one."""
+    stopped: Literal["flat", "budget", "all images", "failed"] | None
+    """Why growth stopped; null while it goes on."""
+    reason: str
+    """Why growth stopped or goes on, in a sentence."""
+
+
+class Audit(Record):
+    """Agreement of a tuned model with the teacher on a random share of the photos that it answered about."""
+
+    images: int
+    """Audited images."""
+    jaccard: Interval
+    """Agreement with the teacher on them."""
+    evaluation: Interval | None
+    """Agreement that the model's own run measured; null if it cannot be read."""
+    drifted: bool
+    """Whether ``jaccard`` is below the lower bound of ``evaluation``."""
+
+
 class Disagreement(Record):
     """An image whose label samples disagree."""
 
@@ -581,6 +722,12 @@ class Report(Record):
     """Expected effect of twice the largest size; null without a curve."""
     money: Money
     """Estimated and spent US dollars by step."""
+    baseline: Baseline | None = None
+    """Copy of ``baseline.json``; null without a baseline round."""
+    growth: Growth | None = None
+    """Rounds of a run with ``grow``; null without."""
+    recommendation: Recommendation | None = None
+    """What to do next."""
     notes: list[str] = Field(default_factory=list)
     """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
 
@@ -621,6 +768,12 @@ class ApplyReport(Record):
     """Copy of ``ledger.json``."""
     usd: float
     """US dollars spent."""
+    fallbacks: int = 0
+    """Photos with an answer of the teacher because the tuned model's was not valid."""
+    audit: Audit | None = None
+    """Agreement on the audited images; null with ``audit_share`` 0 or without a valid pair of answers."""
+    recommendation: Recommendation | None = None
+    """What to do next."""
     files: list[str]
     """Keys of the result tables."""
 

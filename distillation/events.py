@@ -11,7 +11,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillation.records import AnswerLine, Concurrency, ImageSource, InventoryLine, Record, SetName, TrainedModel
+from distillation.records import (
+    AnswerLine,
+    Concurrency,
+    ImageSource,
+    InventoryLine,
+    Record,
+    Round,
+    SetName,
+    TrainedModel,
+)
 
 
 class Event(BaseModel):
@@ -34,11 +43,11 @@ class RunEvent(Event):
     """Name of the run."""
 
 
-class SizesEvent(RunEvent):
-    """Event of a step that works on training sizes."""
+class EstimateEvent(RunEvent):
+    """Event of Estimate."""
 
-    sizes: list[int] = Field(min_length=1)
-    """Training sizes, in images."""
+    previous: int
+    """Number of the round before; -1 if there is none."""
 
 
 class AwaitUploadEvent(RunEvent):
@@ -66,6 +75,8 @@ class ImageItem(Event):
     """SHA-256 of the image's bytes, in hexadecimal."""
     set: SetName | None = None
     """Set that the image is in."""
+    ceiling: bool = False
+    """Whether the teacher is asked a second time, for the ceiling."""
 
 
 class RunInput(Event):
@@ -80,6 +91,8 @@ class AskInput(RunInput):
 
     concurrent_batches: int = Field(ge=1)
     """Batches that share the model's rate limit."""
+    kind: Literal["baseline", "training"] = "training"
+    """Kind of the round, with PredictTestImages."""
     models: list[TrainedModel] = []
     """Models to ask, with PredictTestImages."""
 
@@ -112,9 +125,27 @@ class AskEvent(Event):
         return {item.image for item in self.items if item.set == "validation"}
 
 
-class ValidateEvent(SizesEvent):
+class RoundState(Event):
+    """Round in the state."""
+
+    number: int
+    """Position in the list of rounds; -1 before the first."""
+    sizes: list[int] = []
+    """Training sizes of this and all earlier rounds, in images."""
+
+
+class WriteDatasetEvent(RunEvent):
+    """Event of WriteDataset."""
+
+    round: RoundState
+    """Current round."""
+
+
+class ValidateEvent(RunEvent):
     """Event of ValidateDataset."""
 
+    sizes: list[int] = Field(min_length=1)
+    """Training sizes, in images."""
     validation: int
     """Records of the validation file that WriteDataset wrote; 0 if there is none."""
 
@@ -147,6 +178,8 @@ class TrainingState(Event):
 class EvaluateState(Event):
     """Part of the state that Evaluate reads."""
 
+    round: RoundState = RoundState(number=-1)
+    """Last round."""
     trained: TrainingState = TrainingState()
     """Result of TrainModels; empty if the run stopped earlier."""
 
@@ -206,6 +239,20 @@ class Listing(Record):
     """Whether the listing equals the one before."""
 
 
+class RoundStart(Record):
+    """State before the first round."""
+
+    number: int = -1
+    """Number before that of the first round."""
+
+
+class NoModels(Record):
+    """State before TrainModels."""
+
+    models: list[TrainedModel] = Field(default_factory=list)
+    """Empty list."""
+
+
 class PrepareResult(Record):
     """Result of Prepare: what the state machine reads of a run."""
 
@@ -225,6 +272,10 @@ class PrepareResult(Record):
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
     listing: Listing
     """Empty listing, which AwaitUpload replaces."""
+    round: RoundStart
+    """Start of the rounds, which Estimate replaces."""
+    trained: NoModels
+    """No models, which TrainModels replaces."""
 
 
 class BatchResult(Record):
@@ -242,15 +293,6 @@ class BatchResult(Record):
         return cls(ok=statuses.count("ok"), refused=statuses.count("refused"))
 
 
-class ConcurrentBatches(Record):
-    """Batches of each Map that run at the same time."""
-
-    label: int
-    """Batches of LabelImages."""
-    predict: int
-    """Batches of PredictTestImages."""
-
-
 class SplitResult(Record):
     """Result of Split."""
 
@@ -266,20 +308,10 @@ class SplitResult(Record):
     """Images in the validation set."""
     test: int
     """Images in the test set."""
-    sizes: list[int]
-    """Training sizes, in images."""
-    to_label: int
-    """Images that the teacher labels."""
-    to_label_key: str
-    """Key of their list."""
-    to_predict_key: str
-    """Key of the list of images for PredictTestImages."""
-    concurrent_batches: ConcurrentBatches
-    """Batches that run at the same time."""
 
 
-class EstimateResult(Record):
-    """Result of Estimate."""
+class CostResult(Record):
+    """Expected cost, compared with the budget."""
 
     usd: float
     """Expected cost in US dollars."""
@@ -289,7 +321,20 @@ class EstimateResult(Record):
     """The estimate in a sentence."""
 
 
-class ListImagesResult(EstimateResult):
+class EstimateResult(CostResult, Round):
+    """Result of Estimate: the next round, and what it costs."""
+
+
+class BaselineResult(Record):
+    """Result of Baseline."""
+
+    worth_training: bool
+    """Whether the gap to the ceiling is large enough to train for."""
+    verdict: str
+    """The result in a sentence."""
+
+
+class ListImagesResult(CostResult):
     """Result of ListImages."""
 
     photos: int
@@ -361,6 +406,8 @@ class EvaluateResult(Record):
     """Name of the promoted model."""
     report_key: str
     """Key of report.html."""
+    grow: bool
+    """Whether another round follows."""
 
 
 class WriteResultsResult(Record):

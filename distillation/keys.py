@@ -91,9 +91,15 @@ def inventory_key(run: str) -> str:
 def split_key(run: str, name: str) -> str:
     """Return ``runs/<run>/splits/<name>.jsonl``, the key of a set of images.
 
-    ``name`` is ``train``, ``test``, ``validation``, ``to-label`` or ``to-predict``; ``images`` in a run with ``apply``.
+    ``name`` is ``train``, ``test``, ``validation``, ``to-label-<round>`` or ``to-predict-<round>``; ``images`` in a run
+    with ``apply``.
     """
     return f"runs/{run}/splits/{name}.jsonl"
+
+
+def rounds_key(run: str) -> str:
+    """Return ``runs/<run>/splits/rounds.json``, the key of the rounds that a run may have."""
+    return f"runs/{run}/splits/rounds.json"
 
 
 def dataset_key(run: str, name: str) -> str:
@@ -172,6 +178,11 @@ def deployment_key(run: str) -> str:
 def results_key(run: str, kind: str) -> str:
     """Return ``runs/<run>/results.<kind>``, the key of a tuned model's answers; ``kind`` is ``csv`` or ``jsonl``."""
     return f"runs/{run}/results.{kind}"
+
+
+def baseline_key(run: str) -> str:
+    """Return ``runs/<run>/report/baseline.json``, the key of the comparison of alternatives to training."""
+    return report_key(run, "baseline.json")
 
 
 def ledger_key(run: str) -> str:

@@ -18,11 +18,12 @@ from pydantic import (
 
 from distillation.errors import InvalidRequest, error_message, excerpt
 
-Until = Literal["Estimate", "LabelImages", "ValidateDataset"]
+Until = Literal["Estimate", "Baseline", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
 Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
 OwnLabels = Literal["train", "gold"]
 ServiceTier = Literal["default", "flex"]
+RequestedTier = Literal["auto", "default", "flex"]
 ImageSource = Literal["s3Location", "bytes"]
 SetName = Literal["train", "validation", "test"]
 Dimensions = tuple[int, int]
@@ -36,7 +37,7 @@ class Record(BaseModel):
 
 
 class Prompt(Record):
-    """Question about an image, sent to the teacher and, word for word, to the student."""
+    """Question about an image, sent word for word."""
 
     system: str = Field(min_length=1, max_length=10_000)
     """System prompt, 1-10,000 characters."""
@@ -102,12 +103,17 @@ class Request(Record):
     """Model id of the student; by default the stage's first."""
     prompt: str | Prompt = "keywords"
     """Name of a file in samples/prompts, or the texts themselves."""
+    student_prompt: str | Prompt | None = None
+    """Prompt that the student is trained and asked with, given as in ``prompt``; by default the teacher's."""
     keywords_min: int | None = Field(default=None, ge=1, le=100)
     """Smallest number of distinct keywords in a label, 1-100; by default the prompt file's."""
     keywords_max: int | None = Field(default=None, ge=1, le=100)
     """Largest number of distinct keywords in a label, 1-100; by default the prompt file's."""
-    service_tier: ServiceTier = "default"
-    """Service tier of the teacher's calls; ``flex`` costs half and may answer later."""
+    service_tier: RequestedTier = "auto"
+    """Service tier of the teacher's calls; ``flex`` costs half and may answer later.
+
+    ``auto`` uses flex if the teacher has it, and the standard tier (``default``) where flex throttles or stalls.
+    """
     accept_teacher_terms: bool = False
     """Whether the terms of a teacher from another provider than the student's are accepted."""
     own_labels: OwnLabels | None = None
@@ -120,10 +126,26 @@ class Request(Record):
     """Sampling temperature of labels and predictions, 0-1. A lower one than the model accepts becomes its minimum."""
     ceiling_temperature: float = Field(default=0.5, gt=0, le=1)
     """Sampling temperature of the teacher's second answer, above 0 and up to 1."""
+    sample: int | None = Field(default=None, ge=16)
+    """Number of images to use, at least 16, chosen by a hash; by default all images of the collection."""
+    baseline: bool = True
+    """Whether alternatives to training are measured before the training images are labelled."""
+    minimum_gap: float = Field(default=0.05, ge=0, le=1)
+    """Gap in agreement, 0-1, between the ceiling and the best alternative below which nothing is trained."""
     train_sizes: list[int] | None = Field(default=None, min_length=1, max_length=10)
-    """Numbers of training images to train on, 1-10 of them; by default one size with all images."""
+    """Numbers of training images, 1-10 of them, all trained in one round; by default see ``grow``."""
+    grow: bool | None = None
+    """Whether to label and train in growing rounds; by default if there are more than 1,000 training images."""
+    grow_from: int = Field(default=300, ge=8)
+    """Training images of the first round with ``grow``; each later round has three times as many."""
+    grow_until: float = Field(default=0.01, ge=0, le=1)
+    """Expected gain in agreement, 0-1, of the next round below which ``grow`` stops."""
     test_share: float = Field(default=0.25, ge=0.05, le=0.5)
     """Share of the images in the test set, 0.05-0.5."""
+    test_images: int = Field(default=500, ge=16, le=5000)
+    """Largest number of test images and of validation images, 16-5000."""
+    images_per_month: int | None = Field(default=None, ge=0)
+    """Images that will be asked about in a month, for the break-even of estimate and report."""
     min_images: int = Field(default=20, ge=16)
     """Smallest number of usable images, at least 16."""
     hyperparameters: dict[str, float] = {}
@@ -157,6 +179,10 @@ class Request(Record):
     """Quality flags whose images are left out."""
     apply: str | None = Field(default=None, min_length=1)
     """Name of a run whose tuned model answers about this collection; nothing is trained."""
+    fallback: Literal["teacher"] | None = None
+    """With ``apply``: who is asked about an image if the tuned model's answer is not valid; by default nobody."""
+    audit_share: float = Field(default=0.02, ge=0, le=1)
+    """With ``apply``: share of the images, 0-1 but at least 20 images, that the teacher is asked about as well."""
     replace: str | None = Field(default=None, min_length=1)
     """Name of a run whose deployment the promoted model takes over."""
 
@@ -202,8 +228,12 @@ class Run(Record):
     """Labeler that writes the teacher's second answers on the test images."""
     student: str
     """Model id of the student."""
+    alternatives: list[str] = []
+    """Model ids of the stage's other students, which the baseline round asks untuned."""
     prompt: Prompt
-    """Prompt of teacher and student."""
+    """Prompt of the teacher."""
+    student_prompt: Prompt
+    """Prompt that the student is trained and asked with."""
     answer_format: str = "keywords"
     """Name of the answer format; see ``distillation.answers.formats``."""
     limits: Limits = Limits()
@@ -304,11 +334,45 @@ class SplitLine(Record):
     """Height of the image in pixels."""
     set: SetName | None = None
     """Set that the image is in."""
+    ceiling: bool = False
+    """In a list of images to predict: whether the teacher is asked a second time, for the ceiling."""
 
     @property
     def dimensions(self) -> Dimensions:
         """Width and height of the image in pixels."""
         return self.width, self.height
+
+
+class ConcurrentBatches(Record):
+    """Batches of each Map that run at the same time."""
+
+    label: int
+    """Batches of LabelImages."""
+    predict: int
+    """Batches of PredictTestImages."""
+
+
+class Round(Record):
+    """One pass through LabelImages and PredictTestImages.
+
+    The first may be a ``baseline`` round, which measures the alternatives to training. A run with ``grow`` has several
+    ``training`` rounds, any other run has one.
+    """
+
+    number: int = Field(ge=0)
+    """Position in the list of rounds, from 0."""
+    kind: Literal["baseline", "training"]
+    """Whether alternatives are measured, or models trained."""
+    sizes: list[int]
+    """Training sizes of this and all earlier rounds, in images; empty in the baseline round."""
+    to_label: int
+    """Images that the teacher labels in this round."""
+    to_label_key: str
+    """Key of their list."""
+    to_predict_key: str
+    """Key of the list of images for PredictTestImages."""
+    concurrent_batches: ConcurrentBatches
+    """Batches that run at the same time."""
 
 
 class SetAssignment(Record):
@@ -346,6 +410,8 @@ class Answer(Record):
     """Latency that Converse returned, in milliseconds; null if it returned none."""
     images_by: ImageSource = "s3Location"
     """Source of the image in the call: its S3 URI (``s3Location``), or its bytes in the request."""
+    tier: ServiceTier = "default"
+    """Service tier that answered."""
 
 
 def _none_if_invalid(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -362,9 +428,10 @@ class AnswerLine(Record):
     image: str
     """SHA-256 of the image's bytes, in hexadecimal."""
     answerer: str
-    """``teacher``, ``owner``, ``ceiling``, ``base``, ``n<size>``, or ``tuned`` in a run with ``apply``.
+    """Who answered.
 
-    ``distill evaluate`` uses the file's name.
+    ``teacher``, ``owner``, ``ceiling``, ``base``, ``n<size>``; ``examples`` or an untuned student in a baseline round;
+    ``tuned``, ``fallback`` or ``audit`` in a run with ``apply``. ``distill evaluate`` uses the file's name.
     """
     status: Literal["ok", "refused"]
     """Whether the answer is valid."""

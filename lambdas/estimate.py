@@ -11,23 +11,27 @@ from distillation.costs import calibration
 from distillation.costs.daily_quota import check_daily_quotas
 from distillation.costs.estimate import estimate_run
 from distillation.costs.workload import measure_workload
-from distillation.events import EstimateResult, SizesEvent
+from distillation.documents import Rounds
+from distillation.events import EstimateEvent, EstimateResult
 from distillation.telemetry import logger
 from lambdas.runtime import data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
-@typed(SizesEvent)
-def handler(event: SizesEvent, context: LambdaContext) -> EstimateResult:
-    """Write ``estimate.json``; return the expected cost and whether it is within the budget.
+@typed(EstimateEvent)
+def handler(event: EstimateEvent, context: LambdaContext) -> EstimateResult:
+    """Write ``estimate.json``; return the next round, its expected cost and whether it is within the budget.
 
     Raises ``QuotaExceeded`` if the run needs too many daily quotas.
     """
     run = read_run(event.run)
     calibrations = calibration.load_all((run.teacher.model, run.student), data())
-    workload = measure_workload(run, event.sizes, data())
+    round_ = data().read_document(keys.rounds_key(run.name), Rounds).rounds[event.previous + 1]
+    workload = measure_workload(run, round_, data())
     estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
     data().write_document(keys.estimate_key(run.name), estimate)
     logger.info("run estimated", run=run.name, usd=estimate.usd)
     check_daily_quotas(estimate.daily_quotas)
-    return EstimateResult(usd=estimate.usd, within_budget=estimate.within_budget, verdict=estimate.verdict)
+    return EstimateResult(
+        **dict(round_), usd=estimate.usd, within_budget=estimate.within_budget, verdict=estimate.verdict
+    )

@@ -25,7 +25,9 @@ class EvaluateSettings(Settings):
 def handler(event: EvaluateEvent, context: LambdaContext) -> EvaluateResult:
     """Return the verdict, the name of the promoted model and the key of report.html."""
     run = read_run(event.run)
-    result = write_report(run, event.state.trained.models, data(), settings(EvaluateSettings).code_version)
+    result = write_report(
+        run, event.state.round.number, event.state.trained.models, data(), settings(EvaluateSettings).code_version
+    )
     paid_usd, _ = ledger.paid_and_reserved_usd(run.name, data())
     metrics.add_metric("UsdSpent", MetricUnit.NoUnit, paid_usd)
     logger.info("report written", run=run.name, verdict=result.verdict)

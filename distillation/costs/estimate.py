@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from math import ceil
 
 from distillation import ledger
 from distillation.costs.aws_services import monthly_costs, service_costs
@@ -19,10 +18,8 @@ from distillation.costs.workload import Workload
 from distillation.documents import (
     ApplyEstimate,
     Bounds,
-    BreakEven,
     DailyQuotaUse,
     Estimate,
-    FlexCost,
     MonthlyCost,
     ProvisionedCost,
     StepCost,
@@ -30,6 +27,7 @@ from distillation.documents import (
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.models import catalog, prices
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
+from distillation.models.service_tier import first_tier
 from distillation.records import Dimensions, Run, ServiceTier
 from distillation.statistical_power import TYPICAL_SD, minimum_detectable_difference
 
@@ -73,8 +71,8 @@ def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibratio
         ],
         detectable=minimum_detectable_difference(len(work.test), TYPICAL_SD if gain_sd is None else gain_sd),
         gain_sd=gain_sd,
-        break_even_images=_break_even(run, work, teacher, student, total(lines)),
-        flex=_flex_cost(run, work, teacher, lines),
+        plan=[],
+        break_even=None,
         provisioned=_provisioned_cost(run, work),
     )
 
@@ -101,7 +99,7 @@ def _paid_steps(run: Run) -> set[str]:
 
 def _model_lines(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> list[CostLine]:
     """Return the lines of all calls and jobs, whether or not the run reaches them."""
-    tier = run.request.service_tier
+    tier = first_tier(run.teacher.model, run.request.service_tier)
     return [
         *_label_lines(run, work, teacher, tier),
         *_training_lines(run, work, student, teacher),
@@ -225,35 +223,6 @@ def _assumptions(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
         assumptions.append("split: predicted from the number of photos")
         assumptions.append("not subtracted: duplicates, labels of earlier runs and own labels, which cost nothing")
     return assumptions
-
-
-def _break_even(run: Run, work: Workload, teacher: Tokens, student: Tokens, usd: Bounds) -> BreakEven | None:
-    """Return the images after which the run costs less than asking the teacher.
-
-    None if nothing is trained or the student is not cheaper.
-    """
-    if "TrainModels" not in _paid_steps(run):
-        return None
-    usd_per_image = {
-        model: total(_answer_lines("", model, work.test, tokens, exactly(1))).expected / len(work.test)
-        for model, tokens in ((run.teacher.model, teacher), (run.student, student))
-    }
-    saved = usd_per_image[run.teacher.model] - usd_per_image[run.student]
-    if saved <= 0:
-        return None
-    return BreakEven(low=ceil(usd.low / saved), expected=ceil(usd.expected / saved), high=ceil(usd.high / saved))
-
-
-def _flex_cost(run: Run, work: Workload, teacher: Tokens, lines: list[CostLine]) -> FlexCost | None:
-    """Return the cost with the teacher on the flex tier; None if it has none, or the run uses it already."""
-    if run.request.service_tier == "flex" or not catalog.get_model(run.teacher.model).has_price("input-flex"):
-        return None
-
-    def teacher_usd(tier: ServiceTier) -> float:
-        teacher_lines = [*_label_lines(run, work, teacher, tier), *_ceiling_lines(run, work, teacher, tier)]
-        return total(line for line in teacher_lines if line.step in _paid_steps(run)).expected
-
-    return FlexCost(usd=round(total(lines).expected - teacher_usd("default") + teacher_usd("flex"), 6))
 
 
 def _provisioned_cost(run: Run, work: Workload) -> ProvisionedCost | None:

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from distillation import keys
 from distillation.documents import SplitFacts
 from distillation.models import catalog
+from distillation.photos.rounds import images_to_choose_size, training_sizes
 from distillation.photos.set_assignment import MINIMUM_TEST_IMAGES
 from distillation.photos.splits import (
     MINIMUM_IMAGES_FOR_VALIDATION,
     VALIDATION_SHARE,
     check_image_count,
-    images_to_choose_size,
     read_counted_split,
-    read_split,
-    training_sizes,
 )
-from distillation.records import Dimensions, Run, SplitLine
+from distillation.records import Dimensions, Round, Run, SplitLine
 from distillation.storage import Bucket
 
 
@@ -50,9 +48,9 @@ class Workload:
     """Whether the split is predicted."""
 
 
-def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
-    """Return the workload after Split, without the answers that earlier runs paid for."""
-    to_label = list(read_split(run, "to-label", data))
+def measure_workload(run: Run, round_: Round, data: Bucket) -> Workload:
+    """Return the workload of a round, without the answers that earlier runs paid for."""
+    to_label = list(data.read_records(round_.to_label_key, SplitLine))
     test, validation, train = (read_counted_split(run, name, data) for name in ("test", "validation", "train"))
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
     samples = range(run.request.samples_per_image)
@@ -63,8 +61,8 @@ def measure_workload(run: Run, sizes: list[int], data: Bucket) -> Workload:
         to_ask_for_ceiling=_dimensions(_unanswered(run.ceiling.id, test, [run.ceiling_sample], data)),
         train=_dimensions(train),
         test=_dimensions(test),
-        validation=_dimensions(images_to_choose_size(sizes, validation)),
-        sizes=sizes,
+        validation=_dimensions(images_to_choose_size(round_.sizes, validation)),
+        sizes=round_.sizes,
         images=facts.images,
         photos=facts.photos,
     )

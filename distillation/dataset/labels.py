@@ -10,10 +10,11 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from distillation import keys
 from distillation.answers.formats import FORMATS
+from distillation.documents import Rounds
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
-from distillation.inference.answer_parts import require_lines
+from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.plain_text import clean
-from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run
+from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
 from distillation.storage import Bucket
 
 
@@ -41,18 +42,23 @@ def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
     yield from own_labels.values()
 
 
-def require_labels(run: Run, inventory: Iterable[InventoryLine], labelled: Container[str], data: Bucket) -> None:
-    """Raise an error if an image has no label, valid or refused, although the inventory says who labelled it.
+def require_labels(
+    run: Run, round_number: int, inventory: Iterable[InventoryLine], labelled: Container[str], data: Bucket
+) -> None:
+    """Raise an error if an image has no label, valid or refused, that was labelled up to a round.
 
     ``labelled`` are the images with a label. ``ObjectMissing`` names a part of LabelImages, ``ObjectDamaged`` the file
-    of your own labels.
+    of your own labels or a list of images.
     """
-    images: dict[str, list[str]] = {"teacher": [], "owner": []}
-    for line in inventory:
-        if line.image and line.labelled_by:
-            images[line.labelled_by].append(line.image)
-    require_lines(run, "label", "the teacher", images["teacher"], labelled, data)
-    own = images["owner"]
+    for round_ in data.read_document(keys.rounds_key(run.name), Rounds).rounds[: round_number + 1]:
+        images = [line.image for line in data.read_records(round_.to_label_key, SplitLine)]
+        if len(images) != round_.to_label:
+            raise ObjectDamaged(
+                f"s3://{data.name}/{round_.to_label_key} has {len(images)} images, but Split wrote {round_.to_label}. "
+                f"It was changed or cut off. Start the run again. {LABELS_ARE_REUSED}"
+            )
+        require_lines(run, "the teacher", images, labelled, PartsOf("label", round_.to_label_key), data)
+    own = [line.image for line in inventory if line.image and line.labelled_by == "owner"]
     if missing := [image for image in own if image not in labelled]:
         raise ObjectDamaged(
             f"s3://{data.name}/{keys.own_labels_key(run.name)} has no label of {len(missing)} of {len(own)} images, "

@@ -5,7 +5,7 @@ Format: "Preparing data for fine-tuning understanding models", Amazon Nova user 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -14,7 +14,7 @@ from distillation.dataset.labels import iter_labels, require_labels
 from distillation.errors import LABELS_ARE_REUSED, TooFewImages, excerpt
 from distillation.events import DatasetResult
 from distillation.models import catalog
-from distillation.models.hyperparameters import record_count, repeats_per_image
+from distillation.models.hyperparameters import repeats_per_image
 from distillation.photos.inventory import iter_inventory
 from distillation.photos.splits import read_checked_images
 from distillation.records import AnswerLine, Run
@@ -24,11 +24,12 @@ from distillation.tolerance import check_tolerance
 _SPOOLED_BYTES = 1 << 20
 
 
-def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
-    """Write one training file per size, and the validation file.
+def write_dataset(run: Run, round_number: int, sizes: list[int], data: Bucket) -> DatasetResult:
+    """Write one training file per size of a round, and the validation file.
 
-    Images whose labels were set aside are left out, so a file may be smaller than its size. With
-    ``duplicate_records``, each record of a small dataset is written that many times.
+    A file has the labelled ones of the first ``size`` images of the training set, so it may be smaller than its size.
+    A later round writes the same file again. With ``duplicate_records``, each record of a small dataset is written that
+    many times.
 
     Raises ``ToleranceExceeded`` if more labels were set aside than the request tolerates, ``TooFewImages`` if fewer
     records remain than Bedrock requires, and ``ObjectMissing`` or ``ObjectDamaged`` if a label or an image of a set is
@@ -36,17 +37,18 @@ def write_dataset(run: Run, sizes: list[int], data: Bucket) -> DatasetResult:
     """
     with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
         texts = _LabelTexts(file)
-        reasons = _collect_texts(run, texts, data)
-        train = _labelled_images(run, "train", texts, data)
-        validation = _labelled_images(run, "validation", texts, data)
-        written = _achievable_sizes(run, sizes, len(train))
-        for size in written:
-            _write_file(run, f"train-{size}", train[:size] * repeats_per_image(run.request, size), texts, data)
+        reasons = _collect_texts(run, round_number, texts, data)
+        train = read_checked_images(run, "train", iter_inventory(run, data), data)
+        validation = _labelled(read_checked_images(run, "validation", iter_inventory(run, data), data), texts)
+        records = {size: _labelled(train[:size], texts) for size in sizes}
+        _check_record_counts(run, records)
+        for size, images in records.items():
+            _write_file(run, f"train-{size}", images * repeats_per_image(run.request, size), texts, data)
         if validation:
             _write_file(run, "validation", validation, texts, data)
     return DatasetResult(
-        sizes=written,
-        records=record_count(run.request, max(written)),
+        sizes=sizes,
+        records=len(records[max(sizes)]) * repeats_per_image(run.request, max(sizes)),
         validation=len(validation),
         set_aside=len(reasons),
     )
@@ -91,7 +93,7 @@ class _LabelTexts:
         return self._file.read(length).decode()
 
 
-def _collect_texts(run: Run, texts: _LabelTexts, data: Bucket) -> list[str]:
+def _collect_texts(run: Run, round_number: int, texts: _LabelTexts, data: Bucket) -> list[str]:
     """Add the text of every valid label to ``texts``; return the reasons of those set aside."""
     labelled: set[str] = set()
     refused: list[AnswerLine] = []
@@ -101,7 +103,7 @@ def _collect_texts(run: Run, texts: _LabelTexts, data: Bucket) -> list[str]:
             refused.append(line)
         elif line.text:
             texts.add(line.image, line.text)
-    require_labels(run, iter_inventory(run, data), labelled, data)
+    require_labels(run, round_number, iter_inventory(run, data), labelled, data)
     photo_of = _photo_names(run, {line.image for line in refused}, data)
     reasons = [f"{excerpt(photo_of.get(line.image, line.image))}: {line.reason}" for line in refused]
     remedy = f"Upload distill.json again with a higher 'tolerance'. {LABELS_ARE_REUSED}"
@@ -117,19 +119,18 @@ def _photo_names(run: Run, images: set[str], data: Bucket) -> dict[str, str]:
     return {line.image: line.photo for line in lines if line.image in images and line.status == "ok"}
 
 
-def _labelled_images(run: Run, name: str, texts: _LabelTexts, data: Bucket) -> list[str]:
-    images = read_checked_images(run, name, iter_inventory(run, data), data)
+def _labelled(images: Iterable[str], texts: _LabelTexts) -> list[str]:
     return [image for image in images if image in texts]
 
 
-def _achievable_sizes(run: Run, sizes: list[int], available: int) -> list[int]:
+def _check_record_counts(run: Run, images_by_size: Mapping[int, Sequence[str]]) -> None:
     minimum = catalog.get_model(run.student).family.minimum_records
-    if record_count(run.request, available) < minimum:
-        raise TooFewImages(
-            f"{available} training images have a label, but {run.student!r} requires at least {minimum} records. "
-            "Add photos to the collection or raise 'duplicate_records'."
-        )
-    return sorted({min(size, available) for size in sizes})
+    for size, images in images_by_size.items():
+        if len(images) * repeats_per_image(run.request, size) < minimum:
+            raise TooFewImages(
+                f"{len(images)} of the first {size} training images have a label, but {run.student!r} requires at "
+                f"least {minimum} records. Add photos to the collection or raise 'duplicate_records'."
+            )
 
 
 def _write_file(run: Run, name: str, images: Iterable[str], texts: _LabelTexts, data: Bucket) -> None:

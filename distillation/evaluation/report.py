@@ -25,12 +25,12 @@ _NOT_VERIFIED = (
 )
 
 
-def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) -> EvaluateResult:
+def write_report(run: Run, round_number: int, models: list[TrainedModel], data: Bucket, code: str) -> EvaluateResult:
     """Write report, predictions, calibration, ledger and manifest of a run.
 
-    ``models`` are the trained sizes; ``code`` is the version of the deployed code.
+    ``round_number`` is the last round, ``models`` are the trained sizes, ``code`` is the version of the deployed code.
     """
-    run_data = read_run(run, models, data)
+    run_data = read_run(run, round_number, models, data)
     evidence = run_data.evidence()
     evaluation = evaluate(evidence) if evidence else None
     pictures = _pictures(run_data, evaluation)
@@ -46,7 +46,7 @@ def write_report(run: Run, models: list[TrainedModel], data: Bucket, code: str) 
     html_key = keys.report_key(run.name, "report.html")
     data.write(html_key, page.encode(), "text/html; charset=utf-8")
     promoted = report.promoted.model_name if report.promoted else None
-    return EvaluateResult(verdict=report.verdict, promoted=promoted, report_key=html_key)
+    return EvaluateResult(verdict=report.verdict, promoted=promoted, report_key=html_key, grow=False)
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:

@@ -24,9 +24,11 @@ from distillation.documents import (
 from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import Evidence
 from distillation.evaluation.training_metrics import read_losses
-from distillation.inference.answer_parts import require_lines
+from distillation.inference.answer_parts import PartsOf, require_lines
+from distillation.models.service_tier import first_tier
 from distillation.photos.inventory import read_inventory
-from distillation.photos.splits import images_to_choose_size, read_checked_split, read_split
+from distillation.photos.rounds import images_to_choose_size
+from distillation.photos.splits import read_checked_split, read_split
 from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SetName, SplitLine, TrainedModel
 from distillation.storage import Bucket, DocumentT
 
@@ -69,7 +71,7 @@ class RunData:
             gold=self._gold_labels(),
             groups={line.image: line.group for line in [*test, *train]},
             models={"teacher": self.run.teacher.model, **dict.fromkeys(["base", *tuned], self.run.student)},
-            tier=self.run.request.service_tier,
+            tier=first_tier(self.run.teacher.model, self.run.request.service_tier),
             limits=self.run.limits,
             gate_margin=self.run.request.gate_margin,
             gate_validity=self.run.request.gate_validity,
@@ -229,8 +231,8 @@ class RunData:
         return labels
 
 
-def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
-    """Read the labels and the parts of PredictTestImages.
+def read_run(run: Run, round_number: int, models: list[TrainedModel], data: Bucket) -> RunData:
+    """Read the labels and the parts of PredictTestImages up to a round.
 
     Raises ``ObjectMissing`` or ``ObjectDamaged`` that names the object if an answer is missing that was paid for.
     """
@@ -241,9 +243,9 @@ def read_run(run: Run, models: list[TrainedModel], data: Bucket) -> RunData:
         answers.setdefault(line.answerer, {})[line.image] = line
     run_data = RunData(run, models, answers, data, inventory, notes)
     if run.request.until != "Estimate":
-        require_labels(run, inventory, answers["teacher"], data)
+        require_labels(run, round_number, inventory, answers["teacher"], data)
     if run_data.tuned:
-        _require_predictions(run_data)
+        _require_predictions(run_data, round_number)
     return run_data
 
 
@@ -253,7 +255,7 @@ def _inventory(run: Run, data: Bucket, notes: list[str]) -> list[InventoryLine]:
         return [line for line in read_inventory(run, data) if line.status != "ignored"]
     except (ObjectDamaged, ObjectMissing) as error:
         notes.append(f"Photos that are in no set are left out: {error}")
-    to_label = {line.image for line in read_split(run, "to-label", data)}
+    own_labels = read_stored_own_labels(run, data) if run.request.own_labels != "gold" else {}
     return [
         InventoryLine(
             photo=line.photo,
@@ -262,20 +264,21 @@ def _inventory(run: Run, data: Bucket, notes: list[str]) -> list[InventoryLine]:
             width=line.width,
             height=line.height,
             set=name,
-            labelled_by="teacher" if line.image in to_label else None,
+            labelled_by="owner" if line.image in own_labels else "teacher",
         )
         for name in _SETS
         for line in read_split(run, name, data)
     ]
 
 
-def _require_predictions(run_data: RunData) -> None:
+def _require_predictions(run_data: RunData, round_number: int) -> None:
     """Raise ``ObjectMissing`` if an answerer has no line of an image that it was asked about."""
     images = {name: [line.image for line in run_data.inventory if line.image and line.set == name] for name in _SETS}
+    parts = PartsOf("predict", keys.split_key(run_data.run.name, f"to-predict-{round_number}"))
     to_choose = images_to_choose_size(range(len(run_data.tuned)), images["validation"])
     for name in ("base", "ceiling", *run_data.tuned):
         asked = images["test"] + (list(to_choose) if name in run_data.tuned else [])
-        require_lines(run_data.run, "predict", name, asked, run_data.answers.get(name, {}), run_data.data)
+        require_lines(run_data.run, name, asked, run_data.answers.get(name, {}), parts, run_data.data)
 
 
 def write_predictions(run: Run, answers: Mapping[str, Mapping[str, AnswerLine]], data: Bucket) -> None:

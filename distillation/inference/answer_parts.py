@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from distillation import keys
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.records import Run, SplitLine
 from distillation.storage import Bucket
 
-_LISTS = {"label": "to-label", "predict": "to-predict", "apply": "images"}
-"""List that the Map of each kind of question reads."""
+
+@dataclass(frozen=True)
+class PartsOf:
+    """Parts of a Map of questions, and the list of images that the Map read."""
+
+    step: Literal["label", "predict"]
+    """Step in the keys of the parts."""
+    list_key: str
+    """Key of the list."""
 
 
 def require_lines(
-    run: Run, kind: str, answerer: str, images: Iterable[str], answered: Container[str], data: Bucket
+    run: Run, answerer: str, images: Iterable[str], answered: Container[str], parts: PartsOf, data: Bucket
 ) -> None:
     """Raise ``ObjectMissing`` that names the missing part if one of ``images`` has no line.
 
-    ``kind`` is ``label``, ``predict`` or ``apply``. ``answered`` are the images with a line of ``answerer``.
+    ``answered`` are the images with a line of ``answerer``.
     """
     images = list(images)
     if missing := [image for image in images if image not in answered]:
         raise ObjectMissing(
-            f"{len(missing)} of {len(images)} images have no line of {answerer}. {_cause(run, kind, missing, data)} "
+            f"{len(missing)} of {len(images)} images have no line of {answerer}. {_cause(run, parts, missing, data)} "
             f"A redrive of the execution does not repeat it. Start the run again. {LABELS_ARE_REUSED}"
         )
 
 
-def _cause(run: Run, kind: str, missing: list[str], data: Bucket) -> str:
+def _cause(run: Run, parts: PartsOf, missing: list[str], data: Bucket) -> str:
     """Return which object has no line of a missing image: a part, or the list that the Map read."""
-    list_key = keys.split_key(run.name, _LISTS[kind])
     try:
-        listed = [line.image for line in data.read_records(list_key, SplitLine)]
+        listed = [line.image for line in data.read_records(parts.list_key, SplitLine)]
     except (ObjectDamaged, ObjectMissing) as error:
         return f"First {missing[0]}. {error}"
     lost = set(missing)
     position = next((position for position, image in enumerate(listed) if image in lost), None)
     if position is None:
-        return f"First {missing[0]}: s3://{data.name}/{list_key} does not list it, because it was changed or cut off."
+        return f"First {missing[0]}: s3://{data.name}/{parts.list_key} does not list it: it was changed or cut off."
     # A Map divides its list into batches in order.
     start = position - position % run.images_per_batch
     batch = keys.batch_id(listed[start : start + run.images_per_batch])
-    part = keys.part_key(run.name, "label" if kind == "label" else "predict", batch)
+    part = keys.part_key(run.name, parts.step, batch)
     return f"First {listed[position]}: s3://{data.name}/{part} was deleted or cut off after it was written."

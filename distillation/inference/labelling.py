@@ -9,6 +9,7 @@ from distillation import keys
 from distillation.answers.rejection import label_rejection
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
+from distillation.models.service_tier import first_tier
 from distillation.records import AnswerLine, Run
 from distillation.storage import Bucket
 
@@ -42,7 +43,7 @@ def _teacher(run: Run, sample: int) -> Target:
         labeler=run.teacher,
         answer_key=partial(keys.label_key, run.teacher.id, sample=sample),
         retry_key=partial(keys.label_retry_key, run.teacher.id, sample=sample),
-        tier=run.request.service_tier,
+        tier=first_tier(run.teacher.model, run.request.service_tier),
         sample=sample,
         rejection=label_rejection,
     )

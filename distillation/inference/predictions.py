@@ -10,6 +10,7 @@ from distillation import keys
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.models import catalog
+from distillation.models.service_tier import first_tier
 from distillation.records import AnswerLine, ImageSource, Run, TrainedModel, size_of
 from distillation.storage import Bucket
 
@@ -75,7 +76,7 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
         labeler=run.ceiling,
         answer_key=partial(keys.label_key, run.ceiling.id, sample=run.ceiling_sample),
         retry_key=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
-        tier=run.request.service_tier,
+        tier=first_tier(run.ceiling.model, run.request.service_tier),
     )
     return [student_target(run, "base", run.student), *tuned, ceiling]
 

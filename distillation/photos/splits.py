@@ -6,23 +6,30 @@ Training sizes are nested: a smaller training set is the beginning of a larger o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from distillation import keys
 from distillation.answers.own_labels import parse_own_labels_file
-from distillation.documents import SplitFacts
-from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages, excerpt
-from distillation.events import ConcurrentBatches, SplitResult
+from distillation.documents import Rounds, SplitFacts
+from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, TooFewImages, excerpt
+from distillation.events import SplitResult
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.models import catalog
-from distillation.models.hyperparameters import record_count
 from distillation.photos.inventory import check_refused_photos, read_resize_results
 from distillation.photos.near_duplicates import NearDuplicates, group_near_duplicates
+from distillation.photos.rounds import RoundLists, plan_rounds
 from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction
-from distillation.records import InventoryLine, OwnLabel, Run, SetAssignment, SetName, SplitLine
-from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
+from distillation.records import (
+    ConcurrentBatches,
+    InventoryLine,
+    OwnLabel,
+    Round,
+    Run,
+    SetAssignment,
+    SetName,
+    SplitLine,
+)
 from distillation.storage import Bucket
 from distillation.telemetry import logger
 
@@ -30,8 +37,6 @@ MINIMUM_IMAGES_FOR_VALIDATION = 200
 """Number of images below which there is no validation set: training needs the images more."""
 VALIDATION_SHARE = 0.1
 """Validation set as a share of the images that are not in the test set, 0-1."""
-
-Image = TypeVar("Image")
 
 _NOTES = 5
 """Damaged set assignments that the facts name."""
@@ -62,26 +67,35 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     labels = parse_own_labels_file(run, photos, lines)
     assignment = _assign(run, lines, data)
     sets = _ordered_sets(assignment)
-    sizes = training_sizes(run, len(sets["train"]), len(sets["validation"]))
     labels = [label for label in labels if label.image in assignment.sets]
     labelled = set() if run.request.own_labels == "gold" else {label.image for label in labels}
-    needed = [*sets["train"][: max(sizes)], *sets["validation"], *sets["test"]]
-    to_label = [line for line in needed if line.image not in labelled]
-    to_predict = [*sets["test"], *images_to_choose_size(sizes, sets["validation"])]
-    labelled_by = dict.fromkeys((line.image for line in to_label), "teacher") | dict.fromkeys(labelled, "owner")
+    lists = plan_rounds(run, sets)
+    rounds = [_round(run, number, round_lists, labelled) for number, round_lists in enumerate(lists)]
+    labelled_by = dict.fromkeys(assignment.sets, "teacher") | dict.fromkeys(labelled, "owner")
     inventory = [_inventory_line(run, line, assignment, labelled_by) for line in lines]
     counts = _counts(inventory, sets)
     facts = _facts(inventory, assignment, counts, len(labels))
-    _write(run, inventory, {**sets, "to-label": to_label, "to-predict": to_predict}, labels, facts, data)
-    return SplitResult(
-        **counts,
-        sizes=sizes,
-        to_label=len(to_label),
-        to_label_key=keys.split_key(run.name, "to-label"),
-        to_predict_key=keys.split_key(run.name, "to-predict"),
+    _write(run, inventory, sets, labels, facts, data)
+    for round_, round_lists in zip(rounds, lists, strict=True):
+        to_label = [line for line in round_lists.to_label if line.image not in labelled]
+        data.write_lines(round_.to_label_key, [line.model_dump() for line in to_label])
+        data.write_lines(round_.to_predict_key, [line.model_dump() for line in round_lists.to_predict])
+    data.write_document(keys.rounds_key(run.name), Rounds(rounds=rounds))
+    return SplitResult(**counts)
+
+
+def _round(run: Run, number: int, lists: RoundLists, labelled: Container[str]) -> Round:
+    to_label = sum(line.image not in labelled for line in lists.to_label)
+    return Round(
+        number=number,
+        kind=lists.kind,
+        sizes=lists.sizes,
+        to_label=to_label,
+        to_label_key=keys.split_key(run.name, f"to-label-{number}"),
+        to_predict_key=keys.split_key(run.name, f"to-predict-{number}"),
         concurrent_batches=ConcurrentBatches(
-            label=concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
-            predict=concurrent_batches(run, run.teacher.model, len(to_predict), run.concurrency.predict),
+            label=concurrent_batches(run, run.teacher.model, to_label, run.concurrency.label),
+            predict=concurrent_batches(run, run.teacher.model, len(lists.to_predict), run.concurrency.predict),
         ),
     )
 
@@ -95,38 +109,8 @@ def check_image_count(run: Run, images: int) -> None:
         )
 
 
-def training_sizes(run: Run, train: int, validation: int) -> list[int]:
-    """Return the requested training sizes, limited to the number of available images.
-
-    Raises ``TooFewImages`` or ``InvalidRequest`` if a size has fewer records than the student's family needs.
-    """
-    family = catalog.get_model(run.student).family
-    if record_count(run.request, train) < family.minimum_records:
-        raise TooFewImages(
-            f"{train} training images are left after the test set, but {run.student!r} needs at least "
-            f"{family.minimum_records} records. Add photos, lower test_share or raise duplicate_records."
-        )
-    available = min(train, family.maximum_records - validation)
-    # A larger size is reduced to what is available; the report says so.
-    sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
-    if record_count(run.request, min(sizes)) < family.minimum_records:
-        raise InvalidRequest(
-            f"train_sizes: {min(sizes)} images give fewer than the {family.minimum_records} records that "
-            f"{run.student!r} needs. Raise the size or duplicate_records."
-        )
-    return sizes
-
-
-def images_to_choose_size(sizes: Sequence[int], validation: Sequence[Image]) -> Sequence[Image]:
-    """Return the validation images that all tuned models are asked about, so that the best size is chosen on them.
-
-    None with one size or with too few images; then the size is chosen on the test images.
-    """
-    return validation if len(sizes) > 1 and len(validation) >= MINIMUM_VALIDATION_IMAGES else []
-
-
 def read_split(run: Run, name: str, data: Bucket) -> Iterator[SplitLine]:
-    """Yield the images of a list: ``train``, ``test``, ``validation``, ``to-label`` or ``to-predict``."""
+    """Yield the images of a list; ``keys.split_key`` has the names."""
     return data.read_records(keys.split_key(run.name, name), SplitLine)
 
 
@@ -302,7 +286,7 @@ def _expected_leaked_photos(group_sizes: Iterable[int], test_share: float) -> fl
 def _write(
     run: Run,
     inventory: list[InventoryLine],
-    sets: Mapping[str, list[SplitLine]],
+    sets: Mapping[SetName, list[SplitLine]],
     labels: list[OwnLabel],
     facts: SplitFacts,
     data: Bucket,

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 _FIELDS_WITH_APPLY = {"apply", "max_usd", "tolerance"}
-_COPIED_FIELDS = ("teacher", "ceiling", "student", "prompt", "answer_format", "limits", "image_side", "quotas")
+_COPIED_FIELDS = (
+    "teacher",
+    "ceiling",
+    "student",
+    "prompt",
+    "student_prompt",
+    "answer_format",
+    "limits",
+    "image_side",
+    "quotas",
+)
 """Fields of the earlier run: its model must be asked exactly as it was trained."""
 
 

@@ -30,6 +30,7 @@ from distillation.inference.converse import ImageSourceRefused, Question, ask, s
 from distillation.models import catalog
 from distillation.models.model import Model
 from distillation.models.service_quotas import check_quotas
+from distillation.models.service_tier import first_tier
 from distillation.records import LedgerPart, Run
 from distillation.runs.account_limits import check_refused_probe
 from distillation.storage import Bucket
@@ -134,7 +135,7 @@ def _probe_teacher(run: Run, data: Bucket, account: Account) -> None:
     What Bedrock refuses of this question it would refuse about every image. If it is refused for the day, the run
     starts only if the daily quota is known.
     """
-    teacher, tier = run.teacher, run.request.service_tier
+    teacher, tier = run.teacher, first_tier(run.teacher.model, run.request.service_tier)
     question = Question(run.prompt, "probe", _probe_source(run, data), tier=tier)
     try:
         usage = ask(account.runtime, teacher.invocation_id, teacher, question).usage

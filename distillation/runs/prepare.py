@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from distillation.events import Listing, PrepareResult
+from distillation.events import Listing, NoModels, PrepareResult, RoundStart
 from distillation.records import Run
 from distillation.run_documents import find_run
 from distillation.runs.account_limits import apply_daily_quotas, cap_concurrency
@@ -59,4 +59,6 @@ def _result(run: Run, claimed_by: str | None) -> PrepareResult:
         concurrency=run.concurrency,
         images_per_batch=run.images_per_batch,
         listing=Listing(photos=0, digest="", settled=False),
+        round=RoundStart(),
+        trained=NoModels(),
     )

@@ -106,7 +106,9 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature, profile),
         ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature, profile),
         student=student,
+        alternatives=[model for model in defaults.students if model != student],
         prompt=Prompt(system=prompt.system, user=prompt.user),
+        student_prompt=_student_prompt(request.student_prompt, prompt),
         answer_format=prompt.answer_format,
         limits=_limits(request, prompt),
         image_side=catalog.get_model(student).family.image_side,
@@ -230,6 +232,11 @@ def _prompt(prompt: str | Prompt) -> PromptFile:
                 "training data. Use other words."
             )
     return file
+
+
+def _student_prompt(requested: str | Prompt | None, teacher_prompt: PromptFile) -> Prompt:
+    prompt = teacher_prompt if requested is None else _prompt(requested)
+    return Prompt(system=prompt.system, user=prompt.user)
 
 
 def _shipped(name: str) -> PromptFile:

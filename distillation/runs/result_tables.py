@@ -9,7 +9,7 @@ from distillation import keys, ledger
 from distillation.answers.formats import FORMATS
 from distillation.documents import ApplyEstimate, ApplyReport
 from distillation.events import WriteResultsResult
-from distillation.inference.answer_parts import require_lines
+from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.photos.inventory import read_inventory
 from distillation.plain_text import csv_table
 from distillation.records import AnswerLine, InventoryLine, Record, Run
@@ -41,7 +41,8 @@ def write_results(run: Run, data: Bucket) -> WriteResultsResult:
     answers = {line.image: line for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine)}
     inventory = read_inventory(run, data)
     images = [line.image for line in inventory if line.image and line.status == "ok"]
-    require_lines(run, "apply", "the tuned model", images, answers, data)
+    parts = PartsOf("predict", keys.split_key(run.name, "images"))
+    require_lines(run, "the tuned model", images, answers, parts, data)
     refused = [f"{line.image[:12]}: {line.reason}" for line in answers.values() if line.status == "refused"]
     check_tolerance(run, "answers", len(answers), refused, "Check the reasons, or raise 'tolerance'")
     lines = list(_lines(run, answers, inventory))

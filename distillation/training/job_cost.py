@@ -11,6 +11,7 @@ from distillation.errors import ObjectDamaged
 from distillation.inference.reservation import maximum_usd
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
+from distillation.models.service_tier import first_tier
 from distillation.photos.splits import read_split
 from distillation.records import LedgerPart, Run, SplitLine, Usage
 from distillation.storage import Bucket
@@ -69,7 +70,9 @@ def maximum_prediction_usd(run: Run, data: Bucket) -> float:
     images = sum(1 for _ in read_split(run, "test", data))
     sizes = sum(1 for _ in data.keys(f"{keys.dataset_prefix(run.name)}train-"))
     students = maximum_usd(run, run.student, run.teacher, images * (1 + sizes))
-    return students + maximum_usd(run, run.ceiling.model, run.ceiling, images, run.request.service_tier)
+    return students + maximum_usd(
+        run, run.ceiling.model, run.ceiling, images, first_tier(run.ceiling.model, run.request.service_tier)
+    )
 
 
 def _tokens_by_rule(run: Run, images: list[SplitLine], data: Bucket) -> int:

@@ -43,6 +43,7 @@ def any_run(**request: Any) -> Run:
         ceiling=labeler.model_copy(update={"id": "ceiling", "temperature": 0.5}),
         student="amazon.nova-lite-v1:0",
         prompt=Prompt(system="You index photographs.", user="Write keywords."),
+        student_prompt=Prompt(system="You index photographs.", user="Write keywords."),
         image_side=900,
         request=Request(**request),
     )

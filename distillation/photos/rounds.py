@@ -1,0 +1,120 @@
+"""Rounds of a run: which images the teacher labels, and which training sizes follow, in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from distillation.errors import InvalidRequest, TooFewImages
+from distillation.models import catalog
+from distillation.models.hyperparameters import record_count
+from distillation.records import Run, SetName, SplitLine
+from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
+
+GROW_ABOVE = 1_000
+"""Number of training images above which a run grows unless the request says otherwise."""
+GROWTH_FACTOR = 3
+"""Training images of a round, in multiples of the round before."""
+CEILING_IMAGES = 200
+"""Test images, the first of their set, that the teacher is asked about a second time."""
+EXAMPLE_CANDIDATES = 8
+"""Training images that the baseline round labels, to choose the examples of a prompt from."""
+
+Image = TypeVar("Image")
+
+
+@dataclass(frozen=True)
+class RoundLists:
+    """Images of one round."""
+
+    kind: Literal["baseline", "training"]
+    sizes: list[int]
+    """Training sizes of this and all earlier rounds."""
+    to_label: list[SplitLine]
+    """Images that need a label in this round, those with your own labels included."""
+    to_predict: list[SplitLine]
+    """Images that models are asked about."""
+
+
+def plan_rounds(run: Run, sets: Mapping[SetName, Sequence[SplitLine]]) -> list[RoundLists]:
+    """Return the rounds that a run may have. Raises ``TooFewImages`` or ``InvalidRequest`` as ``training_sizes`` does.
+
+    A label that an earlier round of the run asks for is not listed again.
+    """
+    train, validation, test = sets["train"], sets["validation"], sets["test"]
+    sizes = training_sizes(run, len(train), len(validation))
+    steps = [sizes[: position + 1] for position in range(len(sizes))] if grows(run, len(train)) else [sizes]
+    rounds: list[RoundLists] = []
+    if has_baseline(run):
+        rounds.append(RoundLists("baseline", [], [*test, *train[:EXAMPLE_CANDIDATES]], _with_ceiling(run, test)))
+    listed = {line.image for lists in rounds for line in lists.to_label}
+    for step in steps:
+        needed = [*train[: max(step)], *validation, *test]
+        to_label = [line for line in needed if line.image not in listed]
+        listed.update(line.image for line in to_label)
+        to_predict = [*_with_ceiling(run, test), *images_to_choose_size(step, validation)]
+        rounds.append(RoundLists("training", step, to_label, to_predict))
+    return rounds
+
+
+def has_baseline(run: Run) -> bool:
+    """Return whether a run measures the alternatives to training: not if it was asked to stop before it trains."""
+    return run.request.until == "Baseline" or (run.request.baseline and run.request.until is None)
+
+
+def grows(run: Run, train: int) -> bool:
+    """Return whether a run with ``train`` training images labels and trains in growing rounds."""
+    if run.request.train_sizes:
+        return False
+    return train > GROW_ABOVE if run.request.grow is None else run.request.grow
+
+
+def growth_sizes(first: int, available: int) -> list[int]:
+    """Return training sizes from ``first`` up to all ``available`` images, each three times as large as the last.
+
+    The last step may be smaller. A rest of less than half of a step joins the step before.
+    """
+    sizes = [min(first, available)]
+    while sizes[-1] < available:
+        following = sizes[-1] * GROWTH_FACTOR
+        sizes.append(available if available < 1.5 * following else following)
+    return sizes
+
+
+def _with_ceiling(run: Run, test: Sequence[SplitLine]) -> list[SplitLine]:
+    """Return the test images, of which the first ones are for the ceiling."""
+    return [line.model_copy(update={"ceiling": position < CEILING_IMAGES}) for position, line in enumerate(test)]
+
+
+def training_sizes(run: Run, train: int, validation: int) -> list[int]:
+    """Return the requested training sizes, limited to the number of available images.
+
+    Raises ``TooFewImages`` or ``InvalidRequest`` if a size has fewer records than the student's family needs.
+    """
+    family = catalog.get_model(run.student).family
+    if record_count(run.request, train) < family.minimum_records:
+        raise TooFewImages(
+            f"{train} training images are left after the test set, but {run.student!r} needs at least "
+            f"{family.minimum_records} records. Add photos, lower test_share or raise duplicate_records."
+        )
+    available = min(train, family.maximum_records - validation)
+    if grows(run, train):
+        sizes = growth_sizes(run.request.grow_from, available)
+    else:
+        # A larger size is reduced to what is available; the report says so.
+        sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
+    if record_count(run.request, min(sizes)) < family.minimum_records:
+        raise InvalidRequest(
+            f"train_sizes: {min(sizes)} images give fewer than the {family.minimum_records} records that "
+            f"{run.student!r} needs. Raise the size or duplicate_records."
+        )
+    return sizes
+
+
+def images_to_choose_size(sizes: Sequence[int], validation: Sequence[Image]) -> Sequence[Image]:
+    """Return the validation images that all tuned models are asked about, so that the best size is chosen on them.
+
+    None with one size or with too few images; then the size is chosen on the test images.
+    """
+    return validation if len(sizes) > 1 and len(validation) >= MINIMUM_VALIDATION_IMAGES else []
