@@ -263,6 +263,10 @@ class Run(Record):
         """
         return self.request.samples_per_image if self.ceiling.id == self.teacher.id else 1
 
+    def prompt_of(self, model: str) -> Prompt:
+        """Return the prompt that a model is asked with: the teacher's own, and the student's for every other model."""
+        return self.prompt if model == self.teacher.model else self.student_prompt
+
     def quota(self, model: str) -> Quota:
         """Return the model's requests and tokens per minute and tokens per day; fields are None when unknown."""
         return self.quotas.get(model, Quota())

@@ -55,18 +55,18 @@ def write_dataset(run: Run, round_number: int, sizes: list[int], data: Bucket) -
 
 
 def training_record(run: Run, bucket: str, image: str, text: str) -> dict[str, Any]:
-    """Return the training record of one image: the prompt, the image and its label ``text``."""
+    """Return the training record of one image: the student's prompt, the image and its label ``text``."""
     location = {
         "uri": f"s3://{bucket}/{keys.image_key(run.image_side, image)}",
         "bucketOwner": run.account,
     }
     question = [
-        {"text": run.prompt.user},
+        {"text": run.student_prompt.user},
         {"image": {"format": "jpeg", "source": {"s3Location": location}}},
     ]
     return {
         "schemaVersion": "bedrock-conversation-2024",
-        "system": [{"text": run.prompt.system}],
+        "system": [{"text": run.student_prompt.system}],
         "messages": [
             {"role": "user", "content": question},
             {"role": "assistant", "content": [{"text": text}]},

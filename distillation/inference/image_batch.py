@@ -18,7 +18,7 @@ from distillation.inference.label_lock import LabelLock, find_answer
 from distillation.inference.rate_limit import BatchLimits, DeadlineReached, RateLimitedClient, tokens_per_call
 from distillation.inference.reservation import Reservation, maximum_usd
 from distillation.models import catalog
-from distillation.records import Answer, AnswerLine, ImageSource, Labeler, LedgerPart, Run, ServiceTier
+from distillation.records import Answer, AnswerLine, ImageSource, Labeler, LedgerPart, Prompt, Run, ServiceTier
 from distillation.storage import Bucket
 from distillation.telemetry import count_call_metrics
 
@@ -41,6 +41,8 @@ class Target:
     billed_as: str
     """Model id in the price table."""
     labeler: Labeler
+    prompt: Prompt
+    """Prompt to ask with."""
     answer_key: Callable[[str], str]
     """Return the key of the answer about an image."""
     retry_key: Callable[[str], str] | None = None
@@ -83,9 +85,9 @@ class ImageBatch:
         return [second_lines.get(line.image, line) for line in lines]
 
     def _ask_once(self, target: Target, images: list[str]) -> list[AnswerLine]:
-        tokens = tokens_per_call(self.run, target.billed_as, target.labeler)
+        tokens = tokens_per_call(self.run, target.billed_as, target.labeler, target.prompt)
         caller = RateLimitedClient(self.run.quota(target.billed_as), tokens, self.limits)
-        usd = maximum_usd(self.run, target.billed_as, target.labeler, len(images), target.tier)
+        usd = maximum_usd(self.run, target.billed_as, target.labeler, len(images), target.tier, target.prompt)
         reservation = Reservation(self.run, self.step, usd, self.data)
         lines: dict[str, AnswerLine] = {}
 
@@ -143,7 +145,7 @@ class ImageBatch:
 
         try:
             source, rejection = self._image_source(target, image), target.rejections.get(image)
-            question = Question(self.run.prompt, image, source, rejection, target.tier)
+            question = Question(target.prompt, image, source, rejection, target.tier)
             answer = caller.call(send)
         except Exception:
             lock.release()

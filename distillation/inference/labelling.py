@@ -41,6 +41,7 @@ def _teacher(run: Run, sample: int) -> Target:
         model=run.teacher.invocation_id,
         billed_as=run.teacher.model,
         labeler=run.teacher,
+        prompt=run.prompt,
         answer_key=partial(keys.label_key, run.teacher.id, sample=sample),
         retry_key=partial(keys.label_retry_key, run.teacher.id, sample=sample),
         tier=first_tier(run.teacher.model, run.request.service_tier),

@@ -74,6 +74,7 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
         model=run.ceiling.invocation_id,
         billed_as=run.ceiling.model,
         labeler=run.ceiling,
+        prompt=run.prompt,
         answer_key=partial(keys.label_key, run.ceiling.id, sample=run.ceiling_sample),
         retry_key=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
         tier=first_tier(run.ceiling.model, run.request.service_tier),
@@ -88,8 +89,9 @@ def student_target(run: Run, name: str, model: str, images_by: ImageSource | Non
         name=name,
         model=model,
         billed_as=run.student,
-        # The student is asked with the teacher's prompt, temperature and max_tokens.
+        # The student is asked with the teacher's temperature and max_tokens.
         labeler=run.teacher.model_copy(update={"temperature": temperature}),
+        prompt=run.student_prompt,
         images_by=images_by,
         answer_key=partial(keys.prediction_key, run.name, name),
     )

@@ -13,7 +13,7 @@ from threading import Lock
 from distillation.errors import DailyQuotaExceeded, DistillationError, Throttled
 from distillation.inference.converse import AnswerRejected, NoAnswer, Unavailable
 from distillation.models import catalog
-from distillation.records import Answer, Labeler, Quota, Run
+from distillation.records import Answer, Labeler, Prompt, Quota, Run
 from distillation.telemetry import CallCounts
 
 MAX_CONCURRENT_CALLS = 32
@@ -57,10 +57,14 @@ class BatchLimits:
     clock: Clock = field(default_factory=Clock)
 
 
-def tokens_per_call(run: Run, model: str, labeler: Labeler) -> int:
-    """Return the tokens that Bedrock takes from the quota when a call starts: the input and ``max_tokens``."""
+def tokens_per_call(run: Run, model: str, labeler: Labeler, prompt: Prompt | None = None) -> int:
+    """Return the tokens that Bedrock takes from the quota when a call starts: the input and ``max_tokens``.
+
+    ``prompt`` is by default the one that the run asks the model with.
+    """
+    prompt = prompt or run.prompt_of(model)
     image_tokens = catalog.get_model(model).family.image_tokens(run.image_side, run.image_side)
-    return image_tokens + len(run.prompt.system + run.prompt.user) // 4 + labeler.max_tokens
+    return image_tokens + len(prompt.system + prompt.user) // 4 + labeler.max_tokens
 
 
 def calls_per_minute(run: Run, model: str) -> float:

@@ -16,7 +16,7 @@ import uuid
 from distillation import ledger
 from distillation.errors import LABELS_ARE_REUSED, OverBudget, Throttled
 from distillation.models import catalog
-from distillation.records import Labeler, LedgerPart, Run, ServiceTier
+from distillation.records import Labeler, LedgerPart, Prompt, Run, ServiceTier
 from distillation.storage import Bucket
 
 _REMEDY = f"Raise max_usd in distill.json, or use fewer photos, and start again. {LABELS_ARE_REUSED}"
@@ -69,13 +69,17 @@ class Reservation:
         return None
 
 
-def maximum_usd(run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default") -> float:
+def maximum_usd(
+    run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default", prompt: Prompt | None = None
+) -> float:
     """Return the maximum cost of one answer about each of ``images`` images, in US dollars.
 
-    The maximum assumes square images, two bytes of prompt per token, and answers of ``max_tokens`` tokens.
+    ``prompt`` is by default the one that the run asks the model with. The maximum assumes square images, two bytes of
+    prompt per token, and answers of ``max_tokens`` tokens.
     """
     family = catalog.get_model(model).family
-    prompt_tokens = len((run.prompt.system + run.prompt.user).encode()) // 2
+    prompt = prompt or run.prompt_of(model)
+    prompt_tokens = len((prompt.system + prompt.user).encode()) // 2
     image_tokens = family.image_tokens(run.image_side, run.image_side) * family.image_tokens_spread[1]
     input_tokens = round((prompt_tokens + image_tokens) * images)
     return ledger.inference_usd(model, input_tokens, labeler.max_tokens * images, tier)
