@@ -6,7 +6,7 @@ Training sizes are nested: a smaller training set is the beginning of a larger o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distillation import keys
@@ -69,35 +69,37 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     sets = _ordered_sets(assignment)
     labels = [label for label in labels if label.image in assignment.sets]
     labelled = set() if run.request.own_labels == "gold" else {label.image for label in labels}
-    lists = plan_rounds(run, sets)
-    rounds = [_round(run, number, round_lists, labelled) for number, round_lists in enumerate(lists)]
+    rounds = plan_rounds(run, sets)
     labelled_by = dict.fromkeys(assignment.sets, "teacher") | dict.fromkeys(labelled, "owner")
     inventory = [_inventory_line(run, line, assignment, labelled_by) for line in lines]
     counts = _counts(inventory, sets)
     facts = _facts(inventory, assignment, counts, len(labels))
     _write(run, inventory, sets, labels, facts, data)
-    for round_, round_lists in zip(rounds, lists, strict=True):
-        to_label = [line for line in round_lists.to_label if line.image not in labelled]
-        data.write_lines(round_.to_label_key, [line.model_dump() for line in to_label])
-        data.write_lines(round_.to_predict_key, [line.model_dump() for line in round_lists.to_predict])
-    data.write_document(keys.rounds_key(run.name), Rounds(rounds=rounds))
+    write_rounds(run, rounds, labelled, data)
     return SplitResult(**counts)
 
 
-def _round(run: Run, number: int, lists: RoundLists, labelled: Container[str]) -> Round:
-    to_label = sum(line.image not in labelled for line in lists.to_label)
-    return Round(
-        number=number,
-        kind=lists.kind,
-        sizes=lists.sizes,
-        to_label=to_label,
-        to_label_key=keys.split_key(run.name, f"to-label-{number}"),
-        to_predict_key=keys.split_key(run.name, f"to-predict-{number}"),
-        concurrent_batches=ConcurrentBatches(
-            label=concurrent_batches(run, run.teacher.model, to_label, run.concurrency.label),
-            predict=concurrent_batches(run, run.teacher.model, len(lists.to_predict), run.concurrency.predict),
-        ),
-    )
+def write_rounds(run: Run, rounds: Sequence[RoundLists], labelled: Container[str], data: Bucket) -> None:
+    """Write the lists of images of each round, without ``labelled`` ones to label, and then the rounds."""
+    written: list[Round] = []
+    for number, lists in enumerate(rounds):
+        to_label = [line for line in lists.to_label if line.image not in labelled]
+        round_ = Round(
+            number=number,
+            kind=lists.kind,
+            sizes=lists.sizes,
+            to_label=len(to_label),
+            to_label_key=keys.split_key(run.name, f"to-label-{number}"),
+            to_predict_key=keys.split_key(run.name, f"to-predict-{number}"),
+            concurrent_batches=ConcurrentBatches(
+                label=concurrent_batches(run, run.teacher.model, len(to_label), run.concurrency.label),
+                predict=concurrent_batches(run, run.teacher.model, len(lists.to_predict), run.concurrency.predict),
+            ),
+        )
+        data.write_lines(round_.to_label_key, (line.model_dump() for line in to_label))
+        data.write_lines(round_.to_predict_key, (line.model_dump() for line in lists.to_predict))
+        written.append(round_)
+    data.write_document(keys.rounds_key(run.name), Rounds(rounds=written))
 
 
 def check_image_count(run: Run, images: int) -> None:

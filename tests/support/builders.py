@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from distillation import keys
@@ -24,7 +24,9 @@ from distillation.documents import (
     SplitFacts,
 )
 from distillation.inference.rate_limit import BatchLimits, Clock
-from distillation.records import Labeler, Limits, Prompt, Request, Run, TrainedModel
+from distillation.photos.rounds import plan_rounds
+from distillation.photos.splits import write_rounds
+from distillation.records import Labeler, Limits, Prompt, Request, Run, SetName, SplitLine, TrainedModel
 from distillation.storage import Bucket
 from tests.support.fakes import bucket
 
@@ -226,19 +228,24 @@ def any_split_facts(**fields: Any) -> SplitFacts:
     return SplitFacts(**default | fields)
 
 
-def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0, validation: int = 0) -> Bucket:
+def write_sets(run: Run, sets: Mapping[SetName, Sequence[SplitLine]], data: Bucket) -> None:
+    """Write the sets of a run and its rounds as Split does."""
+    for name, members in sets.items():
+        data.write_lines(keys.split_key(run.name, name), [line.model_dump() for line in members])
+    write_rounds(run, plan_rounds(run, sets), set(), data)
+
+
+def bucket_after_split(
+    train: int = 12, test: int = 8, labelled: int = 0, validation: int = 0, run: Run | None = None
+) -> Bucket:
     """Return a bucket as Split leaves it: images of 900 x 600 pixels, the first ``labelled`` of which have a label."""
     data = bucket()
     images = [f"{number:064x}" for number in range(train + test + validation)]
-    lines = [{"image": image, "photo": "p", "group": image, "width": 900, "height": 600} for image in images]
-    sets = {
-        "to-label": lines,
-        "train": lines[:train],
-        "test": lines[train : train + test],
-        "validation": lines[train + test :],
-    }
-    for name, members in sets.items():
-        data.write_lines(keys.split_key("holiday-1", name), members)
+    names: list[SetName] = ["train"] * train + ["test"] * test + ["validation"] * validation
+    sets: dict[SetName, list[SplitLine]] = {"train": [], "validation": [], "test": []}
+    for image, name in zip(images, names, strict=True):
+        sets[name].append(SplitLine(image=image, photo="p", group=image, width=900, height=600, set=name))
+    write_sets(run or any_run(), sets, data)
     facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test, validation=validation)
     data.write_document(keys.split_facts_key("holiday-1"), facts)
     for image in images[:labelled]:

@@ -8,13 +8,15 @@ from typing import Any
 from PIL import Image
 
 from distillation import keys, ledger
-from distillation.records import AnswerLine, InventoryLine, LedgerPart, Run, TrainedModel, Usage
+from distillation.records import AnswerLine, InventoryLine, LedgerPart, Run, SetName, SplitLine, TrainedModel, Usage
 from distillation.storage import Bucket
-from tests.support.builders import any_estimate, any_split_facts
+from tests.support.builders import any_estimate, any_split_facts, write_sets
 from tests.support.fakes import bucket
 
 TRAIN, TEST = 12, 20
 IMAGES = [f"{number:064x}" for number in range(TRAIN + TEST)]
+LAST_ROUND = 1
+"""Number of the round that trained; the round before it is the baseline round."""
 MODELS = [
     TrainedModel(size=12, status="Active", model_name="holiday-1-n12-a1", model_arn="arn:m", deployment_arn="arn:d"),
     TrainedModel(size=24, status="Failed", reason="AccessDenied: no"),
@@ -33,9 +35,12 @@ def answer_line(number: int, answerer: str, text: str | None, **fields: Any) -> 
 
 
 def finished_run(run: Run) -> Bucket:
-    """Return the Data bucket of a run that trained on 12 of 32 images and refused one photo and one label."""
+    """Return the Data bucket of a run that trained on 12 of 32 images and refused one photo and one label.
+
+    Without a baseline the run has a single round, number 0.
+    """
     data = bucket()
-    sets = ["train"] * TRAIN + ["test"] * TEST
+    sets: list[SetName] = ["train"] * TRAIN + ["test"] * TEST
     inventory = [
         InventoryLine.model_validate(
             {"photo": f"holiday/{number}.jpg", "status": "ok", "image": image, "width": 60, "height": 40, "set": name}
@@ -48,14 +53,11 @@ def finished_run(run: Run) -> Bucket:
     inventory.append(InventoryLine(photo="holiday/notes.txt", status="ignored"))
     _write_lines(data, keys.inventory_key(run.name), inventory)
     data.write_lines(keys.listing_key(run.name), [{"photo": line.photo} for line in inventory[:-1]])
-    splits = [
-        {"image": image, "photo": f"holiday/{number}.jpg", "group": image, "width": 60, "height": 40}
-        for number, image in enumerate(IMAGES)
+    lines = [
+        SplitLine(image=image, photo=f"holiday/{number}.jpg", group=image, width=60, height=40, set=name)
+        for number, (image, name) in enumerate(zip(IMAGES, sets, strict=True))
     ]
-    train, test = splits[:TRAIN], splits[TRAIN:]
-    lists = {"to-label": splits, "to-predict": test, "train": train, "test": test, "validation": []}
-    for name, lines in lists.items():
-        data.write_lines(keys.split_key(run.name, name), lines)
+    write_sets(run, {"train": lines[:TRAIN], "validation": [], "test": lines[TRAIN:]}, data)
     data.write_document(keys.split_facts_key(run.name), any_split_facts(images=len(IMAGES)))
     labels = [answer_line(number, "teacher", label_text(number)) for number in range(len(IMAGES))]
     labels[0] = answer_line(0, "teacher", None, status="refused", reason="no list")
