@@ -99,8 +99,8 @@ def any_estimate(**fields: Any) -> Estimate:
         "range_from": [],
         "warnings": [],
         "detectable": 0.072,
-        "break_even_images": None,
-        "flex": None,
+        "plan": [],
+        "break_even": None,
         "provisioned": None,
     }
     return Estimate(**default | fields)
