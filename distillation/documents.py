@@ -84,6 +84,8 @@ class PriceRow(Record):
 class EstimateLine(Record):
     """One line of an estimate: what a step uses and what that costs."""
 
+    round: int = 0
+    """Number of the round."""
     step: str
     """State, or AWS service."""
     what: str
@@ -556,16 +558,20 @@ class Growth(Record):
 
 
 class Audit(Record):
-    """Agreement of a tuned model with the teacher on a random share of the photos that it answered about."""
+    """Agreement of a tuned model with the teacher on a random share of the images that it was asked about."""
 
+    asked: int
+    """Images that were chosen for the audit."""
     images: int
-    """Audited images."""
-    jaccard: Interval
-    """Agreement with the teacher on them."""
+    """Images among them that the teacher gave a valid label for."""
+    jaccard: Interval | None
+    """Agreement with the teacher on them; null if there is none. An answer that is not valid scores 0."""
     evaluation: Interval | None
-    """Agreement that the model's own run measured; null if it cannot be read."""
+    """Agreement that the model's own run measured; null if it cannot be read or has your own labels in it."""
     drifted: bool
-    """Whether ``jaccard`` is below the lower bound of ``evaluation``."""
+    """Whether the upper bound of ``jaccard`` is below the lower bound of ``evaluation``, with at least 10 images."""
+    reason: str | None = None
+    """Why the teacher did not label the first image without a label; null if it labelled all."""
 
 
 class Disagreement(Record):
@@ -771,7 +777,7 @@ class ApplyReport(Record):
     fallbacks: int = 0
     """Photos with an answer of the teacher because the tuned model's was not valid."""
     audit: Audit | None = None
-    """Agreement on the audited images; null with ``audit_share`` 0 or without a valid pair of answers."""
+    """Agreement on the audited images; null with ``audit_share`` 0."""
     recommendation: Recommendation | None = None
     """What to do next."""
     files: list[str]

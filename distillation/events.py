@@ -77,6 +77,8 @@ class ImageItem(Event):
     """Set that the image is in."""
     ceiling: bool = False
     """Whether the teacher is asked a second time, for the ceiling."""
+    audit: bool = False
+    """Whether the teacher is asked as well, for the audit of a run with ``apply``."""
 
 
 class RunInput(Event):
@@ -118,6 +120,11 @@ class AskEvent(Event):
     def images(self) -> list[str]:
         """SHA-256 of each image's bytes, in hexadecimal."""
         return [item.image for item in self.items]
+
+    @property
+    def audited_images(self) -> list[str]:
+        """Those of ``images`` that the teacher is asked about for the audit."""
+        return [item.image for item in self.items if item.audit]
 
     @property
     def validation_images(self) -> set[str]:

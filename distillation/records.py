@@ -182,7 +182,7 @@ class Request(Record):
     fallback: Literal["teacher"] | None = None
     """With ``apply``: who is asked about an image if the tuned model's answer is not valid; by default nobody."""
     audit_share: float = Field(default=0.02, ge=0, le=1)
-    """With ``apply``: share of the images, 0-1 but at least 20 images, that the teacher is asked about as well."""
+    """With ``apply``: share of the images, 0-1, that the teacher is asked about as well; at least 20, none with 0."""
     replace: str | None = Field(default=None, min_length=1)
     """Name of a run whose deployment the promoted model takes over."""
 
@@ -340,6 +340,8 @@ class SplitLine(Record):
     """Set that the image is in."""
     ceiling: bool = False
     """In a list of images to predict: whether the teacher is asked a second time, for the ceiling."""
+    audit: bool = False
+    """In the list of images of a run with ``apply``: whether the teacher is asked as well, for the audit."""
 
     @property
     def dimensions(self) -> Dimensions:

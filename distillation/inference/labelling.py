@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from distillation.answers.rejection import label_rejection
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.models.service_tier import first_tier
-from distillation.records import AnswerLine, Run
+from distillation.records import Answer, AnswerLine, Run
 from distillation.storage import Bucket
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def label_batch(
     """
     batch = ImageBatch(run, "LabelImages", data, client, limits)
     lines = [
-        line for sample in range(run.request.samples_per_image) for line in batch.ask(_teacher(run, sample), images)
+        line for sample in range(run.request.samples_per_image) for line in batch.ask(teacher_target(run, sample), images)
     ]
     data.write_lines(
         keys.part_key(run.name, "label", keys.batch_id(images)),
@@ -35,9 +36,15 @@ def label_batch(
     return lines
 
 
-def _teacher(run: Run, sample: int) -> Target:
+def teacher_target(
+    run: Run, sample: int, name: str = "teacher", rejection: Callable[[Run, Answer], str | None] = label_rejection
+) -> Target:
+    """Return the teacher as target, which is asked once more if ``rejection`` rejects its answer.
+
+    Its answers are in the cache of the labeler, under whichever ``name`` it is asked.
+    """
     return Target(
-        name="teacher",
+        name=name,
         model=run.teacher.invocation_id,
         billed_as=run.teacher.model,
         labeler=run.teacher,
@@ -46,5 +53,5 @@ def _teacher(run: Run, sample: int) -> Target:
         retry_key=partial(keys.label_retry_key, run.teacher.id, sample=sample),
         tier=first_tier(run.teacher.model, run.request.service_tier),
         sample=sample,
-        rejection=label_rejection,
+        rejection=rejection,
     )
