@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from distillation import keys, ledger
-from distillation.documents import Estimate
+from distillation.documents import Estimate, PlannedRound, Recommendation
 from distillation.records import LedgerPart
+from distillation.run_documents import find_report
 from distillation.storage import Bucket
 
 _EVENTS_PER_PAGE = 200
@@ -31,13 +32,13 @@ class StateProgress:
     ended: datetime | None = None
     """Time of last exit; None while the state is running."""
     done: int | None = None
-    """Finished items of a Distributed Map, including failed ones."""
+    """Finished items of a Distributed Map in all rounds, including failed ones."""
     total: int | None = None
-    """All items of a Distributed Map."""
+    """All items of a Distributed Map in the rounds that have begun."""
     failed: int = 0
-    """Failed items of a Distributed Map."""
+    """Failed items of a Distributed Map in all rounds."""
     inside: dict[str, int] = field(default_factory=dict)
-    """Number of entries of each state inside an inline Map."""
+    """Number of entries of each state inside an inline Map, in its last round."""
     usd: float = 0.0
     """Cost in US dollars so far."""
     input_tokens: int = 0
@@ -45,10 +46,29 @@ class StateProgress:
     training_tokens: int = 0
     confirmed: bool = True
     """Whether all prices behind ``usd`` are confirmed by an official source."""
+    rounds: int = 0
+    """Number of times that the run came to the state. A state that polls is entered several times in one round."""
+    round_began: datetime | None = None
+    """Start of the last round; None if there was only one."""
+    earlier_seconds: float = 0.0
+    """Duration of all rounds before the last one, in seconds."""
+
+    def enter(self, time: datetime, *, again: bool) -> None:
+        """Record an entry; ``again`` if no other step ran since the last one, as in a state that polls."""
+        if self.began is None:
+            self.began = time
+        elif not again:
+            self.earlier_seconds = self.duration_seconds(time)
+            self.round_began = time
+        if not again:
+            self.rounds += 1
+            self.inside = {}
+        self.ended = None
 
     def duration_seconds(self, now: datetime) -> float:
-        """Return the seconds since the state began, up to its end."""
-        return ((self.ended or now) - self.began).total_seconds() if self.began else 0.0
+        """Return the seconds that the state has taken in all rounds, without the time between them."""
+        began = self.round_began or self.began
+        return self.earlier_seconds + ((self.ended or now) - began).total_seconds() if began else 0.0
 
     def remaining_seconds(self, now: datetime) -> float | None:
         """Return the expected remaining seconds at the average speed so far, or None if unknown."""
@@ -67,9 +87,13 @@ class RunProgress:
     now: datetime
     states: list[StateProgress]
     estimate: str | None = None
-    """Verdict of the run's estimate, once there is one."""
+    """Verdict of the run's last estimate, once there is one."""
     error: str | None = None
     cause: str | None = None
+    plan: list[PlannedRound] = field(default_factory=list)
+    """Rounds that the run may have, once there is an estimate."""
+    recommendation: Recommendation | None = None
+    """What to do next; None until the run has ended with a report."""
 
     @property
     def usd(self) -> float:
@@ -96,6 +120,8 @@ class RunProgress:
             "estimate": self.estimate,
             "error": self.error,
             "cause": self.cause,
+            "plan": [round_.model_dump(mode="json") for round_ in self.plan],
+            "recommendation": self.recommendation.model_dump(mode="json") if self.recommendation else None,
             "states": [_as_json(state, self.now) for state in self.states if state.began],
         }
 
@@ -108,7 +134,8 @@ class ExecutionObserver:
         self._events: list[Any] = []
         self._parts: dict[str, LedgerPart] = {}
         self._maps: dict[str, tuple[int, int, int]] = {}
-        self._estimate: str | None = None
+        self._estimates_read = 0
+        self._estimate: Estimate | None = None
         definition = json.loads(states.describe_state_machine_for_execution(executionArn=execution)["definition"])
         # Definition order. Choice, Wait and end states are left out, because they are not progress.
         self._state_names = [
@@ -134,15 +161,19 @@ class ExecutionObserver:
             if name in states:
                 states[name].done, states[name].failed, states[name].total = done, failed, total
         self._add_costs(states)
+        self._read_estimate(states)
+        report = find_report(self._run, self._data) if description["status"] == "SUCCEEDED" else None
         return RunProgress(
             self._run,
             description["status"],
             description["startDate"],
             description.get("stopDate") or datetime.now(UTC),
             list(states.values()),
-            self._read_estimate(states),
+            self._estimate.verdict if self._estimate else None,
             description.get("error"),
             description.get("cause"),
+            self._estimate.plan if self._estimate else [],
+            report.recommendation if report else None,
         )
 
     def _new_events(self) -> Iterator[Any]:
@@ -172,27 +203,33 @@ class ExecutionObserver:
                 state.training_tokens += part.training_tokens
                 state.confirmed &= ledger.prices_are_confirmed(part.model, part.tier, part.training_tokens > 0)
 
-    def _read_estimate(self, states: dict[str, StateProgress]) -> str | None:
+    def _read_estimate(self, states: dict[str, StateProgress]) -> None:
+        """Read the estimate, which each round writes anew."""
         state = states.get("Estimate")
-        if self._estimate is None and state and state.ended:
-            self._estimate = self._data.read_document(keys.estimate_key(self._run), Estimate).verdict
-        return self._estimate
+        if state and state.ended and state.rounds > self._estimates_read:
+            self._estimate = self._data.read_document(keys.estimate_key(self._run), Estimate)
+            self._estimates_read = state.rounds
 
 
 def map_counts(states: Any, execution: str) -> dict[str, tuple[int, int, int]]:
-    """Return finished, failed and total item counts of each Distributed Map of an execution, keyed by its Label."""
-    counts_by_label = {}
+    """Return finished, failed and total item counts of each Distributed Map of an execution, keyed by its Label.
+
+    The counts of a Map that runs in several rounds are summed.
+    """
+    counts_by_label: dict[str, tuple[int, int, int]] = {}
     for run in states.list_map_runs(executionArn=execution)["mapRuns"]:
         counts = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
         label = run["mapRunArn"].split(":")[-2].split("/")[-1]
-        finished = counts["succeeded"] + counts["failed"] + counts["aborted"]
-        counts_by_label[label] = (finished, counts["failed"], counts["total"])
+        finished, failed, total = counts_by_label.get(label, (0, 0, 0))
+        finished += counts["succeeded"] + counts["failed"] + counts["aborted"]
+        counts_by_label[label] = (finished, failed + counts["failed"], total + counts["total"])
     return counts_by_label
 
 
 def _apply_events(states: dict[str, StateProgress], events: list[Any]) -> None:
-    """Set the times of states and count the states entered inside Maps. A re-entered state keeps its first time."""
+    """Set times and rounds of states, and count the states entered inside inline Maps."""
     current_map: str | None = None
+    last: str | None = None
     for event in events:
         if entered := event.get("stateEnteredEventDetails"):
             name = entered["name"]
@@ -200,7 +237,8 @@ def _apply_events(states: dict[str, StateProgress], events: list[Any]) -> None:
                 entries = states[current_map].inside
                 entries[name] = entries.get(name, 0) + 1
             elif name in states:
-                states[name].began, states[name].ended = states[name].began or event["timestamp"], None
+                states[name].enter(event["timestamp"], again=name == last)
+                last = name
                 current_map = name if event["type"] == "MapStateEntered" else None
         elif exited := event.get("stateExitedEventDetails"):
             if exited["name"] in states:
@@ -213,6 +251,7 @@ def _as_json(state: StateProgress, now: datetime) -> dict[str, Any]:
     return asdict(state) | {
         "began": state.began.isoformat() if state.began else None,
         "ended": state.ended.isoformat() if state.ended else None,
+        "round_began": state.round_began.isoformat() if state.round_began else None,
         "seconds": round(state.duration_seconds(now), 1),
         "seconds_left": state.remaining_seconds(now),
     }

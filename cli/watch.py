@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from cli.console import is_terminal, print_json, print_line, print_to_stderr
+from cli.console import is_terminal, print_json, print_line, print_to_stderr, print_wrapped
 from cli.progress import ExecutionObserver, RunProgress, StateProgress
 from cli.stage import Stage, run_not_found
 from distillation import keys
+from distillation.costs.lines import format_usd
+from distillation.documents import PlannedRound
+from distillation.plain_text import clean_line
 from distillation.run_documents import find_run
 from distillation.serving.kept_models import kept_models_text
 from distillation.storage import Bucket
@@ -100,13 +103,15 @@ def _follow_as_tree(get_progress: Callable[[], RunProgress], poll_seconds: float
 
 
 def _follow_as_text(get_progress: Callable[[], RunProgress], poll_seconds: float) -> RunProgress:
-    shown: set[str] = set()
+    shown: dict[str, int] = {}
     while True:
         progress = get_progress()
         for state in progress.states:
-            if state.began and (state.ended or progress.is_over) and state.name not in shown:
-                shown.add(state.name)
+            if (state.ended or progress.is_over) and state.rounds > shown.get(state.name, 0):
+                shown[state.name] = state.rounds
                 print_line(f"  {state.name:<20}{_state_details(state, progress)}")
+                for line in _plan_lines(state, progress) if state.rounds == 1 else []:
+                    print_line(f"    {line}")
         if progress.is_over:
             _print_ending(progress)
             return progress
@@ -141,8 +146,8 @@ def progress_tree(progress: RunProgress) -> Any:
         if state.began:
             mark, style = ("✓", "green") if state.ended else ("✗", "red") if progress.is_over else ("…", "cyan")
             branch = tree.add(Text.assemble((f"{mark} {state.name:<18}", style), f" {_state_details(state, progress)}"))
-            if outcomes := _training_outcomes(state):
-                branch.add(Text(outcomes, "dim"))
+            for line in [*_plan_lines(state, progress), *_training_outcomes(state)]:
+                branch.add(Text(line, "dim"))
     return tree
 
 
@@ -153,7 +158,7 @@ def _run_totals(progress: RunProgress) -> str:
 
 
 def _state_details(state: StateProgress, progress: RunProgress) -> str:
-    details = []
+    details = [f"{state.rounds} rounds"] if state.rounds > 1 else []
     if state.total is not None:
         details.append(f"{state.done}/{state.total}" + (f" ({state.failed} failed)" if state.failed else ""))
     if state.input_tokens or state.output_tokens:
@@ -169,10 +174,21 @@ def _state_details(state: StateProgress, progress: RunProgress) -> str:
     return " · ".join(details)
 
 
-def _training_outcomes(state: StateProgress) -> str:
+def _plan_lines(state: StateProgress, progress: RunProgress) -> list[str]:
+    """Return the rounds that the run may have, below Estimate."""
+    return [_plan_line(round_) for round_ in progress.plan] if state.name == "Estimate" else []
+
+
+def _plan_line(planned: PlannedRound) -> str:
+    usd, hours = format_usd(planned.usd.expected), planned.hours.expected
+    time = f"{hours:.1f} h" if hours >= 1 else f"{max(1, round(60 * hours))} min"
+    return f"round {planned.number}: about {usd}, {time}. {planned.result}"
+
+
+def _training_outcomes(state: StateProgress) -> list[str]:
     """Return how many sizes TrainModels trained. It is an inline Map, which has no item counts of its own."""
     outcomes = [f"{state.inside[name]} {words}" for name, words in _OUTCOME_STATES.items() if name in state.inside]
-    return " · ".join(outcomes) if state.total is None else ""
+    return [" · ".join(outcomes)] if outcomes and state.total is None else []
 
 
 def _format_duration(seconds: float) -> str:
@@ -187,3 +203,5 @@ def _print_ending(progress: RunProgress) -> None:
         print_line("* depends on a price that is not confirmed by an official source")
     if progress.has_failed:
         print_line(f"{progress.status}: {progress.error or ''}: {progress.cause or 'no cause was reported'}")
+    if progress.recommendation:
+        print_wrapped(f"Next: {clean_line(progress.recommendation.text)}")

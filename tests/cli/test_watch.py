@@ -12,6 +12,7 @@ from cli import watch
 from cli.console import CommandError
 from cli.progress import RunProgress, StateProgress
 from distillation import keys
+from distillation.documents import Bounds, PlannedRound, Recommendation
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import add_resources
 from tests.support.builders import any_run
@@ -28,9 +29,9 @@ def rendered_tree(progress: RunProgress, width: int) -> list[str]:
 def progress(status: str = "RUNNING") -> RunProgress:
     sizes = {"Customize": 3, "SizeTrained": 1, "SizeFailed": 1}
     states = [
-        StateProgress("Prepare", at(0), at(2)),
-        StateProgress("LabelImages", at(3), None, 120, 6_000, 2, {}, 1.2345, 1_234_567, 23_456),
-        StateProgress("TrainModels", at(3), inside=sizes, training_tokens=9, usd=1.0, confirmed=False),
+        StateProgress("Prepare", at(0), at(2), rounds=1),
+        StateProgress("LabelImages", at(3), None, 120, 6_000, 2, {}, 1.2345, 1_234_567, 23_456, rounds=1),
+        StateProgress("TrainModels", at(3), inside=sizes, training_tokens=9, usd=1.0, confirmed=False, rounds=1),
         StateProgress("Evaluate"),
     ]
     verdict = "about $4.1589 ($2.92 to $5.52), within max_usd $25.00"
@@ -59,6 +60,70 @@ def test_piped_output_has_a_line_for_each_ended_state_and_the_error(capsys: pyte
     assert output.count("Prepare") == 1
     assert "FAILED: OverBudget: raise max_usd" in output
     assert "\x1b" not in output
+
+
+def planned(number: int, usd: float, hours: float, result: str) -> PlannedRound:
+    return PlannedRound(
+        number=number,
+        kind="training" if number else "baseline",
+        sizes=[300] if number else [],
+        labels_to_ask=258,
+        usd=Bounds(low=usd, expected=usd, high=usd),
+        hours=Bounds(low=hours, expected=hours, high=hours),
+        result=result,
+    )
+
+
+def test_piped_output_has_a_line_for_each_round_of_a_state_and_the_plan_below_the_first_estimate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = [planned(0, 0.42, 0.2, "Whether to train."), planned(1, 4.5, 1.5, "A first verdict.")]
+
+    def snapshot(status: str, rounds: int) -> RunProgress:
+        states = [
+            StateProgress("Estimate", at(0), at(1), rounds=rounds),
+            StateProgress("LabelImages", at(1), at(9), 60 * rounds, 60 * rounds, rounds=rounds),
+        ]
+        return RunProgress("r", status, START, at(9), states, plan=plan)
+
+    snapshots = iter([snapshot("RUNNING", 1), snapshot("RUNNING", 1), snapshot("RUNNING", 2), snapshot("SUCCEEDED", 2)])
+    watch.follow(lambda: next(snapshots), 0.0)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+    assert [line.split()[0] for line in lines] == ["Estimate", "round", "round", "LabelImages"] + [
+        "Estimate",
+        "LabelImages",
+    ]
+    assert lines[1:3] == [
+        "round 0: about $0.4200, 12 min. Whether to train.",
+        "round 1: about $4.50, 1.5 h. A first verdict.",
+    ]
+    assert "60/60 ·" in lines[3]
+    assert "2 rounds · 120/120 ·" in lines[5]
+
+
+def test_tree_has_the_plan_below_the_estimate_and_the_number_of_rounds() -> None:
+    states = [StateProgress("Estimate", at(0), at(1), rounds=2), StateProgress("Split", at(0), at(1), rounds=1)]
+    plan = [planned(0, 0.42, 0.2, "Whether to train."), planned(1, 4.5, 1.5, "A first verdict.")]
+    lines = rendered_tree(RunProgress("r", "RUNNING", START, at(9), states, plan=plan), 100)
+
+    assert "2 rounds · 1.0 s" in lines[1]
+    assert "round 0: about $0.4200, 12 min. Whether to train." in lines[2]
+    assert "round 1: about $4.50, 1.5 h. A first verdict." in lines[3]
+    assert "Split" in lines[4]
+    assert "round" not in lines[4]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_last_line_is_the_recommendation(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watch, "is_terminal", lambda: terminal)
+    recommendation = Recommendation(action="more photos", text="Add about\n300 photos.", usd=2.0)
+    ended = RunProgress("r", "SUCCEEDED", START, at(9), [], recommendation=recommendation)
+    watch.follow(lambda: ended, 0.0)
+
+    assert capsys.readouterr().out.splitlines()[-1] == "Next: Add about 300 photos."
 
 
 def test_cause_of_a_run_that_was_stopped_names_the_models_that_are_kept(endpoint: Endpoint, client: Any) -> None:

@@ -19,9 +19,12 @@ class ExecutionFake:
     def __init__(self) -> None:
         self.status = "RUNNING"
         self.events: list[dict[str, Any]] = []
+        self.map_runs = {"LabelImages:1": (20, 60)}
+        """Succeeded and all items of each Map Run."""
         definition = {
             "Prepare": "Task",
             "Choose": "Choice",
+            "Estimate": "Task",
             "LabelImages": "Map",
             "TrainModels": "Map",
             "RecordFailure": "Task",
@@ -41,10 +44,11 @@ class ExecutionFake:
         return {"status": self.status, "startDate": START, "stopDate": at(100)}
 
     def list_map_runs(self, executionArn: str) -> dict[str, Any]:  # noqa: N803
-        return {"mapRuns": [{"mapRunArn": "arn:aws:states:us-east-1:0:mapRun:machine/LabelImages:1"}]}
+        return {"mapRuns": [{"mapRunArn": f"arn:aws:states:us-east-1:0:mapRun:machine/{run}"} for run in self.map_runs]}
 
     def describe_map_run(self, mapRunArn: str) -> dict[str, Any]:  # noqa: N803
-        return {"itemCounts": {"succeeded": 20, "failed": 0, "aborted": 0, "total": 60}}
+        succeeded, total = self.map_runs[mapRunArn.rsplit("/", 1)[1]]
+        return {"itemCounts": {"succeeded": succeeded, "failed": 0, "aborted": 0, "total": total}}
 
     def get_paginator(self, _: str) -> ExecutionFake:
         return self
