@@ -26,9 +26,8 @@ def label_batch(
     Raises the same errors as ``ImageBatch.ask``.
     """
     batch = ImageBatch(run, "LabelImages", data, client, limits)
-    lines = [
-        line for sample in range(run.request.samples_per_image) for line in batch.ask(teacher_target(run, sample), images)
-    ]
+    targets = [teacher_target(run, sample) for sample in range(run.request.samples_per_image)]
+    lines = [line for target in targets for line in batch.ask(target, images)]
     data.write_lines(
         keys.part_key(run.name, "label", keys.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from distillation.aws_errors import AWS_FAILURES, is_not_found, to_pipeline_error
 from distillation.documents import Report
 from distillation.errors import InvalidRequest, excerpt
+from distillation.models import catalog
 from distillation.records import Request, Run, TrainedModel
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
 from distillation.storage import Bucket
@@ -15,7 +16,8 @@ from distillation.storage import Bucket
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
-_FIELDS_WITH_APPLY = {"apply", "max_usd", "tolerance"}
+_FIELDS_WITH_APPLY = {"apply", "audit_share", "fallback", "max_usd", "service_tier", "tolerance"}
+_FIELDS_OF_APPLY_ALONE = {"audit_share", "fallback"}
 _COPIED_FIELDS = (
     "teacher",
     "ceiling",
@@ -37,6 +39,21 @@ def check_fields_with_apply(request: Request) -> None:
             f"apply: {', '.join(others)} cannot be combined with apply, because the tuned model is asked as it was "
             f"trained (allowed: {', '.join(sorted(_FIELDS_WITH_APPLY - {'apply'}))})"
         )
+
+
+def check_fields_without_apply(request: Request) -> None:
+    """Raise ``InvalidRequest`` for a field that only a run with ``apply`` uses."""
+    if others := sorted(request.model_fields_set & _FIELDS_OF_APPLY_ALONE):
+        raise InvalidRequest(
+            f"{', '.join(others)}: only a request with 'apply' asks the teacher about answers of a tuned model. Leave "
+            f"{' and '.join(others)} out, or name the run of a tuned model in 'apply'."
+        )
+
+
+def check_tier(teacher: str, request: Request) -> None:
+    """Raise ``InvalidRequest`` if the teacher does not have the service tier of the request."""
+    if request.service_tier == "flex" and not catalog.get_model(teacher).has_price("input-flex"):
+        raise InvalidRequest(f"service_tier: {teacher!r} has no flex tier. Leave service_tier out.")
 
 
 def check_named_run(run: Run, shared_models: Sequence[str], data: Bucket) -> None:
@@ -64,24 +81,29 @@ def check_named_run(run: Run, shared_models: Sequence[str], data: Bucket) -> Non
 def with_tuned_model(run: Run, data: Bucket, bedrock: BedrockClient) -> Run:
     """Return the run with the model that ``apply`` names and everything that it was trained with.
 
-    Raises ``InvalidRequest`` if there is no such run, or it has no active deployment.
+    An audited image gets as many answers of the teacher as a label of that run. Raises ``InvalidRequest`` if there is
+    no such run, it has no active deployment, or its teacher does not have the service tier of the request.
     """
     tuned_run, model = _deployed_model("apply", run.request.apply or "", data, bedrock)
+    check_tier(tuned_run.teacher.model, run.request)
     copied = {field: getattr(tuned_run, field) for field in _COPIED_FIELDS}
-    return run.model_copy(update=copied | {"applies": model})
+    request = run.request.model_copy(update={"samples_per_image": tuned_run.request.samples_per_image})
+    return run.model_copy(update=copied | {"applies": model, "request": request})
 
 
 def with_replaced_deployment(run: Run, data: Bucket, bedrock: BedrockClient) -> Run:
     """Return the run with the deployment whose model it replaces.
 
-    Callers of that deployment keep sending the same prompt, so the new model must be trained with it. Raises
-    ``InvalidRequest``.
+    Callers of that deployment keep sending the prompt of its student, so the new model must be trained with it. The
+    teacher's prompt may be another one. Raises ``InvalidRequest``.
     """
     tuned_run, model = _deployed_model("replace", run.request.replace or "", data, bedrock)
-    if (run.student, run.prompt) != (tuned_run.student, tuned_run.prompt):
+    differing = [field for field in ("student", "student_prompt") if getattr(run, field) != getattr(tuned_run, field)]
+    if differing:
         raise InvalidRequest(
-            f"replace: run {tuned_run.name!r} has another student or prompt, and callers of its deployment would not "
-            "know. Use the same student and prompt, or leave replace out and give callers the new deployment."
+            f"replace: {' and '.join(differing)} of run {tuned_run.name!r} differ from this request's, and callers of "
+            "its deployment keep asking as before. Copy student and student_prompt from that run's request.json (the "
+            "teacher's prompt may differ), or leave replace out and give callers the new deployment."
         )
     if run.request.keep == "none":
         raise InvalidRequest("replace: with keep 'none' no model remains that could replace another. Use best or all.")

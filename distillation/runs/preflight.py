@@ -83,7 +83,7 @@ def check_account(run: Run, data: Bucket, account: Account) -> None:
         _check_student(run, account)
         check_quotas(run, account.bedrock, account.quotas)
     if run.request.until != "Estimate":
-        _probe_teacher(run, data, account)
+        probe_teacher(run, data, account)
 
 
 def _check_student(run: Run, account: Account) -> None:
@@ -129,8 +129,8 @@ def _alternative(student: Model) -> str:
     )
 
 
-def _probe_teacher(run: Run, data: Bucket, account: Account) -> None:
-    """Ask the teacher about one image as LabelImages will, and record the cost in the ledger.
+def probe_teacher(run: Run, data: Bucket, account: Account) -> None:
+    """Ask the teacher about one image as later steps will, and record the cost in the ledger.
 
     What Bedrock refuses of this question it would refuse about every image. If it is refused for the day, the run
     starts only if the daily quota is known.

@@ -28,7 +28,7 @@ from distillation.records import (
     parse,
     parse_json,
 )
-from distillation.runs.existing_model import check_fields_with_apply
+from distillation.runs.existing_model import check_fields_with_apply, check_fields_without_apply, check_tier
 from distillation.storage import Bucket
 
 _TERMS = "https://aws.amazon.com/legal/bedrock/third-party-models/"
@@ -88,12 +88,15 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     request = _within_limit(parse(Request, fields, source), defaults.max_usd_per_run)
     if request.apply:
         check_fields_with_apply(request)
+    else:
+        check_fields_without_apply(request)
     teacher = _allowed(request.teacher, defaults.teachers, "teacher")
     student = _allowed(request.student, defaults.students, "student")
     _check_student(student, request, defaults.region)
-    prompt = _prompt(request.prompt)
+    prompt = _prompt(request.prompt, "prompt")
     _check_samples(request)
-    _check_tier(teacher, request)
+    if not request.apply:
+        check_tier(teacher, request)
     _check_terms(teacher, student, request)
     profile = defaults.profiles.get(teacher)
     return Run(
@@ -223,27 +226,33 @@ def _check_student(student: str, request: Request, region: str) -> None:
             )
 
 
-def _prompt(prompt: str | Prompt) -> PromptFile:
-    file = _shipped(prompt) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
+def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
+    file = _shipped(prompt, field) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
     for part in ("system", "user"):
         if words := find_reserved_words(getattr(file, part)):
             raise InvalidRequest(
-                f"prompt.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
+                f"{field}.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
                 "training data. Use other words."
             )
     return file
 
 
 def _student_prompt(requested: str | Prompt | None, teacher_prompt: PromptFile) -> Prompt:
-    prompt = teacher_prompt if requested is None else _prompt(requested)
+    """Return the student's prompt, by default the teacher's; its answers have the format of the teacher's."""
+    prompt = teacher_prompt if requested is None else _prompt(requested, "student_prompt")
+    if isinstance(requested, str) and prompt.answer_format != teacher_prompt.answer_format:
+        raise InvalidRequest(
+            f"student_prompt: the answers to {requested!r} have the format {prompt.answer_format!r}, but those to the "
+            f"teacher's prompt have {teacher_prompt.answer_format!r}. Choose two prompts of the same format."
+        )
     return Prompt(system=prompt.system, user=prompt.user)
 
 
-def _shipped(name: str) -> PromptFile:
+def _shipped(name: str, field: str) -> PromptFile:
     known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
     if name not in known:
         raise InvalidRequest(
-            f"prompt: there is no prompt file {excerpt(name)!r} (shipped: {', '.join(known)}). "
+            f"{field}: there is no prompt file {excerpt(name)!r} (shipped: {', '.join(known)}). "
             'Choose one, or give your own prompt as {"system": "...", "user": "..."}.'
         )
     file = PROMPTS / f"{name}.toml"
@@ -271,11 +280,6 @@ def _check_samples(request: Request) -> None:
             f"samples_per_image: {request.samples_per_image} answers at temperature 0 would be identical, and each is "
             "billed. Raise temperature (0.5 is usual), or use 1 sample."
         )
-
-
-def _check_tier(teacher: str, request: Request) -> None:
-    if request.service_tier == "flex" and not catalog.get_model(teacher).has_price("input-flex"):
-        raise InvalidRequest(f"service_tier: {teacher!r} has no flex tier. Leave service_tier out.")
 
 
 def _check_terms(teacher: str, student: str, request: Request) -> None:
