@@ -98,6 +98,7 @@ def test_polls_of_a_waiting_state_are_one_round() -> None:
 def test_estimate_of_the_last_round_is_shown() -> None:
     execution, data = started_execution(), bucket()
     observer = ExecutionObserver("r", "arn", execution, data)
+    execution.event(33, "MapStateExited", "LabelImages")
     verdicts = []
     for began, verdict in ((40, "about $1.00"), (90, "about $3.00")):
         data.write_document(keys.estimate_key("r"), any_estimate(verdict=verdict))
