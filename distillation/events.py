@@ -131,6 +131,11 @@ class AskEvent(Event):
         """Those of ``images`` that are in the validation set."""
         return {item.image for item in self.items if item.set == "validation"}
 
+    @property
+    def ceiling_images(self) -> list[str]:
+        """Those of ``images`` that the teacher is asked about a second time."""
+        return [item.image for item in self.items if item.ceiling]
+
 
 class RoundState(Event):
     """Round in the state."""

@@ -56,7 +56,7 @@ def labels_prefix(labeler: str) -> str:
 
 
 def label_key(labeler: str, sha256: str, sample: int) -> str:
-    """Return ``labels/<labeler>/<sha256>/<sample>.json``, the key of a teacher's answer."""
+    """Return ``labels/<labeler>/<sha256>/<sample>.json``, the key of an answer of a teacher or untuned student."""
     return f"{labels_prefix(labeler)}{sha256}/{sample}.json"
 
 
@@ -150,7 +150,7 @@ def training_prefix(run: str, size: int) -> str:
 def predictions_key(run: str, answerer: str) -> str:
     """Return ``runs/<run>/predictions/<answerer>.jsonl``, the key of all answers in PredictTestImages.
 
-    ``answerer`` is ``base``, ``n<size>`` or ``ceiling``.
+    ``answerer`` is ``base``, ``n<size>``, ``ceiling`` or the name of another alternative to training.
     """
     return f"runs/{run}/predictions/{answerer}.jsonl"
 
@@ -211,9 +211,9 @@ def part_key(run: str, step: str, batch: str) -> str:
 
 
 def prediction_key(run: str, answerer: str, sha256: str) -> str:
-    """Return ``work/<run>/answers/<answerer>/<sha256>.json``, the key of a student's answer, which a retry reuses.
+    """Return ``work/<run>/answers/<answerer>/<sha256>.json``, the key of a tuned model's answer, which a retry reuses.
 
-    ``answerer`` is ``base`` or ``n<size>``; ``tuned`` in a run with ``apply``.
+    ``answerer`` is ``n<size>``; ``tuned`` in a run with ``apply``.
     """
     return f"work/{run}/answers/{answerer}/{sha256}.json"
 

@@ -1,8 +1,8 @@
 """Predict (in PredictTestImages and PredictImages): ask the models of a run about a batch of images.
 
-PredictTestImages asks the student, every tuned model and the teacher; about validation images, if the size is chosen
-on them, the tuned models only. PredictImages, with ``apply``, asks one tuned
-model.
+In the baseline round, PredictTestImages asks the alternatives to training and the teacher. In a training round it asks
+the student, every tuned model and the teacher; about validation images, if the size is chosen on them, the tuned models
+only. PredictImages, with ``apply``, asks one tuned model.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import AskEvent, BatchResult
+from distillation.inference.alternatives import ask_alternatives
 from distillation.inference.predictions import predict_batch
 from distillation.runs.waiting import waiting_is_announced
 from distillation.telemetry import log_answers, logger, metrics
@@ -23,9 +24,13 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     """Return how many answers can be used and how many were set aside."""
     run = read_run(event.batch.run)
     limits = batch_limits(event.batch.concurrent_batches, context)
+    clients = data(), bedrock_runtime(), limits
     with waiting_is_announced(run, data(), publish):
-        lines = predict_batch(
-            run, event.batch.models, event.images, data(), bedrock_runtime(), limits, event.validation_images
-        )
+        if event.batch.kind == "baseline":
+            lines = ask_alternatives(run, event.ceiling_images, *clients)
+        else:
+            lines = predict_batch(
+                run, event.batch.models, event.images, *clients, event.validation_images, event.ceiling_images
+            )
     log_answers(run.name, lines, "ImagesPredicted", "Predictions")
     return BatchResult.count(lines)

@@ -16,7 +16,7 @@ from distillation.storage import Bucket
 class PartsOf:
     """Parts of a Map of questions, and the list of images that the Map read."""
 
-    step: Literal["label", "predict"]
+    step: Literal["label", "baseline", "predict"]
     """Step in the keys of the parts."""
     list_key: str
     """Key of the list."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from distillation import keys
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
+from distillation.inference.untuned import untuned_target
 from distillation.models import catalog
 from distillation.models.service_tier import first_tier
 from distillation.records import AnswerLine, ImageSource, Run, TrainedModel, size_of
@@ -26,16 +27,18 @@ def predict_batch(
     client: BedrockRuntimeClient,
     limits: BatchLimits,
     validation: Collection[str] = (),
+    ceiling: Collection[str] | None = None,
 ) -> list[AnswerLine]:
     """Ask every target about each image, and write and return the lines of the batch.
 
-    Only tuned models are asked about images in ``validation``, and only if there are several to choose from. Raises
-    the same errors as ``ImageBatch.ask``.
+    Only tuned models are asked about images in ``validation``, and only if there are several to choose from. The
+    teacher is asked about images in ``ceiling`` only, by default about all test images. Raises the same errors as
+    ``ImageBatch.ask``.
     """
     batch = ImageBatch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, limits)
     lines = [
         line
-        for target, target_images in _questions(prediction_targets(run, models), images, validation)
+        for target, target_images in _questions(prediction_targets(run, models), images, validation, ceiling)
         for line in batch.ask(target, target_images)
     ]
     data.write_lines(
@@ -46,13 +49,15 @@ def predict_batch(
 
 
 def _questions(
-    targets: Sequence[Target], images: list[str], validation: Collection[str]
+    targets: Sequence[Target], images: list[str], validation: Collection[str], ceiling: Collection[str] | None
 ) -> Iterator[tuple[Target, list[str]]]:
     """Yield the images that each target is asked about."""
     test = [image for image in images if image not in validation]
     has_choice = sum(size_of(target.name) is not None for target in targets) > 1
     for target in targets:
         asked = images if has_choice and size_of(target.name) is not None else test
+        if target.name == "ceiling" and ceiling is not None:
+            asked = [image for image in test if image in ceiling]
         if asked:
             yield target, asked
 
@@ -69,7 +74,12 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
         for model in models
         if model.status == "Active" and model.deployment_arn
     ]
-    ceiling = Target(
+    return [untuned_target(run, "base", run.student, run.student_prompt), *tuned, ceiling_target(run)]
+
+
+def ceiling_target(run: Run) -> Target:
+    """Return the teacher as target of the second question about a test image."""
+    return Target(
         name="ceiling",
         model=run.ceiling.invocation_id,
         billed_as=run.ceiling.model,
@@ -79,11 +89,10 @@ def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
         retry_key=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
         tier=first_tier(run.ceiling.model, run.request.service_tier),
     )
-    return [student_target(run, "base", run.student), *tuned, ceiling]
 
 
 def student_target(run: Run, name: str, model: str, images_by: ImageSource | None = None) -> Target:
-    """Return the student or a tuned model as target; ``images_by`` is the image source of a deployment, if known."""
+    """Return a tuned model of the student as target; ``images_by`` is the image source of a deployment, if known."""
     temperature = catalog.get_model(run.student).family.accepted_temperature(run.teacher.temperature)
     return Target(
         name=name,

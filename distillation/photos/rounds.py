@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from distillation.errors import InvalidRequest, TooFewImages
+from distillation.inference.text_examples import EXAMPLE_CANDIDATES
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count
 from distillation.records import Run, SetName, SplitLine
@@ -18,8 +19,6 @@ GROWTH_FACTOR = 3
 """Training images of a round, in multiples of the round before."""
 CEILING_IMAGES = 200
 """Test images, the first of their set, that the teacher is asked about a second time."""
-EXAMPLE_CANDIDATES = 8
-"""Training images that the baseline round labels, to choose the examples of a prompt from."""
 
 Image = TypeVar("Image")
 

@@ -1,0 +1,39 @@
+"""Untuned models, whose answers all runs share: they are stored by model, prompt and settings, and paid for once."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from distillation import keys
+from distillation.inference.image_batch import Target
+from distillation.models import catalog, ids
+from distillation.records import Labeler, Prompt, Run
+
+
+def untuned_labeler(run: Run, model: str, prompt: Prompt) -> Labeler:
+    """Return an untuned model with the run's inference settings; ``id`` names the cache of its answers.
+
+    A question that the teacher is asked as well, word for word, has the teacher's id.
+    """
+    max_tokens = run.teacher.max_tokens
+    temperature = catalog.get_model(model).family.accepted_temperature(run.teacher.temperature)
+    settings = {"maxTokens": max_tokens, "temperature": temperature}
+    return Labeler(
+        id=keys.labeler_id(ids.foundation_id(model), prompt.system, prompt.user, settings),
+        model=model,
+        max_tokens=max_tokens,
+        temperature=temperature,
+    )
+
+
+def untuned_target(run: Run, name: str, model: str, prompt: Prompt) -> Target:
+    """Return an untuned model as target. It is asked once about an image: an invalid answer counts as such."""
+    labeler = untuned_labeler(run, model, prompt)
+    return Target(
+        name=name,
+        model=model,
+        billed_as=model,
+        labeler=labeler,
+        prompt=prompt,
+        answer_key=partial(keys.label_key, labeler.id, sample=0),
+    )
