@@ -258,6 +258,10 @@ class SplitFacts(Record):
     """Images in the test set."""
     excluded: int
     """Photos left out by ``exclude_flags``, or because they resemble images of two sets."""
+    not_sampled: int = 0
+    """Photos that ``sample`` left out."""
+    held_out: int = 0
+    """Photos of test or validation images beyond ``test_images``: not used, and never trained on."""
     exact_duplicates: int
     """Photos whose image is another photo's."""
     near_duplicates: int

@@ -288,7 +288,7 @@ class InventoryLine(Record):
     """Whether the photo is used.
 
     ``ok``; ``refused``: cannot be used; ``ignored``: not a photo; ``duplicate``: same image as another photo;
-    ``excluded``: by a flag, or near-duplicate of images in two sets.
+    ``excluded``: by a flag, by ``sample`` or by ``test_images``, or near-duplicate of images in two sets.
     """
     image: str | None = None
     """SHA-256 of the image's bytes, in hexadecimal."""

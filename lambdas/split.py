@@ -13,7 +13,7 @@ from lambdas.runtime import data, photos, read_run, typed
 @logger.inject_lambda_context(clear_state=True)
 @typed(RunEvent)
 def handler(event: RunEvent, context: LambdaContext) -> SplitResult:
-    """Return counts, training sizes and the keys of the lists of images."""
+    """Return the numbers of photos, of images and of the images in each set."""
     run = read_run(event.run)
     result = split(run, data(), photos())
     logger.info("collection split", run=run.name, **result.model_dump())

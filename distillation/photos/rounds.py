@@ -10,7 +10,7 @@ from distillation.errors import InvalidRequest, TooFewImages
 from distillation.inference.text_examples import EXAMPLE_CANDIDATES
 from distillation.models import catalog
 from distillation.models.hyperparameters import record_count
-from distillation.records import Run, SetName, SplitLine
+from distillation.records import Run, SetName, SplitLine, Until
 from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
 
 GROW_ABOVE = 1_000
@@ -19,6 +19,8 @@ GROWTH_FACTOR = 3
 """Training images of a round, in multiples of the round before."""
 CEILING_IMAGES = 200
 """Test images, the first of their set, that the teacher is asked about a second time."""
+_STOPS_AFTER_ALL_LABELS: tuple[Until, ...] = ("LabelImages", "ValidateDataset")
+_TRAINS_NOTHING: tuple[Until, ...] = ("Baseline", "LabelImages")
 
 Image = TypeVar("Image")
 
@@ -58,15 +60,24 @@ def plan_rounds(run: Run, sets: Mapping[SetName, Sequence[SplitLine]]) -> list[R
 
 
 def has_baseline(run: Run) -> bool:
-    """Return whether a run measures the alternatives to training: not if it was asked to stop before it trains."""
-    return run.request.until == "Baseline" or (run.request.baseline and run.request.until is None)
+    """Return whether a run measures the alternatives to training: not if it stops after its labels or its dataset.
+
+    The estimate of a run that stops after it shows what the run would cost, the baseline round included.
+    """
+    until = run.request.until
+    return until == "Baseline" or (run.request.baseline and until not in _STOPS_AFTER_ALL_LABELS)
 
 
 def grows(run: Run, train: int) -> bool:
-    """Return whether a run with ``train`` training images labels and trains in growing rounds."""
+    """Return whether a run with ``train`` training images labels and trains in growing rounds.
+
+    A run that stops before it trains cannot know how far to grow. It labels all images unless the request has ``grow``.
+    """
     if run.request.train_sizes:
         return False
-    return train > GROW_ABOVE if run.request.grow is None else run.request.grow
+    if run.request.grow is None:
+        return train > GROW_ABOVE and run.request.until not in _STOPS_AFTER_ALL_LABELS
+    return run.request.grow
 
 
 def growth_sizes(first: int, available: int) -> list[int]:
@@ -89,13 +100,16 @@ def _with_ceiling(run: Run, test: Sequence[SplitLine]) -> list[SplitLine]:
 def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     """Return the requested training sizes, limited to the number of available images.
 
-    Raises ``TooFewImages`` or ``InvalidRequest`` if a size has fewer records than the student's family needs.
+    Raises ``TooFewImages`` or ``InvalidRequest`` if a size has fewer records than the student's family needs. A run
+    that stops before its dataset is written needs one training image, so that a prompt can be tried on few images.
     """
     family = catalog.get_model(run.student).family
-    if record_count(run.request, train) < family.minimum_records:
+    minimum = 1 if run.request.until in _TRAINS_NOTHING else family.minimum_records
+    if record_count(run.request, train) < minimum:
+        remedy = "Raise sample" if run.request.sample else "Add photos"
         raise TooFewImages(
-            f"{train} training images are left after the test set, but {run.student!r} needs at least "
-            f"{family.minimum_records} records. Add photos, lower test_share or raise duplicate_records."
+            f"{train} training images are left after the test and validation sets, but {run.student!r} needs at least "
+            f"{minimum} records. {remedy}, lower test_share or raise duplicate_records."
         )
     available = min(train, family.maximum_records - validation)
     if grows(run, train):
@@ -103,10 +117,11 @@ def training_sizes(run: Run, train: int, validation: int) -> list[int]:
     else:
         # A larger size is reduced to what is available; the report says so.
         sizes = sorted({min(size, available) for size in run.request.train_sizes or [available]})
-    if record_count(run.request, min(sizes)) < family.minimum_records:
+    if record_count(run.request, min(sizes)) < minimum:
+        field = "grow_from" if grows(run, train) else "train_sizes"
         raise InvalidRequest(
-            f"train_sizes: {min(sizes)} images give fewer than the {family.minimum_records} records that "
-            f"{run.student!r} needs. Raise the size or duplicate_records."
+            f"{field}: {min(sizes)} images give fewer than the {minimum} records that {run.student!r} needs. Raise "
+            f"{field} or duplicate_records."
         )
     return sizes
 

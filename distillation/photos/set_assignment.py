@@ -26,6 +26,22 @@ class Shares:
     """Share of all images, 0-1."""
     validation: float
     """Share of the images that are not in the test set, 0-1."""
+    maximum: int
+    """Number of images of either set above which no new group is added to it."""
+
+
+def sample_images(images: Iterable[str], near_duplicates: NearDuplicates, count: int) -> set[str]:
+    """Return ``count`` images, chosen by a hash; all images if there are no more.
+
+    Near-duplicates are in the sample together or not at all. The sample is smaller than ``count`` if every remaining
+    group is larger than the rest.
+    """
+    members = _members_by_group(images, near_duplicates)
+    sample: set[str] = set()
+    for group in sorted(members, key=lambda group: hash_fraction("sample", group)):
+        if len(sample) + len(members[group]) <= count:
+            sample.update(members[group])
+    return sample
 
 
 def assign_sets(
@@ -34,13 +50,30 @@ def assign_sets(
     """Return the set of each image, without images that are near-duplicates of images in two sets.
 
     ``earlier`` maps images to the sets that earlier runs chose, in the order of the runs. It may contain images that
-    no longer exist.
+    no longer exist. The returned images are in the order of ``earlier``; new images follow, sorted.
     """
     images = set(images)
     assigned = _restore_earlier(images, near_duplicates, earlier)
+    restored = list(assigned)
     unassigned = _join_near_duplicates(images - assigned.keys() - earlier.keys(), near_duplicates, assigned)
     _assign_by_hash(unassigned, near_duplicates, assigned, len(images), shares)
-    return assigned
+    return {image: assigned[image] for image in [*restored, *sorted(assigned.keys() - restored)]}
+
+
+def held_out_images(assigned: Mapping[str, SetName], maximum: int) -> dict[str, SetName]:
+    """Return the test and validation images that are not used because their set has more than ``maximum`` images.
+
+    The images that were assigned first are used, so that a later run uses the same ones. Images of one run are in the
+    order of their names, which are hashes.
+    """
+    used: Counter[SetName] = Counter()
+    held_out: dict[str, SetName] = {}
+    for image, set_name in assigned.items():
+        if set_name != "train" and used[set_name] == maximum:
+            held_out[image] = set_name
+        else:
+            used[set_name] += 1
+    return held_out
 
 
 def hash_fraction(purpose: str, name: str) -> float:
@@ -82,6 +115,13 @@ def _sets_of_near_duplicates(
     return {assigned[other] for other in near_duplicates.of(image) if other in assigned}
 
 
+def _members_by_group(images: Iterable[str], near_duplicates: NearDuplicates) -> dict[str, list[str]]:
+    members: dict[str, list[str]] = defaultdict(list)
+    for image, group in group_near_duplicates(images, near_duplicates).items():
+        members[group].append(image)
+    return members
+
+
 def _assign_by_hash(
     unassigned: set[str],
     near_duplicates: NearDuplicates,
@@ -89,18 +129,20 @@ def _assign_by_hash(
     image_count: int,
     shares: Shares,
 ) -> None:
-    members: dict[str, list[str]] = defaultdict(list)
-    for image, group in group_near_duplicates(unassigned, near_duplicates).items():
-        members[group].append(image)
-    test_images = Counter(assigned.values())["test"]
+    members = _members_by_group(unassigned, near_duplicates)
+    counts = Counter(assigned.values())
+
+    def fits(set_name: SetName, share: float, size: int) -> bool:
+        # A group larger than the whole set should be would be the only thing tested.
+        return size <= share * image_count and counts[set_name] + size <= shares.maximum
+
     for group in sorted(members, key=lambda group: hash_fraction("test", group)):
         size = len(members[group])
+        is_drawn = hash_fraction("test", group) < shares.test or counts["test"] < MINIMUM_TEST_IMAGES
         set_name: SetName = "train"
-        # A group larger than the whole test set should be would be the only thing tested.
-        fits_test = size <= shares.test * image_count
-        if fits_test and (hash_fraction("test", group) < shares.test or test_images < MINIMUM_TEST_IMAGES):
+        if is_drawn and fits("test", shares.test, size):
             set_name = "test"
-            test_images += size
-        elif hash_fraction("validation", group) < shares.validation and size <= shares.validation * image_count:
+        elif hash_fraction("validation", group) < shares.validation and fits("validation", shares.validation, size):
             set_name = "validation"
+        counts[set_name] += size
         assigned.update(dict.fromkeys(members[group], set_name))

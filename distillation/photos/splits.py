@@ -6,8 +6,9 @@ Training sizes are nested: a smaller training set is the beginning of a larger o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from distillation import keys
 from distillation.answers.own_labels import parse_own_labels_file
@@ -19,7 +20,7 @@ from distillation.models import catalog
 from distillation.photos.inventory import check_refused_photos, read_resize_results
 from distillation.photos.near_duplicates import NearDuplicates, group_near_duplicates
 from distillation.photos.rounds import RoundLists, plan_rounds
-from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction
+from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction, held_out_images, sample_images
 from distillation.records import (
     ConcurrentBatches,
     InventoryLine,
@@ -44,20 +45,26 @@ _NOTES = 5
 
 @dataclass(frozen=True)
 class _Assignment:
-    """Usable images with their sets and groups."""
+    """Images with their sets and groups, or with the reason why they are in no set."""
 
     photos: Mapping[str, InventoryLine]
-    """First photo of each usable image, keyed by image."""
+    """First photo of each image, keyed by image."""
     sets: Mapping[str, SetName]
-    """Set names, keyed by image, without images that are near-duplicates of images in two sets."""
+    """Set names, keyed by image."""
     groups: Mapping[str, str]
     """Names of near-duplicate groups, keyed by image."""
+    left_out: Mapping[str, str]
+    """Reasons why images are in no set, keyed by image."""
+    not_sampled: Container[str]
+    """Images that ``sample`` left out."""
+    held_out: Container[str]
+    """Images that ``test_images`` left out of the test or validation set."""
     notes: list[str]
     """Damaged set assignments of earlier runs that were ignored."""
 
 
 def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
-    """Write inventory, sets, own labels and split facts; return counts, training sizes and the keys of the sets.
+    """Write inventory, sets, own labels, split facts and rounds; return counts.
 
     Raises ``EmptyCollection``, ``AccessDenied``, ``ToleranceExceeded``, ``TooFewImages``, ``InvalidRequest`` or
     ``ObjectMissing``.
@@ -70,8 +77,9 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     labels = [label for label in labels if label.image in assignment.sets]
     labelled = set() if run.request.own_labels == "gold" else {label.image for label in labels}
     rounds = plan_rounds(run, sets)
-    labelled_by = dict.fromkeys(assignment.sets, "teacher") | dict.fromkeys(labelled, "owner")
-    inventory = [_inventory_line(run, line, assignment, labelled_by) for line in lines]
+    labelled_by: dict[str, Literal["teacher", "owner"]] = dict.fromkeys(assignment.sets, "teacher")
+    labelled_by |= dict.fromkeys(labelled, "owner")
+    inventory = [_inventory_line(line, assignment, labelled_by) for line in lines]
     counts = _counts(inventory, sets)
     facts = _facts(inventory, assignment, counts, len(labels))
     _write(run, inventory, sets, labels, facts, data)
@@ -173,28 +181,58 @@ def mark_duplicate(line: InventoryLine, first_photos: Mapping[str, InventoryLine
 
 
 def _assign(run: Run, lines: list[InventoryLine], data: Bucket) -> _Assignment:
-    excluded_flags = set(run.request.exclude_flags)
-    photos = {
-        image: line for image, line in first_photo_by_image(lines).items() if excluded_flags.isdisjoint(line.flags)
-    }
-    check_image_count(run, len(photos))
-    near_duplicates = NearDuplicates({image: line.perceptual_hash for image, line in photos.items()})
+    photos = first_photo_by_image(lines)
+    flagged = {image: flags for image, line in photos.items() if (flags := _excluded_flags(run, line))}
+    usable = photos.keys() - flagged.keys()
+    check_image_count(run, len(usable))
+    near_duplicates = NearDuplicates({image: photos[image].perceptual_hash for image in usable})
+    sample = usable if run.request.sample is None else sample_images(usable, near_duplicates, run.request.sample)
+    _check_sample(run, len(sample))
     notes: list[str] = []
-    sets = _assign_and_store_sets(run, photos, near_duplicates, data, notes)
-    return _Assignment(photos, sets, group_near_duplicates(sets, near_duplicates), notes[:_NOTES])
+    assigned = _assign_and_store_sets(run, sample, near_duplicates, data, notes)
+    held_out = held_out_images(assigned, run.request.test_images)
+    sets = {image: name for image, name in assigned.items() if image not in held_out}
+    left_out = {image: f"{', '.join(flags)}: excluded by exclude_flags" for image, flags in flagged.items()}
+    left_out |= dict.fromkeys(usable - sample, f"not in the sample of {run.request.sample} images")
+    left_out |= dict.fromkeys(sample - assigned.keys(), "near-duplicate of images in two sets")
+    left_out |= {
+        image: f"held out: the {name} set has test_images ({run.request.test_images}) images without it"
+        for image, name in held_out.items()
+    }
+    return _Assignment(
+        photos=photos,
+        sets=sets,
+        groups=group_near_duplicates(sets, near_duplicates),
+        left_out=left_out,
+        not_sampled=usable - sample,
+        held_out=held_out,
+        notes=notes[:_NOTES],
+    )
+
+
+def _excluded_flags(run: Run, line: InventoryLine) -> list[str]:
+    return [flag for flag in line.flags if flag in run.request.exclude_flags]
+
+
+def _check_sample(run: Run, images: int) -> None:
+    if images < run.request.min_images:
+        raise TooFewImages(
+            f"sample {run.request.sample} takes {images} images, fewer than min_images {run.request.min_images}, "
+            "because near-duplicates are taken together. Raise sample and start again."
+        )
 
 
 def _assign_and_store_sets(
-    run: Run, images: Iterable[str], near_duplicates: NearDuplicates, data: Bucket, damaged: list[str]
+    run: Run, images: Collection[str], near_duplicates: NearDuplicates, data: Bucket, damaged: list[str]
 ) -> dict[str, SetName]:
     """Assign sets as earlier runs did, and store the sets of new images for later runs.
 
     Assignments that cannot be read are added to ``damaged``. Their images are assigned as new ones.
     """
-    images = list(images)
     family = catalog.get_model(run.student).family
     has_validation = len(images) >= MINIMUM_IMAGES_FOR_VALIDATION and family.validation_file
-    shares = Shares(run.request.test_share, VALIDATION_SHARE if has_validation else 0.0)
+    validation_share = VALIDATION_SHARE if has_validation else 0.0
+    shares = Shares(run.request.test_share, validation_share, run.request.test_images)
     prefix = keys.set_assignments_prefix(run.collection, family.name, run.image_side, run.request.test_share)
     earlier: dict[str, SetName] = {}
     for key in data.keys(prefix):
@@ -233,22 +271,18 @@ def _ordered_sets(assignment: _Assignment) -> dict[SetName, list[SplitLine]]:
 
 
 def _inventory_line(
-    run: Run, line: InventoryLine, assignment: _Assignment, labelled_by: Mapping[str, str]
+    line: InventoryLine, assignment: _Assignment, labelled_by: Mapping[str, Literal["teacher", "owner"]]
 ) -> InventoryLine:
     """Return a photo's line with its set, group and labeler, or with the reason why it is not used."""
     if line.image is None:
         return line
-    if line.image not in assignment.photos:
-        flags = ", ".join(flag for flag in line.flags if flag in run.request.exclude_flags)
-        return line.model_copy(update={"status": "excluded", "reason": f"{flags}: excluded by exclude_flags"})
-    if line.image not in assignment.sets:
-        return line.model_copy(update={"status": "excluded", "reason": "near-duplicate of images in two sets"})
+    if reason := assignment.left_out.get(line.image):
+        return line.model_copy(update={"status": "excluded", "reason": reason})
     line = mark_duplicate(line, assignment.photos).model_copy(update={"group": assignment.groups[line.image]})
     if line.status == "duplicate":
         return line
-    return line.model_copy(
-        update={"set": assignment.sets[line.image or ""], "labelled_by": labelled_by.get(line.image or "")}
-    )
+    image = line.image or ""
+    return line.model_copy(update={"set": assignment.sets[image], "labelled_by": labelled_by[image]})
 
 
 def _counts(inventory: list[InventoryLine], sets: Mapping[SetName, list[SplitLine]]) -> dict[str, int]:
@@ -266,10 +300,15 @@ def _facts(
     flags = Counter(flag for line in inventory if line.status != "duplicate" for flag in line.flags)
     group_sizes = Counter(line.group for line in inventory if line.group)
     group_count = len(set(assignment.groups.values()))
+    not_sampled, held_out = (
+        sum(line.image in images for line in inventory) for images in (assignment.not_sampled, assignment.held_out)
+    )
     leaked = _expected_leaked_photos(group_sizes.values(), counts["test"] / counts["images"])
     return SplitFacts(
         **counts,
-        excluded=sum(line.status == "excluded" for line in inventory),
+        excluded=sum(line.status == "excluded" for line in inventory) - not_sampled - held_out,
+        not_sampled=not_sampled,
+        held_out=held_out,
         exact_duplicates=sum(line.status == "duplicate" for line in inventory),
         near_duplicates=len(assignment.groups) - group_count,
         groups=group_count,

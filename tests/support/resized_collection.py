@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from distillation import keys
+from distillation.documents import Rounds
 from distillation.events import SplitResult
 from distillation.photos import splits
-from distillation.records import Run
+from distillation.records import Round, Run
 from distillation.storage import Bucket
 from tests.support.fakes import bucket
 
@@ -43,6 +44,16 @@ def resized_collection(
 def split(run: Run, data: Bucket) -> SplitResult:
     """Split a collection without own labels."""
     return splits.split(run, data, bucket())
+
+
+def rounds(data: Bucket, run: str = "holiday-1") -> list[Round]:
+    """Return the rounds that Split planned."""
+    return data.read_document(keys.rounds_key(run), Rounds).rounds
+
+
+def images_to_label(data: Bucket, run: str = "holiday-1") -> list[str]:
+    """Return the images that the teacher labels in all rounds, in order."""
+    return [line["image"] for round_ in rounds(data, run) for line in data.read_lines(round_.to_label_key)]
 
 
 def sets_by_image(data: Bucket, run: str = "holiday-1") -> dict[str, str]:

@@ -18,6 +18,7 @@ from distillation.records import Run
 from distillation.storage import Bucket
 from tests.support.builders import run_with_limits
 from tests.support.fakes import bucket
+from tests.support.resized_collection import images_to_label
 
 NAMES = [f"{n:02}.jpg" for n in range(40)]
 LABEL = "cat, sofa, lamp"
@@ -154,7 +155,7 @@ def test_two_files_and_a_missing_required_file_are_refused() -> None:
 def test_own_label_replaces_the_label_of_the_teacher_in_training() -> None:
     data = split_with(csv_of(NAMES[:20]))
     run = run_with_limits(3, 25)
-    to_label = {line["image"] for line in data.read_lines(keys.split_key(run.name, "to-label"))}
+    to_label = set(images_to_label(data))
     inventory = {line["photo"]: line.get("labelled_by") for line in data.read_lines(keys.inventory_key(run.name))}
 
     assert to_label == {image_named(name) for name in NAMES[20:]}
@@ -165,7 +166,7 @@ def test_own_label_replaces_the_label_of_the_teacher_in_training() -> None:
     labels = read_labels(run, data)
     assert {labels[image_named(name)].text for name in NAMES[:20]} == {LABEL}
     assert {line.answerer for line in labels.values()} == {"owner", "teacher"}
-    (size,) = write_dataset(run, [100], data).sizes
+    (size,) = write_dataset(run, 1, [100], data).sizes
     lines = list(data.read_lines(keys.dataset_key(run.name, f"train-{size}")))
     assert {line["messages"][1]["content"][0]["text"] for line in lines} == {LABEL, "dog, sea, sky"}
 
@@ -173,13 +174,13 @@ def test_own_label_replaces_the_label_of_the_teacher_in_training() -> None:
 def test_gold_labels_do_not_replace_labels_of_the_teacher() -> None:
     run = run_with_limits(3, 25, own_labels="gold")
     data = split_with(f'photo,label\n{NAMES[0]},"cat"\n', run=run)
-    to_label = {line["image"] for line in data.read_lines(keys.split_key(run.name, "to-label"))}
+    to_label = set(images_to_label(data))
 
     assert len(to_label) == 40
     assert read_labels(run, data) == {}
     answers = [{"image": image, "answerer": "teacher", "status": "ok", "text": "dog, sea, sky"} for image in to_label]
     data.write_lines(keys.part_key(run.name, "label", "b"), answers)
-    gold_labels = read_run(run, [], data)._gold_labels()
+    gold_labels = read_run(run, 1, [], data)._gold_labels()
     assert {image: line.text for image, line in gold_labels.items()} == {image_named(NAMES[0]): "cat"}
 
 

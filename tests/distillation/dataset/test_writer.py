@@ -14,7 +14,7 @@ from distillation.storage import Bucket
 from tests.distillation.dataset.generated_records import NOVA_1, errors, lines
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
-from tests.support.resized_collection import image_names, resized_collection
+from tests.support.resized_collection import image_names, images_to_label, resized_collection
 
 LABELS = b'photo,label\np0000,"cat, sofa, lamp"\np0001,"dog, lawn, ball"\n'
 
@@ -22,10 +22,10 @@ LABELS = b'photo,label\np0000,"cat, sofa, lamp"\np0001,"dog, lawn, ball"\n'
 def labelled_run(samples: int = 1) -> tuple[Run, Bucket]:
     """Return a run of 60 images, two of which have own labels, after LabelImages with batches of 10 images."""
     fields: dict[str, Any] = {"samples_per_image": samples, "temperature": 0.5, "own_labels": "train"}
-    run = any_run(**fields).model_copy(update={"images_per_batch": 10, "collection": ""})
+    run = any_run(baseline=False, **fields).model_copy(update={"images_per_batch": 10, "collection": ""})
     data = resized_collection(image_names(60))
     splits.split(run, data, bucket(**{"labels.csv": LABELS}))
-    images = [line["image"] for line in data.read_lines(keys.split_key(run.name, "to-label"))]
+    images = images_to_label(data)
     for start in range(0, len(images), 10):
         batch = images[start : start + 10]
         answers = [
@@ -60,7 +60,7 @@ def test_dataset_has_a_record_for_each_training_image() -> None:
     run, data = labelled_run()
     train = list(data.read_lines(keys.split_key(run.name, "train")))
 
-    assert write_dataset(run, [len(train)], data).records == len(train)
+    assert write_dataset(run, 0, [len(train)], data).records == len(train)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_missing_input_is_named_instead_of_training_on_less(
     damage(data)
 
     with pytest.raises(error, match=message) as raised:
-        write_dataset(run, [20], data)
+        write_dataset(run, 0, [20], data)
 
     assert "Start the run again" in str(raised.value) or "does not exist" in str(raised.value)
     assert list(data.keys(keys.dataset_prefix(run.name))) == []
@@ -97,8 +97,8 @@ def test_missing_input_is_named_instead_of_training_on_less(
 
 def test_part_without_one_of_the_samples_of_an_image_is_incomplete() -> None:
     run, data = labelled_run(samples=2)
-    write_dataset(run, [20], data)
+    write_dataset(run, 0, [20], data)
     cut_off(data, parts(data)[0])
 
     with pytest.raises(ObjectMissing, match=f"s3://data/{parts(data)[0]} was deleted or cut off"):
-        write_dataset(run, [20], data)
+        write_dataset(run, 0, [20], data)

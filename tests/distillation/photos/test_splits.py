@@ -10,30 +10,29 @@ from distillation import keys
 from distillation.errors import EmptyCollection, ToleranceExceeded, TooFewImages
 from distillation.storage import Bucket
 from tests.support.builders import any_run
-from tests.support.resized_collection import image_names, resized_collection, sets_by_image, split
+from tests.support.resized_collection import (
+    image_names,
+    images_to_label,
+    resized_collection,
+    rounds,
+    sets_by_image,
+    split,
+)
 
 
 def members(data: Bucket, name: str) -> list[str]:
     return [line["image"] for line in data.read_lines(keys.split_key("holiday-1", name))]
 
 
-def test_sets_do_not_overlap_and_sizes_are_nested() -> None:
+def test_sets_do_not_overlap_and_all_images_of_the_largest_size_are_labelled() -> None:
     data = resized_collection(image_names(100))
     result = split(any_run(train_sizes=[20, 40, 500]), data)
     train, test = members(data, "train"), members(data, "test")
 
     assert not set(train) & set(test)
     assert len(train) + len(test) == 100 == result.images
-    assert result.sizes == [20, 40, len(train)]
-    assert set(members(data, "to-label")) == set(train) | set(test)
-
-
-def test_only_images_of_the_largest_training_size_are_labelled() -> None:
-    data = resized_collection(image_names(100))
-    result = split(any_run(train_sizes=[20]), data)
-
-    assert result.to_label == 20 + result.test
-    assert members(data, "to-label")[:20] == members(data, "train")[:20]
+    assert rounds(data)[-1].sizes == [20, 40, len(train)]
+    assert sorted(images_to_label(data)) == sorted([*train, *test])
 
 
 def test_retried_split_gives_the_same_sets() -> None:
@@ -55,7 +54,14 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
         **{name: getattr(result, name) for name in ("train", "validation", "test")},
-        **{"excluded": 0, "own_labels": 0, "flags": {"blurred": 1, "dark": 2}, "notes": []},
+        **{
+            "excluded": 0,
+            "not_sampled": 0,
+            "held_out": 0,
+            "own_labels": 0,
+            "flags": {"blurred": 1, "dark": 2},
+            "notes": [],
+        },
         "leaked_by_random_split": facts["leaked_by_random_split"],
     }
     share = result.test / 40
@@ -79,7 +85,7 @@ def test_training_and_validation_sets_together_have_at_most_the_records_that_bed
     result = split(any_run(test_share=0.05), data)
 
     assert result.validation > 0
-    assert max(result.sizes) + result.validation == 20_000
+    assert max(rounds(data)[-1].sizes) + result.validation == 20_000
 
 
 def test_validation_set_needs_200_images() -> None:
@@ -95,7 +101,7 @@ def test_validation_images_are_predicted_only_if_several_sizes_are_chosen_on_50_
 ) -> None:
     data = resized_collection(image_names(images))
     result = split(any_run(train_sizes=sizes), data)
-    lines = list(data.read_lines(result.to_predict_key))
+    lines = list(data.read_lines(rounds(data)[-1].to_predict_key))
 
     assert (result.validation >= 50) == (images == 800)
     assert [line["image"] for line in lines if line["set"] == "test"] == members(data, "test")
