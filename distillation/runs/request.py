@@ -95,6 +95,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     _check_student(student, request, defaults.region)
     prompt = _prompt(request.prompt, "prompt")
     _check_samples(request)
+    _check_images(request)
     if not request.apply:
         check_tier(teacher, request)
     _check_terms(teacher, student, request)
@@ -218,11 +219,12 @@ def _check_student(student: str, request: Request, region: str) -> None:
         )
     model.family.resolve_hyperparameters(request.hyperparameters)
     model.price("training")
-    for size in request.train_sizes or []:
+    sizes = {"train_sizes": request.train_sizes or [], "grow_from": [request.grow_from]}
+    for field, size in ((field, size) for field, values in sizes.items() for size in values):
         if not model.family.minimum_records <= record_count(request, size) <= model.family.maximum_records:
             raise InvalidRequest(
-                f"train_sizes: {size} is outside {model.family.minimum_records} to "
-                f"{model.family.maximum_records}, the number of records that {student!r} accepts"
+                f"{field}: {size} is outside {model.family.minimum_records} to {model.family.maximum_records}, the "
+                f"number of records that {student!r} accepts"
             )
 
 
@@ -272,6 +274,20 @@ def _limits(request: Request, prompt: PromptFile) -> Limits:
     if minimum > maximum:
         raise InvalidRequest(f"keywords_min: {minimum} is above keywords_max {maximum}. Give both, or change one.")
     return Limits(minimum=minimum, maximum=maximum)
+
+
+def _check_images(request: Request) -> None:
+    """Raise ``InvalidRequest`` if fields that choose images or training sizes contradict each other."""
+    if request.sample is not None and request.sample < request.min_images:
+        raise InvalidRequest(
+            f"sample: {request.sample} images are fewer than min_images {request.min_images}. Raise sample, or lower "
+            "min_images (at least 16)."
+        )
+    if request.grow and request.train_sizes:
+        raise InvalidRequest(
+            f"grow: train_sizes {excerpt(request.train_sizes)} are trained in one round, so the run cannot grow. Leave "
+            "one of the two out; grow_from sets the first size of a run that grows."
+        )
 
 
 def _check_samples(request: Request) -> None:

@@ -126,6 +126,12 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
         ({"teacher": "meta.llama"}, "'meta.llama' is not allowed in this stage .allowed: .*cdk.json"),
         ({"student": "amazon.nova-pro-v1:0"}, "not allowed"),
         ({"train_sizes": [4]}, "4 is outside 8 to 20000"),
+        ({"grow_from": 20_001}, "grow_from: 20001 is outside 8 to 20000"),
+        ({"sample": 19}, "sample: 19 images are fewer than min_images 20. Raise sample, or lower min_images"),
+        (
+            {"grow": True, "train_sizes": [50, 100]},
+            r"grow: train_sizes .50, 100. are trained in one round, so the run cannot grow. Leave one of the two out",
+        ),
         ({"hyperparameters": {"epochs": 3}}, "unknown 'epochs' .known: epochCount"),
         ({"hyperparameters": {"epochCount": 9}}, "epochCount must be a whole number from 1 to 5"),
         ({"prompt": "poems"}, "there is no prompt file 'poems' .shipped: keywords"),
