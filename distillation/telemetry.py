@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from distillation.documents import Audit
 from distillation.records import Answer, AnswerLine
 
 NAMESPACE = "VisionDistillation"
@@ -41,6 +42,14 @@ def count_call_metrics(paid: Sequence[Answer], counts: CallCounts) -> None:
     }
     for name, value in values.items():
         metrics.add_metric(name, MetricUnit.Count, value)
+
+
+def count_audit(audit: Audit | None) -> None:
+    """Add the audit of a run with ``apply`` as metrics; without one, only that no image was audited."""
+    metrics.add_metric("ImagesAudited", MetricUnit.Count, audit.images if audit else 0)
+    if audit and audit.jaccard:
+        metrics.add_metric("AuditAgreement", MetricUnit.NoUnit, audit.jaccard.mean)
+        metrics.add_metric("PhotosDrifted", MetricUnit.Count, int(audit.drifted))
 
 
 def log_answers(run: str, lines: Sequence[AnswerLine], new_metric: str, prefix: str) -> None:

@@ -2,7 +2,7 @@
 
 In the baseline round, PredictTestImages asks the alternatives to training and the teacher. In a training round it asks
 the student, every tuned model and the teacher; about validation images, if the size is chosen on them, the tuned models
-only. PredictImages, with ``apply``, asks one tuned model.
+only. PredictImages, with ``apply``, asks one tuned model, and the teacher where that failed and for the audit.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import AskEvent, BatchResult
 from distillation.inference.alternatives import ask_alternatives
+from distillation.inference.application import apply_batch
 from distillation.inference.predictions import predict_batch
 from distillation.runs.waiting import waiting_is_announced
 from distillation.telemetry import log_answers, logger, metrics
@@ -27,7 +28,9 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     clients = data(), bedrock_runtime(), limits
     with waiting_is_announced(run, data(), publish):
         if event.batch.kind == "baseline":
-            lines = ask_alternatives(run, event.ceiling_images, *clients)
+            lines = ask_alternatives(run, event.images, event.ceiling_images, *clients)
+        elif run.applies:
+            lines = apply_batch(run, event.images, event.audited_images, *clients)
         else:
             lines = predict_batch(
                 run, event.batch.models, event.images, *clients, event.validation_images, event.ceiling_images

@@ -1,20 +1,24 @@
-"""WriteResults: write a tuned model's answers about a collection as tables."""
+"""WriteResults: write a tuned model's answers about a collection as tables, and audit them."""
 
 from __future__ import annotations
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from distillation.evaluation.audit import measure_audit
 from distillation.events import RunEvent, WriteResultsResult
 from distillation.runs.result_tables import write_results
-from distillation.telemetry import logger
+from distillation.telemetry import count_audit, logger, metrics
 from lambdas.runtime import data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 @typed(RunEvent)
 def handler(event: RunEvent, context: LambdaContext) -> WriteResultsResult:
     """Return the verdict and the key of results.csv."""
     run = read_run(event.run)
-    result = write_results(run, data())
+    audit = measure_audit(run, data())
+    result = write_results(run, audit, data())
+    count_audit(audit)
     logger.info("results written", run=run.name, verdict=result.verdict)
     return result

@@ -11,7 +11,7 @@ from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
 from distillation.inference.untuned import untuned_target
 from distillation.models import catalog
-from distillation.models.service_tier import first_tier
+from distillation.models.service_tier import available_tier
 from distillation.records import AnswerLine, ImageSource, Run, TrainedModel, size_of
 from distillation.storage import Bucket
 
@@ -35,7 +35,7 @@ def predict_batch(
     teacher is asked about images in ``ceiling`` only, by default about all test images. Raises the same errors as
     ``ImageBatch.ask``.
     """
-    batch = ImageBatch(run, "PredictImages" if run.applies else "PredictTestImages", data, client, limits)
+    batch = ImageBatch(run, "PredictTestImages", data, client, limits)
     lines = [
         line
         for target, target_images in _questions(prediction_targets(run, models), images, validation, ceiling)
@@ -65,10 +65,8 @@ def _questions(
 def prediction_targets(run: Run, models: list[TrainedModel]) -> list[Target]:
     """Return the targets of a run: the student, its deployed tuned models, and the teacher for the ceiling.
 
-    A run that applies an existing model has that model as its only target. Models whose training failed are left out.
+    Models whose training failed are left out.
     """
-    if run.applies and run.applies.deployment_arn:
-        return [student_target(run, "tuned", run.applies.deployment_arn, run.applies.images_by)]
     tuned = [
         student_target(run, model.answerer, model.deployment_arn, model.images_by)
         for model in models
@@ -87,7 +85,7 @@ def ceiling_target(run: Run) -> Target:
         prompt=run.prompt,
         answer_key=partial(keys.label_key, run.ceiling.id, sample=run.ceiling_sample),
         retry_key=partial(keys.label_retry_key, run.ceiling.id, sample=run.ceiling_sample),
-        tier=first_tier(run.ceiling.model, run.request.service_tier),
+        tier=available_tier(run.ceiling.model, run.request.service_tier),
     )
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from distillation import keys, ledger
 from distillation.answers.formats import FORMATS
-from distillation.documents import ApplyEstimate, ApplyReport
+from distillation.documents import ApplyEstimate, ApplyReport, Audit, Interval
+from distillation.errors import excerpt
 from distillation.events import WriteResultsResult
 from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.photos.inventory import read_inventory
@@ -24,6 +25,8 @@ class ResultLine(Record):
     """Name of the photo below the collection's prefix."""
     status: Literal["ok", "set aside"]
     """Whether there is a usable answer."""
+    answered_by: Literal["tuned", "teacher"] | None
+    """Who gave the answer: the tuned model, or with ``fallback`` the teacher; null if it was set aside."""
     keywords: list[str]
     """Keywords of the answer; empty if it was set aside."""
     reason: str | None
@@ -32,27 +35,47 @@ class ResultLine(Record):
     """SHA-256 of the image's bytes, in hexadecimal."""
 
 
-def write_results(run: Run, data: Bucket) -> WriteResultsResult:
-    """Write both tables, ledger.json and report.json.
+def write_results(run: Run, audit: Audit | None, data: Bucket) -> WriteResultsResult:
+    """Write both tables, ledger.json and report.json. A photo without an answer of the tuned model has the teacher's.
 
     Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used, and ``ObjectMissing`` or
     ``ObjectDamaged`` if an answer or a photo is missing that an earlier step wrote.
     """
-    answers = {line.image: line for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine)}
     inventory = read_inventory(run, data)
-    images = [line.image for line in inventory if line.image and line.status == "ok"]
-    parts = PartsOf("predict", keys.split_key(run.name, "images"))
-    require_lines(run, "the tuned model", images, answers, parts, data)
+    answers = _read_answers(run, inventory, data)
     refused = [f"{line.image[:12]}: {line.reason}" for line in answers.values() if line.status == "refused"]
     check_tolerance(run, "answers", len(answers), refused, "Check the reasons, or raise 'tolerance'")
     lines = list(_lines(run, answers, inventory))
     csv_key = keys.results_key(run.name, "csv")
     data.write_lines(keys.results_key(run.name, "jsonl"), [line.model_dump() for line in lines])
     data.write(csv_key, _csv(lines), "text/csv; charset=utf-8")
-    report = _report(run, lines, data)
+    report = _report(run, lines, audit, data)
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.report_json_key(run.name), report)
     return WriteResultsResult(verdict=report.verdict, results_key=csv_key)
+
+
+def _read_answers(run: Run, inventory: list[InventoryLine], data: Bucket) -> dict[str, AnswerLine]:
+    """Return the answer about each image: with ``fallback`` the teacher's where the tuned model's is not valid."""
+    by_answerer: dict[str, dict[str, AnswerLine]] = {"tuned": {}, "fallback": {}}
+    for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine):
+        if line.answerer in by_answerer:
+            by_answerer[line.answerer][line.image] = line
+    tuned, teacher = by_answerer["tuned"], by_answerer["fallback"]
+    images = [line.image for line in inventory if line.image and line.status == "ok"]
+    parts = PartsOf("predict", keys.split_key(run.name, "images"))
+    require_lines(run, "the tuned model", images, tuned, parts, data)
+    if run.request.fallback:
+        invalid = [image for image in images if tuned[image].status == "refused"]
+        require_lines(run, "the teacher, the fallback", invalid, teacher, parts, data)
+    return tuned | {image: line.model_copy(update=_both_reasons(tuned[image], line)) for image, line in teacher.items()}
+
+
+def _both_reasons(tuned: AnswerLine, teacher: AnswerLine) -> dict[str, str]:
+    """Return the reason of an image that neither model answered about."""
+    if teacher.status == "ok":
+        return {}
+    return {"reason": f"tuned model: {tuned.reason}; teacher: {teacher.reason}"}
 
 
 def _lines(run: Run, answers: dict[str, AnswerLine], inventory: list[InventoryLine]) -> Iterator[ResultLine]:
@@ -64,30 +87,63 @@ def _lines(run: Run, answers: dict[str, AnswerLine], inventory: list[InventoryLi
         name = photo.photo.removeprefix(run.collection)
         if answer is not None and answer.status == "ok":
             keywords = FORMATS[run.answer_format].items_as_written(answer.text or "")
-            yield ResultLine(photo=name, status="ok", keywords=keywords, reason=None, image=photo.image)
+            answered_by = "teacher" if answer.answerer == "fallback" else "tuned"
+            yield ResultLine(
+                photo=name, status="ok", answered_by=answered_by, keywords=keywords, reason=None, image=photo.image
+            )
         else:
             reason = answer.reason if answer else photo.reason
-            yield ResultLine(photo=name, status="set aside", keywords=[], reason=reason, image=photo.image)
+            yield ResultLine(
+                photo=name, status="set aside", answered_by=None, keywords=[], reason=reason, image=photo.image
+            )
 
 
 def _csv(lines: Sequence[ResultLine]) -> bytes:
-    rows = ([line.photo, line.status, ", ".join(line.keywords), line.reason] for line in lines)
-    return csv_table([["photo", "status", "keywords", "reason"], *rows])
+    rows = ([line.photo, line.status, ", ".join(line.keywords), line.reason, line.answered_by] for line in lines)
+    return csv_table([["photo", "status", "keywords", "reason", "answered_by"], *rows])
 
 
-def _report(run: Run, lines: Sequence[ResultLine], data: Bucket) -> ApplyReport:
+def _report(run: Run, lines: Sequence[ResultLine], audit: Audit | None, data: Bucket) -> ApplyReport:
     spent = ledger.summary(run.name, data)
     set_aside = sum(line.status != "ok" for line in lines)
+    fallbacks = sum(line.answered_by == "teacher" for line in lines)
     tuned_run = run.request.apply or ""
+    answered = len(lines) - set_aside - fallbacks
+    sentences = [f"The model of run {tuned_run} answered about {answered} of {len(lines)} photos."]
+    if run.request.fallback:
+        sentences.append(f"The teacher answered about {fallbacks} more, where the model's answer was not valid.")
+    if audit:
+        sentences.append(audit_verdict(audit))
     return ApplyReport(
         run=run.name,
         applied=tuned_run,
         status=f"complete with {set_aside} set aside" if set_aside else "complete",
-        verdict=f"The model of run {tuned_run} answered about {len(lines) - set_aside} of {len(lines)} photos.",
+        verdict=" ".join(sentences),
         photos=len(lines),
         set_aside=set_aside,
         estimate=data.find_intact(keys.estimate_key(run.name), ApplyEstimate),
         ledger=spent,
         usd=spent.usd,
+        fallbacks=fallbacks,
+        audit=audit,
         files=[keys.results_key(run.name, kind) for kind in ("csv", "jsonl")],
     )
+
+
+def audit_verdict(audit: Audit) -> str:
+    """Return the result of an audit in one or two sentences."""
+    if audit.jaccard is None:
+        return f"The audit failed: the teacher labelled none of {audit.asked} images. {excerpt(audit.reason)}"
+    text = f"Audit: on {audit.images} random images the model agrees with the teacher by {_interval(audit.jaccard)}"
+    if audit.images < audit.asked:
+        text += f" ({audit.asked - audit.images} more have no label of the teacher)"
+    if audit.evaluation is None:
+        return f"{text}; its evaluation cannot be compared with it."
+    text += f"; in its evaluation by {_interval(audit.evaluation)}."
+    if audit.drifted:
+        text += " The photos have drifted from those that the model was trained on: train again on photos like these."
+    return text
+
+
+def _interval(interval: Interval) -> str:
+    return f"{interval.mean:.2f} (95 % CI {interval.low:.2f}-{interval.high:.2f})"
