@@ -8,9 +8,10 @@ from distillation.dataset.writer import write_dataset
 from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, record_count
+from distillation.records import SplitLine
 from distillation.storage import Bucket
 from distillation.training.job_cost import job_ledger_part
-from tests.support.builders import any_run
+from tests.support.builders import any_run, write_sets
 from tests.support.fakes import bucket
 
 TRAIN = keys.dataset_key("holiday-1", "train-12")
@@ -20,10 +21,9 @@ def labelled(images: int = 12) -> Bucket:
     """Return a bucket with a training set whose images have labels."""
     data = bucket()
     names = [f"{number:064x}" for number in range(images)]
-    lines = [{"image": name, "photo": "p", "group": name, "width": 900, "height": 600} for name in names]
+    lines = [SplitLine(image=name, photo="p", group=name, width=900, height=600, set="train") for name in names]
     labels = [{"image": name, "answerer": "teacher", "status": "ok", "text": f"a {name}, b, c"} for name in names]
-    data.write_lines(keys.split_key("holiday-1", "train"), lines)
-    data.write_lines(keys.split_key("holiday-1", "validation"), [])
+    write_sets(any_run(baseline=False), {"train": lines, "validation": [], "test": []}, data)
     data.write_lines(keys.part_key("holiday-1", "label", "1"), labels)
     photo = {"status": "ok", "set": "train", "labelled_by": "teacher"}
     data.write_lines(keys.inventory_key("holiday-1"), [photo | {"photo": name, "image": name} for name in names])
@@ -60,7 +60,7 @@ def test_requested_warm_up_steps_are_used() -> None:
 
 def test_records_of_a_small_size_are_repeated_and_the_dataset_is_valid() -> None:
     data, run = labelled(), any_run(duplicate_records=3)
-    written = write_dataset(run, [12], data)
+    written = write_dataset(run, 0, [12], data)
     lines = data.read(TRAIN).splitlines(keepends=True)
 
     assert (written.sizes, written.records, len(lines)) == ([12], 36, 36)
@@ -80,7 +80,7 @@ def test_repeats_are_paid_for_and_a_large_size_is_not_repeated() -> None:
 def test_repeats_count_toward_the_minimum_of_a_family() -> None:
     run = any_run().model_copy(update={"student": "us.amazon.nova-2-lite-v1:0"})
     with pytest.raises(TooFewImages, match="requires at least 200 records"):
-        write_dataset(run, [20], labelled(20))
+        write_dataset(run, 0, [20], labelled(20))
     run = any_run(duplicate_records=10).model_copy(update={"student": "us.amazon.nova-2-lite-v1:0"})
 
-    assert write_dataset(run, [20], labelled(20)).records == 200
+    assert write_dataset(run, 0, [20], labelled(20)).records == 200
