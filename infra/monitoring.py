@@ -48,6 +48,8 @@ class Monitoring(Construct):
         stuck = self._step_metric("customize", "JobsStuck", _FIVE_MINUTES)
         oldest = self._step_metric("sweep", "OldestDeploymentDays", _DAY)
         unknown = self._step_metric("sweep", "UnknownResources", _DAY)
+        drifted = self._step_metric("write_results", "PhotosDrifted", _FIVE_MINUTES)
+        agreement = self._step_metric("write_results", "AuditAgreement", _FIVE_MINUTES)
         dead_letter_count = dead_letters.metric_approximate_number_of_messages_visible(
             period=_FIVE_MINUTES, statistic="Maximum"
         )
@@ -72,12 +74,17 @@ class Monitoring(Construct):
                 1,
                 "The stage has tuned models or deployments that belong to no run in its Data bucket.",
             ),
+            "PhotosDrifted": (
+                drifted,
+                1,
+                "A tuned model agrees less with the teacher on an applied collection than in its evaluation.",
+            ),
         }
         for name, (metric, threshold, meaning) in alarms.items():
             alarm = self._alarm(name, metric, threshold, meaning)
             alarm.add_alarm_action(actions.SnsAction(topic))
             alarm.add_ok_action(actions.SnsAction(topic))
-        self._dashboard(machine, functions, [stuck, oldest, unknown, dead_letter_count])
+        self._dashboard(machine, functions, [stuck, oldest, unknown, dead_letter_count, drifted, agreement])
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, meaning: str) -> cloudwatch.Alarm:
         return cloudwatch.Alarm(
@@ -88,9 +95,9 @@ class Monitoring(Construct):
             evaluation_periods=1,
             metric=metric,
             threshold=threshold,
-            # Sweep emits its metrics once a day; in between the alarm keeps its state.
+            # Sweep emits its metrics once a day, WriteResults once in a run; in between the alarm keeps its state.
             treat_missing_data=cloudwatch.TreatMissingData.IGNORE
-            if name in ("OldDeployment", "UnknownResources")
+            if name in ("OldDeployment", "PhotosDrifted", "UnknownResources")
             else cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 

@@ -39,6 +39,7 @@ class Steps:
         self._stack, self._config, self._data, self._photos = stack, config, data, photos
         self._bedrock_role, self._dead_letters, self._topic = bedrock_role, dead_letters, topic
         self._layer = DependencyLayer(stack, "CommonLayer", lockfile=ROOT / "infra/layers/common.txt")
+        self._evaluate_layer = DependencyLayer(stack, "EvaluateLayer", lockfile=ROOT / "infra/layers/evaluate.txt")
         self._list_data = access.list_keys(data)
         functions = [
             *self._preparation(),
@@ -200,14 +201,26 @@ class Steps:
                 "Predict",
                 self._list_data,
                 access.read_objects(data, _REQUEST, "images/*", "labels/*", "work/locks/*", "work/*/answers/*"),
+                access.read_objects(data, "runs/*/own-labels.jsonl", "runs/*/splits/train.jsonl"),
                 access.write_objects(data, "labels/*", "work/locks/*", "work/*/answers/*"),
-                access.write_objects(data, "work/*/predict/*", "work/*/ledger/*"),
+                access.write_objects(data, "work/*/baseline/*", "work/*/predict/*", "work/*/ledger/*"),
                 *self._announce_waiting(),
                 *access.invoke_models(stack, [*config.teachers, *config.students], config.profiles),
                 *access.invoke_deployments(stack),
                 *access.decrypt_models(stack, config.model_kms_key_arn),
                 environment={"TOPIC_ARN": self._topic.topic_arn},
                 timeout_minutes=15,
+            ),
+            self._function(
+                "Baseline",
+                self._list_data,
+                access.read_objects(data, _REQUEST, "labels/*", "runs/*/inventory.jsonl", "runs/*/listing.jsonl"),
+                access.read_objects(data, "runs/*/own-labels.jsonl", "runs/*/report/estimate.json", "runs/*/splits/*"),
+                access.read_objects(data, "work/*/baseline/*", "work/*/label/*"),
+                access.write_objects(data, "runs/*/predictions/*", "runs/*/report/baseline.json"),
+                layers=[self._evaluate_layer],
+                memory_mb=1024,
+                timeout_minutes=5,
             ),
             self._function(
                 "Evaluate",
@@ -222,7 +235,7 @@ class Steps:
                     "runs/*/report/*",
                 ),
                 environment={"CODE_VERSION": code_version(ROOT)},
-                layers=[DependencyLayer(stack, "EvaluateLayer", lockfile=ROOT / "infra/layers/evaluate.txt")],
+                layers=[self._evaluate_layer],
                 memory_mb=1769,
                 timeout_minutes=15,
             ),
@@ -268,6 +281,7 @@ class Steps:
                 self._list_data,
                 access.list_keys(self._photos),
                 access.read_objects(data, _REQUEST, "calibration/*", "runs/*/listing.jsonl", "work/*/resize/*"),
+                access.read_objects(data, "runs/*/report/report.json"),
                 access.write_objects(
                     data, "runs/*/inventory.jsonl", "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"
                 ),
@@ -278,9 +292,10 @@ class Steps:
                 "WriteResults",
                 self._list_data,
                 access.read_objects(data, _REQUEST, "runs/*/inventory.jsonl", "runs/*/listing.jsonl"),
-                access.read_objects(data, "runs/*/report/estimate.json", "runs/*/splits/images.jsonl"),
-                access.read_objects(data, "work/*/ledger/*", "work/*/predict/*"),
+                access.read_objects(data, "runs/*/report/estimate.json", "runs/*/report/report.json"),
+                access.read_objects(data, "runs/*/splits/images.jsonl", "work/*/ledger/*", "work/*/predict/*"),
                 access.write_objects(data, "runs/*/results.*", "runs/*/ledger.json", "runs/*/report/report.json"),
+                layers=[self._evaluate_layer],
                 memory_mb=1024,
                 timeout_minutes=5,
             ),
