@@ -15,11 +15,13 @@ from cli.console import CommandError, print_document, print_line, print_wrapped
 from cli.requests import collection_prefix, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
 from distillation.costs import calibration
+from distillation.costs.application import estimate_apply
 from distillation.costs.daily_quota import MAXIMUM_DAYS, days_needed
-from distillation.costs.estimate import estimate_apply, estimate_run
+from distillation.costs.estimate import estimate_run
 from distillation.costs.lines import format_usd
 from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, SetAside
+from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
 from distillation.photos.listing import check_photo_count
@@ -27,6 +29,7 @@ from distillation.photos.resizer import PhotoRefused, resized_size
 from distillation.records import Dimensions, Run
 from distillation.runs.account_limits import with_account_quotas
 from distillation.runs.existing_model import with_tuned_model
+from distillation.runs.list_images import teacher_questions
 from distillation.statistical_power import TYPICAL_SD
 from distillation.storage import Bucket
 
@@ -100,7 +103,11 @@ def _can_start(estimate: ApplyEstimate) -> bool:
 def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, *, as_json: bool) -> bool:
     """Print the cost of applying an existing tuned model and return whether it is within ``max_usd``."""
     tuned = with_tuned_model(run, stage.data, stage.client("bedrock"))
-    estimate = estimate_apply(tuned, sizes, calibration.load(tuned.student, stage.data))
+    # Without the photos' hashes it is unknown which images are audited, and which of them have a label already.
+    audited = sizes[: audit_size(tuned, len(sizes))] * tuned.request.samples_per_image
+    questions = teacher_questions(tuned, audited, stage.data)
+    calibrations = calibration.load_all((tuned.student, tuned.teacher.model), stage.data)
+    estimate = estimate_apply(tuned, sizes, questions, calibrations)
     if as_json:
         print_document(estimate)
     else:

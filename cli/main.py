@@ -228,6 +228,18 @@ def apply(
         float | None, typer.Option(help="Maximum cost in US dollars; by default that of a request.")
     ] = None,
     tolerance: Annotated[float | None, typer.Option(help="Share of photos that may be set aside, 0-1.")] = None,
+    fallback: Annotated[
+        bool, typer.Option("--fallback", help="Ask the teacher where the tuned model's answer is not valid.")
+    ] = False,
+    audit_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of images that the teacher is asked about as well, 0-1; by default 0.02, at least 20."
+        ),
+    ] = None,
+    service_tier: Annotated[
+        str | None, typer.Option(help="Service tier of the teacher: auto (default), default or flex.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; by default build/results/RUN.")] = None,
     as_json: Json = False,
     stage: Stage = "dev",
@@ -235,13 +247,20 @@ def apply(
 ) -> None:
     """Apply a tuned model to a collection.
 
-    Downloads the answers as results.csv and results.jsonl.
+    Downloads the answers as results.csv and results.jsonl. Says how well the model agrees with the teacher on an audit
+    of random images, and how many photos the teacher answered about.
     """
     from cli.apply import apply_model
     from cli.stage import Stage as DeployedStage
 
-    limits = {"max_usd": max_usd, "tolerance": tolerance}
-    if not apply_model(collection, run, limits, out, DeployedStage(stage, region), as_json=as_json):
+    options = {
+        "max_usd": max_usd,
+        "tolerance": tolerance,
+        "fallback": "teacher" if fallback else None,
+        "audit_share": audit_share,
+        "service_tier": service_tier,
+    }
+    if not apply_model(collection, run, options, out, DeployedStage(stage, region), as_json=as_json):
         raise typer.Exit(1)
 
 

@@ -40,10 +40,14 @@ def audited_images(run: Run, images: Collection[str]) -> set[str]:
 
     A retry chooses the same ones; another run about the same images chooses others.
     """
-    if not run.request.audit_share:
-        return set()
-    count = max(MINIMUM_AUDIT_IMAGES, ceil(run.request.audit_share * len(images)))
-    return set(sorted(images, key=lambda image: sha256(f"{run.name}/{image}".encode()).digest())[:count])
+    by_hash = sorted(images, key=lambda image: sha256(f"{run.name}/{image}".encode()).digest())
+    return set(by_hash[: audit_size(run, len(images))])
+
+
+def audit_size(run: Run, images: int) -> int:
+    """Return the number of images to audit of a collection with ``images`` images."""
+    share = run.request.audit_share
+    return min(images, max(MINIMUM_AUDIT_IMAGES, ceil(share * images))) if share else 0
 
 
 def apply_batch(
