@@ -464,6 +464,11 @@ class EvaluationFigures(Record):
     """Number of keywords that was asked for; null if it is unknown."""
     size_choice: SizeChoice | None = None
     """How the best size was chosen; null with one size."""
+    ceiling_images: int | None = None
+    """Test images with a label that the ceiling was measured on; null without a ceiling.
+
+    The shares of a gap in ``headlines`` are those of these images too, all other figures of all test images.
+    """
 
 
 class Recommendation(Record):
@@ -506,11 +511,15 @@ class Alternative(Record):
     """US dollars for 1,000 answers; null without a price."""
 
 
-class Baseline(Record):
-    """``report/baseline.json``: the alternatives to training, measured before the training images are labelled."""
+class BaselineFigures(Record):
+    """Agreement of the alternatives to training with the teacher."""
 
     test_images: int
     """Test images with a label and a second answer of the teacher."""
+    test_groups: int
+    """Groups of near-duplicates among them."""
+    labels_refused: int = 0
+    """Test images that were asked about and have no usable label."""
     alternatives: list[Alternative]
     """Alternatives, ``base`` first."""
     ceiling: Interval
@@ -522,11 +531,26 @@ class Baseline(Record):
     best: str
     """Alternative with the highest mean agreement."""
     gap: Interval
-    """Ceiling minus the best alternative: what training could still close."""
+    """Ceiling minus the best alternative: what training could still close.
+
+    The interval is corrected for the number of alternatives that the best one was chosen from (Bonferroni).
+    """
     minimum_gap: float
     """Gap of the request below which nothing is trained."""
     worth_training: bool
-    """Whether the upper bound of the gap is at least ``minimum_gap``."""
+    """Whether the upper bound of the gap is at least ``minimum_gap``, or the test images are too few to tell."""
+    notes: list[str] = Field(default_factory=list)
+    """Models that could not be asked, with the reason."""
+
+    @property
+    def best_alternative(self) -> Alternative:
+        """The alternative with the highest mean agreement."""
+        return next(alternative for alternative in self.alternatives if alternative.name == self.best)
+
+
+class Baseline(BaselineFigures):
+    """``report/baseline.json``: the alternatives to training, measured before the training images are labelled."""
+
     recommendation: Recommendation
     """Whether to distil, in words."""
 

@@ -18,6 +18,11 @@ SEED = 20_250_701
 _CHUNK_CELLS = 2_000_000
 """Cells of one chunk of resamples: 16 MB, whatever the number of images."""
 _EXPONENTS = np.linspace(0.05, 2.0, 40)
+_TYPICAL_EXPONENT = np.array([0.3])
+"""Exponent of a curve through two sizes, which do not show how it bends.
+
+It predicts the third size with the smallest error; see ``python -m benchmarks.growth``.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,14 @@ class Resampled:
         """Return the mean of a series with its percentile interval (Efron and Tibshirani 1993)."""
         return _interval(self.means[name], self.draws[name])
 
-    def difference(self, minuend: str, subtrahend: str) -> Interval:
-        """Return the paired mean difference ``minuend - subtrahend`` with its interval."""
-        return _interval(self.means[minuend] - self.means[subtrahend], self.draws[minuend] - self.draws[subtrahend])
+    def difference(self, minuend: str, subtrahend: str, comparisons: int = 1) -> Interval:
+        """Return the paired mean difference ``minuend - subtrahend`` with its interval.
+
+        ``comparisons`` is the number of differences that this one was chosen from: the interval is corrected for it
+        (Bonferroni).
+        """
+        value, draws = self.means[minuend] - self.means[subtrahend], self.draws[minuend] - self.draws[subtrahend]
+        return _interval(value, draws, comparisons)
 
     def share(self, name: str, bottom: str, top: str) -> Interval | None:
         """Return ``(name - bottom) / (top - bottom)``; None if top is not significantly above bottom."""
@@ -113,14 +123,28 @@ def fit_curve(sizes: Sequence[int], resampled: Resampled, names: Sequence[str]) 
     )
 
 
-def _fit(sizes: np.ndarray, scores: np.ndarray, where: np.ndarray) -> np.ndarray:
+def expected_gain(sizes: Sequence[int], next_size: int, resampled: Resampled, names: Sequence[str]) -> Interval | None:
+    """Return the expected gain from the largest of two sizes or more to ``next_size``; None for one size.
+
+    The curve is that of ``fit_curve``. With two sizes its exponent is assumed.
+    """
+    if len(sizes) < 2:
+        return None
+    exponents = _EXPONENTS if len(sizes) > 2 else _TYPICAL_EXPONENT
+    where = np.array([max(sizes), next_size], float)
+    scores = [np.column_stack([means[name] for name in names]) for means in (resampled.means, resampled.draws)]
+    (fitted,), draws = (_fit(np.array(sizes, float), rows, where, exponents) for rows in scores)
+    return _interval(fitted[1] - fitted[0], draws[:, 1] - draws[:, 0])
+
+
+def _fit(sizes: np.ndarray, scores: np.ndarray, where: np.ndarray, exponents: np.ndarray = _EXPONENTS) -> np.ndarray:
     """Return the values at ``where`` of the curve that fits each row of ``scores`` best.
 
     ``b`` is at least 0: more images never lower the score.
     """
     best = np.full(len(scores), np.inf)
     values = np.zeros((len(scores), len(where)))
-    for exponent in _EXPONENTS:
+    for exponent in exponents:
         x = sizes**-exponent
         centred = x - x.mean()
         slope = np.minimum(0.0, (scores - scores.mean(axis=1, keepdims=True)) @ centred / (centred @ centred))
@@ -150,6 +174,6 @@ def _weights(groups: int) -> Iterator[np.ndarray]:
         yield chunk
 
 
-def _interval(value: float, draws: np.ndarray) -> Interval:
-    low, high = np.percentile(draws, [2.5, 97.5])
+def _interval(value: float, draws: np.ndarray, comparisons: int = 1) -> Interval:
+    low, high = np.percentile(draws, [2.5 / comparisons, 100 - 2.5 / comparisons])
     return Interval(mean=float(value), ci95=(float(low), float(high)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from distillation import keys, ledger
@@ -21,7 +21,7 @@ from distillation.documents import (
     SetAside,
     SplitFacts,
 )
-from distillation.errors import ObjectDamaged, ObjectMissing
+from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import Evidence
 from distillation.evaluation.training_metrics import read_losses
 from distillation.inference.answer_parts import PartsOf, require_lines
@@ -53,6 +53,8 @@ class RunData:
     """Photos of the run, ignored files not included."""
     notes: list[str] = field(default_factory=list)
     """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
+    ceiling_images: frozenset[str] | None = None
+    """Test images that the teacher was asked about a second time; None before PredictTestImages."""
 
     def evidence(self) -> Evidence | None:
         """Return the answers to evaluate; None if no model was trained."""
@@ -66,6 +68,7 @@ class RunData:
             tuned=answers,
             base=self.answers["base"],
             ceiling=self.answers.get("ceiling"),
+            ceiling_images=self.ceiling_images,
             training=self._labels_of(train),
             validation=self._validation_labels(answers),
             gold=self._gold_labels(),
@@ -232,21 +235,41 @@ class RunData:
 
 
 def read_run(run: Run, round_number: int, models: list[TrainedModel], data: Bucket) -> RunData:
-    """Read the labels and the parts of PredictTestImages up to a round.
+    """Read the labels and the parts of PredictTestImages up to a round, the baseline's included.
 
     Raises ``ObjectMissing`` or ``ObjectDamaged`` that names the object if an answer is missing that was paid for.
     """
     notes: list[str] = []
     inventory = _inventory(run, data, notes)
     answers: Answers = {"teacher": read_labels(run, data)}
-    for line in data.read_parts(keys.parts_prefix(run.name, "predict"), AnswerLine):
-        answers.setdefault(line.answerer, {})[line.image] = line
+    for step in ("baseline", "predict"):
+        for line in data.read_parts(keys.parts_prefix(run.name, step), AnswerLine):
+            answers.setdefault(line.answerer, {})[line.image] = line
     run_data = RunData(run, models, answers, data, inventory, notes)
     if run.request.until != "Estimate":
         require_labels(run, round_number, inventory, answers["teacher"], data)
-    if run_data.tuned:
-        _require_predictions(run_data, round_number)
+    if not run_data.tuned:
+        return run_data
+    run_data = replace(run_data, ceiling_images=_images_of_ceiling(run_data, round_number))
+    _require_predictions(run_data, round_number)
     return run_data
+
+
+def _images_of_ceiling(run_data: RunData, round_number: int) -> frozenset[str]:
+    """Return the test images that the teacher was asked about a second time.
+
+    Raises ``ObjectDamaged`` if the list of images to predict has other test images than the inventory.
+    """
+    key = keys.split_key(run_data.run.name, f"to-predict-{round_number}")
+    listed = [line for line in run_data.data.read_records(key, SplitLine) if line.set == "test"]
+    test = {line.image for line in run_data.inventory if line.image and line.set == "test"}
+    if difference := test ^ {line.image for line in listed}:
+        raise ObjectDamaged(
+            f"s3://{run_data.data.name}/{key} has {len(listed)} test images, but the inventory has {len(test)}; "
+            f"{len(difference)} differ, first {min(difference)}. It was changed or cut off. Start the run again. "
+            f"{LABELS_ARE_REUSED}"
+        )
+    return frozenset(line.image for line in listed if line.ceiling)
 
 
 def _inventory(run: Run, data: Bucket, notes: list[str]) -> list[InventoryLine]:
@@ -276,8 +299,9 @@ def _require_predictions(run_data: RunData, round_number: int) -> None:
     images = {name: [line.image for line in run_data.inventory if line.image and line.set == name] for name in _SETS}
     parts = PartsOf("predict", keys.split_key(run_data.run.name, f"to-predict-{round_number}"))
     to_choose = images_to_choose_size(range(len(run_data.tuned)), images["validation"])
-    for name in ("base", "ceiling", *run_data.tuned):
-        asked = images["test"] + (list(to_choose) if name in run_data.tuned else [])
+    asked_by = {"base": images["test"], "ceiling": sorted(run_data.ceiling_images or [])}
+    asked_by |= {name: [*images["test"], *to_choose] for name in run_data.tuned}
+    for name, asked in asked_by.items():
         require_lines(run_data.run, name, asked, run_data.answers.get(name, {}), parts, run_data.data)
 
 

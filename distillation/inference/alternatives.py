@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distillation import keys
@@ -45,16 +46,21 @@ def alternative_targets(run: Run, data: Bucket) -> list[Target]:
 
 
 def ask_alternatives(
-    run: Run, images: list[str], data: Bucket, client: BedrockRuntimeClient, limits: BatchLimits
+    run: Run,
+    images: list[str],
+    ceiling: Sequence[str],
+    data: Bucket,
+    client: BedrockRuntimeClient,
+    limits: BatchLimits,
 ) -> list[AnswerLine]:
-    """Ask the alternatives to training and the teacher about each image; write and return the lines of the batch.
+    """Ask the alternatives to training and the teacher about ``ceiling``; write and return the lines of the batch.
 
-    If another student than the run's cannot be asked, its lines have a reason that starts with ``NOT_ASKED``. Raises
-    the same errors as ``ImageBatch.ask``.
+    ``images`` are all images of the batch, which name its part. If another student than the run's cannot be asked, its
+    lines have a reason that starts with ``NOT_ASKED``. Raises the same errors as ``ImageBatch.ask``.
     """
     batch = ImageBatch(run, "PredictTestImages", data, client, limits)
-    targets = [*alternative_targets(run, data), ceiling_target(run)] if images else []
-    lines = [line for target in targets for line in _ask(batch, target, images)]
+    targets = [*alternative_targets(run, data), ceiling_target(run)] if ceiling else []
+    lines = [line for target in targets for line in _ask(batch, target, list(ceiling))]
     data.write_lines(
         keys.part_key(run.name, "baseline", keys.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],

@@ -92,7 +92,7 @@ def test_every_function_runs_the_same_python_on_arm(pipeline: Template) -> None:
     functions = pipeline.find_resources("AWS::Lambda::Function").values()
     ours = [f["Properties"] for f in functions if f["Properties"]["Handler"].startswith("lambdas.")]
 
-    assert len(ours) == 19
+    assert len(ours) == 20
     for function in ours:
         assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
         step = function["Handler"].split(".")[1]
