@@ -187,7 +187,7 @@ def _pydantic_record() -> Any:
 def _write(step: Step) -> None:
     from distillation.dataset.writer import write_dataset
 
-    write_dataset(_run(), [step.records], _bucket(step.folder))
+    write_dataset(_run(), 0, [step.records], _bucket(step.folder))
 
 
 def _validate(step: Step) -> None:
@@ -204,8 +204,10 @@ def _pydantic(step: Step) -> None:
 
 
 def _store_labels(step: Step) -> None:
-    """Write the input of WriteDataset: listing, inventory, the sets, and label parts of 100 images each."""
+    """Write the input of WriteDataset: listing, inventory, the sets, rounds, and label parts of 100 images each."""
     from distillation import keys
+    from distillation.records import SplitLine
+    from tests.support.builders import write_sets
 
     generator = random.Random(1)
     words = _words(generator)
@@ -217,11 +219,10 @@ def _store_labels(step: Step) -> None:
     run = _run()
     listing = ({"photo": photo[image]} for image in images)
     inventory = ({"photo": photo[image], "image": image, "group": image} | used | facts for image in images)
-    train = ({"image": image, "group": image, "photo": photo[image]} | facts for image in images)
+    train = [SplitLine(image=image, group=image, photo=photo[image], width=900, height=600) for image in images]
     bucket.write_lines(keys.listing_key(run.name), listing)
     bucket.write_lines(keys.inventory_key(run.name), inventory)
-    bucket.write_lines(keys.split_key(run.name, "train"), train)
-    bucket.write_lines(keys.split_key(run.name, "validation"), [])
+    write_sets(run, {"train": train, "validation": [], "test": []}, bucket)
     for start in range(0, step.records, 100):
         lines = (
             {"image": image, "answerer": "teacher", "status": "ok", "text": ", ".join(generator.sample(words, 20))}
@@ -285,7 +286,8 @@ def _run() -> Any:
     from distillation.records import Prompt
     from tests.support.builders import any_run
 
-    return any_run().model_copy(update={"prompt": Prompt(system=SYSTEM, user=USER)})
+    prompt = Prompt(system=SYSTEM, user=USER)
+    return any_run(baseline=False, grow=False).model_copy(update={"prompt": prompt, "student_prompt": prompt})
 
 
 def _bucket(folder: Path) -> Any:
@@ -312,6 +314,9 @@ class FolderS3:
         path = self._folder / Key
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
+            if isinstance(Body, bytes):
+                file.write(Body)
+                return
             while chunk := Body.read(1 << 16):
                 file.write(chunk)
 
