@@ -26,9 +26,9 @@ _ANSWER_SECONDS = Bounds(low=0.3, expected=2.4, high=5.0)
 _ANSWER_GB = 0.5
 """Memory of Label and Predict in GB."""
 _STEPS_GB_SECONDS = Bounds(low=20, expected=60, high=300)
-"""GB-seconds of all steps that run once."""
+"""GB-seconds of all steps that run once per round."""
 _STEPS = Bounds(low=25, expected=30, high=60)
-"""State transitions, and Lambda requests, of all steps that run once."""
+"""State transitions, and Lambda requests, of all steps that run once per round."""
 _BATCH_TRANSITIONS = Bounds(low=2, expected=2, high=4)
 """State transitions per batch."""
 _JOB_HOURS = Bounds(low=1, expected=2, high=12)
@@ -42,14 +42,15 @@ _BYTES_PER_PIXEL = 0.2
 _GB = 1_000_000_000
 
 
-def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[CostLine]:
-    """Return the lines of Lambda, Step Functions and S3; ``calls`` is the number of answers by step."""
+def service_costs(run: Run, photos: int, calls: Mapping[str, int], jobs: int) -> list[CostLine]:
+    """Return the lines of Lambda, Step Functions and S3 of a round.
+
+    ``photos`` are resized, ``calls`` is the number of answers by step, and ``jobs`` are polled.
+    """
     answers = sum(calls.values())
-    batches = ceil(work.photos / _PHOTOS_PER_BATCH) + sum(
-        ceil(count / run.images_per_batch) for count in calls.values()
-    )
-    polls = _JOB_HOURS.times(_POLLS_PER_HOUR * len(work.sizes) if "PredictTestImages" in calls else 0)
-    compute = _RESIZE_SECONDS.times(work.photos * _RESIZE_GB) + _ANSWER_SECONDS.times(answers * _ANSWER_GB)
+    batches = ceil(photos / _PHOTOS_PER_BATCH) + sum(ceil(count / run.images_per_batch) for count in calls.values())
+    polls = _JOB_HOURS.times(_POLLS_PER_HOUR * jobs)
+    compute = _RESIZE_SECONDS.times(photos * _RESIZE_GB) + _ANSWER_SECONDS.times(answers * _ANSWER_GB)
     transitions = _STEPS + _BATCH_TRANSITIONS.times(batches) + polls.times(_POLL_TRANSITIONS)
     return [
         CostLine("Lambda", "compute", compute + _STEPS_GB_SECONDS, price("lambda", "compute")),
@@ -57,19 +58,20 @@ def service_costs(run: Run, work: Workload, calls: Mapping[str, int]) -> list[Co
         CostLine("Step Functions", "transitions", transitions, price("states", "transitions")),
         # One write per image, and two per answer (answer and lock). A batch writes its part, reservation and ledger
         # part, and lists twice.
-        CostLine("S3", "writes", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "writes")),
-        CostLine("S3", "reads", exactly(work.photos + 2 * answers + 5 * batches), price("s3", "reads")),
+        CostLine("S3", "writes", exactly(photos + 2 * answers + 5 * batches), price("s3", "writes")),
+        CostLine("S3", "reads", exactly(photos + 2 * answers + 5 * batches), price("s3", "reads")),
     ]
 
 
 def monthly_costs(run: Run, work: Workload) -> list[CostLine]:
     """Return the monthly lines: storage of photos and images, and of the tuned models that are kept."""
     student = catalog.get_model(run.student)
-    pixels = sum(width * height for width, height in [*work.train, *work.test])
+    pixels = sum(width * height for width, height in work.stored_images)
+    sizes = sum(len(round_work.sizes) for round_work in work.current)
     models = {
         "none": Bounds(low=0, expected=0, high=0),
         "best": Bounds(low=0, expected=1, high=1),
-        "all": exactly(len(work.sizes)),
+        "all": exactly(sizes),
     }[run.request.keep]
     gigabytes = exactly((work.photo_bytes + pixels * _BYTES_PER_PIXEL) / _GB)
     lines = [CostLine("S3", "photos and images" if work.photo_bytes else "images", gigabytes, price("s3", "storage"))]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from distillation import keys
 from distillation.models import catalog
-from distillation.records import AnswerLine, Dimensions, Prompt, Record, Run, Usage
+from distillation.records import AnswerLine, Dimensions, Prompt, Record, Run, Usage, size_of
 from distillation.storage import Bucket
 
 BYTES_PER_TOKEN = 4
@@ -53,10 +53,14 @@ def calibrate(
     ``dimensions`` are by image; ``answers`` are by answerer, then by image. ``gain_sd`` is the standard deviation of
     the student's gains, if they were measured.
     """
-    students = [name for name in answers if name not in ("teacher", "ceiling")]
-    for model, answerers in ((run.teacher.model, ["teacher"]), (run.student, students)):
+    # The base model with examples has a longer prompt, and another student is another model.
+    students = [name for name in answers if name == "base" or size_of(name) is not None]
+    for model, prompt, answerers in (
+        (run.teacher.model, run.prompt, ["teacher"]),
+        (run.student, run.student_prompt, students),
+    ):
         lines = (line for name in answerers for line in answers.get(name, {}).values())
-        if calibration := measure(model, run.name, run.teacher.id, run.prompt, _billed(lines, dimensions)):
+        if calibration := measure(model, run.name, run.teacher.id, prompt, _billed(lines, dimensions)):
             measured_sd = gain_sd if model == run.student else None
             save(calibration.model_copy(update={"gain_sd": measured_sd}), data)
 
@@ -93,6 +97,11 @@ def load(model: str, data: Bucket) -> Calibration | None:
 def load_all(models: Iterable[str], data: Bucket) -> dict[str, Calibration]:
     """Return the latest calibrations of models by model id, without those that have none."""
     return {model: calibration for model in models if (calibration := load(model, data))}
+
+
+def load_for(run: Run, data: Bucket) -> dict[str, Calibration]:
+    """Return the latest calibrations of the models that a run asks."""
+    return load_all((run.teacher.model, run.student, *run.alternatives), data)
 
 
 def _billed(lines: Iterable[AnswerLine], dimensions: Mapping[str, Dimensions]) -> list[tuple[Dimensions, Usage]]:

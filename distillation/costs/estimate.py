@@ -1,6 +1,7 @@
 """Estimate the cost of a run line by line, with bounds; the state Estimate and ``distill estimate`` share it.
 
-Tokens follow the family's rule, or were measured in earlier runs. No estimate was compared with a bill of AWS.
+Tokens follow the family's rule, or were measured in earlier runs. Tokens of training records follow the only published
+bill. No estimate was compared with a bill of AWS.
 """
 
 from __future__ import annotations
@@ -8,197 +9,101 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-from distillation import ledger
-from distillation.costs.aws_services import monthly_costs, service_costs
+from distillation.costs.answers import CALLS_PER_ANSWER, answer_lines
+from distillation.costs.aws_services import monthly_costs
+from distillation.costs.break_even import break_even
 from distillation.costs.calibration import Calibration
 from distillation.costs.daily_quota import daily_quota_uses, daily_quota_warnings
 from distillation.costs.lines import CostLine, exactly, format_usd, rounded, total
-from distillation.costs.tokens import Tokens, question_tokens
-from distillation.costs.workload import Workload
+from distillation.costs.rounds import label_minutes, planned_round, round_lines, tokens_by_model
+from distillation.costs.tokens import RunTokens
+from distillation.costs.workload import RoundWork, Workload
 from distillation.documents import (
     ApplyEstimate,
     Bounds,
+    BreakEven,
     DailyQuotaUse,
     Estimate,
+    EstimateLine,
     MonthlyCost,
+    PlannedRound,
     ProvisionedCost,
     StepCost,
 )
-from distillation.inference.rate_limit import calls_per_minute
 from distillation.models import catalog, prices
-from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
-from distillation.models.service_tier import first_tier
-from distillation.records import Dimensions, Run, ServiceTier
+from distillation.models.service_tier import cheapest_tier
+from distillation.records import Run
 from distillation.statistical_power import TYPICAL_SD, minimum_detectable_difference
 
-_BILLED_RECORD = 700
-"""Tokens per record and epoch in a published bill (Nova Lite, 300 photos, 5 epochs, $2.1); fewer than by the rule."""
-_CALLS_PER_ANSWER = Bounds(low=1.0, expected=1.05, high=1.25)
-"""Teacher calls per answer: a rejected answer is asked for once more. Not measured."""
 _PROVISIONED_HOURS = Bounds(low=1, expected=1, high=3)
 """Hours per tuned model; AWS bills at least one."""
 
 
-def estimate_run(run: Run, work: Workload, calibrations: Mapping[str, Calibration], today: datetime.date) -> Estimate:
-    """Return the estimate of a run; ``calibrations`` are by model id.
+def estimate_run(
+    run: Run,
+    work: Workload,
+    calibrations: Mapping[str, Calibration],
+    today: datetime.date,
+    earlier: Estimate | None = None,
+    paid: float = 0.0,
+) -> Estimate:
+    """Return the estimate of a run up to its first verdict, or up to the round that starts next if that comes later.
 
-    Raises ``InvalidRequest`` for a model without a price.
+    ``calibrations`` are by model id. ``earlier`` is the estimate of the round before: its figures for earlier rounds
+    are kept. ``paid`` is what the run has paid so far, in US dollars. It counts toward the budget together with the
+    rounds that start next. Raises ``InvalidRequest`` for a model without a price.
     """
-    teacher = question_tokens(run, run.teacher.model, calibrations.get(run.teacher.model))
-    student = question_tokens(run, run.student, calibrations.get(run.student))
-    model_lines = [line for line in _model_lines(run, work, teacher, student) if line.step in _paid_steps(run)]
-    lines = [*model_lines, *service_costs(run, work, _answers_by_step(run, work))]
+    tokens, first, counted = RunTokens(run, calibrations), work.rounds[0].number, _counted(run, work)
+    numbered = [(work_.number, line) for work_ in counted for line in round_lines(run, work_, tokens)]
+    new = [line for _, line in numbered]
+    before = [line for line in earlier.lines if line.round < first] if earlier else []
+    documents = [*before, *(line.as_document(number) for number, line in numbered)]
+    plan = [planned for planned in earlier.plan if planned.number < first] if earlier else []
+    plan += _plan(work, tokens)
+    to_verdict = _to_verdict(plan, first)
     monthly = monthly_costs(run, work)
+    usd = _sum(documents)
     gain_sd = calibrations[run.student].gain_sd if run.student in calibrations else None
-    daily_quotas = daily_quota_uses(run, _tokens_by_model(run, work, teacher, student))
-    budget = _against_budget(run, lines, daily_quotas)
+    daily_quotas = daily_quota_uses(run, _tokens_by_model(counted, tokens))
+    budget = against_budget(run, new, daily_quotas, paid)
     return Estimate(
-        **dict(budget),
-        by_step=_by_step(lines),
-        lines=[line.as_document() for line in lines],
-        monthly=MonthlyCost(range=rounded(total(monthly)), lines=[line.as_document() for line in monthly]),
+        **{**dict(budget), "usd": round(usd.expected, 6), "range": rounded(usd)},
+        by_step=_by_step(documents),
+        lines=documents,
+        monthly=MonthlyCost(range=rounded(total(monthly)), lines=[line.as_document(first) for line in monthly]),
         photos=work.photos,
         images=work.images,
-        test=len(work.test),
-        sizes=work.sizes,
-        labels_to_ask=len(work.to_label),
-        labels_reused=work.labels_reused,
-        label_minutes=round(len(work.to_label) / calls_per_minute(run, run.teacher.model), 1),
-        range_from=_assumptions(work, [teacher, student]),
+        test=work.test,
+        sizes=[size for planned in to_verdict for size in planned.sizes],
+        labels_to_ask=sum(len(work_.to_label) for work_ in counted),
+        labels_reused=sum(work_.labels_reused for work_ in counted),
+        label_minutes=round(sum(label_minutes(run, work_) for work_ in counted), 1),
+        range_from=_assumptions(work, tokens),
         warnings=[
-            *prices.warnings((line.price for line in [*lines, *monthly]), today),
+            *prices.warnings((line.price for line in [*new, *monthly]), today),
             *daily_quota_warnings(daily_quotas),
         ],
-        detectable=minimum_detectable_difference(len(work.test), TYPICAL_SD if gain_sd is None else gain_sd),
+        detectable=minimum_detectable_difference(work.test, TYPICAL_SD if gain_sd is None else gain_sd),
         gain_sd=gain_sd,
-        plan=[],
-        break_even=None,
-        provisioned=_provisioned_cost(run, work),
+        plan=plan,
+        break_even=_break_even(work, tokens, to_verdict),
+        provisioned=_provisioned_cost(run, counted),
     )
 
 
-def estimate_apply(run: Run, images: Sequence[Dimensions], calibration: Calibration | None) -> ApplyEstimate:
-    """Return the estimate of a tuned model's answers about images."""
-    student = question_tokens(run, run.student, calibration)
-    lines = _answer_lines("PredictImages", run.student, images, student, exactly(1))
-    tokens = _answer_tokens(images, student, exactly(1)).expected
-    return _against_budget(run, lines, daily_quota_uses(run, {run.student: tokens}))
-
-
-def dataset_tokens(images: Sequence[Dimensions], student: Tokens, teacher: Tokens) -> Bounds:
-    """Return the tokens of one training record per image: question, image and answer."""
-    by_rule = student.questions(images) + teacher.answer.times(len(images))
-    return by_rule.model_copy(update={"low": min(by_rule.low, _BILLED_RECORD * len(images))})
-
-
-def _paid_steps(run: Run) -> set[str]:
-    """Return the steps with a model cost that the run reaches."""
-    reached = {"Estimate": 0, "LabelImages": 1, "ValidateDataset": 1}
-    return set(("LabelImages", "TrainModels", "PredictTestImages")[: reached.get(run.request.until or "", 3)])
-
-
-def _model_lines(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> list[CostLine]:
-    """Return the lines of all calls and jobs, whether or not the run reaches them."""
-    tier = first_tier(run.teacher.model, run.request.service_tier)
-    return [
-        *_label_lines(run, work, teacher, tier),
-        *_training_lines(run, work, student, teacher),
-        *_answer_lines("PredictTestImages", run.student, _student_questions(work), student, exactly(1)),
-        *_ceiling_lines(run, work, teacher, tier),
-    ]
-
-
-def _label_lines(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[CostLine]:
-    return _answer_lines("LabelImages", run.teacher.model, work.to_label, teacher, _CALLS_PER_ANSWER, tier)
-
-
-def _ceiling_lines(run: Run, work: Workload, teacher: Tokens, tier: ServiceTier) -> list[CostLine]:
-    return _answer_lines(
-        "PredictTestImages", run.ceiling.model, work.to_ask_for_ceiling, teacher, _CALLS_PER_ANSWER, tier
-    )
-
-
-def _training_lines(run: Run, work: Workload, student: Tokens, teacher: Tokens) -> list[CostLine]:
-    model = catalog.get_model(run.student)
-    epochs = int(job_hyperparameters(run, work.sizes[0])["epochCount"])
-    return [
-        CostLine(
-            "TrainModels",
-            f"{model.display_name}, {size} images, {epochs} epochs",
-            dataset_tokens(work.train[:size], student, teacher).times(epochs * repeats_per_image(run.request, size)),
-            model.price("training"),
-        )
-        for size in work.sizes
-    ]
-
-
-def _student_questions(work: Workload) -> list[Dimensions]:
-    """Return the images of PredictTestImages, one entry for each time that base or a tuned model is asked."""
-    return [*work.test] * (1 + len(work.sizes)) + [*work.validation] * len(work.sizes)
-
-
-def _answer_lines(
-    step: str,
-    model_id: str,
-    images: Sequence[Dimensions],
-    tokens: Tokens,
-    calls: Bounds,
-    tier: ServiceTier = "default",
-) -> list[CostLine]:
-    """Return the lines of input and output tokens; ``calls`` is the number of calls per image."""
-    model, suffix = catalog.get_model(model_id), ledger.tier_suffix(tier)
-    input_tokens = tokens.questions(images).times_bounds(calls)
-    output_tokens = tokens.answer.times(len(images)).times_bounds(calls)
-    return [
-        CostLine(step, f"{model.display_name}, input", input_tokens, model.price(f"input{suffix}")),
-        CostLine(step, f"{model.display_name}, output", output_tokens, model.price(f"output{suffix}")),
-    ]
-
-
-def _answer_tokens(images: Sequence[Dimensions], tokens: Tokens, calls: Bounds) -> Bounds:
-    """Return the input and output tokens of one answer about each image."""
-    return (tokens.questions(images) + tokens.answer.times(len(images))).times_bounds(calls)
-
-
-def _tokens_by_model(run: Run, work: Workload, teacher: Tokens, student: Tokens) -> dict[str, float]:
-    """Return the expected tokens of questions in the steps that the run reaches, by model id."""
-    paid = _paid_steps(run)
-    by_model = dict.fromkeys((run.teacher.model, run.student), 0.0)
-    if "LabelImages" in paid:
-        by_model[run.teacher.model] += _answer_tokens(work.to_label, teacher, _CALLS_PER_ANSWER).expected
-    if "PredictTestImages" in paid:
-        by_model[run.teacher.model] += _answer_tokens(work.to_ask_for_ceiling, teacher, _CALLS_PER_ANSWER).expected
-        by_model[run.student] += _answer_tokens(work.test, student, exactly(1)).expected
-    return by_model
-
-
-def _answers_by_step(run: Run, work: Workload) -> dict[str, int]:
-    answers = {
-        "LabelImages": len(work.to_label),
-        "PredictTestImages": len(work.to_ask_for_ceiling) + len(_student_questions(work)),
-    }
-    return {step: count for step, count in answers.items() if step in _paid_steps(run)}
-
-
-def _by_step(lines: Sequence[CostLine]) -> dict[str, StepCost]:
-    steps: dict[str, list[CostLine]] = {}
-    for line in lines:
-        steps.setdefault(line.step, []).append(line)
-    return {
-        step: StepCost(**rounded(total(of_step)).model_dump(), confirmed=all(line.price.confirmed for line in of_step))
-        for step, of_step in steps.items()
-    }
-
-
-def _against_budget(run: Run, lines: Sequence[CostLine], daily_quotas: list[DailyQuotaUse]) -> ApplyEstimate:
-    """Return the total of the lines, compared with the budget."""
+def against_budget(
+    run: Run, lines: Sequence[CostLine], daily_quotas: list[DailyQuotaUse], paid: float = 0.0
+) -> ApplyEstimate:
+    """Return the total of the lines. Together with ``paid``, in US dollars, it is compared with the budget."""
     usd, limit = total(lines), run.request.max_usd
-    within = usd.expected <= limit
+    within = paid + usd.expected <= limit
     doubt = "" if all(line.price.confirmed for line in lines) else "; not all prices are confirmed"
     text = f"about {format_usd(usd.expected)} ({format_usd(usd.low)} to {format_usd(usd.high)}{doubt})"
+    if paid:
+        text += f" in addition to {format_usd(paid)} paid so far"
     if not within:
         text += f", over max_usd ${limit:,.2f}. Raise max_usd, or use fewer images, and start again."
-    elif usd.high > limit:
+    elif paid + usd.high > limit:
         text += f", within max_usd ${limit:,.2f}. The run stops before it spends more."
     else:
         text += f", within max_usd ${limit:,.2f}."
@@ -212,12 +117,80 @@ def _against_budget(run: Run, lines: Sequence[CostLine], daily_quotas: list[Dail
     )
 
 
-def _assumptions(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
+def _counted(run: Run, work: Workload) -> list[RoundWork]:
+    """Return the rounds that are paid for before the run is asked for its next verdict, if the run reaches them."""
+    return work.current[:1] if run.request.until in ("Estimate", "Baseline") else work.current
+
+
+def _plan(work: Workload, tokens: RunTokens) -> list[PlannedRound]:
+    """Return the rounds from the next one on.
+
+    A run that stops after Estimate or Baseline has the rounds that it would have if it continued.
+    """
+    run = tokens.run
+    if run.request.until in ("Estimate", "Baseline"):
+        run = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
+    return [planned_round(run, work_, tokens) for work_ in work.rounds]
+
+
+def _to_verdict(plan: Sequence[PlannedRound], first: int) -> list[PlannedRound]:
+    """Return the planned rounds up to the first verdict, or up to the round ``first`` if that comes later."""
+    verdict = next(planned.number for planned in plan if planned.kind == "training")
+    return [planned for planned in plan if planned.number <= max(first, verdict)]
+
+
+def _tokens_by_model(rounds: Sequence[RoundWork], tokens: RunTokens) -> dict[str, float]:
+    needed: dict[str, float] = {}
+    for work in rounds:
+        for model, count in tokens_by_model(tokens.run, work, tokens).items():
+            needed[model] = needed.get(model, 0.0) + count
+    return needed
+
+
+def _sum(lines: Sequence[EstimateLine]) -> Bounds:
+    return sum((line.usd for line in lines), exactly(0))
+
+
+def _by_step(lines: Sequence[EstimateLine]) -> dict[str, StepCost]:
+    steps: dict[str, list[EstimateLine]] = {}
+    for line in lines:
+        steps.setdefault(line.step, []).append(line)
+    return {
+        step: StepCost(**rounded(_sum(of_step)).model_dump(), confirmed=all(line.price.confirmed for line in of_step))
+        for step, of_step in steps.items()
+    }
+
+
+def _break_even(work: Workload, tokens: RunTokens, plan: Sequence[PlannedRound]) -> BreakEven | None:
+    """Return the break-even of the planned rounds; None if the run was asked to stop after its labels or dataset."""
+    run, images = tokens.run, work.stored_images
+    if run.request.until in ("LabelImages", "ValidateDataset"):
+        return None
+    tier = cheapest_tier(run.teacher.model)
+    teacher, student = (
+        total(lines).expected / len(images) * 1000
+        for lines in (
+            answer_lines("", run.teacher.model, images, tokens.teacher, CALLS_PER_ANSWER, tier),
+            answer_lines("", run.student, images, tokens.student, exactly(1)),
+        )
+    )
+    return break_even(run, teacher, student, sum((planned.usd for planned in plan), exactly(0)))
+
+
+def _assumptions(work: Workload, tokens: RunTokens) -> list[str]:
     """Return the assumptions behind the bounds."""
-    assumptions = [f"tokens of {counts.source}" for counts in tokens]
-    assumptions.append(f"rejected answers of the teacher, asked for again: at most {_CALLS_PER_ANSWER.high - 1:.0%}")
-    assumptions.append(f"training: at least {_BILLED_RECORD} tokens per record and epoch, as in one published bill")
+    run, student = tokens.run, tokens.student
+    assumptions = [f"tokens of {counts.source}" for counts in (tokens.teacher, student)]
+    assumptions.append(f"rejected answers of the teacher, asked for again: at most {CALLS_PER_ANSWER.high - 1:.0%}")
+    if run.request.service_tier == "auto" and cheapest_tier(run.teacher.model) == "flex":
+        assumptions.append("teacher: asked on flex; the high bound is the standard tier, used where flex throttles")
+    if billed := student.family.training_image_tokens:
+        assumptions.append(
+            f"training: {billed[1]:g} tokens per image, at least {billed[0]:g}, from one published bill ($2.1 for 300 "
+            "photos, $7.5 for 900, 5 epochs); at most the family's rule"
+        )
     assumptions.append("training: paid for by this run; it costs nothing if a model of an earlier run is reused")
+    assumptions.append("hours of a job: extrapolated from two published jobs (300 photos 1 h, 900 photos 2 h)")
     assumptions.append("Lambda, Step Functions and S3: seconds and requests per photo, not measured on AWS")
     if work.predicted:
         assumptions.append("split: predicted from the number of photos")
@@ -225,12 +198,11 @@ def _assumptions(work: Workload, tokens: Sequence[Tokens]) -> list[str]:
     return assumptions
 
 
-def _provisioned_cost(run: Run, work: Workload) -> ProvisionedCost | None:
+def _provisioned_cost(run: Run, rounds: Sequence[RoundWork]) -> ProvisionedCost | None:
     """Return the additional cost of provisioned throughput; None if its price is unknown or nothing is trained."""
-    model = catalog.get_model(run.student)
-    if "TrainModels" not in _paid_steps(run) or not model.has_price("provisioned"):
+    model, models = catalog.get_model(run.student), sum(len(work.sizes) for work in rounds)
+    if run.request.until or not models or not model.has_price("provisioned"):
         return None
     price = model.price("provisioned")
-    hours = _PROVISIONED_HOURS.times(len(work.sizes))
-    usd = CostLine("", "", hours, price).usd
-    return ProvisionedCost(usd=rounded(usd), hours=rounded(hours), price=price.as_row())
+    hours = _PROVISIONED_HOURS.times(models)
+    return ProvisionedCost(usd=rounded(CostLine("", "", hours, price).usd), hours=rounded(hours), price=price.as_row())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from distillation.costs.calibration import Calibration, text_tokens
@@ -10,7 +10,7 @@ from distillation.costs.lines import exactly
 from distillation.documents import Bounds
 from distillation.models import catalog
 from distillation.models.model import Family
-from distillation.records import Dimensions, Run
+from distillation.records import Dimensions, Prompt, Run
 
 _ANSWER = Bounds(low=45, expected=120, high=200)
 """Tokens of an answer to the shipped prompt: 15 keywords of one word, 25 of two words, 25 of three long words."""
@@ -37,12 +37,53 @@ class Tokens:
         rule = sum(self.family.image_tokens(width, height) for width, height in images)
         return self.text.times(len(images)) + self.factor.times(rule)
 
+    def training_records(self, images: Sequence[Dimensions], answer: Bounds) -> Bounds:
+        """Return the tokens of one training record per image: question, image and ``answer``.
 
-def question_tokens(run: Run, model: str, calibration: Calibration | None) -> Tokens:
-    """Return the token counts of a run's prompt for a model, measured as far as ``calibration`` has them."""
+        How Bedrock counts an image in training is documented nowhere. The expected and the low count are those of the
+        only published bill (``training_image_tokens`` in catalog.toml). The high count is the family's rule with its
+        spread, so that the bounds cover the bill and the whole record.
+        """
+        if self.family.training_image_tokens is None:
+            return self.questions(images) + answer.times(len(images))
+        by_rule = [self.family.image_tokens(width, height) for width, height in images]
+        low, expected = self.family.training_image_tokens
+        image_tokens = Bounds(
+            low=sum(min(tokens * self.factor.low, low) for tokens in by_rule),
+            expected=sum(min(tokens * self.factor.expected, expected) for tokens in by_rule),
+            high=sum(by_rule) * self.factor.high,
+        )
+        return self.text.times(len(images)) + image_tokens + answer.times(len(images))
+
+
+@dataclass(frozen=True)
+class RunTokens:
+    """Token counts of the models that a run asks."""
+
+    run: Run
+    calibrations: Mapping[str, Calibration]
+    """Calibrations by model id."""
+
+    @property
+    def teacher(self) -> Tokens:
+        """Counts of the teacher."""
+        return self.of(self.run.teacher.model, self.run.prompt)
+
+    @property
+    def student(self) -> Tokens:
+        """Counts of the student and its tuned models."""
+        return self.of(self.run.student, self.run.student_prompt)
+
+    def of(self, model: str, prompt: Prompt) -> Tokens:
+        """Return the counts of a model with a prompt."""
+        return question_tokens(self.run, model, prompt, self.calibrations.get(model))
+
+
+def question_tokens(run: Run, model: str, prompt: Prompt, calibration: Calibration | None) -> Tokens:
+    """Return the token counts of a prompt for a model, measured as far as ``calibration`` has them."""
     family = catalog.get_model(model).family
     low, high = family.image_tokens_spread
-    fewest, expected, most = (text_tokens(run.prompt, bytes_per_token) for bytes_per_token in (5, 4, 3))
+    fewest, expected, most = (text_tokens(prompt, bytes_per_token) for bytes_per_token in (5, 4, 3))
     text = Bounds(low=fewest, expected=expected, high=most)
     factor = Bounds(low=low, expected=1.0, high=high)
     answer, answers = _answer_tokens(run), "answers of 45 to 200 tokens"

@@ -1,14 +1,17 @@
-"""Workload of a run: exact after Split, predicted from photo sizes before."""
+"""Workload of a run by round: exact after Split, predicted from photo sizes before."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
 
 from distillation import keys
-from distillation.documents import SplitFacts
+from distillation.documents import Rounds, SplitFacts
+from distillation.inference.untuned import untuned_labeler
 from distillation.models import catalog
-from distillation.photos.rounds import images_to_choose_size, training_sizes
+from distillation.photos.rounds import RoundLists, plan_rounds
 from distillation.photos.set_assignment import MINIMUM_TEST_IMAGES
 from distillation.photos.splits import (
     MINIMUM_IMAGES_FOR_VALIDATION,
@@ -16,28 +19,62 @@ from distillation.photos.splits import (
     check_image_count,
     read_counted_split,
 )
-from distillation.records import Dimensions, Round, Run, SplitLine
+from distillation.records import Dimensions, Prompt, Round, Run, SetName, SplitLine, answerer_of
 from distillation.storage import Bucket
+
+EXAMPLES = "examples"
+"""Answerer of the baseline round: the student untuned, with examples in its prompt."""
+CEILING = "ceiling"
+"""Answerer: the teacher, asked a second time."""
+
+StoredAnswers = Callable[[str, int], frozenset[str]]
+"""Function from labeler id and sample number to the images whose answer any run has paid for."""
 
 
 @dataclass(frozen=True)
-class Workload:
-    """Dimensions of the images that models are asked about and trained on."""
+class Questions:
+    """Questions to one model about images."""
 
+    answerer: str
+    """Name in answers and scores, such as ``base``, ``n300`` or ``ceiling``; a model id for another student."""
+    model: str
+    """Model id whose prices apply."""
+    prompt: Prompt
+    """Question, without examples."""
+    images: Sequence[Dimensions]
+    """One entry for each answer to pay for."""
+
+
+@dataclass(frozen=True)
+class RoundWork:
+    """What one round pays for. Answers and models of earlier rounds are left out."""
+
+    number: int
+    kind: Literal["baseline", "training"]
+    sizes: list[int]
+    """New training sizes, in images."""
     to_label: Sequence[Dimensions]
     """One entry for each label that the teacher is asked for."""
     labels_reused: int
     """Labels that earlier runs paid for."""
-    to_ask_for_ceiling: Sequence[Dimensions]
-    """One entry for each second answer of the teacher, for the ceiling."""
     train: Sequence[Dimensions]
-    """Training set."""
-    test: Sequence[Dimensions]
-    """Test set."""
-    validation: Sequence[Dimensions]
-    """Validation images that all tuned models are asked about; empty if the size is chosen on the test images."""
-    sizes: list[int]
-    """Training sizes, in images."""
+    """Training set; a size is its first images."""
+    predictions: list[Questions]
+    """Questions of PredictTestImages."""
+    photos: int
+    """Photos to resize: those of the collection in the first round, else 0."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Rounds of a run, from the one that starts next, and the facts that they share."""
+
+    rounds: list[RoundWork]
+    """Rounds in order."""
+    test: int
+    """Images in the test set."""
+    stored_images: Sequence[Dimensions]
+    """Distinct images of all sets."""
     images: int
     """Distinct images."""
     photos: int
@@ -47,22 +84,37 @@ class Workload:
     predicted: bool = False
     """Whether the split is predicted."""
 
+    @property
+    def current(self) -> list[RoundWork]:
+        """Rounds that an estimate counts: the next one, and a training round that follows a baseline round."""
+        return self.rounds[: 2 if self.rounds[0].kind == "baseline" else 1]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A model that PredictTestImages asks, and the images."""
+
+    answerer: str
+    model: str
+    prompt: Prompt
+    lines: Sequence[SplitLine]
+    stored_as: tuple[str, int] | None = None
+    """Labeler id and sample number of its answers; None if runs do not share them or the prompt is not known yet."""
+
 
 def measure_workload(run: Run, round_: Round, data: Bucket) -> Workload:
-    """Return the workload of a round, without the answers that earlier runs paid for."""
-    to_label = list(data.read_records(round_.to_label_key, SplitLine))
-    test, validation, train = (read_counted_split(run, name, data) for name in ("test", "validation", "train"))
+    """Return the workload from ``round_`` on, without the answers that earlier runs paid for.
+
+    Raises ``ObjectDamaged`` if a set was cut off after Split wrote it.
+    """
+    rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds
+    sets = {name: read_counted_split(run, name, data) for name in ("train", "validation", "test")}
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
-    samples = range(run.request.samples_per_image)
-    unlabelled = _unanswered(run.teacher.id, to_label, samples, data)
+    lists = [_read_lists(round_, data) for round_ in rounds]
     return Workload(
-        to_label=_dimensions(unlabelled),
-        labels_reused=len(to_label) * len(samples) - len(unlabelled),
-        to_ask_for_ceiling=_dimensions(_unanswered(run.ceiling.id, test, [run.ceiling_sample], data)),
-        train=_dimensions(train),
-        test=_dimensions(test),
-        validation=_dimensions(images_to_choose_size(round_.sizes, validation)),
-        sizes=round_.sizes,
+        rounds=_work(run, lists, sets["train"], facts.photos, _stored_answers(data))[round_.number :],
+        test=facts.test,
+        stored_images=[line.dimensions for lines in sets.values() for line in lines],
         images=facts.images,
         photos=facts.photos,
     )
@@ -73,37 +125,117 @@ def predict_workload(run: Run, images: Sequence[Dimensions], photo_bytes: int) -
 
     Raises ``TooFewImages`` or ``InvalidRequest`` as Split does.
     """
-    check_image_count(run, len(images))
-    validated = len(images) >= MINIMUM_IMAGES_FOR_VALIDATION and catalog.get_model(run.student).family.validation_file
-    test = max(MINIMUM_TEST_IMAGES, round(len(images) * run.request.test_share))
-    validation = round((len(images) - test) * VALIDATION_SHARE) if validated else 0
-    train = len(images) - test - validation
-    sizes = training_sizes(run, train, validation)
+    used = min(len(images), run.request.sample or len(images))
+    check_image_count(run, used)
+    validated = used >= MINIMUM_IMAGES_FOR_VALIDATION and catalog.get_model(run.student).family.validation_file
+    most = run.request.test_images
+    test = min(most, max(MINIMUM_TEST_IMAGES, round(used * run.request.test_share)))
+    validation = min(most, round((used - test) * VALIDATION_SHARE)) if validated else 0
     # Every image is equally likely in each set, so evenly spaced images represent a set.
+    counts: dict[SetName, int] = {"train": used - test - validation, "validation": validation, "test": test}
+    sets = {name: _lines(name, _evenly(images, count)) for name, count in counts.items()}
+    return workload_of(run, sets, len(images), photo_bytes)
+
+
+def workload_of(run: Run, sets: Mapping[SetName, Sequence[SplitLine]], photos: int, photo_bytes: int = 0) -> Workload:
+    """Return the workload of predicted sets, none of whose images has an answer yet."""
     return Workload(
-        to_label=_evenly(images, max(sizes) + validation + test) * run.request.samples_per_image,
-        labels_reused=0,
-        to_ask_for_ceiling=_evenly(images, test),
-        train=_evenly(images, train),
-        test=_evenly(images, test),
-        validation=images_to_choose_size(sizes, _evenly(images, validation)),
-        sizes=sizes,
-        images=len(images),
-        photos=len(images),
+        rounds=_work(run, plan_rounds(run, sets), sets["train"], photos, lambda labeler, sample: frozenset()),
+        test=len(sets["test"]),
+        stored_images=[line.dimensions for lines in sets.values() for line in lines],
+        images=sum(map(len, sets.values())),
+        photos=photos,
         photo_bytes=photo_bytes,
         predicted=True,
     )
 
 
-def _unanswered(labeler: str, lines: list[SplitLine], samples: Sequence[int], data: Bucket) -> list[SplitLine]:
-    """Return a line for each answer that no run has paid for."""
-    stored = set(data.keys(keys.labels_prefix(labeler)))
-    wanted = ((line, keys.label_key(labeler, line.image, sample)) for line in lines for sample in samples)
-    return [line for line, key in wanted if key not in stored]
+def _read_lists(round_: Round, data: Bucket) -> RoundLists:
+    to_label, to_predict = (
+        list(data.read_records(key, SplitLine)) for key in (round_.to_label_key, round_.to_predict_key)
+    )
+    return RoundLists(round_.kind, round_.sizes, to_label, to_predict)
 
 
-def _dimensions(lines: Sequence[SplitLine]) -> list[Dimensions]:
-    return [line.dimensions for line in lines]
+def _work(
+    run: Run, rounds: Sequence[RoundLists], train: Sequence[SplitLine], photos: int, stored: StoredAnswers
+) -> list[RoundWork]:
+    samples = range(run.request.samples_per_image)
+    asked: dict[str, set[str]] = {}
+    sizes: set[int] = set()
+    work: list[RoundWork] = []
+    for number, lists in enumerate(rounds):
+        labelled = [(line, sample) for sample in samples for line in lists.to_label]
+        to_label = [line for line, sample in labelled if line.image not in stored(run.teacher.id, sample)]
+        work.append(
+            RoundWork(
+                number=number,
+                kind=lists.kind,
+                sizes=[size for size in lists.sizes if size not in sizes],
+                to_label=[line.dimensions for line in to_label],
+                labels_reused=len(labelled) - len(to_label),
+                train=[line.dimensions for line in train],
+                predictions=list(_unanswered(run, lists, asked, stored)),
+                photos=0 if number else photos,
+            )
+        )
+        sizes.update(lists.sizes)
+    return work
+
+
+def _unanswered(run: Run, lists: RoundLists, asked: dict[str, set[str]], stored: StoredAnswers) -> Iterator[Questions]:
+    """Yield the questions of a round that no earlier round and no other run has paid for; note them in ``asked``."""
+    for target in _targets(run, lists):
+        answered = asked.setdefault(target.answerer, set())
+        paid = answered | stored(*target.stored_as) if target.stored_as else answered
+        unpaid = [line for line in target.lines if line.image not in paid]
+        answered.update(line.image for line in target.lines)
+        yield Questions(target.answerer, target.model, target.prompt, [line.dimensions for line in unpaid])
+
+
+def _targets(run: Run, lists: RoundLists) -> list[_Target]:
+    """Return the targets of PredictTestImages as ``distillation.inference`` has them."""
+    ceiling_lines = [line for line in lists.to_predict if line.ceiling]
+    base = _untuned(
+        run, "base", run.student, run.student_prompt, [line for line in lists.to_predict if line.set != "validation"]
+    )
+    ceiling = _Target(CEILING, run.ceiling.model, run.prompt, ceiling_lines, (run.ceiling.id, run.ceiling_sample))
+    if lists.kind == "training":
+        tuned = [_Target(answerer_of(size), run.student, run.student_prompt, lists.to_predict) for size in lists.sizes]
+        return [base, *tuned, ceiling]
+    others = [
+        _untuned(run, model, model, run.prompt, ceiling_lines)
+        for model in dict.fromkeys([run.student, *run.alternatives])
+    ]
+    distinct = {target.stored_as: target for target in [*others, replace(base, lines=ceiling_lines)]}
+    distinct.pop((run.teacher.id, 0), None)
+    examples = _Target(EXAMPLES, run.student, run.prompt, ceiling_lines)
+    return [*distinct.values(), examples, ceiling]
+
+
+def _untuned(run: Run, answerer: str, model: str, prompt: Prompt, lines: Sequence[SplitLine]) -> _Target:
+    return _Target(answerer, model, prompt, lines, (untuned_labeler(run, model, prompt).id, 0))
+
+
+def _stored_answers(data: Bucket) -> StoredAnswers:
+    """Return a function that lists a labeler's answers once."""
+    listed: dict[str, set[str]] = {}
+
+    def stored(labeler: str, sample: int) -> frozenset[str]:
+        if labeler not in listed:
+            listed[labeler] = set(data.keys(keys.labels_prefix(labeler)))
+        suffix, prefix = f"/{sample}.json", keys.labels_prefix(labeler)
+        return frozenset(key[len(prefix) : -len(suffix)] for key in listed[labeler] if key.endswith(suffix))
+
+    return cache(stored)
+
+
+def _lines(name: SetName, images: Sequence[Dimensions]) -> list[SplitLine]:
+    """Return lines of images that have no name yet."""
+    return [
+        SplitLine(image=id, group=id, photo=id, width=width, height=height, set=name)
+        for id, (width, height) in ((f"{name}-{position}", size) for position, size in enumerate(images))
+    ]
 
 
 def _evenly(images: Sequence[Dimensions], count: int) -> list[Dimensions]:

@@ -27,12 +27,31 @@ class Row(BaseModel):
 
 
 class HyperparameterRange(Row):
-    """Allowed values of one hyperparameter, and its default."""
+    """Allowed values of one hyperparameter, and its defaults."""
 
     minimum: float
     maximum: float
     default: float
+    """Value that Bedrock takes if a job has none."""
     integer: bool
+    by_records: tuple[tuple[int, float], ...] = ()
+    """Values that jobs get unless the request sets one: pairs of a number of training records and the value up to it.
+
+    They ascend. The last value also applies to more records.
+    """
+
+    @field_validator("by_records")
+    @classmethod
+    def _ascends(cls, by_records: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+        limits = [records for records, _ in by_records]
+        if limits != sorted(set(limits)):
+            raise ValueError("numbers of records must ascend")
+        return by_records
+
+    def value_for(self, records: int) -> float:
+        """Return the value for a job on ``records`` training records, unless the request sets one."""
+        values = [value for limit, value in self.by_records if records <= limit]
+        return next(iter([*values, *(value for _, value in self.by_records[-1:]), self.default]))
 
     def format(self, name: str, value: float) -> str:
         """Return ``value`` as the text that CreateModelCustomizationJob takes.
@@ -58,6 +77,11 @@ class Family(Row):
     """Function from width and height in pixels to input tokens."""
     image_tokens_spread: tuple[float, float]
     """Lowest and highest ratio of documented tokens to the rule; (1, 1) if the rule is exact."""
+    training_image_tokens: tuple[float, float] | None = None
+    """Tokens of an image in a training record, low and expected, as a bill has them; None if the rule applies.
+
+    An image is never expected to have more tokens than by the rule, which remains the upper bound.
+    """
     formats: Mapping[str, tuple[str, ...]]
     """Formats of training media by kind (image, video, document); empty if the family does not train on that kind."""
     reasoning: bool
@@ -186,10 +210,11 @@ class Model(Row):
     def resolve_hyperparameters(self, requested: Mapping[str, float], records: int) -> dict[str, str]:
         """Return the hyperparameters of a job on ``records`` training records, as text.
 
-        Warm-up steps follow AWS's advice unless they are requested. Raises ``InvalidRequest``.
+        Epochs and warm-up steps follow from the number of records unless they are requested. Raises ``InvalidRequest``.
         """
-        warmup = self.family.hyperparameters.get(WARMUP_STEPS)
-        if warmup is None or self.records_per_warmup_step is None or WARMUP_STEPS in requested:
-            return self.family.resolve_hyperparameters(requested)
-        steps = min(max(records // self.records_per_warmup_step, warmup.minimum), warmup.maximum)
-        return self.family.resolve_hyperparameters({**requested, WARMUP_STEPS: steps})
+        ranges = self.family.hyperparameters
+        by_records = {name: allowed.value_for(records) for name, allowed in ranges.items()}
+        if self.records_per_warmup_step and (warmup := ranges.get(WARMUP_STEPS)):
+            steps = records // self.records_per_warmup_step
+            by_records[WARMUP_STEPS] = min(max(steps, warmup.minimum), warmup.maximum)
+        return self.family.resolve_hyperparameters({**by_records, **requested})

@@ -1,17 +1,17 @@
-"""Cost of a customization job, which Bedrock reports on the bill only: the tokens of its records, once per epoch."""
+"""Cost of a customization job, which Bedrock reports on the bill only: the expected tokens of its records per epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from distillation import keys
-from distillation.costs import calibration
-from distillation.costs.estimate import dataset_tokens
-from distillation.costs.tokens import question_tokens
+from distillation.costs.lines import exactly
+from distillation.costs.tokens import RunTokens
 from distillation.dataset.labels import read_labels
 from distillation.errors import ObjectDamaged
 from distillation.inference.reservation import maximum_usd
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
-from distillation.models.service_tier import first_tier
 from distillation.photos.splits import read_split
 from distillation.records import LedgerPart, Run, SplitLine, Usage
 from distillation.storage import Bucket
@@ -21,19 +21,14 @@ from distillation.telemetry import logger
 def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) -> LedgerPart:
     """Return the ledger part of the job of a size; a job that was not ``trained`` costs nothing.
 
-    If student and teacher are of the same family, a record has the tokens that its label was billed for. Other records,
-    and labels without a bill, are counted by the student's rule.
+    Tokens are counted as the estimate expects them (``Tokens.training_records``), because only the bill has them. An
+    answer is as long as its label was billed for, or as the estimate expects if that is unknown.
     """
-    train = list(read_split(run, "train", data))
+    train = list(read_split(run, "train", data))[:size]
     usages = _billed_usages(run, train, data)
-    images = [line for line in train if line.image in usages][:size]
-    same_family = catalog.get_model(run.teacher.model).family is catalog.get_model(run.student).family
-    billed = [usage for line in images if same_family and (usage := usages[line.image])]
-    unbilled = [line for line in images if not (same_family and usages[line.image])]
-    tokens_per_epoch = sum(usage.input_tokens + usage.output_tokens for usage in billed)
-    tokens_per_epoch += _tokens_by_rule(run, unbilled, data)
-    epochs = int(job_hyperparameters(run, size)["epochCount"])
-    tokens = tokens_per_epoch * repeats_per_image(run.request, size) * epochs if trained else 0
+    images = [line for line in train if line.image in usages]
+    tokens = _tokens_per_epoch(run, images, usages) * repeats_per_image(run.request, size) if trained else 0
+    tokens *= int(job_hyperparameters(run, size)["epochCount"])
     return LedgerPart(
         step="TrainModels",
         model=run.student,
@@ -70,15 +65,12 @@ def maximum_prediction_usd(run: Run, data: Bucket) -> float:
     images = sum(1 for _ in read_split(run, "test", data))
     sizes = sum(1 for _ in data.keys(f"{keys.dataset_prefix(run.name)}train-"))
     students = maximum_usd(run, run.student, run.teacher, images * (1 + sizes))
-    return students + maximum_usd(
-        run, run.ceiling.model, run.ceiling, images, first_tier(run.ceiling.model, run.request.service_tier)
-    )
+    return students + maximum_usd(run, run.ceiling.model, run.ceiling, images, run.request.service_tier)
 
 
-def _tokens_by_rule(run: Run, images: list[SplitLine], data: Bucket) -> int:
-    if not images:
-        return 0
-    student, teacher = (
-        question_tokens(run, model, calibration.load(model, data)) for model in (run.student, run.teacher.model)
-    )
-    return round(dataset_tokens([line.dimensions for line in images], student, teacher).expected)
+def _tokens_per_epoch(run: Run, images: Sequence[SplitLine], usages: Mapping[str, Usage | None]) -> int:
+    # Without calibrations, which other runs change: a job that is described twice has the same cost twice.
+    tokens = RunTokens(run, {})
+    billed = [usage.output_tokens for line in images if (usage := usages[line.image])]
+    questions = tokens.student.training_records([line.dimensions for line in images], exactly(0)).expected
+    return round(questions + sum(billed) + tokens.teacher.answer.expected * (len(images) - len(billed)))
