@@ -39,6 +39,8 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     _authorise(service, model, caller)
     blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
     kind = _kind(blocks)
+    with service.lock:
+        service.prompts.append((model, *_prompt(values)))
     fault = _fault(service, kind, model)
     if fault == RESET:
         raise ConnectionDropped
@@ -93,6 +95,13 @@ def _authorise(service: Service, model: str, caller: str | None) -> None:
             service.authorise(caller, "bedrock:GetCustomModel", deployment["modelArn"])
     else:
         service.authorise(caller, "bedrock:InvokeModel", foundation_model_arn(model))
+
+
+def _prompt(values: dict[str, Any]) -> tuple[str, str]:
+    """Return the system text and the user text of a request."""
+    user = [block for message in values["messages"] for block in message["content"]]
+    system, user = ("".join(block.get("text", "") for block in blocks) for blocks in (values.get("system", []), user))
+    return system, user
 
 
 def _profile_arn(service: Service, model: str) -> str | None:
