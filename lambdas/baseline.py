@@ -6,12 +6,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.evaluation.baseline import baseline_verdict, write_baseline
 from distillation.events import BaselineResult, RunEvent
-from distillation.telemetry import logger, metrics
+from distillation.telemetry import logger
 from lambdas.runtime import data, read_run, typed
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 @typed(RunEvent)
 def handler(event: RunEvent, context: LambdaContext) -> BaselineResult:
     """Return whether training is worth it, and why."""

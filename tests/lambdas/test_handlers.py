@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import boto3
 import pytest
@@ -76,6 +76,8 @@ def example(kind: Any) -> Any:
     match get_origin(kind):
         case None:
             return {str: "text", int: 7, float: 1.5, bool: True}[kind]
+        case origin if origin is Annotated:
+            return example(get_args(kind)[0])
         case origin if origin is list:
             return [example(get_args(kind)[0])]
         case origin if origin is Literal:
@@ -110,15 +112,16 @@ def state_of_a_run() -> dict[str, Any]:
     models = [trained, {"size": 8, "status": "Failed", "reason": "bad data"}]
     state = example(PrepareResult) | {"trained": {"models": models, "any_active": True}}
     for name in DEFINITION["States"]:
-        if name in TASKS and "ResultPath" in TASKS[name].state:
+        if name in TASKS and "ResultPath" in TASKS[name].state and name != "ListImages":
             state[TASKS[name].state["ResultPath"].removeprefix("$.")] = example(TASKS[name].result)
-    state["estimate"] = example(TASKS["ListImages"].result)  # Has the fields of Estimate and more.
     return state
 
 
 def item_state(task: Task) -> dict[str, Any]:
     """Return the state of an iteration of the task's Map."""
     map, state = task.map or {}, state_of_a_run()
+    if task.name == "Apply":
+        state["round"] = example(TASKS["ListImages"].result)
     if "ItemBatcher" not in map:
         return resolve(map["ItemSelector"], state) | {"job": example(TASKS["Customize"].result)}
     photo = {"Etag": "e", "Key": "holiday/1.jpg", "LastModified": 1, "Size": 9, "StorageClass": "STANDARD"}
@@ -207,7 +210,7 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
     runtime, bedrock, quotas = (make(name) for name in ("bedrock-runtime", "bedrock", "service-quotas"))
     with Stubber(runtime) as runtime_stub, Stubber(bedrock) as bedrock_stub, Stubber(quotas) as quotas_stub:
         expect_account_checks(bedrock_stub, quotas_stub, times=2)
-        for _ in range(32):
+        for _ in range(32 + 3 * 8):
             keywords = ", ".join(f"thing {number}" for number in range(15))
             runtime_stub.add_response("converse", converse_response(keywords))
         clients = {"bedrock_runtime": runtime, "bedrock": bedrock, "service_quotas": quotas}
@@ -233,11 +236,24 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
         batch = {"BatchInput": {"run": run}, "Items": list(photos.list("holiday/"))}
         assert invoke("resize", batch) == {"ok": 30, "refused": 0}
         split = invoke("split", {"run": run})
-        assert invoke("estimate", {"run": run, "sizes": split["sizes"]})["within_budget"]
-        images = list(functions.data.read_lines(split["to_label_key"]))
-        batch = {"BatchInput": {"run": run, "concurrent_batches": 1}, "Items": images}
-        assert invoke("label", batch) == {"ok": 30, "refused": 0}
-        dataset = invoke("write_dataset", {"run": run, "sizes": split["sizes"]})
+        assert {name: split[name] for name in ("train", "test")} == {"train": 22, "test": 8}
+        measured = invoke("estimate", {"run": run, "previous": state["round"]["number"]})
+        assert (measured["kind"], measured["within_budget"]) == ("baseline", True)
+
+        def ask(step: str, round_: dict[str, Any], list_name: str) -> Any:
+            images = list(functions.data.read_lines(round_[list_name]))
+            shared = {"run": run, "concurrent_batches": 1, "kind": round_["kind"]}
+            return invoke(step, {"BatchInput": shared, "Items": images})
+
+        assert ask("label", measured, "to_label_key") == {"ok": 16, "refused": 0}
+        assert ask("predict", measured, "to_predict_key") == {"ok": 24, "refused": 0}
+        assert invoke("baseline", {"run": run})["worth_training"]
+        training = invoke("estimate", {"run": run, "previous": measured["number"]})
+        assert (training["kind"], training["within_budget"]) == ("training", True)
+        assert ask("label", training, "to_label_key") == {"ok": 14, "refused": 0}
+        dataset = invoke("write_dataset", {"run": run, "round": training})
         assert invoke("validate_dataset", {"run": run, **dataset})["files"] == 1
-        evaluation = invoke("evaluate", {"run": run, "state": {}})
+        # Base and ceiling are not asked again: no response is left.
+        assert ask("predict", training, "to_predict_key") == {"ok": 16, "refused": 0}
+        evaluation = invoke("evaluate", {"run": run, "state": {"round": training}})
         assert b"<html" in functions.data.read(evaluation["report_key"])
