@@ -370,6 +370,8 @@ class Gate(Record):
     """p value of the gain that was compared with 0.05: ``p_holm`` of a size chosen on the test images, else ``p``."""
     disagreement: str | None = None
     """Why the interval of the gain and the permutation test disagree; null if they agree."""
+    over_control: Interval | None = None
+    """Gain over always answering with the most common keywords of the training labels."""
 
 
 class CurvePoint(Interval):
@@ -561,11 +563,14 @@ class GrownRound(Record):
     size: int
     """Training images."""
     labels: int
-    """Labels that the teacher was asked for in the round."""
-    usd: float
-    """US dollars spent in the round."""
-    jaccard: Interval
-    """Agreement of the tuned model with the teacher."""
+    """Images whose label the round needed first; the first training round includes those of the baseline round."""
+    usd: float | None
+    """US dollars spent in the round, and in the baseline round before the first one.
+
+    Null if the report of an earlier round could not be read.
+    """
+    jaccard: Interval | None
+    """Agreement of the tuned model with the teacher; null if the size was not trained."""
 
 
 class Growth(Record):
@@ -688,7 +693,9 @@ class Money(Record):
     by_step: list[StepMoney]
     """Estimated steps in their order, then steps that only the ledger has."""
     break_even_images: int | None
-    """Images after which the run costs less than asking the teacher; null if it never does."""
+    """Images after which the run costs less than asking the teacher, without storage; null if it never does."""
+    break_even: BreakEven | None = None
+    """The same with storage and ``images_per_month``; null without measured prices."""
 
 
 class Report(Record):
@@ -699,7 +706,7 @@ class Report(Record):
     run: str
     """Name of the run."""
     status: str
-    """``complete``, or how many items were set aside."""
+    """``complete``, how many items were set aside, or how far a run with ``grow`` is."""
     until: Until | None
     """Step after which the run was asked to stop."""
     verdict: str
@@ -764,6 +771,11 @@ class Report(Record):
     """What to do next."""
     notes: list[str] = Field(default_factory=list)
     """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no round follows. Only a final report decides which models are promoted, used and kept."""
+        return self.growth is None or self.growth.stopped is not None
 
     @property
     def promoted(self) -> TrainedModel | None:

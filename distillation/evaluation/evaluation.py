@@ -5,9 +5,11 @@ The answers may come from a run or from two files (``distill evaluate``).
 
 from __future__ import annotations
 
+import itertools
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from distillation import ledger
 from distillation.documents import (
@@ -47,6 +49,8 @@ class Evidence:
     """Answers of the student before training."""
     ceiling: AnswersByImage | None = None
     """Second answers of the teacher."""
+    ceiling_images: Collection[str] | None = None
+    """Test images that the teacher was asked about a second time; None for all."""
     training: AnswersByImage = field(default_factory=dict)
     """Labels that the models were trained on, for the control. If empty, ``labels`` are used, which favours it."""
     validation: AnswersByImage = field(default_factory=dict)
@@ -83,9 +87,16 @@ class Evaluation:
     images: list[str]
     """Test images that have a label."""
     per_image: dict[str, list[float]]
-    """Jaccard index by answerer, one value for each of ``images``; the columns of scores.csv."""
+    """Jaccard index by answerer, one value for each of ``images``; the columns of scores.csv.
+
+    NaN where the ceiling was not asked.
+    """
     answers: dict[str, AnswersByImage]
     """Answers by answerer."""
+    resampled: intervals.Resampled
+    """Jaccard index by answerer on all test images, resampled."""
+    on_ceiling: intervals.Resampled
+    """The same on the images of the ceiling."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +113,18 @@ class _Scores:
     metrics: Mapping[str, Mapping[str, list[float]]]
     """Values by answerer and metric."""
     per_image: dict[str, list[float]]
-    """Jaccard index by answerer, floor and control."""
+    """Jaccard index by answerer, floor and control. The ceiling has NaN where it was not asked."""
     resampled: intervals.Resampled
+    """All series on all images; without the ceiling if it was not asked about all of them."""
+    on_ceiling: intervals.Resampled
+    """Series on the images of the ceiling, the ceiling included; the same as ``resampled`` if it has all images."""
+    ceiling_images: int
+    """Images of the ceiling."""
 
-    def mean(self, answerer: str, metric: str) -> Interval:
-        return self.resampled.mean(f"{answerer} {metric}")
+    def mean(self, answerer: str, metric: str | None = None) -> Interval:
+        """Return the mean of an answerer's metric on its images; without ``metric``, of its Jaccard index."""
+        resampled = self.on_ceiling if answerer == "ceiling" else self.resampled
+        return resampled.mean(f"{answerer} {metric}" if metric else answerer)
 
     def gains(self, answerer: str, reference: str = "base") -> list[float]:
         """Return the gain of an answerer over base, or over ``reference``, for each image."""
@@ -129,13 +147,19 @@ class _Scores:
 
 
 def evaluate(evidence: Evidence) -> Evaluation:
-    """Compare every answerer with the teacher's labels."""
+    """Compare every answerer with the teacher's labels.
+
+    The ceiling may have answers about some of the test images only. Then it is compared with the others on these
+    images: its mean, and the shares of a gap. All other figures are those of all test images.
+    """
+    if evidence.ceiling is not None and not _images_of_ceiling(evidence):
+        evidence = replace(evidence, ceiling=None)
     measured = _score(evidence)
     tests = _tests(evidence, measured)
     answers = evidence.answerers
     figures = EvaluationFigures(
         best=measured.best,
-        jaccard=_by_role(evidence, {name: measured.resampled.mean(name) for name in measured.per_image}),
+        jaccard=_by_role(evidence, {name: measured.mean(name) for name in measured.per_image}),
         jaccard_unnormalised=_by_role(
             evidence, {name: measured.mean(name, "jaccard_unnormalised") for name in measured.metrics}
         ),
@@ -156,15 +180,26 @@ def evaluate(evidence: Evidence) -> Evaluation:
         test_groups=len(set(measured.groups)),
         limits=evidence.limits,
         size_choice=measured.choice,
+        ceiling_images=measured.ceiling_images if evidence.ceiling is not None else None,
     )
-    return Evaluation(figures, measured.images, measured.per_image, answers)
+    return Evaluation(figures, measured.images, measured.per_image, answers, measured.resampled, measured.on_ceiling)
+
+
+def _images_of_ceiling(evidence: Evidence) -> list[str]:
+    """Return the labelled test images that the ceiling was asked about."""
+    asked = evidence.ceiling_images
+    return [image for image in evidence.labels if asked is None or image in asked]
 
 
 def _score(evidence: Evidence) -> _Scores:
     labels = parse_answers(evidence.labels)
     groups = {image: evidence.groups.get(image, image) for image in labels}
     answers = evidence.answerers
-    metrics = {name: _metrics(lines, labels, evidence.limits) for name, lines in answers.items()}
+    of_ceiling = {image: labels[image] for image in _images_of_ceiling(evidence)}
+    metrics = {
+        name: _metrics(lines, of_ceiling if name == "ceiling" else labels, evidence.limits)
+        for name, lines in answers.items()
+    }
     choice = _size_choice(evidence, metrics)
     best = max(choice.jaccard, key=lambda name: choice.jaccard[name]) if choice else next(iter(evidence.tuned))
     per_image = {name: values["jaccard"] for name, values in metrics.items()}
@@ -173,9 +208,39 @@ def _score(evidence: Evidence) -> _Scores:
     control = scores.control(training or [label.keywords for label in labels.values()])
     per_image["control"] = [scores.jaccard(control, label.keywords) for label in labels.values()]
     # Resampling dominates the run time, so all series are resampled together.
-    series = {f"{name} {metric}": column for name, values in metrics.items() for metric, column in values.items()}
-    resampled = intervals.resample({**per_image, **series}, list(groups.values()))
-    return _Scores(best, choice, list(labels), list(groups.values()), metrics, per_image, resampled)
+    series = per_image | {
+        f"{name} {metric}": column for name, values in metrics.items() for metric, column in values.items()
+    }
+    on_ceiling: intervals.Resampled | None = None
+    if "ceiling" in answers and len(of_ceiling) < len(labels):
+        series, on_ceiling = _apart_from_ceiling(series, labels, of_ceiling, groups)
+        scores_of_ceiling = dict(zip(of_ceiling, per_image["ceiling"], strict=True))
+        per_image["ceiling"] = [scores_of_ceiling.get(image, math.nan) for image in labels]
+    resampled = intervals.resample(series, list(groups.values()))
+    return _Scores(
+        best,
+        choice,
+        list(labels),
+        list(groups.values()),
+        metrics,
+        per_image,
+        resampled,
+        on_ceiling or resampled,
+        len(of_ceiling),
+    )
+
+
+def _apart_from_ceiling(
+    series: Mapping[str, list[float]], images: Iterable[str], of_ceiling: Collection[str], groups: Mapping[str, str]
+) -> tuple[dict[str, list[float]], intervals.Resampled]:
+    """Return the series of all images, and all series resampled on the images of the ceiling."""
+    among_ceiling = [image in of_ceiling for image in images]
+    whole = {name: column for name, column in series.items() if name.partition(" ")[0] != "ceiling"}
+    paired = {
+        name: list(itertools.compress(column, among_ceiling)) if name in whole else column
+        for name, column in series.items()
+    }
+    return whole, intervals.resample(paired, [groups[image] for image in of_ceiling])
 
 
 def _metrics(
@@ -211,7 +276,7 @@ def _by_role(evidence: Evidence, means: Mapping[str, Interval]) -> ScoresByRole:
 
 def _headlines(measured: _Scores) -> Headlines:
     """Return the shares of the gaps that the best tuned model closes; fields without both ends of a gap are None."""
-    best, share = measured.best, measured.resampled.share
+    best, share = measured.best, measured.on_ceiling.share
     if "ceiling" not in measured.per_image:
         return Headlines()
     beyond_control = share(best, "control", "ceiling")
@@ -265,7 +330,8 @@ def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) 
         )
     if p > SIGNIFICANCE:
         reasons.append(f"the gain is not statistically significant (p = {p:.4f})")
-    if measured.resampled.difference(best, "control").low <= 0 or p_over_control > SIGNIFICANCE:
+    over_control = measured.resampled.difference(best, "control")
+    if over_control.low <= 0 or p_over_control > SIGNIFICANCE:
         reasons.append("it is not significantly better than always answering with the most common keywords")
     return Gate(
         best=best,
@@ -275,6 +341,7 @@ def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) 
         reasons=reasons,
         p=p,
         disagreement=_disagreement(test, p, len(set(measured.groups)), len(tests)),
+        over_control=over_control,
     )
 
 
@@ -320,13 +387,14 @@ def _gold(evidence: Evidence, measured: _Scores) -> GoldScores | None:
     if not gold:
         return None
     group_of = dict(zip(measured.images, measured.groups, strict=True))
-    answerers = {"teacher": evidence.labels, **evidence.answerers}
-    series = {
-        name: [scores.jaccard(parse_answer(lines.get(image)).keywords, label.keywords) for image, label in gold.items()]
-        for name, lines in answerers.items()
-    }
-    resampled = intervals.resample(series, [group_of[image] for image in gold])
-    return GoldScores(images=len(gold), jaccard={name: resampled.mean(name) for name in series})
+    of_ceiling = [image for image in _images_of_ceiling(evidence) if image in gold]
+    jaccard: dict[str, Interval] = {}
+    for name, lines in {"teacher": evidence.labels, **evidence.answerers}.items():
+        images = of_ceiling if name == "ceiling" else list(gold)
+        values = [scores.jaccard(parse_answer(lines.get(image)).keywords, gold[image].keywords) for image in images]
+        if values:
+            jaccard[name] = intervals.resample({name: values}, [group_of[image] for image in images]).mean(name)
+    return GoldScores(images=len(gold), jaccard=jaccard)
 
 
 def _serving(evidence: Evidence) -> dict[str, ServingCost]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from distillation import keys
+import math
+from collections.abc import Sequence
+
+from distillation import keys, ledger
 from distillation.costs.calibration import calibrate
-from distillation.documents import EvaluationFigures, Manifest, Report
-from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing
+from distillation.costs.rounds import cost_of_round
+from distillation.documents import EvaluationFigures, Growth, Manifest, Report, Rounds
+from distillation.errors import AccessDenied, InvalidRequest, ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import Evaluation, evaluate
+from distillation.evaluation.growth import NextRound, expectation, grow, grown_rounds
 from distillation.evaluation.html_report import Page, Picture, render, thumbnail
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict
 from distillation.events import EvaluateResult
 from distillation.models import catalog
+from distillation.photos.rounds import grows
 from distillation.plain_text import csv_table
 from distillation.records import Run, TrainedModel
+from distillation.run_documents import find_report
 from distillation.storage import Bucket
 
 MAXIMUM_PICTURES = 100
@@ -35,7 +42,7 @@ def write_report(run: Run, round_number: int, models: list[TrainedModel], data: 
     evaluation = evaluate(evidence) if evidence else None
     pictures = _pictures(run_data, evaluation)
     _calibrate(run_data, evaluation)
-    report = _report(run_data, evaluation)
+    report = _report(run_data, evaluation, _growth(run_data, round_number, evaluation))
     write_predictions(run, run_data.answers, data)
     manifest = build_manifest(run, report, data, code)
     data.write_document(keys.ledger_key(run.name), report.ledger)
@@ -46,24 +53,64 @@ def write_report(run: Run, round_number: int, models: list[TrainedModel], data: 
     html_key = keys.report_key(run.name, "report.html")
     data.write(html_key, page.encode(), "text/html; charset=utf-8")
     promoted = report.promoted.model_name if report.promoted else None
-    return EvaluateResult(verdict=report.verdict, promoted=promoted, report_key=html_key, grow=False)
+    return EvaluateResult(verdict=report.verdict, promoted=promoted, report_key=html_key, grow=not report.is_final)
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:
     """Return scores.csv: the Jaccard index of each test image, one column for each answerer."""
-    columns = {"image": evaluation.images, **evaluation.per_image} if evaluation else {}
+    columns: dict[str, Sequence[object]] = {}
+    if evaluation:
+        columns["image"] = evaluation.images
+        columns |= {
+            name: ["" if math.isnan(score) else score for score in column]
+            for name, column in evaluation.per_image.items()
+        }
     return csv_table([columns, *zip(*columns.values(), strict=True)])
 
 
-def _report(run_data: RunData, evaluation: Evaluation | None) -> Report:
-    run, ledger, estimate = run_data.run, run_data.ledger, run_data.estimate
+def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None) -> Growth | None:
+    """Return the rounds of a run with ``grow`` and whether it goes on; None for another run or without a model."""
+    run, data = run_data.run, run_data.data
+    rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds if evaluation else []
+    sizes = [round_.sizes for round_ in rounds if round_.kind == "training"]
+    if evaluation is None or not (len(sizes) > 1 or grows(run, 0)):
+        return None
+    grown = grown_rounds(rounds[: round_number + 1], evaluation.figures, _earlier_usd(run_data), run_data.ledger.usd)
+    following = expected = None
+    if round_number + 1 < len(rounds):
+        size = max(rounds[round_number + 1].sizes)
+        usd = cost_of_round(run, round_number + 1, data).usd
+        following = NextRound(size, usd, sum(ledger.paid_and_reserved_usd(run.name, data)))
+        trained = [round_.size for round_ in grown if round_.jaccard]
+        expected = expectation(trained, size, evaluation.resampled, evaluation.on_ceiling)
+    return grow(run.request, grown, expected, following)
+
+
+def _earlier_usd(run_data: RunData) -> dict[int, float | None]:
+    """Return the cost of the rounds in the report of the round before, by size; empty with a note if it is damaged."""
+    try:
+        report = find_report(run_data.run.name, run_data.data)
+    except ObjectDamaged as error:
+        run_data.notes.append(f"The cost of each earlier round is left out: {error}")
+        return {}
+    growth = report.growth if isinstance(report, Report) else None
+    return {round_.size: round_.usd for round_ in growth.rounds} if growth else {}
+
+
+def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | None) -> Report:
+    run, spent, estimate = run_data.run, run_data.ledger, run_data.estimate
     if evaluation is None:
-        verdict, figures, more = stopped_verdict(run.request.until), None, None
+        verdict, figures, more = stopped_verdict(run.request.until, run_data.baseline), None, None
     else:
-        figures = _with_promotion(run, evaluation.figures, run_data.models)
-        verdict = " ".join(filter(None, (run_verdict(figures), reuse_note(run_data.models))))
-        more = doubling(figures, run_data.models, ledger, run.request.samples_per_image)
-    return run_data.report(verdict, figures, more, money(estimate, ledger, figures))
+        goes_on = growth is not None and growth.stopped is None
+        figures = evaluation.figures if goes_on else _with_promotion(run, evaluation.figures, run_data.models)
+        verdict = " ".join(filter(None, (run_verdict(figures, growth), reuse_note(run_data.models))))
+        more = doubling(run, figures, run_data.models, spent)
+    report = run_data.report(verdict, figures, more, money(run, estimate, spent, figures))
+    if growth is None:
+        return report
+    status = report.status if growth.stopped else f"growing: trained on {growth.rounds[-1].size:,} images so far"
+    return report.model_copy(update={"growth": growth, "status": status})
 
 
 def _with_promotion(run: Run, figures: EvaluationFigures, models: list[TrainedModel]) -> EvaluationFigures:

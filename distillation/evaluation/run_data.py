@@ -10,6 +10,7 @@ from functools import cached_property
 from distillation import keys, ledger
 from distillation.dataset.labels import read_labels, read_stored_own_labels, require_labels
 from distillation.documents import (
+    Baseline,
     Disagreement,
     Doubling,
     Estimate,
@@ -27,7 +28,7 @@ from distillation.evaluation.training_metrics import read_losses
 from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.models.service_tier import first_tier
 from distillation.photos.inventory import read_inventory
-from distillation.photos.rounds import images_to_choose_size
+from distillation.photos.rounds import has_baseline, images_to_choose_size
 from distillation.photos.splits import read_checked_split, read_split
 from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SetName, SplitLine, TrainedModel
 from distillation.storage import Bucket, DocumentT
@@ -117,6 +118,19 @@ class RunData:
         """Estimate of the run; None if it is missing or damaged."""
         return self._evidence(keys.estimate_key(self.run.name), Estimate, "estimate")
 
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """Alternatives to training; None without a baseline round, or if they are missing or damaged.
+
+        Raises ``ObjectMissing`` or ``ObjectDamaged`` if the run trained nothing because of them.
+        """
+        key, until = keys.baseline_key(self.run.name), self.run.request.until
+        if until == "Estimate" or not has_baseline(self.run):
+            return None
+        if self.tuned:
+            return self._evidence(key, Baseline, "comparison with the alternatives to training")
+        return self.data.read_document(key, Baseline)
+
     def report(
         self, verdict: str, figures: EvaluationFigures | None, doubling: Doubling | None, money: Money
     ) -> Report:
@@ -167,6 +181,7 @@ class RunData:
             evaluation=figures,
             doubling=doubling,
             money=money,
+            baseline=self.baseline,
             notes=[*(facts.notes if facts else []), *dict.fromkeys(self.notes)],
         )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -198,6 +199,70 @@ def test_minimum_detectable_gain_uses_the_measured_standard_deviation() -> None:
     without_base = evaluate(replace(evidence, base=None)).figures
     assert without_base.gain_sd is None
     assert without_base.detectable == minimum_detectable_difference(24, 0.1)
+
+
+def with_partial_ceiling(evidence: Evidence, images: int) -> Evidence:
+    """Return the evidence with answers of the ceiling about the first images only; every third of them is wrong."""
+    names = list(evidence.labels)[:images]
+    ceiling = {
+        name: answer("dog" if number % 3 == 0 else evidence.labels[name].text, image=name)
+        for number, name in enumerate(names)
+    }
+    return replace(evidence, ceiling=ceiling, ceiling_images=set(names))
+
+
+def test_ceiling_of_some_test_images_is_compared_with_the_others_on_these_images() -> None:
+    evidence = any_evidence()
+    tuned = {"n8": refused(evidence.tuned["n8"], ["i20"])}  # An image that the ceiling was not asked about.
+    evidence = replace(evidence, tuned=tuned)
+    partial = evaluate(with_partial_ceiling(evidence, 9))
+    names = list(evidence.labels)[:9]
+    alone = evaluate(
+        replace(
+            with_partial_ceiling(evidence, 9),
+            labels={name: evidence.labels[name] for name in names},
+            training=evidence.training or evidence.labels,
+        )
+    ).figures
+    without = evaluate(replace(evidence, ceiling=None)).figures
+    figures = partial.figures
+
+    assert (figures.ceiling_images, figures.test_images) == (9, 24)
+    assert figures.jaccard.ceiling == alone.jaccard.ceiling
+    assert figures.metrics["ceiling"] == alone.metrics["ceiling"]
+    assert figures.headlines == alone.headlines
+    assert figures.headlines.gap_closed is not None
+    assert (figures.gate, figures.tests, figures.jaccard.tuned, figures.jaccard.control, figures.jaccard.floor) == (
+        without.gate,
+        without.tests,
+        without.jaccard.tuned,
+        without.jaccard.control,
+        without.jaccard.floor,
+    )
+    assert [math.isnan(score) for score in partial.per_image["ceiling"]] == [False] * 9 + [True] * 15
+
+
+def test_ceiling_of_all_test_images_gives_the_same_figures_whether_or_not_they_are_listed() -> None:
+    evidence = any_evidence()
+
+    assert evaluate(replace(evidence, ceiling_images=set(evidence.labels))).figures == evaluate(evidence).figures
+    assert evaluate(replace(evidence, ceiling=None)).figures.ceiling_images is None
+
+
+def test_ceiling_none_of_whose_images_has_a_label_is_left_out() -> None:
+    figures = evaluate(replace(any_evidence(), ceiling_images={"other"})).figures
+
+    assert figures.ceiling_images is figures.jaccard.ceiling is figures.headlines.gap_closed is None
+
+
+def test_owners_labels_are_compared_with_the_ceiling_on_its_images_only() -> None:
+    gold = {f"i{number}": answer(f"cat, thing {number}", image=f"i{number}") for number in range(10)}
+    evidence = replace(any_evidence("cat, sofa, thing {}"), gold=gold)
+    figures = evaluate(replace(evidence, ceiling_images={f"i{number}" for number in range(5)})).figures
+
+    assert figures.gold is not None
+    assert figures.gold.images == 10
+    assert figures.gold.jaccard["ceiling"].mean == pytest.approx(0.5)
 
 
 def test_without_base_there_is_no_gate() -> None:

@@ -70,3 +70,17 @@ def test_curve_recovers_its_law_and_needs_three_sizes() -> None:
     assert curve.expected.mean == pytest.approx(0.6 - 0.9 * 1800**-0.4, abs=0.002)
     assert (curve.line[0].size, curve.line[-1].size) == pytest.approx((100, 1800))
     assert intervals.fit_curve(sizes[:2], resampled, list(law)[:2]) is None
+
+
+def test_expected_gain_needs_two_sizes_and_recovers_a_law() -> None:
+    sizes = [100, 300, 900]
+    law = {f"n{size}": [0.6 - 0.9 * size**-0.3] * 4 for size in sizes}
+    resampled = intervals.resample(law, list("abcd"))
+    names = list(law)
+    gain = 0.9 * (900**-0.3 - 2700**-0.3)
+
+    assert intervals.expected_gain(sizes[:1], 300, resampled, names[:1]) is None
+    for count, following, expected in ((2, 900, 0.9 * (300**-0.3 - 900**-0.3)), (3, 2700, gain)):
+        found = intervals.expected_gain(sizes[:count], following, resampled, names[:count])
+        assert found is not None
+        assert found.mean == pytest.approx(expected, abs=1e-3)

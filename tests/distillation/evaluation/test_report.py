@@ -13,7 +13,7 @@ from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
 from distillation.records import TrainedModel
 from distillation.storage import Bucket
-from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, finished_run
+from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, finished_run
 from tests.support.builders import any_run
 
 Written = tuple[EvaluateResult, Report, Bucket]
@@ -28,7 +28,7 @@ def promoted_run() -> Written:
 def written(models: list[TrainedModel], **request: Any) -> Written:
     run = any_run(**request)
     data = finished_run(run)
-    result = write_report(run, models, data, "abc")
+    result = write_report(run, LAST_ROUND, models, data, "abc")
     report = parse_report(data.read(keys.report_json_key(run.name)))
     assert isinstance(report, Report)
     return result, report, data
@@ -117,7 +117,7 @@ def test_picture_that_is_missing_or_damaged_is_left_out_with_a_note(damage: Any)
     if damage is not None:
         data.write(key, jpeg[: len(jpeg) // 2] if damage == "truncated" else damage)
 
-    result = write_report(run, MODELS, data, "abc")
+    result = write_report(run, LAST_ROUND, MODELS, data, "abc")
     report = parse_report(data.read(keys.report_json_key(run.name)))
     page = data.read(result.report_key).decode()
 
@@ -135,14 +135,14 @@ def test_run_without_evidence_for_charts_has_the_same_verdict(prefix: str, promo
     for key in list(data.keys(prefix)):
         data.write(key, bytes(range(256)))
 
-    assert write_report(run, MODELS, data, "abc").verdict == promoted_run[0].verdict
+    assert write_report(run, LAST_ROUND, MODELS, data, "abc").verdict == promoted_run[0].verdict
 
 
 def test_manifest_has_the_hashes_of_the_validated_files() -> None:
     run = any_run()
     data = finished_run(run)
     data.write_json(keys.dataset_hashes_key(run.name), {"sha256": {"runs/holiday-1/dataset/train-12.jsonl": "abc"}})
-    write_report(run, MODELS, data, "abc")
+    write_report(run, LAST_ROUND, MODELS, data, "abc")
 
     manifest = data.read_document(keys.manifest_key(run.name), Manifest)
     assert manifest.datasets_sha256 == {"runs/holiday-1/dataset/train-12.jsonl": "abc"}

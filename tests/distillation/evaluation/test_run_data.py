@@ -8,16 +8,17 @@ import pytest
 from distillation import keys
 from distillation.documents import Loss, Money, Report, SetAside
 from distillation.errors import ObjectDamaged, ObjectMissing
+from distillation.evaluation.evaluation import evaluate
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.records import InventoryLine, TrainedModel
 from distillation.storage import Bucket
-from tests.distillation.evaluation.finished_run import IMAGES, MODELS, TEST, TRAIN, answer_line, finished_run
+from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, answer_line, finished_run
 from tests.support.builders import any_run, any_split_facts
 
 
 def run_data(**request: Any) -> RunData:
     run = any_run(**request)
-    return read_run(run, MODELS, finished_run(run))
+    return read_run(run, LAST_ROUND, MODELS, finished_run(run))
 
 
 def test_evidence_has_the_answers_about_the_test_images() -> None:
@@ -76,7 +77,7 @@ def test_own_labels_are_evidence_only_if_no_model_was_trained_on_them() -> None:
     run = any_run(own_labels="gold")
     data = finished_run(run)
     data.write_lines(keys.own_labels_key(run.name), [{"image": IMAGES[-1], "photo": "p", "text": "cat"}])
-    gold, trained = (read_run(any_run(own_labels=use), MODELS, data).evidence() for use in ("gold", "train"))
+    gold, trained = (read_run(any_run(own_labels=use), LAST_ROUND, MODELS, data).evidence() for use in ("gold", "train"))
 
     assert gold is not None
     assert trained is not None
@@ -127,7 +128,7 @@ def test_images_whose_samples_disagree_most_come_first() -> None:
         answer_line(number, "teacher", "cat", sample=sample) for number in range(3, len(IMAGES)) for sample in range(2)
     ]
     data.write_lines(keys.part_key(run.name, "label", "1"), [line.model_dump(exclude_none=True) for line in samples])
-    disagreements = report(read_run(run, MODELS, data)).disagreements
+    disagreements = report(read_run(run, LAST_ROUND, MODELS, data)).disagreements
 
     assert [(line.photo, line.disagreement) for line in disagreements] == [
         ("holiday/1.jpg", pytest.approx(2 / 3, abs=1e-4)),
@@ -156,7 +157,7 @@ def delete(data: Bucket, key: str) -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ("label", r"32 of 32 images have no line of the teacher\. First 0+: s3://data/work/holiday-1/label/\w+\.jsonl"),
+        ("label", r"28 of 28 images have no line of the teacher\. First 0+c: s3://data/work/holiday-1/label/\w+\.jsonl"),
         ("predict", r"20 of 20 images have no line of base\. First 0+c: s3://data/work/holiday-1/predict/\w+\.jsonl"),
     ],
 )
@@ -166,7 +167,7 @@ def test_missing_part_is_named_and_nothing_is_said_about_training(step: str, mes
     delete(data, keys.part_key(run.name, step, "1"))
 
     with pytest.raises(ObjectMissing, match=message):
-        read_run(run, MODELS, data)
+        read_run(run, LAST_ROUND, MODELS, data)
 
 
 @pytest.mark.parametrize(("lines", "answerer"), [(1, "base"), (TEST + 1, "n12"), (2 * TEST + 1, "ceiling")])
@@ -178,27 +179,61 @@ def test_part_that_was_cut_off_names_the_answerer_without_a_line(lines: int, ans
     data.write(key, b"".join(body[: lines - 1] + body[lines:]))
 
     with pytest.raises(ObjectMissing, match=f"1 of 20 images have no line of {answerer}"):
-        read_run(run, MODELS, data)
+        read_run(run, LAST_ROUND, MODELS, data)
 
 
 def test_missing_part_names_the_batch_that_wrote_it() -> None:
     run = any_run().model_copy(update={"images_per_batch": 8})
     data = finished_run(run)
     delete(data, keys.part_key(run.name, "label", "1"))
-    part = keys.part_key(run.name, "label", keys.batch_id(IMAGES[:8]))
+    part = keys.part_key(run.name, "label", keys.batch_id(IMAGES[TRAIN : TRAIN + 8]))
 
     with pytest.raises(ObjectMissing, match=f"s3://data/{part} was deleted"):
-        read_run(run, MODELS, data)
+        read_run(run, LAST_ROUND, MODELS, data)
 
 
-def test_image_that_the_list_of_the_map_lost_is_named() -> None:
+def test_list_of_images_to_label_that_was_cut_off_is_named() -> None:
     run = any_run()
     data = finished_run(run)
-    delete(data, keys.part_key(run.name, "label", "1"))
-    data.write(keys.split_key(run.name, "to-label"), b"")
+    data.write(keys.split_key(run.name, "to-label-0"), b"")
 
-    with pytest.raises(ObjectMissing, match=r"splits/to-label\.jsonl does not list it"):
-        read_run(run, MODELS, data)
+    with pytest.raises(ObjectDamaged, match=r"splits/to-label-0\.jsonl has 0 images, but Split wrote 28"):
+        read_run(run, LAST_ROUND, MODELS, data)
+
+
+def test_list_of_images_to_predict_that_was_cut_off_is_named() -> None:
+    run = any_run()
+    data = finished_run(run)
+    key = keys.split_key(run.name, f"to-predict-{LAST_ROUND}")
+    data.write_lines(key, list(data.read_lines(key))[1:])
+
+    with pytest.raises(ObjectDamaged, match=f"{key} has 19 test images, but the inventory has 20; 1 differ"):
+        read_run(run, LAST_ROUND, MODELS, data)
+
+
+def with_ceiling_of(asked: int, answered: int) -> Bucket:
+    """Return a finished run with a ceiling of the first ``asked`` test images, of which ``answered`` have a line."""
+    run = any_run()
+    data = finished_run(run)
+    key = keys.split_key(run.name, f"to-predict-{LAST_ROUND}")
+    lines = [line | {"ceiling": position < asked} for position, line in enumerate(data.read_lines(key))]
+    data.write_lines(key, lines)
+    part = keys.part_key(run.name, "predict", "1")
+    kept = {line["image"] for line in lines[:answered]}
+    data.write_lines(
+        part, [line for line in data.read_lines(part) if line["answerer"] != "ceiling" or line["image"] in kept]
+    )
+    return data
+
+
+def test_ceiling_is_required_and_compared_on_the_listed_images_only() -> None:
+    evidence = read_run(any_run(), LAST_ROUND, MODELS, with_ceiling_of(8, 8)).evidence()
+
+    assert evidence is not None
+    assert evidence.ceiling_images == set(IMAGES[TRAIN : TRAIN + 8])
+    assert evaluate(evidence).figures.ceiling_images == 8
+    with pytest.raises(ObjectMissing, match="1 of 8 images have no line of ceiling"):
+        read_run(any_run(), LAST_ROUND, MODELS, with_ceiling_of(8, 7))
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
@@ -209,7 +244,7 @@ def test_set_that_was_cut_off_is_named(name: str) -> None:
     data.write(key, b"".join(data.read(key).splitlines(keepends=True)[1:]))
 
     with pytest.raises(ObjectDamaged, match=f"s3://data/{key} has .* 1 differ"):
-        read_run(run, MODELS, data).evidence()
+        read_run(run, LAST_ROUND, MODELS, data).evidence()
 
 
 @pytest.mark.parametrize(
@@ -228,12 +263,12 @@ def test_evidence_that_the_verdict_does_not_need_is_left_out_with_a_note(
 ) -> None:
     run = any_run()
     data = finished_run(run)
-    intact = read_run(run, MODELS, data).evidence()
+    intact = read_run(run, LAST_ROUND, MODELS, data).evidence()
     delete(data, key)
     if damage is not None:
         data.write(key, damage)
 
-    damaged = read_run(run, MODELS, data)
+    damaged = read_run(run, LAST_ROUND, MODELS, data)
     evidence = damaged.evidence()
 
     if key == keys.inventory_key("holiday-1") and evidence and intact:
@@ -248,7 +283,7 @@ def test_note_about_lost_validation_images_says_that_the_size_is_chosen_on_the_t
     run = any_run()
     data = finished_run(run)
     delete(data, keys.split_key(run.name, "validation"))
-    run_data = read_run(run, MODELS, data)
+    run_data = read_run(run, LAST_ROUND, MODELS, data)
 
     assert run_data._validation_labels({"n8": {}, "n16": {}}) == {}
     assert run_data.notes[0].startswith(
@@ -260,7 +295,7 @@ def test_own_labels_for_comparison_are_left_out_if_they_are_damaged() -> None:
     run = any_run(own_labels="gold")
     data = finished_run(run)
     data.write(keys.own_labels_key(run.name), b"x")
-    damaged = read_run(run, MODELS, data)
+    damaged = read_run(run, LAST_ROUND, MODELS, data)
     evidence = damaged.evidence()
 
     assert evidence is not None
@@ -275,7 +310,7 @@ def test_latency_or_tokens_that_cannot_be_read_are_left_out(field: str) -> None:
     key = keys.part_key(run.name, "predict", "1")
     data.write_lines(key, [line | {field: "N/A"} for line in data.read_lines(key)])
 
-    evidence = read_run(run, MODELS, data).evidence()
+    evidence = read_run(run, LAST_ROUND, MODELS, data).evidence()
 
     assert evidence is not None
     assert {getattr(line, field) for line in (evidence.base or {}).values()} == {None}
@@ -285,7 +320,7 @@ def test_own_labels_for_comparison_are_left_out_with_a_note_if_they_are_deleted(
     run = any_run(own_labels="gold")
     data = finished_run(run)
     data.write_document(keys.split_facts_key(run.name), any_split_facts(own_labels=2))
-    run_data = read_run(run, MODELS, data)
+    run_data = read_run(run, LAST_ROUND, MODELS, data)
     evidence = run_data.evidence()
 
     assert evidence is not None
