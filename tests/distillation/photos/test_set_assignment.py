@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from distillation import keys
-from distillation.photos.near_duplicates import MAXIMUM_DISTANCE
-from distillation.records import Run
+from distillation.documents import SplitFacts
+from distillation.errors import TooFewImages
+from distillation.models import catalog
+from distillation.photos.near_duplicates import MAXIMUM_DISTANCE, NearDuplicates
+from distillation.photos.set_assignment import hash_fraction, sample_images
+from distillation.records import InventoryLine, Run
+from distillation.storage import Bucket
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
 from tests.support.resized_collection import image_names, resized_collection, sets_by_group, sets_by_image, split
@@ -88,3 +96,182 @@ def test_group_larger_than_the_test_set_is_in_the_training_set() -> None:
     split(any_run(), data)
 
     assert {sets_by_image(data)[name] for name in names[:40]} == {"train"}
+
+
+def hashes_with_bursts(names: Sequence[str]) -> dict[str, int]:
+    """Return hashes of images, one in ten of which is a near-duplicate of an image anywhere in the list."""
+    generator = random.Random(len(names))
+    hashes = {name: generator.getrandbits(63) for name in names}
+    for name in names[::10]:
+        hashes[name] = hashes[generator.choice(names)] ^ (1 << generator.randrange(63))
+    return hashes
+
+
+class RunSequence:
+    """Runs of one growing collection, with all images that any of them tested on or trained on."""
+
+    def __init__(self, hashes: Mapping[str, int]) -> None:
+        self.data = bucket()
+        self.hashes = hashes
+        self.ever: dict[str, set[str]] = defaultdict(set)
+        self.number = 0
+
+    def split(self, images: Sequence[str], **request: Any) -> dict[str, str]:
+        """Split a collection of ``images``; return the set of each used image, and check it against earlier runs."""
+        self.number += 1
+        run = later_run(f"holiday-{self.number:03}", tolerance=1, **request)
+        resized_collection(list(images), hashes=self.hashes, data=self.data, run=run.name)
+        split(run, self.data)
+        sets = sets_by_image(self.data, run.name)
+        for name, others in (("train", ("test", "validation")), ("test", ("train",)), ("validation", ("train",))):
+            members = {line["image"] for line in self.data.read_lines(keys.split_key(run.name, name))}
+            assert members == {image for image, set_name in sets.items() if set_name == name}
+            assert not any(members & self.ever[other] for other in others)
+            assert name == "train" or len(members) <= run.request.test_images
+            self.ever[name] |= members
+        assert all(len(names) == 1 for names in sets_by_group(self.data, run.name).values())
+        return sets
+
+    def facts(self) -> SplitFacts:
+        """Return the facts of the last run."""
+        return self.data.read_document(keys.split_facts_key(f"holiday-{self.number:03}"), SplitFacts)
+
+    def left_out(self) -> list[InventoryLine]:
+        """Return the lines of the last run's inventory with status ``excluded``."""
+        lines = self.data.read_records(keys.inventory_key(f"holiday-{self.number:03}"), InventoryLine)
+        return [line for line in lines if line.status == "excluded"]
+
+
+def images_in(sets: Mapping[str, str], name: str) -> set[str]:
+    return {image for image, set_name in sets.items() if set_name == name}
+
+
+def shuffled(names: Iterable[str]) -> list[str]:
+    return random.Random(0).sample(sorted(names), len(list(names)))
+
+
+def test_collection_that_grows_from_1000_to_20000_photos_tests_on_500_and_never_trains_on_a_test_image() -> None:
+    names = shuffled(image_names(20_000))
+    runs = RunSequence(hashes_with_bursts(names))
+    previous: dict[str, str] = {}
+    for count, tested in ((1_000, 250), (5_000, 500), (20_000, 500)):
+        sets = runs.split(names[:count])
+
+        assert len(images_in(sets, "test")) == pytest.approx(tested, abs=40 if count == 1_000 else 0)
+        assert {image: sets.get(image) for image in previous} == previous
+        previous = sets
+    # A new photo that resembles a test image is neither tested on nor trained on: the test set is full.
+    assert runs.facts().held_out > 0
+    assert {line.reason for line in runs.left_out()} == {
+        "held out: the test set has test_images (500) images without it",
+        "held out: the validation set has test_images (500) images without it",
+    }
+
+
+def store_sets_of_the_earlier_version(data: Bucket, images: Iterable[str]) -> dict[str, str]:
+    """Store the sets as they were assigned before there was a limit."""
+    sets = {
+        image: "test"
+        if hash_fraction("test", image) < 0.25
+        else "validation"
+        if hash_fraction("validation", image) < 0.1
+        else "train"
+        for image in images
+    }
+    run = any_run()
+    prefix = keys.set_assignments_prefix(run.collection, catalog.get_model(run.student).family.name, 900, 0.25)
+    lines = [{"image": image, "set": sets[image]} for image in sorted(sets)]
+    data.write_lines(keys.set_assignments_key(prefix, "2026-01-01T00:00:00", "old-1"), lines)
+    return sets
+
+
+def test_collection_that_the_earlier_version_divided_tests_on_500_and_holds_the_other_test_images_out() -> None:
+    names = shuffled(image_names(5_000))
+    runs = RunSequence(hashes_with_bursts(names[4_000:]))
+    stored = store_sets_of_the_earlier_version(runs.data, names[:4_000])
+    runs.ever["test"], runs.ever["validation"] = images_in(stored, "test"), images_in(stored, "validation")
+    first, again, grown = runs.split(names[:4_000]), runs.split(names[:4_000]), runs.split(names)
+    tested = sorted(images_in(stored, "test"))
+
+    assert (len(tested), len(images_in(stored, "validation"))) == pytest.approx((1_000, 300), abs=100)
+    assert images_in(first, "test") == images_in(again, "test") == images_in(grown, "test") == set(tested[:500])
+    assert images_in(first, "train") == images_in(stored, "train")
+    assert images_in(first, "validation") == images_in(stored, "validation")
+    assert runs.facts().held_out >= len(tested) - 500
+    reasons = {line.image: line.reason for line in runs.left_out()}
+    reason = "held out: the test set has test_images (500) images without it"
+    assert all(reasons[image] == reason for image in tested[500:])
+
+
+def test_lower_test_images_holds_images_out_and_higher_ones_add_held_out_images_before_new_ones() -> None:
+    names = shuffled(image_names(600))
+    runs = RunSequence({})
+    many = runs.split(names[:300], test_images=60)
+    few = runs.split(names[:300], test_images=20)
+    back = runs.split(names[:300], test_images=60)
+    more = runs.split(names, test_images=80)
+
+    assert len(images_in(many, "test")) == 60
+    assert images_in(few, "test") == set(sorted(images_in(many, "test"))[:20])
+    assert images_in(few, "train") == images_in(many, "train")
+    assert back == many
+    assert len(images_in(more, "test")) == 80
+    assert images_in(more, "test") - images_in(many, "test") <= set(names[300:])
+
+
+settings_of_runs = st.lists(
+    st.tuples(st.integers(20, 120), st.integers(16, 40), st.one_of(st.none(), st.integers(20, 120))),
+    min_size=2,
+    max_size=5,
+)
+
+
+@given(st.lists(st.integers(0, 62), min_size=240, max_size=240), settings_of_runs)
+def test_no_sequence_of_runs_trains_on_an_image_that_one_of_them_tested_on(
+    bits: list[int], settings: list[tuple[int, int, int | None]]
+) -> None:
+    names = shuffled(image_names(120))
+    hashes = {name: random.Random(number // 3).getrandbits(63) for number, name in enumerate(names)}
+    for name, first, second in zip(names, bits[::2], bits[1::2], strict=True):
+        hashes[name] ^= (1 << first) | (1 << second)
+    runs = RunSequence(hashes)
+    for count, test_images, sample in settings:
+        try:
+            runs.split(shuffled(names)[:count], test_images=test_images, sample=sample, min_images=16)
+        except TooFewImages:
+            continue
+
+
+def test_sample_is_chosen_before_sets_and_a_later_run_without_it_keeps_the_sets_of_its_images() -> None:
+    names = shuffled(image_names(1_000))
+    runs = RunSequence(hashes_with_bursts(names))
+    tried = runs.split(names, sample=50)
+
+    assert len(tried) == 50
+    assert 8 <= len(images_in(tried, "test")) <= 25
+    assert {line.reason for line in runs.left_out()} == {"not in the sample of 50 images"}
+    assert len(runs.left_out()) == runs.facts().not_sampled == 950
+    assert runs.facts().excluded == 0
+    larger, everything = runs.split(names, sample=200), runs.split(names)
+    assert {image: larger.get(image) for image in tried} == tried
+    assert {image: everything.get(image) for image in larger} == larger
+    assert runs.facts().not_sampled == 0
+
+
+def test_sample_takes_near_duplicates_together_and_is_smaller_by_less_than_a_group() -> None:
+    names = image_names(100)
+    fours = NearDuplicates({name: f"{random.Random(n // 4).getrandbits(63):016x}" for n, name in enumerate(names)})
+    sample = sample_images(names, fours, 50)
+
+    assert len(sample) == 48
+    assert all(len(sample & set(names[start : start + 4])) in (0, 4) for start in range(0, 100, 4))
+    assert sample < sample_images(names, fours, 60)
+    assert sample_images(names, fours, 1_000) == set(names)
+    assert sample_images(names, fours, 3) == set()
+
+
+def test_sample_that_has_no_room_for_its_groups_says_what_to_do() -> None:
+    names = image_names(60)
+    runs = RunSequence(dict.fromkeys(names[:50], 1))
+    with pytest.raises(TooFewImages, match=r"sample 40 takes 10 images, fewer than min_images 20.* Raise sample"):
+        runs.split(names, sample=40)
