@@ -8,9 +8,14 @@ from botocore.stub import Stubber
 from distillation import keys
 from distillation.documents import ReplacedDeployment
 from distillation.errors import InvalidRequest, Throttled
-from distillation.inference.predictions import prediction_targets
+from distillation.inference.application import tuned_target
 from distillation.records import Prompt, Request, Run, TrainedModel
-from distillation.runs.existing_model import check_fields_with_apply, with_replaced_deployment, with_tuned_model
+from distillation.runs.existing_model import (
+    check_fields_with_apply,
+    check_fields_without_apply,
+    with_replaced_deployment,
+    with_tuned_model,
+)
 from distillation.storage import Bucket
 from tests.support.builders import any_apply_report, any_report, any_run
 from tests.support.fakes import bucket
@@ -20,11 +25,14 @@ MODEL = TrainedModel(
     size=12, status="Active", model_name="tuned-1-n12-a1", model_arn=MODEL_ARN, deployment_arn=DEPLOYMENT_ARN
 )
 PROMPT = Prompt(system="s", user="the tuned model's prompt")
+TEACHER_PROMPT = Prompt(system="s", user="the prompt of its teacher")
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
 def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Bucket:
     """Return the Data bucket after the run ``tuned-1``; keywords are fields of its request."""
-    run = any_run(**request).model_copy(update={"name": "tuned-1", "prompt": PROMPT})
+    prompts = {"prompt": TEACHER_PROMPT, "student_prompt": PROMPT}
+    run = any_run(**request).model_copy(update={"name": "tuned-1", **prompts})
     data = bucket()
     data.write_document(keys.request_key("tuned-1"), run)
     report = any_report(run="tuned-1", models=[MODEL], promoted=promoted, verdict="no gain.")
@@ -49,7 +57,7 @@ def applying() -> Run:
 
 
 def replacing(prompt: Prompt = PROMPT, **request: Any) -> Run:
-    return any_run(replace="tuned-1", **request).model_copy(update={"prompt": prompt})
+    return any_run(replace="tuned-1", **request).model_copy(update={"student_prompt": prompt})
 
 
 def test_tuned_model_alone_is_asked_with_the_prompt_that_it_was_trained_with(
@@ -58,10 +66,32 @@ def test_tuned_model_alone_is_asked_with_the_prompt_that_it_was_trained_with(
     expect_deployment(bedrock)
     run = with_tuned_model(applying(), trained(), bedrock_client)
 
-    assert run.prompt == PROMPT
-    assert [(target.name, target.model, target.billed_as) for target in prediction_targets(run, [])] == [
-        ("tuned", DEPLOYMENT_ARN, "amazon.nova-lite-v1:0")
-    ]
+    target = tuned_target(run)
+
+    assert (run.prompt, run.student_prompt) == (TEACHER_PROMPT, PROMPT)
+    assert (target.name, target.model, target.billed_as, target.prompt) == (
+        *("tuned", DEPLOYMENT_ARN, "amazon.nova-lite-v1:0"),
+        PROMPT,
+    )
+
+
+def test_audited_image_gets_as_many_answers_of_the_teacher_as_a_label_of_the_tuned_run(
+    bedrock_client: Any, bedrock: Stubber
+) -> None:
+    expect_deployment(bedrock)
+    run = with_tuned_model(applying(), trained(samples_per_image=3, temperature=0.5), bedrock_client)
+
+    assert run.request.samples_per_image == 3
+
+
+def test_service_tier_that_the_teacher_of_the_tuned_run_lacks_is_refused(bedrock_client: Any, bedrock: Stubber) -> None:
+    expect_deployment(bedrock)
+    data = trained()
+    run = data.read_document(keys.request_key("tuned-1"), Run)
+    teacher = run.teacher.model_copy(update={"model": HAIKU})
+    data.write_document(keys.request_key("tuned-1"), run.model_copy(update={"teacher": teacher}))
+    with pytest.raises(InvalidRequest, match=r"service_tier: '.*haiku.*' has no flex tier"):
+        with_tuned_model(any_run(apply="tuned-1", service_tier="flex"), data, bedrock_client)
 
 
 def test_best_model_is_applied_if_all_were_kept_and_none_was_promoted(bedrock_client: Any, bedrock: Stubber) -> None:
@@ -85,7 +115,7 @@ def test_deployment_is_applied_with_the_image_source_that_it_accepted(
             deployment_name="n", deployment_arn=DEPLOYMENT_ARN, model_arn=MODEL_ARN, replaces="earlier"
         )
         data.write_document(keys.deployment_key("tuned-1"), deployment)
-    (target,) = prediction_targets(with_tuned_model(applying(), data, bedrock_client), [])
+    target = tuned_target(with_tuned_model(applying(), data, bedrock_client))
 
     assert (target.model, target.images_by) == (DEPLOYMENT_ARN, "bytes")
 
@@ -98,7 +128,7 @@ def test_applied_model_of_an_older_run_is_asked_at_the_lowest_temperature(
     run = data.read_document(keys.request_key("tuned-1"), Run)
     older = run.model_copy(update={"teacher": run.teacher.model_copy(update={"temperature": 0})})
     data.write_document(keys.request_key("tuned-1"), older)
-    (target,) = prediction_targets(with_tuned_model(applying(), data, bedrock_client), [])
+    target = tuned_target(with_tuned_model(applying(), data, bedrock_client))
 
     assert target.labeler.temperature == 0.00001
 
@@ -149,21 +179,42 @@ def test_throttled_description_of_the_deployment_is_an_error_that_the_state_mach
 
 
 def test_fields_of_training_cannot_be_combined_with_apply() -> None:
-    check_fields_with_apply(Request(apply="r", max_usd=1, tolerance=0.1))
+    check_fields_with_apply(
+        Request(apply="r", max_usd=1, tolerance=0.1, fallback="teacher", audit_share=0, service_tier="default")
+    )
     with pytest.raises(InvalidRequest, match="prompt, train_sizes cannot be combined with apply"):
         check_fields_with_apply(Request(apply="r", prompt="keywords", train_sizes=[12]))
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [({"fallback": "teacher"}, "fallback"), ({"audit_share": 0.02, "fallback": "teacher"}, "audit_share, fallback")],
+)
+def test_fields_of_apply_are_refused_without_it(request_: dict[str, Any], fields: str) -> None:
+    check_fields_without_apply(Request())
+    with pytest.raises(InvalidRequest, match=f"^{fields}: only a request with 'apply' asks the teacher"):
+        check_fields_without_apply(Request(**request_))
 
 
 def test_run_that_replaces_has_the_deployment_of_the_earlier_run(bedrock_client: Any, bedrock: Stubber) -> None:
     expect_deployment(bedrock)
 
-    assert with_replaced_deployment(replacing(), trained(), bedrock_client).replaces == DEPLOYMENT_ARN
+    run = with_replaced_deployment(replacing(), trained(), bedrock_client)
+
+    assert run.replaces == DEPLOYMENT_ARN
+    # Callers do not send the teacher's prompt.
+    assert run.prompt != TEACHER_PROMPT
 
 
 def test_replacement_that_callers_would_notice_is_refused(bedrock_client: Any, bedrock: Stubber) -> None:
+    other_prompt = replacing(Prompt(system="s", user="another"))
     expect_deployment(bedrock)
-    with pytest.raises(InvalidRequest, match="another student or prompt"):
-        with_replaced_deployment(replacing(Prompt(system="s", user="another")), trained(), bedrock_client)
+    with pytest.raises(InvalidRequest, match="replace: student_prompt of run 'tuned-1' differ from this request's"):
+        with_replaced_deployment(other_prompt, trained(), bedrock_client)
+    expect_deployment(bedrock)
+    other_student = other_prompt.model_copy(update={"student": "us.amazon.nova-2-lite-v1:0"})
+    with pytest.raises(InvalidRequest, match="replace: student and student_prompt of run"):
+        with_replaced_deployment(other_student, trained(), bedrock_client)
     expect_deployment(bedrock)
     with pytest.raises(InvalidRequest, match="with keep 'none' no model remains"):
         with_replaced_deployment(replacing(keep="none"), trained(), bedrock_client)

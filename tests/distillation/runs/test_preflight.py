@@ -161,4 +161,6 @@ def test_training_record_that_bedrock_would_refuse_is_refused_before_anything_is
         check_training_record(run.model_copy(update={"account": "me"}), "distill-data")
     long_prompt = run.prompt.model_copy(update={"system": "word " * 30_000})
     with pytest.raises(InvalidRequest, match="more than 32,000 tokens"):
-        check_training_record(run.model_copy(update={"prompt": long_prompt}), "distill-data")
+        check_training_record(run.model_copy(update={"student_prompt": long_prompt}), "distill-data")
+    # The teacher's prompt is not in a training record.
+    check_training_record(run.model_copy(update={"prompt": long_prompt}), "distill-data")

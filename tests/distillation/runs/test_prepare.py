@@ -10,7 +10,7 @@ import pytest
 from distillation import keys
 from distillation.documents import ReplacedDeployment
 from distillation.errors import AccessDenied, InvalidRequest, OverBudget
-from distillation.events import Listing, PrepareResult
+from distillation.events import Listing, NoModels, PrepareResult, RoundStart
 from distillation.records import Concurrency, Run
 from distillation.runs.prepare import prepare
 from distillation.runs.request import Defaults
@@ -70,6 +70,8 @@ def test_prepared_run_is_claimed_and_returned_with_what_the_state_machine_reads(
         concurrency=Concurrency(resize=2, label=2, predict=1),
         images_per_batch=run.images_per_batch,
         listing=Listing(photos=0, digest="", settled=False),
+        round=RoundStart(),
+        trained=NoModels(),
     )
     assert (run.execution, run.stage) == ("arn:1", "dev")
     assert run.concurrency == result.concurrency
@@ -118,6 +120,20 @@ def test_account_is_checked_for_a_run_that_replaces_and_not_for_one_that_applies
     prepared(aws, data, "arn:2", apply="earlier")
 
     assert checked == ["earlier"]
+
+
+def test_teacher_is_asked_before_a_run_that_falls_back_to_it(
+    aws: StubbedAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distillation.runs.prepare.with_tuned_model", lambda run, *_: run)
+    data = bucket()
+    aws.runtime.add_client_error("converse", "AccessDeniedException")
+    with pytest.raises(AccessDenied):
+        prepared(aws, data, apply="earlier", fallback="teacher")
+
+    # The audit alone does not need the teacher: without it the run has no audit. The stub refuses a second question.
+    aws.states.add_response("describe_execution", RUNNING, {"executionArn": "arn:1"})
+    assert prepared(aws, data, "arn:2", apply="earlier").claimed_by is None
 
 
 def uploaded(aws: StubbedAccount, data: Bucket, request: bytes, shared_models: Sequence[str] = ()) -> PrepareResult:

@@ -59,6 +59,7 @@ OTHER_VALUES: dict[str, Any] = {
     "teacher": "local.teacher-pixels-v1:0",
     "student": "local.student-pixels-v1:0",
     "prompt": {"system": "a", "user": "b"},
+    "student_prompt": {"system": "c", "user": "d"},
     "keywords_min": 3,
     "keywords_max": 30,
     "samples_per_image": 1,
@@ -136,6 +137,10 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
         ({"hyperparameters": {"epochCount": 9}}, "epochCount must be a whole number from 1 to 5"),
         ({"prompt": "poems"}, "there is no prompt file 'poems' .shipped: keywords"),
         ({"prompt": {"system": "System: x", "user": "y"}}, "prompt.system: contains System:"),
+        ({"student_prompt": "poems"}, "student_prompt: there is no prompt file 'poems'"),
+        ({"student_prompt": {"system": "x", "user": "User: y"}}, "student_prompt.user: contains User:"),
+        ({"fallback": "teacher"}, "fallback: only a request with 'apply' asks the teacher"),
+        ({"audit_share": 0.02}, "audit_share: only a request with 'apply'"),
         ({"collection": "holiday"}, "must be a prefix .* ends"),
         ({"until": "Lunch"}, "field 'until'"),
         ({"max_usd": float("inf")}, "field 'max_usd': Input should be a finite number"),
@@ -172,6 +177,27 @@ def test_invalid_prompt_file_is_refused_by_name(
     monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
     with pytest.raises(InvalidRequest, match=rf"samples/prompts/own\.toml: {message}"):
         from_console(prompt="own")
+
+
+def test_student_has_its_own_prompt_or_that_of_the_teacher() -> None:
+    own = from_console(student_prompt={"system": "You index.", "user": "Keywords."})
+
+    assert (own.student_prompt.system, own.student_prompt.user) == ("You index.", "Keywords.")
+    assert own.prompt == from_console().prompt == from_console().student_prompt
+
+
+def test_prompt_file_of_the_student_must_have_the_answer_format_of_the_teachers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, answer_format in (("long", "keywords"), ("short", "keywords"), ("class", "class")):
+        text = f'system = "{name}"\nuser = "b"\nanswer_format = "{answer_format}"'
+        (tmp_path / f"{name}.toml").write_text(text, "utf-8")
+    monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
+    monkeypatch.setattr("distillation.runs.request.FORMATS", {"keywords": None, "class": None})
+
+    assert from_console(prompt="long", student_prompt="short").student_prompt.system == "short"
+    with pytest.raises(InvalidRequest, match="student_prompt: the answers to 'class' have the format 'class', but"):
+        from_console(prompt="long", student_prompt="class")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
