@@ -22,7 +22,8 @@ def resized_photos(*photos: dict[str, Any], **request: Any) -> tuple[Run, Bucket
     return run, data
 
 
-def answer_line(image: str, text: str, status: str = "ok") -> dict[str, Any]:
+def answer_line(image: str, text: str, status: str = "ok", answerer: str = "tuned", sample: int = 0) -> dict[str, Any]:
     """Return a line of PredictImages."""
     reason = None if status == "ok" else "not a list"
-    return {"image": image, "answerer": "tuned", "status": status, "text": text, "reason": reason}
+    line = {"image": image, "answerer": answerer, "status": status, "text": text, "reason": reason}
+    return line | {"sample": sample}
