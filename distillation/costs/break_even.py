@@ -52,9 +52,9 @@ def _verdict(
         )
     if volume is None:
         return (
-            f"Break-even against {_lower(name)}: after about {images.expected:,.0f} images "
-            f"({images.low:,.0f} to {images.high:,.0f}), and only above {storage_images:,} images a month, which the "
-            f"storage of the tuned model alone requires ({format_cents(storage)} a month)."
+            f"Break-even against {_lower(name)}: after about {images.expected:,.0f} images{_range(images, 0)}, and "
+            f"only above {storage_images:,} images a month, which the storage of the tuned model alone requires "
+            f"({format_cents(storage)} a month)."
         )
     at_volume = f"At {volume:,} {'image' if volume == 1 else 'images'} a month {_lower(name)} costs"
     if months is None:
@@ -62,9 +62,14 @@ def _verdict(
     tuned = student * volume / 1000 + storage
     return (
         f"{at_volume} {format_cents(teacher * volume / 1000)} and the tuned model {format_cents(tuned)}, storage "
-        f"included; the run has paid for itself after about {months.expected:,.1f} months "
-        f"({months.low:,.1f} to {months.high:,.1f})."
+        f"included; the run has paid for itself after about {months.expected:,.1f} months{_range(months, 1)}."
     )
+
+
+def _range(bounds: Bounds, decimals: int) -> str:
+    if bounds.low == bounds.high:
+        return ""
+    return f" ({bounds.low:,.{decimals}f} to {bounds.high:,.{decimals}f})"
 
 
 def _teacher_name(run: Run) -> str:

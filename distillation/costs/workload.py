@@ -133,7 +133,9 @@ def predict_workload(run: Run, images: Sequence[Dimensions], photo_bytes: int) -
     validation = min(most, round((used - test) * VALIDATION_SHARE)) if validated else 0
     # Every image is equally likely in each set, so evenly spaced images represent a set.
     counts: dict[SetName, int] = {"train": used - test - validation, "validation": validation, "test": test}
-    sets = {name: _lines(name, _evenly(images, count)) for name, count in counts.items()}
+    sets: dict[SetName, list[SplitLine]] = {
+        name: _lines(name, _evenly(images, count)) for name, count in counts.items()
+    }
     return workload_of(run, sets, len(images), photo_bytes)
 
 

@@ -11,17 +11,21 @@ PHOTOS = [(900, 600)] * 100
 
 
 def test_transitions_grow_with_batches_and_with_jobs_that_are_polled() -> None:
-    run = any_run()
-    work = predict_workload(run, PHOTOS, 0)
     labels_only, whole = (
-        {line.what: line.quantity for line in service_costs(run, work, answers)}
-        for answers in ({"LabelImages": 100}, {"LabelImages": 100, "PredictTestImages": 75})
+        {line.what: line.quantity for line in service_costs(any_run(), 100, answers, jobs)}
+        for answers, jobs in (({"LabelImages": 100}, 0), ({"LabelImages": 100, "PredictTestImages": 75}, 1))
     )
 
     # 5 batches of 20 photos and one of 100 labels; the whole run adds one batch and two hours of polls.
     assert labels_only["transitions"] == Bounds(low=25 + 2 * 6, expected=30 + 2 * 6, high=60 + 4 * 6)
     assert whole["transitions"].expected == 30 + 2 * 7 + 2 * 12 * 3
     assert whole["writes"].expected == 100 + 2 * 175 + 5 * 7
+
+
+def test_later_round_resizes_nothing() -> None:
+    lines = {line.what: line.quantity.expected for line in service_costs(any_run(), 0, {"LabelImages": 100}, 0)}
+
+    assert lines["writes"] == 2 * 100 + 5
 
 
 @pytest.mark.parametrize(
@@ -45,4 +49,4 @@ def test_photos_are_stored_too_if_their_size_is_known() -> None:
     (storage,) = monthly_costs(run, work)
 
     assert storage.what == "photos and images"
-    assert storage.quantity.expected == pytest.approx(2 + len([*work.train, *work.test]) * 900 * 600 * 0.2 / 1e9)
+    assert storage.quantity.expected == pytest.approx(2 + len(work.stored_images) * 900 * 600 * 0.2 / 1e9)

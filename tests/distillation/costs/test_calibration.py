@@ -91,3 +91,24 @@ def test_damaged_calibration_is_ignored_and_replaced(damage: bytes) -> None:
     assert calibration.load(PRO, data) is None
     calibration.save(intact, data)
     assert calibration.load(PRO, data) == intact
+
+
+def test_student_is_measured_with_its_own_prompt_and_without_the_questions_that_have_examples() -> None:
+    data = bucket()
+    run = any_run().model_copy(update={"student_prompt": Prompt(system="s" * 400, user="u" * 400)})
+    answers = {"base": {"i": answer("base")}, "examples": {"i": answer("examples")}, "nova-2": {"i": answer("nova-2")}}
+    calibration.calibrate(run, {"i": LANDSCAPE}, answers, data)
+    measured = calibration.load_for(run, data)[LITE]
+
+    assert measured.answers == 1
+    assert measured.image_factor == pytest.approx((1000 - 210) / 864)
+
+
+def test_calibrations_of_a_run_are_those_of_all_models_that_it_asks() -> None:
+    data, run = bucket(), any_run().model_copy(update={"alternatives": ["us.amazon.nova-2-lite-v1:0"]})
+    for model in (PRO, LITE, *run.alternatives):
+        calibration.save(
+            calibration.Calibration(model=model, run="r", answers=1, image_factor=1, labeler="l", answer_tokens=1), data
+        )
+
+    assert set(calibration.load_for(run, data)) == {PRO, LITE, *run.alternatives}

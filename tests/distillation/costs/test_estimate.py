@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from distillation.costs import calibration
 from distillation.costs.calibration import Calibration
-from distillation.costs.estimate import estimate_apply, estimate_run
+from distillation.costs.estimate import against_budget, estimate_run
+from distillation.costs.lines import CostLine, exactly
 from distillation.costs.workload import predict_workload
 from distillation.documents import Bounds, Estimate
 from distillation.errors import InvalidRequest, TooFewImages
 from distillation.models import catalog
+from distillation.models.prices import price
 from distillation.records import Dimensions, Run, Usage
 from distillation.statistical_power import minimum_detectable_difference
 from tests.support.builders import any_run
@@ -33,28 +35,27 @@ def with_teacher(model: str) -> Run:
 
 
 def test_costs_are_tokens_times_prices() -> None:
-    run = any_run(train_sizes=[50])
+    run = any_run(train_sizes=[50], baseline=False)
     text = len((run.prompt.system + run.prompt.user).encode()) / 4 + 10
     question, answer = text + 900 * 600 / 625, 120
     by_step = estimated(run).by_step
     calls = 1.05
 
-    assert by_step["LabelImages"].expected == pytest.approx(calls * 75 * (question * 0.8 + answer * 3.2) / 1e6)
-    assert by_step["TrainModels"].expected == pytest.approx(50 * 2 * (question + answer) * 2 / 1e6)
+    # The teacher is asked on flex, at half of the standard price.
+    assert by_step["LabelImages"].expected == pytest.approx(calls * 75 * (question * 0.4 + answer * 1.6) / 1e6)
+    assert by_step["TrainModels"].expected == pytest.approx(50 * 5 * (text + 448 + answer) * 2 / 1e6)
     students = 25 * 2 * (question * 0.06 + answer * 0.24) / 1e6
-    ceiling = calls * 25 * (question * 0.8 + answer * 3.2) / 1e6
+    ceiling = calls * 25 * (question * 0.4 + answer * 1.6) / 1e6
     assert by_step["PredictTestImages"].expected == pytest.approx(students + ceiling)
 
 
 def test_answers_about_validation_images_are_paid_for_by_tuned_models_only() -> None:
-    run = any_run(train_sizes=[50, 100])
-    work = predict_workload(run, [LANDSCAPE] * 800, 0)
-    chosen, without = (estimate_run(run, change, {}, TODAY) for change in (work, replace(work, validation=[])))
+    run = any_run(train_sizes=[50, 100], baseline=False)
     question = len((run.prompt.system + run.prompt.user).encode()) / 4 + 10 + 900 * 600 / 625
+    lines = estimated(run, 800).lines
+    usd = sum(line.usd.expected for line in lines if line.step == "PredictTestImages" and "Nova Lite" in line.what)
 
-    assert len(work.validation) == 60
-    difference = chosen.by_step["PredictTestImages"].expected - without.by_step["PredictTestImages"].expected
-    assert difference == pytest.approx(60 * 2 * (question * 0.06 + 120 * 0.24) / 1e6, abs=2e-6)
+    assert usd == pytest.approx((3 * 200 + 2 * 60) * (question * 0.06 + 120 * 0.24) / 1e6, abs=2e-6)
 
 
 def test_minimum_detectable_gain_uses_the_standard_deviation_of_the_last_run() -> None:
@@ -89,8 +90,69 @@ def test_bounds_enclose_the_expected_cost_and_more_work_costs_more(sizes: list[D
 def test_run_that_stops_early_is_not_charged_for_later_steps() -> None:
     labels = estimated(any_run(until="LabelImages"))
     assert "TrainModels" not in labels.by_step
-    assert labels.break_even_images is labels.provisioned is None
+    assert labels.break_even is labels.provisioned is None
+    baseline = estimated(any_run(until="Baseline"))
+    assert set(baseline.by_step) >= {"LabelImages", "PredictTestImages"}
+    assert "TrainModels" not in baseline.by_step
+    assert {line.round for line in baseline.lines} == {0}
+
+
+@pytest.mark.parametrize("until", ["Estimate", "Baseline"])
+def test_run_that_stops_early_has_the_plan_of_a_run_that_continues(until: str) -> None:
+    stopped, whole = estimated(any_run(until=until)), estimated(any_run())
+
+    assert stopped.plan == whole.plan
+    assert stopped.break_even == whole.break_even
+    assert stopped.usd < whole.usd / 2
     assert estimated(any_run(until="Estimate")).usd < 0.05
+
+
+def test_estimate_is_the_cost_up_to_the_first_verdict_and_the_plan_has_the_later_rounds() -> None:
+    estimate = estimated(any_run(max_usd=25), 1600)
+
+    assert [planned.sizes for planned in estimate.plan] == [[], [300], [1080]]
+    assert estimate.sizes == [300]
+    assert estimate.usd == pytest.approx(sum(planned.usd.expected for planned in estimate.plan[:2]), abs=1e-5)
+    assert {line.round for line in estimate.lines} == {0, 1}
+
+
+def test_later_round_keeps_the_figures_of_earlier_ones_and_a_retry_changes_nothing() -> None:
+    run = any_run(max_usd=100)
+    work = predict_workload(run, [LANDSCAPE] * 1600, 0)
+    first = estimate_run(run, work, {}, TODAY)
+    training = estimate_run(run, replace(work, rounds=work.rounds[1:]), {}, TODAY, first)
+    grown = estimate_run(run, replace(work, rounds=work.rounds[2:]), {}, TODAY, training)
+
+    assert (training.lines, training.plan, training.usd) == (first.lines, first.plan, first.usd)
+    assert [line for line in grown.lines if line.round < 2] == first.lines
+    assert {line.round for line in grown.lines} == {0, 1, 2}
+    assert (grown.plan, grown.sizes) == (first.plan, [300, 1080])
+    assert grown.usd == pytest.approx(sum(planned.usd.expected for planned in first.plan), abs=1e-5)
+    assert estimate_run(run, replace(work, rounds=work.rounds[2:]), {}, TODAY, grown) == grown
+
+
+def test_estimate_without_an_earlier_one_has_the_rounds_that_remain() -> None:
+    run = any_run()
+    work = predict_workload(run, [LANDSCAPE] * 1600, 0)
+    estimate = estimate_run(run, replace(work, rounds=work.rounds[2:]), {}, TODAY)
+
+    assert [planned.number for planned in estimate.plan] == [2]
+    assert {line.round for line in estimate.lines} == {2}
+
+
+def test_round_is_within_the_budget_with_what_is_paid_and_not_with_what_was_estimated() -> None:
+    run = any_run()
+    work = predict_workload(run, [LANDSCAPE] * 1600, 0)
+    earlier = estimate_run(run, work, {}, TODAY)
+    usd, later = earlier.plan[2].usd.expected, replace(work, rounds=work.rounds[2:])
+
+    def within(max_usd: float) -> Estimate:
+        limited = any_run(max_usd=max_usd)
+        return estimate_run(limited, later, {}, TODAY, earlier, paid=0.5)
+
+    assert within(usd + 0.51).within_budget
+    assert "in addition to $0.5000 paid so far" in within(usd + 0.51).verdict
+    assert not within(usd + 0.49).within_budget
 
 
 def test_budget_is_compared_with_the_expected_cost_and_the_verdict_warns_of_the_upper_bound() -> None:
@@ -105,7 +167,7 @@ def test_budget_is_compared_with_the_expected_cost_and_the_verdict_warns_of_the_
 
 
 def test_calibration_replaces_the_rule_and_is_named() -> None:
-    run = any_run()
+    run = any_run(baseline=False)
     rule = catalog.get_family("nova-v1").image_tokens(*LANDSCAPE)
     billed = round(calibration.text_tokens(run.prompt) + 1.5 * rule)
     answers = [(LANDSCAPE, Usage(input_tokens=billed, output_tokens=60))] * 10
@@ -134,39 +196,58 @@ def test_steps_with_an_unconfirmed_price_are_marked() -> None:
     assert "amazon.nova-lite-v1:0 training" in estimate.warnings[0]
 
 
-def test_flex_tier_and_provisioned_throughput_are_priced_if_they_have_a_price() -> None:
+def test_provisioned_throughput_is_priced_for_each_model() -> None:
     estimate = estimated(any_run(train_sizes=[20, 40]))
 
-    saved = estimate.by_step["LabelImages"].expected / 2
-    ceiling = [line for line in estimate.lines if line.step == "PredictTestImages" and "Nova Pro" in line.what]
-    saved += sum(line.usd.expected for line in ceiling) / 2
-    assert estimate.flex is not None
-    assert estimate.flex.usd == pytest.approx(estimate.usd - saved, abs=1e-5)
-    assert estimated(any_run(train_sizes=[20, 40], service_tier="flex")).usd == estimate.flex.usd
     assert estimate.provisioned is not None
     assert estimate.provisioned.usd.expected == pytest.approx(2 * 60.50)
-    assert estimated(with_teacher(LITE)).flex is None
+    assert estimated(any_run(until="Baseline")).provisioned is None
 
 
 def test_flex_tier_halves_the_cost_of_the_teacher_but_not_of_the_student() -> None:
     def usd(estimate: Estimate, step: str, what: str) -> float:
         return sum(line.usd.expected for line in estimate.lines if (line.step, line.what) == (step, what))
 
-    standard, flex = estimated(any_run()), estimated(any_run(service_tier="flex"))
+    standard, flex = estimated(any_run(service_tier="default")), estimated(any_run(service_tier="flex"))
 
     for step in ("LabelImages", "PredictTestImages"):
         assert usd(flex, step, "Nova Pro, input") == pytest.approx(usd(standard, step, "Nova Pro, input") / 2)
     assert usd(flex, "PredictTestImages", "Nova Lite, input") == usd(standard, "PredictTestImages", "Nova Lite, input")
-    assert flex.flex is None
 
 
-def test_break_even_is_where_the_teacher_would_have_cost_as_much() -> None:
-    estimate = estimated(any_run())
-    teacher = estimate.by_step["LabelImages"].expected / 1.05 / 100
+def test_automatic_tier_is_expected_on_flex_with_the_standard_tier_as_high_bound() -> None:
+    auto, flex, standard = (
+        estimated(any_run(service_tier=tier)).by_step["LabelImages"] for tier in ("auto", "flex", "default")
+    )
 
-    assert estimate.break_even_images is not None
-    assert estimate.break_even_images.expected == pytest.approx(estimate.usd / (teacher * (1 - 0.06 / 0.8)), rel=0.01)
-    assert estimated(with_teacher(LITE)).break_even_images is None
+    assert auto.expected == flex.expected
+    assert auto.high == pytest.approx(standard.high)
+    assert any("asked on flex" in source for source in estimated(any_run()).range_from)
+    assert not any("asked on flex" in source for source in estimated(any_run(service_tier="flex")).range_from)
+
+
+def test_break_even_is_where_the_teacher_on_its_cheapest_tier_would_have_cost_as_much() -> None:
+    run = any_run(service_tier="default", baseline=False)
+    estimate = estimated(run)
+    text = len((run.prompt.system + run.prompt.user).encode()) / 4 + 10
+    question = text + 900 * 600 / 625
+    teacher = 1.05 * (question * 0.4 + 120 * 1.6) / 1000
+    student = (question * 0.06 + 120 * 0.24) / 1000
+
+    assert estimate.break_even is not None
+    assert estimate.break_even.teacher_usd_per_1000 == pytest.approx(teacher, abs=1e-6)
+    assert estimate.break_even.student_usd_per_1000 == pytest.approx(student, abs=1e-6)
+    assert estimate.break_even.images is not None
+    assert estimate.break_even.images.expected == pytest.approx(estimate.usd / (teacher - student) * 1000, rel=1e-4)
+
+
+def test_thousand_images_a_month_are_not_worth_a_model() -> None:
+    prompt = {"system": "s" * 300, "user": "u" * 463}  # As long as samples/prompts/keywords.toml.
+    run = any_run(images_per_month=1000).model_copy(update={"prompt": any_run(prompt=prompt).request.prompt})
+    estimate = estimated(run)
+
+    assert estimate.break_even is not None
+    assert estimate.break_even.verdict == "At 1,000 images a month the teacher on flex costs $0.65; do not distil."
 
 
 def test_run_that_split_would_refuse_is_not_estimated() -> None:
@@ -176,10 +257,8 @@ def test_run_that_split_would_refuse_is_not_estimated() -> None:
         estimated(any_run(train_sizes=[4]))
 
 
-def test_estimate_of_an_existing_model_prices_its_answers_alone() -> None:
-    run = any_run(max_usd=0.001)
-    estimate = estimate_apply(run, [LANDSCAPE] * 100, None)
-    question = len((run.prompt.system + run.prompt.user).encode()) / 4 + 10 + 900 * 600 / 625
+def test_budget_includes_what_is_paid() -> None:
+    line = CostLine("LabelImages", "input", exactly(1e6), price(PRO, "input"))
 
-    assert estimate.usd == pytest.approx(100 * (question * 0.06 + 120 * 0.24) / 1e6, abs=1e-6)
-    assert not estimate.within_budget
+    assert against_budget(any_run(max_usd=1), [line], [], paid=0.2).within_budget
+    assert not against_budget(any_run(max_usd=1), [line], [], paid=0.21).within_budget
