@@ -133,16 +133,6 @@ def baseline_recommendation(
     return Recommendation(action="train", text=text, usd=training_usd, effect=gap)
 
 
-def baseline_verdict(baseline: Baseline) -> str:
-    """Return the result of a baseline in sentences, with its recommendation."""
-    gap, best = baseline.gap, baseline.best_alternative
-    return (
-        f"Without training, {best.label} agrees with the teacher with a Jaccard index of {best.jaccard.mean:.2f} on "
-        f"{baseline.test_images} test images; the teacher agrees with itself with {baseline.ceiling.mean:.2f} "
-        f"(gap {gap.mean:+.2f}, 95 % CI {gap.low:+.2f} to {gap.high:+.2f}). {baseline.recommendation.text}"
-    )
-
-
 def _without_training(figures: BaselineFigures) -> Recommendation:
     """Return the recommendation if the best alternative is within ``minimum_gap`` of the ceiling."""
     best, teacher_usd = figures.best_alternative, figures.teacher_usd_per_1000

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from distillation.documents import Doubling, Estimate, EvaluationFigures, Gate, Ledger, Money, StepMoney
-from distillation.records import TrainedModel, Until, size_of
+from distillation.costs.break_even import break_even
+from distillation.costs.lines import exactly
+from distillation.documents import (
+    Baseline,
+    BreakEven,
+    Doubling,
+    Estimate,
+    EvaluationFigures,
+    Gate,
+    Growth,
+    Ledger,
+    Money,
+    ServingCost,
+    StepMoney,
+)
+from distillation.evaluation.training_price import label_usd, training_usd
+from distillation.ledger import inference_usd
+from distillation.models.service_tier import cheapest_tier
+from distillation.records import Run, ServiceTier, TrainedModel, Until, size_of
 
 _SIGNIFICANT = "The gain is statistically significant and larger than always answering with the most common keywords."
 
 
-def stopped_verdict(until: Until | None) -> str:
-    """Return the verdict of a run that trained nothing."""
-    return f"Stopped after {until}, as requested. No model was trained."
+def stopped_verdict(until: Until | None, baseline: Baseline | None = None) -> str:
+    """Return the verdict of a run that trained nothing: as requested, or because its baseline is near the ceiling."""
+    measured = baseline_verdict(baseline) if baseline else ""
+    if until is None:
+        return f"Not trained: training is not expected to raise the agreement by minimum_gap. {measured}".rstrip()
+    return f"Stopped after {until}, as requested. No model was trained. {measured}".rstrip()
 
 
-def run_verdict(figures: EvaluationFigures) -> str:
-    """Return the verdict of a run that trained a model."""
+def baseline_verdict(baseline: Baseline) -> str:
+    """Return the figures of a baseline in a sentence."""
+    gap, best = baseline.gap, baseline.best_alternative
+    return (
+        f"Without training, {best.label} matches the teacher with a Jaccard index of {best.jaccard.mean:.2f} on "
+        f"{baseline.test_images} test images, and the teacher matches itself with {baseline.ceiling.mean:.2f} "
+        f"(gap {gap.mean:+.2f}, 95 % CI {gap.low:+.2f} to {gap.high:+.2f}; minimum_gap {baseline.minimum_gap:.2f})."
+    )
+
+
+def run_verdict(figures: EvaluationFigures, growth: Growth | None = None) -> str:
+    """Return the verdict of a run that trained a model, and with ``growth`` why it stopped or goes on."""
+    if growth is not None:
+        decision = run_verdict(figures) if growth.stopped else files_verdict(figures)
+        return f"{decision} {growth.reason}"
     promoted = figures.gate and figures.gate.promoted
     passed = "Model promoted." if promoted else "The model passes the gate; none is kept, as requested."
     return _gate_verdict(figures, passed=passed, refused="Model not promoted")
@@ -64,29 +97,27 @@ def _direction(gain: float) -> str:
     return "up" if gain > 0 else "down"
 
 
-def doubling(
-    figures: EvaluationFigures, models: Iterable[TrainedModel], ledger: Ledger, samples_per_image: int
-) -> Doubling | None:
+def doubling(run: Run, figures: EvaluationFigures, models: Sequence[TrainedModel], ledger: Ledger) -> Doubling | None:
     """Return expected gain and cost of twice the largest trained size.
 
-    None without a scaling curve, or if all models were reused. Training is priced at the mean cost of an image in this
-    run, labels at the teacher's price for an answer.
+    None without a scaling curve, or if the price of training is unknown because all models and labels were reused.
     """
-    active = [model for model in models if model.status == "Active"]
-    sizes = [model.size for model in active if not model.trained_by]
-    if figures.curve is None or not sizes:
+    if figures.curve is None:
         return None
-    largest = max(model.size for model in active)
-    trained_usd = sum(entry.usd for entry in ledger.entries if entry.step == "TrainModels")
-    training = trained_usd / sum(sizes) * 2 * largest
-    teacher = figures.serving.get("teacher")
-    label_usd = (teacher.usd_per_1000 or 0.0) / 1000 if teacher else 0.0
-    labels = label_usd * largest * samples_per_image
-    return Doubling(size=figures.curve.next_size, gain=figures.curve.gain, usd=training + labels)
+    size = figures.curve.next_size
+    training = training_usd(run, size, models, ledger)
+    if training is None:
+        return None
+    largest = max(model.size for model in models if model.status == "Active")
+    labels = (label_usd(run, ledger, figures) or 0.0) * (size - largest)
+    return Doubling(size=size, gain=figures.curve.gain, usd=training + labels)
 
 
-def money(estimate: Estimate | None, ledger: Ledger, figures: EvaluationFigures | None) -> Money:
-    """Return estimated and spent US dollars by step, and the break-even against the teacher in images."""
+def money(run: Run, estimate: Estimate | None, ledger: Ledger, figures: EvaluationFigures | None) -> Money:
+    """Return estimated and spent US dollars by step, and the break-even against the teacher."""
+    result = _break_even(run, ledger.usd, figures)
+    never_pays = result is None or (result.images_per_month is not None and result.months is None)
+    images = None if result is None or never_pays else result.images
     spent: dict[str, float] = {}
     for entry in ledger.entries:
         spent[entry.step] = spent.get(entry.step, 0.0) + entry.usd
@@ -103,15 +134,24 @@ def money(estimate: Estimate | None, ledger: Ledger, figures: EvaluationFigures 
             )
             for step in dict.fromkeys([*estimated, *spent])
         ],
-        break_even_images=_break_even(ledger.usd, figures),
+        break_even_images=round(images.expected) if images else None,
+        break_even=result,
     )
 
 
-def _break_even(usd: float, figures: EvaluationFigures | None) -> int | None:
-    """Return the images after which ``usd`` is saved; None if teacher and student do not differ in price."""
-    if figures is None or not {"teacher", "base"} <= figures.serving.keys():
+def _break_even(run: Run, usd: float, figures: EvaluationFigures | None) -> BreakEven | None:
+    """Return when ``usd`` is saved, by the measured tokens of teacher and student; None without their prices.
+
+    The teacher is priced on its cheapest tier, whichever tier answered in this run.
+    """
+    serving = figures.serving if figures else {}
+    teacher = serving.get("teacher")
+    student = serving.get(figures.best if figures else "") or serving.get("base")
+    if teacher is None or student is None or None in (teacher.usd_per_1000, student.usd_per_1000):
         return None
-    teacher, student = (figures.serving[name].usd_per_1000 for name in ("teacher", "base"))
-    if teacher is None or student is None or teacher <= student:
-        return None
-    return round(usd / (teacher - student) * 1000)
+    teacher_usd = _usd_per_1000(run.teacher.model, teacher, cheapest_tier(run.teacher.model))
+    return break_even(run, teacher_usd, _usd_per_1000(run.student, student), exactly(usd))
+
+
+def _usd_per_1000(model: str, cost: ServingCost, tier: ServiceTier = "default") -> float:
+    return inference_usd(model, round(1000 * cost.input_tokens), round(1000 * cost.output_tokens), tier)

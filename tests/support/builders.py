@@ -7,18 +7,23 @@ from typing import Any
 
 from distillation import keys
 from distillation.documents import (
+    Alternative,
     ApplyEstimate,
     ApplyReport,
+    Baseline,
     Bounds,
     Estimate,
     EvaluationFigures,
     Gate,
+    GrownRound,
+    Growth,
     Headlines,
     Interval,
     Ledger,
     Manifest,
     Money,
     MonthlyCost,
+    Recommendation,
     Report,
     ScoresByRole,
     SplitFacts,
@@ -104,6 +109,32 @@ def any_estimate(**fields: Any) -> Estimate:
         "provisioned": None,
     }
     return Estimate(**default | fields)
+
+
+def any_baseline(**fields: Any) -> Baseline:
+    """Return a baseline after which the run trains; keywords are its fields."""
+    base = Alternative(
+        name="base",
+        label="Nova Lite",
+        model="amazon.nova-lite-v1:0",
+        jaccard=any_interval(0.3),
+        valid=any_interval(1.0),
+        usd_per_1000=0.09,
+    )
+    default: dict[str, Any] = {
+        "test_images": 200,
+        "test_groups": 200,
+        "alternatives": [base],
+        "ceiling": any_interval(0.7),
+        "ceiling_valid": any_interval(1.0),
+        "teacher_usd_per_1000": 0.65,
+        "best": "base",
+        "gap": any_interval(0.4),
+        "minimum_gap": 0.05,
+        "worth_training": True,
+        "recommendation": Recommendation(action="train", text="Train: something can be gained."),
+    }
+    return Baseline(**default | fields)
 
 
 def any_apply_report(**fields: Any) -> ApplyReport:
@@ -206,6 +237,19 @@ def any_report(
         "money": Money(by_step=[], break_even_images=None),
     }
     return Report(**default | fields)
+
+
+def any_growth(**fields: Any) -> Growth:
+    """Return the growth of a run after its first round, which goes on; keywords replace its fields."""
+    default: dict[str, Any] = {
+        "rounds": [GrownRound(size=300, labels=400, usd=2.0, jaccard=any_interval(0.5))],
+        "next_size": 900,
+        "next_gain": None,
+        "next_usd": Bounds(low=2, expected=4, high=6),
+        "stopped": None,
+        "reason": "One size shows no trend, so the run trains on 900 images next, for about $4.00.",
+    }
+    return Growth(**default | fields)
 
 
 def any_split_facts(**fields: Any) -> SplitFacts:

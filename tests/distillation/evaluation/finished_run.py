@@ -8,9 +8,10 @@ from typing import Any
 from PIL import Image
 
 from distillation import keys, ledger
+from distillation.photos.rounds import has_baseline
 from distillation.records import AnswerLine, InventoryLine, LedgerPart, Run, SetName, SplitLine, TrainedModel, Usage
 from distillation.storage import Bucket
-from tests.support.builders import any_estimate, any_split_facts, write_sets
+from tests.support.builders import any_baseline, any_estimate, any_split_facts, write_sets
 from tests.support.fakes import bucket
 
 TRAIN, TEST = 12, 20
@@ -64,6 +65,8 @@ def finished_run(run: Run) -> Bucket:
     _write_lines(data, keys.part_key(run.name, "label", "1"), labels)
     _write_lines(data, keys.part_key(run.name, "predict", "1"), _predictions())
     data.write_document(keys.estimate_key(run.name), any_estimate())
+    if has_baseline(run):
+        data.write_document(keys.baseline_key(run.name), any_baseline())
     data.write(f"{keys.training_prefix(run.name, 12)}step_wise_training_metrics.csv", _metrics("training_loss"))
     data.write(keys.dataset_key(run.name, "train-12"), b"{}\n")
     part = LedgerPart(
