@@ -158,6 +158,8 @@ class ValidateEvent(RunEvent):
 
     sizes: list[int] = Field(min_length=1)
     """Training sizes, in images."""
+    records: list[int]
+    """Records that WriteDataset wrote, one number for each size."""
     validation: int
     """Records of the validation file that WriteDataset wrote; 0 if there is none."""
 
@@ -365,9 +367,9 @@ class DatasetResult(Record):
     """Result of WriteDataset."""
 
     sizes: list[int]
-    """Training sizes that could be written, in images."""
-    records: int
-    """Records of the largest training file."""
+    """Training sizes, in images."""
+    records: list[int]
+    """Records of the training file of each size; fewer than its images if a label was refused."""
     validation: int
     """Records of the validation file."""
     set_aside: int

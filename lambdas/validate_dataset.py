@@ -15,6 +15,6 @@ from lambdas.runtime import data, read_run, typed
 def handler(event: ValidateEvent, context: LambdaContext) -> ValidationResult:
     """Return the numbers of files and records. Raises ``DatasetRejected`` if a file breaks a rule."""
     run = read_run(event.run)
-    result = validate_files(run, event.sizes, event.validation, data())
+    result = validate_files(run, dict(zip(event.sizes, event.records, strict=True)), event.validation, data())
     logger.info("dataset valid", run=run.name, **result.model_dump())
     return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillation import keys
@@ -20,7 +20,6 @@ from distillation.dataset.rules import File, Problem
 from distillation.errors import LABELS_ARE_REUSED, DatasetRejected, ObjectDamaged, excerpt
 from distillation.events import ValidationResult
 from distillation.models import catalog
-from distillation.models.hyperparameters import record_count
 from distillation.models.model import Family
 from distillation.records import Run
 from distillation.storage import Bucket
@@ -178,32 +177,31 @@ class DatasetValidator:
             yield Problem(rule, first.line, _FIELD_OF_MISSING[rule], description, first.file)
 
 
-def validate_files(run: Run, sizes: Sequence[int], validation: int, data: Bucket) -> ValidationResult:
+def validate_files(run: Run, records: Mapping[int, int], validation: int, data: Bucket) -> ValidationResult:
     """Validate each size's dataset with the validation file, and store the hashes of the validated files.
 
-    ``validation`` is the number of records in the validation file, 0 without one. Raises ``DatasetRejected`` if Bedrock
+    ``records`` has the number of records in each training file, keyed by size. ``validation`` is the number of records
+    in the validation file, 0 without one. Raises ``DatasetRejected`` if Bedrock
     would reject a dataset, and ``ObjectDamaged`` if a file has not the records that WriteDataset wrote.
     """
     family = catalog.get_model(run.student).family
     validation_key = next(data.keys(keys.dataset_key(run.name, "validation")), None)
-    records = 0
     digests: dict[str, _Hash] = {}
 
     def lines(key: str) -> Iterator[bytes]:
         digests[key] = hashlib.sha256()
         return hashed_lines(data.iter_lines(key), digests[key])
 
-    for size in sizes:
+    for size, written in records.items():
         key = keys.dataset_key(run.name, f"train-{size}")
         validator = DatasetValidator(family, data.name)
         validation_lines = lines(validation_key) if validation_key else None
         warnings = reject_invalid(key, validator.problems(lines(key), validation_lines))
-        _check_record_count(key, validator.records["train"], record_count(run.request, size), data)
+        _check_record_count(key, validator.records["train"], written, data)
         _check_record_count(keys.dataset_key(run.name, "validation"), validator.records["validation"], validation, data)
-        records = max(records, validator.records["train"])
         logger.info("file valid", run=run.name, key=key, records=validator.records, warnings=warnings)
     write_hashes(run, {key: digest.hexdigest() for key, digest in digests.items()}, data)
-    return ValidationResult(files=len(sizes), records=records)
+    return ValidationResult(files=len(records), records=max(records.values()))
 
 
 def _check_record_count(key: str, records: int, written: int, data: Bucket) -> None:

@@ -48,7 +48,7 @@ def write_dataset(run: Run, round_number: int, sizes: list[int], data: Bucket) -
             _write_file(run, "validation", validation, texts, data)
     return DatasetResult(
         sizes=sizes,
-        records=len(records[max(sizes)]) * repeats_per_image(run.request, max(sizes)),
+        records=[len(records[size]) * repeats_per_image(run.request, size) for size in sizes],
         validation=len(validation),
         set_aside=len(reasons),
     )

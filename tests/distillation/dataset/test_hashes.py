@@ -23,7 +23,7 @@ def validated() -> tuple[Run, Bucket]:
     for key, images in ((TRAIN, range(20)), (VALIDATION, range(20, 25))):
         records = [training_record(run, data.name, f"{n:064x}", "cat, sofa, window") for n in images]
         data.write_lines(key, records)
-    validate_files(run, [20], 5, data)
+    validate_files(run, {20: 20}, 5, data)
     return run, data
 
 
@@ -63,7 +63,7 @@ def test_dataset_that_is_rejected_has_no_hashes(validated: tuple[Run, Bucket]) -
     run, data = any_run(), bucket(**{TRAIN: b"{}\n"})
 
     with pytest.raises(DatasetRejected):
-        validate_files(run, [20], 5, data)
+        validate_files(run, {20: 20}, 5, data)
 
     assert data.get_or_none(keys.dataset_hashes_key(run.name)) is None
 
@@ -74,11 +74,11 @@ def test_file_with_fewer_records_than_were_written_is_not_validated(key: str, va
     data.write(key, b"".join(list(data.iter_lines(key))[:-1]))
 
     with pytest.raises(ObjectDamaged, match=rf"s3://data/{key} has \d+ records, but WriteDataset wrote .* again"):
-        validate_files(run, [20], 5, data)
+        validate_files(run, {20: 20}, 5, data)
 
 
 def test_deleted_validation_file_is_not_left_out(validated: tuple[Run, Bucket]) -> None:
     run, data = validated
 
     with pytest.raises(ObjectDamaged, match=r"dataset/validation\.jsonl has 5 records, but WriteDataset wrote 6"):
-        validate_files(run, [20], 6, data)
+        validate_files(run, {20: 20}, 6, data)

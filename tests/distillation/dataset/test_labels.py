@@ -4,10 +4,14 @@ import pytest
 
 from distillation import keys
 from distillation.answers.formats import FORMATS
-from distillation.dataset.labels import read_labels
-from distillation.records import AnswerLine, Limits, Run
+from distillation.dataset.labels import read_labels, require_labels
+from distillation.errors import ObjectDamaged, ObjectMissing
+from distillation.photos.inventory import read_inventory
+from distillation.records import AnswerLine, InventoryLine, Limits, Run
+from distillation.storage import Bucket
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
+from tests.support.resized_collection import image_names, resized_collection, rounds, split
 
 IMAGE = f"{1:064x}"
 
@@ -75,3 +79,33 @@ def test_format_of_the_run_parses_and_accepts_its_own_consensus() -> None:
 
     assert keywords.items("Cats, CATS") == ["cats"]
     assert keywords.rejection(keywords.consensus(["Cats"], 1, Limits())) is None
+
+
+def run_after_its_baseline_round() -> tuple[Run, Bucket, list[InventoryLine]]:
+    """Return a run of 60 images whose baseline round is labelled, with its Data bucket and its inventory."""
+    run, data = any_run(), resized_collection(image_names(60))
+    split(run, data)
+    images = [line["image"] for line in data.read_lines(rounds(data)[0].to_label_key)]
+    lines = [{"image": image, "answerer": "teacher", "status": "ok", "text": "cat"} for image in images]
+    data.write_lines(keys.part_key(run.name, "label", "b"), lines)
+    return run, data, read_inventory(run, data)
+
+
+def test_run_that_ends_in_its_baseline_round_needs_the_labels_of_that_round_alone() -> None:
+    run, data, inventory = run_after_its_baseline_round()
+    labelled = read_labels(run, data).keys()
+
+    require_labels(run, 0, inventory, labelled, data)
+    with pytest.raises(ObjectMissing, match="images have no line of the teacher"):
+        require_labels(run, 1, inventory, labelled, data)
+    with pytest.raises(ObjectMissing, match=f"1 of {len(labelled)} images have no line of the teacher"):
+        require_labels(run, 0, inventory, list(labelled)[1:], data)
+
+
+def test_list_of_images_that_was_cut_off_is_named() -> None:
+    run, data, inventory = run_after_its_baseline_round()
+    key = rounds(data)[0].to_label_key
+    data.write(key, b"".join(data.read(key).splitlines(keepends=True)[1:]))
+
+    with pytest.raises(ObjectDamaged, match=rf"{key} has \d+ images, but Split wrote \d+\. .* Start the run again"):
+        require_labels(run, 0, inventory, read_labels(run, data).keys(), data)

@@ -63,7 +63,7 @@ def test_records_of_a_small_size_are_repeated_and_the_dataset_is_valid() -> None
     written = write_dataset(run, 0, [12], data)
     lines = data.read(TRAIN).splitlines(keepends=True)
 
-    assert (written.sizes, written.records, len(lines)) == ([12], 36, 36)
+    assert (written.sizes, written.records, len(lines)) == ([12], [36], 36)
     assert lines[:12] == lines[12:24] == lines[24:]
     assert len(set(lines)) == 12
     reject_invalid(TRAIN, DatasetValidator(catalog.get_family("nova-v1"), "data").problems(lines))
@@ -83,4 +83,4 @@ def test_repeats_count_toward_the_minimum_of_a_family() -> None:
         write_dataset(run, 0, [20], labelled(20))
     run = any_run(duplicate_records=10).model_copy(update={"student": "us.amazon.nova-2-lite-v1:0"})
 
-    assert write_dataset(run, 0, [20], labelled(20)).records == 200
+    assert write_dataset(run, 0, [20], labelled(20)).records == [200]
