@@ -54,7 +54,7 @@ def _run_summary(name: str, data: Bucket) -> dict[str, Any]:
         "run": name,
         "created": run.created,
         "collection": run.collection,
-        "status": report.status if report else "failed" if failure else "running or stopped",
+        "status": _status(report, failure),
         "applied": run.request.apply,
         "photos": report.photos if report else None,
         "teacher": run.teacher.model,
@@ -71,6 +71,13 @@ def _run_summary(name: str, data: Bucket) -> dict[str, Any]:
         "took_over": replaced.deployment_arn if replaced else None,
         "failure": failure.cause if failure else None,
     }
+
+
+def _status(report: AnyReport | None, failure: Failure | None) -> str:
+    """Return the status of the report, unless the run failed before it was final."""
+    if failure and not (report and report.is_final):
+        return "failed"
+    return report.status if report else "running or stopped"
 
 
 def _inputs(manifest: Manifest) -> dict[str, Any]:

@@ -823,6 +823,11 @@ class ApplyReport(Record):
     files: list[str]
     """Keys of the result tables."""
 
+    @property
+    def is_final(self) -> bool:
+        """True: a run with ``apply`` has a single round."""
+        return True
+
 
 AnyReport = Report | ApplyReport
 _ANY_REPORT: TypeAdapter[AnyReport] = TypeAdapter(Annotated[AnyReport, Field(discriminator="kind")])

@@ -198,6 +198,12 @@ def _notes(figures: EvaluationFigures) -> list[str]:
             f"The teacher's agreement with itself is not significantly above {' and '.join(missing)}, so no share of "
             "that gap is shown."
         )
+    if figures.ceiling_images is not None and figures.ceiling_images < figures.test_images:
+        notes.append(
+            f"The ceiling and the shares of a gap are those of {figures.ceiling_images} of the {figures.test_images} "
+            "test images, which the teacher was asked about a second time. All other scores are those of all test "
+            "images."
+        )
     if choice := figures.size_choice:
         sizes = len(choice.jaccard)
         notes.append(
@@ -233,7 +239,7 @@ def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
         return []
     scores, unnormalised = figures.jaccard, figures.jaccard_unnormalised
     rows = [
-        ScoreRow(name, description, scores.by_name[name], unnormalised.by_name.get(name))
+        ScoreRow(name, description + _images_of(name, figures), scores.by_name[name], unnormalised.by_name.get(name))
         for name, description in _DESCRIPTIONS.items()
         if name in scores.by_name
     ]
@@ -242,6 +248,12 @@ def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
         for name, score in scores.tuned.items()
     ]
     return sorted(rows, key=lambda row: row.score.mean)
+
+
+def _images_of(name: str, figures: EvaluationFigures) -> str:
+    """Return on how many images the ceiling was measured, if these are not all test images."""
+    images = figures.ceiling_images if name == "ceiling" else None
+    return f" on {images} images" if images is not None and images < figures.test_images else ""
 
 
 def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> list[Chart]:

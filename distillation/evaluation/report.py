@@ -14,6 +14,7 @@ from distillation.evaluation.evaluation import Evaluation, evaluate
 from distillation.evaluation.growth import NextRound, expectation, grow, grown_rounds
 from distillation.evaluation.html_report import Page, Picture, render, thumbnail
 from distillation.evaluation.manifest import build_manifest
+from distillation.evaluation.recommendation import recommend
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict
 from distillation.events import EvaluateResult
@@ -107,10 +108,10 @@ def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | N
         verdict = " ".join(filter(None, (run_verdict(figures, growth), reuse_note(run_data.models))))
         more = doubling(run, figures, run_data.models, spent)
     report = run_data.report(verdict, figures, more, money(run, estimate, spent, figures))
-    if growth is None:
-        return report
-    status = report.status if growth.stopped else f"growing: trained on {growth.rounds[-1].size:,} images so far"
-    return report.model_copy(update={"growth": growth, "status": status})
+    if growth is not None:
+        status = report.status if growth.stopped else f"growing: trained on {growth.rounds[-1].size:,} images so far"
+        report = report.model_copy(update={"growth": growth, "status": status})
+    return report.model_copy(update={"recommendation": recommend(run, report) if report.is_final else None})
 
 
 def _with_promotion(run: Run, figures: EvaluationFigures, models: list[TrainedModel]) -> EvaluationFigures:

@@ -122,8 +122,8 @@ def _deployed_model(field: str, name: str, data: Bucket, bedrock: BedrockClient)
 def _usable_model(field: str, tuned_run: Run, data: Bucket) -> TrainedModel:
     """Return the promoted model; without one, the best of those that ``keep: all`` kept."""
     report = find_report(tuned_run.name, data)
-    if report is None:
-        raise InvalidRequest(f"{field}: run {tuned_run.name!r} has no report: it is still running, or has failed")
+    if report is None or not report.is_final:
+        raise InvalidRequest(f"{field}: run {tuned_run.name!r} has no final report: it is still running, or has failed")
     model = None
     if isinstance(report, Report):
         model = report.promoted or (report.best_model if tuned_run.request.keep == "all" else None)

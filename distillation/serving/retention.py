@@ -111,8 +111,8 @@ def _keep(_: BedrockResource) -> bool:
 
 
 def _requested(run: Run, report: object, data: Bucket) -> set[tuple[Kind, str]]:
-    """Return kind and name of the models and deployments that ``keep`` retains; empty before the report."""
-    if run.request.keep == "none" or not isinstance(report, Report):
+    """Return kind and name of the models and deployments that ``keep`` retains; empty before the final report."""
+    if run.request.keep == "none" or not isinstance(report, Report) or not report.is_final:
         return set()
     promoted = report.promoted.model_name if report.promoted else None
     deployments = {

@@ -56,7 +56,9 @@ def reuse_model(
 
     The model is of the same stage and Data bucket, and encrypted with the key ``model_kms_key_arn``.
     """
-    for model in models((TRAINING_TAG, training), "", bedrock):
+    # A later round of a run with `grow` finds the model again that the run reuses already.
+    claimed = f"{USED_BY_PREFIX}{run.name}"
+    for model in sorted(models((TRAINING_TAG, training), "", bedrock), key=lambda model: claimed not in model.tags):
         if (model.tags.get(STAGE_TAG), model.data_bucket, model.status) != (run.stage, data.name, "Active"):
             continue
         description = _describe(model, bedrock)

@@ -9,11 +9,11 @@ import pytest
 from cli.console import CommandError
 from cli.runs import list_runs
 from distillation import keys
-from distillation.documents import ReplacedDeployment
+from distillation.documents import Failure, ReplacedDeployment
 from distillation.records import TrainedModel
 from distillation.storage import Bucket
 from tests.support.bedrock_state import claimed_run, ended_run
-from tests.support.builders import any_manifest, any_report, any_run
+from tests.support.builders import any_growth, any_manifest, any_report, any_run
 from tests.support.fakes import bucket
 
 
@@ -58,3 +58,21 @@ def test_promoted_model_that_took_over_a_deployment_has_no_deployment_of_its_own
 
     assert before["deployments"] == ["arn:best", "arn:other"]
     assert (after["deployments"], after["took_over"]) == (["arn:other"], "arn:old")
+
+
+@pytest.mark.parametrize(
+    ("stopped", "failed", "status"),
+    [(None, False, "growing"), (None, True, "failed"), ("flat", True, "growing"), ("flat", False, "growing")],
+)
+def test_run_that_failed_while_it_grew_is_listed_as_failed(
+    stopped: str | None, failed: bool, status: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bucket(**claimed_run("new"))
+    growth = any_growth(stopped=stopped)
+    data.write_document(keys.report_json_key("new"), any_report(status="growing", growth=growth))
+    if failed:
+        failure = Failure(state="LabelImages", error="OverBudget", cause="no money", run="new", execution="arn:e")
+        data.write_document(keys.failure_key("new"), failure)
+    list_runs(stage(data), [], as_json=True)
+
+    assert json.loads(capsys.readouterr().out)[0]["status"] == status

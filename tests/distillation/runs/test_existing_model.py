@@ -6,7 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys
-from distillation.documents import ReplacedDeployment
+from distillation.documents import ReplacedDeployment, Report
 from distillation.errors import InvalidRequest, Throttled
 from distillation.inference.application import tuned_target
 from distillation.records import Prompt, Request, Run, TrainedModel
@@ -17,7 +17,7 @@ from distillation.runs.existing_model import (
     with_tuned_model,
 )
 from distillation.storage import Bucket
-from tests.support.builders import any_apply_report, any_report, any_run
+from tests.support.builders import any_apply_report, any_growth, any_report, any_run
 from tests.support.fakes import bucket
 from tests.support.jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
 
@@ -149,8 +149,13 @@ def test_run_without_a_usable_model_cannot_be_applied(bedrock_client: Any, bedro
     with pytest.raises(InvalidRequest, match="promoted no model: no gain"):
         with_tuned_model(applying(), trained(None), bedrock_client)
     unfinished = bucket(**{keys.request_key("tuned-1"): any_run().model_dump_json().encode()})
-    with pytest.raises(InvalidRequest, match="has no report"):
+    with pytest.raises(InvalidRequest, match="has no final report"):
         with_tuned_model(applying(), unfinished, bedrock_client)
+    growing = trained()
+    report = growing.read_document(keys.report_json_key("tuned-1"), Report)
+    growing.write_document(keys.report_json_key("tuned-1"), report.model_copy(update={"growth": any_growth()}))
+    with pytest.raises(InvalidRequest, match="has no final report: it is still running"):
+        with_tuned_model(applying(), growing, bedrock_client)
     expect_deployment(bedrock, "Creating")
     with pytest.raises(InvalidRequest, match="is Creating, not Active"):
         with_tuned_model(applying(), trained(), bedrock_client)

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from distillation import keys
-from distillation.documents import ReplacedDeployment
+from distillation.documents import ReplacedDeployment, Report
 from distillation.records import Run, TrainedModel
 from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState
 from distillation.serving.resources import BedrockResource, Kind
 from distillation.serving.retention import Retention, is_expired, rule_of_ended_run
 from distillation.serving.tags import RUN_TAG, USED_BY_PREFIX
 from distillation.storage import Bucket
-from tests.support.builders import any_apply_report, any_report, any_run
+from tests.support.builders import any_apply_report, any_growth, any_report, any_run
 from tests.support.fakes import bucket
 
 NOW = datetime(2026, 12, 4, 12, tzinfo=UTC)
@@ -67,6 +67,17 @@ def test_request_decides_which_models_are_kept(keep: str, promoted: str | None, 
 
 def test_run_without_a_report_keeps_nothing() -> None:
     assert kept_by(any_run(keep="all"), bucket()) == {"model": [], "deployment": []}
+
+
+@pytest.mark.parametrize(("stopped", "kept_models"), [(None, []), ("flat", ["holiday-1-n12-a2"])])
+def test_report_of_a_run_that_grows_keeps_nothing_before_the_last_round(
+    stopped: str | None, kept_models: list[str]
+) -> None:
+    data = reported()
+    report = data.read_document(REPORT_KEY, Report)
+    data.write_document(REPORT_KEY, report.model_copy(update={"growth": any_growth(stopped=stopped)}))
+
+    assert kept_by(any_run(), data)["model"] == kept_models
 
 
 def test_run_with_apply_keeps_nothing() -> None:

@@ -51,7 +51,7 @@ def test_first_call_creates_the_job_and_the_next_one_describes_it(bedrock_client
         "clientRequestToken": "holiday-1-n12-a1",
         "baseModelIdentifier": "amazon.nova-lite-v1:0:300k",
         "customizationType": "FINE_TUNING",
-        "hyperParameters": {"epochCount": "2", "learningRate": "0.00001", "learningRateWarmupSteps": "0"},
+        "hyperParameters": {"epochCount": "5", "learningRate": "0.00001", "learningRateWarmupSteps": "0"},
         "trainingDataConfig": {"s3Uri": "s3://data/runs/holiday-1/dataset/train-12.jsonl"},
         "outputDataConfig": {"s3Uri": "s3://data/runs/holiday-1/training/n12/"},
         "jobTags": tags,

@@ -67,6 +67,18 @@ def test_model_of_the_same_training_is_reused_without_cost_and_names_the_run(end
     assert (entry.step, entry.calls, entry.reused, entry.usd) == ("TrainModels", 0, 1, 0.0)
 
 
+def test_model_that_the_run_reuses_already_is_found_again_before_others(endpoint: Endpoint, client: Any) -> None:
+    arns = {add_trained_model(endpoint, TRAINING, number) for number in (12, 13, 14)}
+    for claimed in sorted(arns):
+        for arn in arns:
+            tags = [tag for tag in endpoint.service.tags[arn] if tag["key"] != f"{USED_BY_PREFIX}holiday-1"]
+            endpoint.service.tags[arn] = tags
+        endpoint.service.tags[claimed].append({"key": f"{USED_BY_PREFIX}holiday-1", "value": "2026"})
+        found = reuse(client)
+        assert found is not None
+        assert found.model_arn == claimed
+
+
 def test_job_and_model_of_another_training_are_tagged_with_its_fingerprint(endpoint: Endpoint, client: Any) -> None:
     run, data = later_run(), split_bucket()
     add_trained_model(endpoint, TRAINING)
