@@ -18,9 +18,9 @@ from distillation.costs import calibration
 from distillation.costs.application import estimate_apply
 from distillation.costs.daily_quota import MAXIMUM_DAYS, days_needed
 from distillation.costs.estimate import estimate_run
-from distillation.costs.lines import format_usd
+from distillation.costs.lines import exactly, format_cents, format_usd
 from distillation.costs.workload import predict_workload
-from distillation.documents import ApplyEstimate, Bounds, Estimate, SetAside
+from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, SetAside
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
@@ -81,7 +81,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     if run.request.apply:
         return _estimate_existing_model(run, sizes, stage, as_json=as_json)
     use_calibration = measured or not is_local
-    calibrations = calibration.load_all((run.teacher.model, run.student), stage.data) if use_calibration else {}
+    calibrations = calibration.load_for(run, stage.data) if use_calibration else {}
     if use_calibration:
         run = with_account_quotas(run, stage.client("service-quotas"))
     workload = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
@@ -164,12 +164,15 @@ def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     yield f"Teacher {run.teacher.model}, student {run.student}"
     yield ""
     yield f"  {'':<44}{'expected':>10}{'low':>10}{'high':>10}"
+    lines: dict[str, list[EstimateLine]] = {}
     for line in estimate.lines:
-        yield _table_row(f"{line.step}: {line.what}", line.usd, line.price.confirmed)
-    yield _table_row("total", estimate.range, True)
-    monthly = estimate.monthly.range
-    yield _table_row("storage, per month", monthly, True)
+        lines.setdefault(f"{line.step}: {line.what}", []).append(line)
+    for name, same in lines.items():
+        yield _table_row(name, sum((line.usd for line in same), exactly(0)), same[0].price.confirmed)
+    yield _table_row("total" if run.request.until else "total to the first verdict", estimate.range, True)
+    yield _table_row("storage, per month", estimate.monthly.range, True)
     yield ""
+    yield from _plan(estimate)
     yield estimate.verdict
     yield _labelling_time(run, estimate.label_minutes)
     yield from _daily_quotas(estimate)
@@ -183,6 +186,26 @@ def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
 def _table_row(name: str, usd: Bounds, confirmed: bool) -> str:
     figures = "".join(f"{format_usd(getattr(usd, bound)):>10}" for bound in ("expected", "low", "high"))
     return f"  {name:<44.44}{figures}{'' if confirmed else ' *'}"
+
+
+def _plan(estimate: Estimate) -> Iterator[str]:
+    """Yield a table of the rounds; the last column is the time from the start until the result is known."""
+    yield f"  {'plan':<59}{'labels':>7}{'expected':>9}{'low':>8}{'high':>8}{'after':>7}"
+    hours = 0.0
+    for planned in estimate.plan:
+        hours += planned.hours.expected
+        costs = f"{format_cents(planned.usd.expected):>9}" + "".join(
+            f"{format_cents(usd):>8}" for usd in (planned.usd.low, planned.usd.high)
+        )
+        yield f"  {planned.result:<59}{planned.labels_to_ask:>7,}{costs}{_duration(hours):>7}"
+    yield ""
+
+
+def _duration(hours: float) -> str:
+    """Return hours as text: ``5 min``, ``1.9 h`` or, above two days, ``2.5 d``."""
+    if hours < 1:
+        return f"{max(1, round(hours * 60))} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d"
 
 
 def _labelling_time(run: Run, minutes: float) -> str:

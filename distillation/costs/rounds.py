@@ -160,4 +160,4 @@ def _result(run: Run, work: RoundWork) -> str:
     models = "a model" if len(work.sizes) == 1 else "models"
     if work.number == (1 if has_baseline(run) else 0):
         return f"First verdict: {models} trained on {sizes} images."
-    return f"{models.capitalize()} trained on {sizes} images, if another {run.request.grow_until:g} is expected."
+    return f"{models.capitalize()} trained on {sizes} images, if {run.request.grow_until:g} more is expected."

@@ -95,16 +95,43 @@ def test_text_has_costs_bounds_time_and_comparisons() -> None:
         assert words in result.stdout
     assert "Labelling takes about 2 min at the teacher's rate limit of 250 calls per minute" in result.stdout
     for words in (
-        "Break-even against the teacher",
-        "service_tier flex",
+        "total to the first verdict",
+        "Break-even against the teacher on flex",
+        "270 images, 5 epochs",
         "provisioned throughput",
         "80 % power",
         "high bounds",
     ):
         assert words in result.stdout
-    table = result.stdout.split("Sources of the low")[0].splitlines()[3:-13]
-    assert max(map(len, table)) <= 80
+    table, plan = result.stdout.split("  plan ")
+    assert max(map(len, table.splitlines())) <= 80
+    assert max(map(len, plan.split("\n\n")[0].splitlines())) <= 100
     assert "\x1b" not in result.stdout
+
+
+def test_plan_has_a_row_for_each_round_with_labels_cost_and_time(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"max_usd": 150}', "utf-8")
+    result = distill("estimate", "20000x4000x3000", "--request", request)
+    rows = result.stdout.split("  plan ")[1].split("\n\n")[0].splitlines()[1:]
+
+    assert len(rows) == 6
+    assert re.match(r"  Whether distilling is worth it\. +508 +\$0\.\d\d +\$0\.\d\d +\$\d\.\d\d +\d+ min$", rows[0])
+    assert re.match(r"  First verdict: a model trained on 300 images\. +792 +\$\d\.\d\d .* +\d\.\d h$", rows[1])
+    assert all(len(row) <= 100 for row in rows)
+    assert re.match(
+        r"  A model trained on 19,000 images, if 0\.01 more is expected\. +10,900 .* +\d\d\.\d h$", rows[-1]
+    )
+
+
+def test_volume_that_does_not_pay_for_the_storage_is_an_advice_not_to_distil(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"images_per_month": 1000}', "utf-8")
+    result = distill("estimate", "400x900x600", "--request", request)
+
+    assert "At 1,000 images a month the teacher on flex costs $0.65; do not distil." in result.stdout
+    request.write_text('{"images_per_month": 0}', "utf-8")
+    assert "do not distil" in distill("estimate", "400x900x600", "--request", request).stdout
 
 
 def test_tokens_are_compared_with_the_daily_quota_and_more_than_six_days_are_refused(tmp_path: Path) -> None:
@@ -114,7 +141,7 @@ def test_tokens_are_compared_with_the_daily_quota_and_more_than_six_days_are_ref
     result = distill("estimate", "400x900x600", "--request", request)
     text = " ".join(result.stdout.split())
 
-    assert "Tokens of amazon.nova-lite-v1:0: about 1" in distill("estimate", "400x900x600").stdout
+    assert "Tokens of amazon.nova-lite-v1:0: about 2" in distill("estimate", "400x900x600").stdout
     assert re.search(
         r"Tokens of amazon.nova-pro-v1:0: about 6\d\d,\d{3}, 6\d\d\.\d\d% of the daily quota of 100,000", text
     )

@@ -46,7 +46,7 @@ def test_plan_has_a_result_for_each_round() -> None:
     assert [planned.result for planned in plan(1600)] == [
         "Whether distilling is worth it.",
         "First verdict: a model trained on 300 images.",
-        "A model trained on 1,080 images, if another 0.01 is expected.",
+        "A model trained on 1,080 images, if 0.01 more is expected.",
     ]
     (_, both) = plan(100, train_sizes=[20, 30, 40])
     assert both.result == "First verdict: models trained on 20, 30 and 40 images."

@@ -47,6 +47,11 @@ def test_file_is_read_once() -> None:
         ("image_side = 900", "", r"families.nova-v1: image_side: Field required"),
         ("formats.document = []", "", r"families.nova-v1: formats: .* must have image, video, document"),
         ("minimum = 1,", "", r"hyperparameters.nova.epochCount: minimum: Field required"),
+        (
+            "[[999, 5], [5_000, 2]",
+            "[[5_000, 2], [999, 5]",
+            r"hyperparameters.nova.epochCount: by_records: .* must ascend",
+        ),
         ("requests_per_minute = 250", 'requests_per_minute = "x"', r"quotas.nova-pro: requests_per_minute: .*got 'x'"),
         ("[profile_regions]", "[regions]", r"table 'regions' is unknown \(tables: hyperparameters, "),
     ],

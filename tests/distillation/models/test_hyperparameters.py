@@ -46,6 +46,18 @@ def test_warm_up_steps_grow_with_the_dataset_as_aws_advises(student: str, images
     assert job_hyperparameters(run, images)["learningRateWarmupSteps"] == steps
 
 
+@pytest.mark.parametrize(
+    ("images", "epochs"), [(8, "5"), (999, "5"), (1000, "2"), (5000, "2"), (5001, "1"), (20_000, "1")]
+)
+def test_epochs_fall_with_the_number_of_records(images: int, epochs: str) -> None:
+    assert job_hyperparameters(any_run(), images)["epochCount"] == epochs
+
+
+def test_repeated_records_count_for_the_epochs_and_requested_epochs_are_used() -> None:
+    assert job_hyperparameters(any_run(duplicate_records=2), 500)["epochCount"] == "2"
+    assert job_hyperparameters(any_run(hyperparameters={"epochCount": 4}), 20_000)["epochCount"] == "4"
+
+
 def test_requested_warm_up_steps_are_used() -> None:
     run = any_run(hyperparameters={"learningRateWarmupSteps": 7, "epochCount": 3})
 

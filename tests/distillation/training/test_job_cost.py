@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import datetime
+import json
 from typing import Any
 
 import pytest
 
 from distillation import keys
 from distillation.costs import calibration
+from distillation.costs.estimate import estimate_run
+from distillation.costs.workload import measure_workload
+from distillation.documents import Rounds
+from distillation.records import Prompt
 from distillation.storage import Bucket
 from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 from tests.support.builders import any_run, bucket_after_split
 from tests.support.jobs import labelled_bucket
 
-EPOCHS = 2
+EPOCHS = 5
 BILLED = {"input_tokens": 1000, "output_tokens": 50}
 
 
@@ -24,35 +30,66 @@ def bucket_with_labels(usage: dict[str, int] | None) -> Bucket:
     return data
 
 
-def tokens_by_rule() -> float:
-    """Return the training tokens of 12 records by the rule of Nova Lite: 864 of an image, 120 of an answer."""
-    return 12 * (calibration.text_tokens(any_run().prompt) + 864 + 120) * EPOCHS
+def record_tokens(answer: float) -> float:
+    """Return the tokens of a record of Nova Lite: the text, 448 of an image as in the published bill, the answer."""
+    return calibration.text_tokens(any_run().student_prompt) + 448 + answer
 
 
-def test_record_has_the_tokens_that_its_label_was_billed_for() -> None:
+def test_answer_of_a_record_is_as_long_as_its_label_was_billed_for() -> None:
     cost = job_ledger_part(any_run(), 12, bucket_with_labels(BILLED))
 
-    assert cost.training_tokens == 12 * 1050 * EPOCHS
-    assert cost.usd == pytest.approx(12 * 1050 * EPOCHS * 2 / 1e6)
+    assert cost.training_tokens == pytest.approx(12 * record_tokens(50) * EPOCHS, abs=EPOCHS)
+    assert cost.usd == pytest.approx(cost.training_tokens * 2 / 1e6)
 
 
-def test_smaller_size_has_the_tokens_of_fewer_records() -> None:
-    assert job_ledger_part(any_run(), 6, bucket_with_labels(BILLED)).training_tokens == 6 * 1050 * EPOCHS
+def test_smaller_size_has_the_tokens_of_its_first_images() -> None:
+    tokens = job_ledger_part(any_run(), 6, bucket_with_labels(BILLED)).training_tokens
+
+    assert tokens == pytest.approx(6 * record_tokens(50) * EPOCHS, abs=EPOCHS)
 
 
-def test_record_whose_label_was_not_billed_is_counted_by_the_rule_of_the_student() -> None:
+def test_image_whose_label_was_refused_is_left_out_of_its_size() -> None:
+    data = bucket_with_labels(BILLED)
+    lines = [json.loads(line) for line in data.read(keys.part_key("holiday-1", "label", "1")).splitlines()]
+    lines[0] |= {"status": "refused", "reason": "r"}
+    data.write_lines(keys.part_key("holiday-1", "label", "1"), lines)
+
+    tokens = job_ledger_part(any_run(), 6, data).training_tokens
+    assert tokens == pytest.approx(5 * record_tokens(50) * EPOCHS, abs=EPOCHS)
+
+
+def test_answer_whose_label_was_not_billed_has_the_length_that_the_estimate_expects() -> None:
     cost = job_ledger_part(any_run(), 12, bucket_with_labels(None))
 
-    assert cost.training_tokens == pytest.approx(tokens_by_rule(), rel=0.01)
+    assert cost.training_tokens == pytest.approx(12 * record_tokens(120) * EPOCHS, abs=EPOCHS)
 
 
-def test_label_of_another_family_is_counted_by_the_rule_of_the_student() -> None:
-    claude = any_run().teacher.model_copy(update={"model": "us.anthropic.claude-haiku-4-5-20251001-v1:0"})
-    run = any_run().model_copy(update={"teacher": claude})
+def test_ledger_has_the_training_cost_that_the_estimate_expects() -> None:
+    run, data = any_run(train_sizes=[12], baseline=False), bucket_with_labels(None)
+    round_ = data.read_document(keys.rounds_key(run.name), Rounds).rounds[-1]
+    estimate = estimate_run(run, measure_workload(run, round_, data), {}, datetime.date(2026, 9, 1))
 
-    assert job_ledger_part(run, 12, bucket_with_labels(BILLED)).training_tokens == pytest.approx(
-        tokens_by_rule(), rel=0.01
-    )
+    assert job_ledger_part(run, 12, data).usd == pytest.approx(estimate.by_step["TrainModels"].expected, rel=1e-3)
+
+
+def test_job_has_the_same_cost_after_another_run_was_measured() -> None:
+    data = bucket_with_labels(None)
+    before = job_ledger_part(any_run(), 12, data)
+    for model in ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"):
+        measured = calibration.Calibration(
+            model=model, run="r", answers=1, image_factor=0.1, labeler="labeler", answer_tokens=10
+        )
+        calibration.save(measured, data)
+
+    assert job_ledger_part(any_run(), 12, data) == before
+
+
+def test_record_is_counted_with_the_prompt_of_the_student() -> None:
+    run = any_run().model_copy(update={"student_prompt": Prompt(system="s" * 400, user="u" * 400)})
+    longer, shorter = (job_ledger_part(run_, 12, bucket_with_labels(BILLED)) for run_ in (run, any_run()))
+    added = 200 + 10 - calibration.text_tokens(any_run().student_prompt)
+
+    assert longer.training_tokens - shorter.training_tokens == pytest.approx(12 * EPOCHS * added, abs=EPOCHS)
 
 
 def test_job_that_did_not_train_costs_nothing() -> None:
