@@ -88,10 +88,14 @@ def check_refused_probe(run: Run, quotas: ServiceQuotasClient, error: DailyQuota
 
 
 def _called_models(run: Run) -> list[str]:
-    """Return the models with a daily quota that the run calls; a deployment has one that Service Quotas lacks."""
+    """Return the models with a daily quota that the run needs.
+
+    A deployment has one that Service Quotas lacks. The run does without an alternative whose quota is used up.
+    """
     if run.request.until == "Estimate":
         return []
-    return list(dict.fromkeys([run.teacher.model, *([] if run.request.until else [run.student])]))
+    asks_student = run.request.until in (None, "Baseline")
+    return list(dict.fromkeys([run.teacher.model, *([run.student] if asks_student else [])]))
 
 
 def _check_smallest_run(run: Run) -> None:

@@ -100,6 +100,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         check_tier(teacher, request)
     _check_terms(teacher, student, request)
     profile = defaults.profiles.get(teacher)
+    alternatives = [model for model in defaults.students if model != student]
     return Run(
         name=keys.run_name(collection, identity),
         stage=defaults.stage,
@@ -110,13 +111,13 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature, profile),
         ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature, profile),
         student=student,
-        alternatives=[model for model in defaults.students if model != student],
+        alternatives=alternatives,
         prompt=Prompt(system=prompt.system, user=prompt.user),
         student_prompt=_student_prompt(request.student_prompt, prompt),
         answer_format=prompt.answer_format,
         limits=_limits(request, prompt),
         image_side=catalog.get_model(student).family.image_side,
-        quotas=resolve_quotas((teacher, student), defaults.quotas, request.quotas),
+        quotas=resolve_quotas((teacher, student, *alternatives), defaults.quotas, request.quotas),
         concurrency=defaults.concurrency,
         images_per_batch=defaults.images_per_batch,
         tags=defaults.tags,
