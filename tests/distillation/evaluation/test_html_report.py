@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from distillation.costs.break_even import break_even
+from distillation.documents import Bounds, Money, Recommendation
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import THUMBNAIL_SIDE, Page, Picture, render
 from distillation.records import Limits
 from tests.distillation.evaluation.answers import answer, any_evidence
-from tests.support.builders import any_report
+from tests.support.builders import any_baseline, any_report, any_run
 
 
 def any_page(evaluation: Evaluation | None) -> Page:
@@ -188,6 +190,30 @@ def test_page_of_a_report_without_figures_shows_photos_and_costs() -> None:
     assert "So it is." in page
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_recommendation_ends_the_first_screen_and_break_even_stands_with_the_costs(trained: bool) -> None:
+    run = any_run(images_per_month=1_000)
+    costs = break_even(run, 0.65, 0.09, Bounds(low=1, expected=2, high=3))
+    report = any_report(
+        recommendation=Recommendation(action="stop here", text="Stop here & use it."),
+        money=Money(by_step=[], break_even_images=None, break_even=costs),
+    )
+    evaluation = evaluate(any_evidence()) if trained else None
+    page = render(replace(any_page(evaluation), report=report), [])
+    before, _, after = page.partition('<p class="note next"><strong>Next:</strong> Stop here &amp; use it.</p>')
+
+    assert "So it is." in before
+    assert ('<dl class="headlines">' in before) == trained
+    assert ("<h2>Agreement with the teacher</h2>" in after) == trained
+    assert "<h2>" not in before
+    assert "At 1,000 images a month the teacher on flex costs $0.65; do not distil." in after
+
+
+def test_page_of_a_report_without_a_recommendation_has_none(page: str) -> None:
+    assert "Next:" not in page
+    assert "Next:" not in render(replace(any_page(None), report=any_report()), [])
+
+
 def test_run_on_local_models_says_that_nothing_was_paid() -> None:
     page = render(replace(any_page(None), report=any_report(evaluation=None), local=True), [])
 
@@ -204,3 +230,23 @@ def test_page_has_no_invisible_characters_and_keeps_joiners_within_words() -> No
     assert not set(html) & set("\u202e\u200b\ufeff\x07\u2066\u200d")
     assert "می\u200cخواهم" in html
     assert "ab.jpg" in html
+
+
+def test_page_compares_the_alternatives_to_training_with_the_ceiling() -> None:
+    examples = (
+        any_baseline()
+        .alternatives[0]
+        .model_copy(update={"name": "examples", "label": "Nova Lite with examples", "usd_per_1000": None})
+    )
+    alternatives = [*any_baseline().alternatives, examples]
+    baseline = any_baseline(alternatives=alternatives, notes=["Nova 2 Lite is left out: no access."])
+    page = render(replace(any_page(None), report=any_report(evaluation=None, baseline=baseline)), [])
+    section = page[page.index("Is training worth it?") :]
+
+    rows = re.findall(r'<th scope="row">(.*?)</th>', section[: section.index("</table>")])
+    assert rows == ["Nova Lite", "Nova Lite with examples", "big, asked again (ceiling)"]
+    assert "$0.0900" in section
+    assert "+0.400" in section
+    assert "Train: something can be gained." in section
+    assert "Nova 2 Lite is left out: no access." in section
+    assert "Is training worth it?" not in render(replace(any_page(None), report=any_report(evaluation=None)), [])
