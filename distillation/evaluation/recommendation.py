@@ -33,6 +33,7 @@ from distillation.documents import (
     SetAside,
 )
 from distillation.errors import excerpt
+from distillation.evaluation.audit import MINIMUM_IMAGES
 from distillation.evaluation.training_price import label_usd, training_usd
 from distillation.models import catalog
 from distillation.models.service_tier import cheapest_tier
@@ -76,10 +77,11 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
             text=f"Nothing shows whether {model} still agrees with the teacher, because no photo was audited. "
             f"Apply it with {_request(audit_share=0.02)} next time.",
         )
-    if audit.jaccard is None or audit.evaluation is None:
+    if audit.jaccard is None or audit.evaluation is None or audit.images < MINIMUM_IMAGES:
         return Recommendation(
             action="cannot tell",
-            text=f"The audit cannot tell whether {model} still agrees with the teacher. See the verdict of this run.",
+            text=f"The audit of {audit.images} photos cannot tell whether {model} still agrees with the teacher; it "
+            f"needs {MINIMUM_IMAGES} with a label of the teacher, and the report of run {run.request.apply}.",
         )
     measured, before = _score(audit.jaccard), _score(audit.evaluation)
     if audit.drifted:

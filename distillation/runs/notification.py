@@ -54,6 +54,7 @@ def run_message(run: str, data: Bucket) -> tuple[str, str]:
     text = (
         f"{report.verdict}\n\nFiles: {locations}\nSet aside: {report.set_aside}\n{_reasons(report)}"
         f"Spent: ${report.usd:.4f}; estimated: {estimated}\n{_throttling(report.ledger)}"
+        f"{_next_step(report)}"
     )
     return _subject(f"Vision Distillation {run}: {report.status}"), clean(text)
 
@@ -93,6 +94,10 @@ def _reasons(report: AnyReport) -> str:
     if len(items) > _MAXIMUM_REASONS:
         lines.append(f"  and {len(items) - _MAXIMUM_REASONS} more, listed in the report\n")
     return "".join(lines)
+
+
+def _next_step(report: AnyReport) -> str:
+    return f"\nNext: {clean_line(report.recommendation.text)}\n" if report.recommendation else ""
 
 
 def _spent(paid_usd: float, reserved_usd: float) -> str:

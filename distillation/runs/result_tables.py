@@ -7,7 +7,7 @@ from typing import Literal
 
 from distillation import keys, ledger
 from distillation.answers.formats import FORMATS
-from distillation.documents import ApplyEstimate, ApplyReport, Audit, Interval
+from distillation.documents import ApplyEstimate, ApplyReport, Audit, Interval, Recommendation
 from distillation.errors import excerpt
 from distillation.events import WriteResultsResult
 from distillation.inference.answer_parts import PartsOf, require_lines
@@ -35,7 +35,9 @@ class ResultLine(Record):
     """SHA-256 of the image's bytes, in hexadecimal."""
 
 
-def write_results(run: Run, audit: Audit | None, data: Bucket) -> WriteResultsResult:
+def write_results(
+    run: Run, audit: Audit | None, data: Bucket, recommendation: Recommendation | None = None
+) -> WriteResultsResult:
     """Write both tables, ledger.json and report.json. A photo without an answer of the tuned model has the teacher's.
 
     Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used, and ``ObjectMissing`` or
@@ -49,7 +51,7 @@ def write_results(run: Run, audit: Audit | None, data: Bucket) -> WriteResultsRe
     csv_key = keys.results_key(run.name, "csv")
     data.write_lines(keys.results_key(run.name, "jsonl"), [line.model_dump() for line in lines])
     data.write(csv_key, _csv(lines), "text/csv; charset=utf-8")
-    report = _report(run, lines, audit, data)
+    report = _report(run, lines, audit, data).model_copy(update={"recommendation": recommendation})
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.report_json_key(run.name), report)
     return WriteResultsResult(verdict=report.verdict, results_key=csv_key)

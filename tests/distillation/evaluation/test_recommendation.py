@@ -527,7 +527,15 @@ def test_model_that_agrees_as_in_its_evaluation_is_kept_in_use() -> None:
     assert "shows no drift" in result.text
 
 
-@pytest.mark.parametrize(("found", "text"), [(None, '{"audit_share": 0.02}'), (audit(evaluation=None), "cannot tell")])
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (None, '{"audit_share": 0.02}'),
+        (audit(evaluation=None), "and the report of run summer-1"),
+        (audit(images=0, jaccard=None, reason="no access"), "The audit of 0 photos cannot tell"),
+        (audit(images=9), "it needs 10 with a label of the teacher"),
+    ],
+)
 def test_run_without_a_usable_audit_cannot_tell(found: Audit | None, text: str) -> None:
     result = recommend_after_apply(any_run(apply="summer-1"), found, APPLIED)
 

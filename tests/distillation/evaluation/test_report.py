@@ -44,6 +44,16 @@ def test_model_that_passes_the_gate_is_promoted_by_name(promoted_run: Written) -
     assert result.report_key == "runs/holiday-1/report/report.html"
 
 
+def test_report_has_a_recommendation_that_its_page_shows(promoted_run: Written) -> None:
+    result, report, data = promoted_run
+
+    assert report.recommendation is not None
+    # The second answers of the teacher are equal to its labels, but 24 images, the larger size, were not trained.
+    assert report.recommendation.action == "train"
+    assert "Train on 24 images again, because that size failed: AccessDenied: no." in report.recommendation.text
+    assert "<strong>Next:</strong> Train on 24 images again" in data.read(result.report_key).decode()
+
+
 def test_run_that_keeps_nothing_promotes_nothing() -> None:
     result, report, _ = written(MODELS, keep="none")
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from distillation import keys, ledger
-from distillation.documents import Failure, Ledger, LedgerEntry, Report, SetAside
+from distillation.documents import Failure, Ledger, LedgerEntry, Recommendation, Report, SetAside
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import Run
 from distillation.runs.notification import SUBJECT_LIMIT, ending_message, failure_message, run_message
 from distillation.storage import Bucket
-from tests.support.builders import any_estimate, any_report, any_run
+from tests.support.builders import any_apply_report, any_estimate, any_report, any_run
 from tests.support.fakes import bucket
 
 RUN = "holiday-1"
@@ -79,6 +79,23 @@ def test_only_the_first_ten_are_listed() -> None:
 
 def test_message_without_photos_set_aside_says_so() -> None:
     assert "Set aside: 0\nSpent" in run_message(RUN, reported(0))[1]
+
+
+def test_message_ends_with_the_recommendation_on_one_line() -> None:
+    recommendation = Recommendation(action="more photos", text="Add about\n300 photos\u202e.", usd=2.0)
+    busy = Ledger(usd=1.5, entries=[ledger_entry("LabelImages", "teacher", 12)])
+
+    assert run_message(RUN, reported(1, ledger=busy, recommendation=recommendation))[1].endswith(
+        "\n\nNext: Add about 300 photos.\n"
+    )
+    assert "Next:" not in run_message(RUN, reported(1))[1]
+
+
+def test_message_of_an_applied_model_ends_with_the_recommendation() -> None:
+    data, recommendation = bucket(), Recommendation(action="use the tuned model", text="Keep using it.")
+    data.write_document(keys.report_json_key(RUN), any_apply_report(recommendation=recommendation))
+
+    assert run_message(RUN, data)[1].endswith("\nNext: Keep using it.\n")
 
 
 def test_throttling_of_more_than_a_tenth_of_the_calls_is_reported_with_a_remedy() -> None:
