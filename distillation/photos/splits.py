@@ -191,7 +191,7 @@ def _assign(run: Run, lines: list[InventoryLine], data: Bucket) -> _Assignment:
     notes: list[str] = []
     assigned = _assign_and_store_sets(run, sample, near_duplicates, data, notes)
     held_out = held_out_images(assigned, run.request.test_images)
-    sets = {image: name for image, name in assigned.items() if image not in held_out}
+    sets: dict[str, SetName] = {image: name for image, name in assigned.items() if image not in held_out}
     left_out = {image: f"{', '.join(flags)}: excluded by exclude_flags" for image, flags in flagged.items()}
     left_out |= dict.fromkeys(usable - sample, f"not in the sample of {run.request.sample} images")
     left_out |= dict.fromkeys(sample - assigned.keys(), "near-duplicate of images in two sets")
@@ -301,7 +301,8 @@ def _facts(
     group_sizes = Counter(line.group for line in inventory if line.group)
     group_count = len(set(assignment.groups.values()))
     not_sampled, held_out = (
-        sum(line.image in images for line in inventory) for images in (assignment.not_sampled, assignment.held_out)
+        sum(1 for line in inventory if line.image and line.image in images)
+        for images in (assignment.not_sampled, assignment.held_out)
     )
     leaked = _expected_leaked_photos(group_sizes.values(), counts["test"] / counts["images"])
     return SplitFacts(

@@ -36,6 +36,7 @@ from distillation.training import job as customize
 from tests.support.builders import any_limits
 from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import ROLE, TEACHER, client, running_endpoint, wait_for_job
+from tests.support.resized_collection import rounds
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
 SETTINGS = customize.JobSettings(role_arn=ROLE, model_kms_key_arn=None, start_timeout=timedelta(hours=24))
@@ -104,31 +105,32 @@ def test_student_goes_from_photos_to_a_report(
     warmup: str,
 ) -> None:
     collection, family = in_bucket(photos), catalog.get_model(student).family
-    run = start(student, collection, **request_fields)
+    run = start(student, collection, baseline=False, **request_fields)
     claim(run, data)
     items = [S3Item.model_validate(item) for item in collection.list("photos/")]
     listing = list_collection(run.name, collection, "photos/", "", data)
     list_collection(run.name, collection, "photos/", listing.digest, data)
     resize_batch(run, items, collection, data)
     split_result = split(run, data, collection)
-    estimate = estimate_run(run, measure_workload(run, split_result.sizes, data), {}, datetime.now(UTC).date())
+    (training,) = rounds(data, run.name)
+    estimate = estimate_run(run, measure_workload(run, training, data), {}, datetime.now(UTC).date())
     data.write_document(keys.estimate_key(run.name), estimate)
     with running_endpoint(cast(MemoryS3, data.client), tmp_path) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
-        images = [line["image"] for line in data.read_lines(split_result.to_label_key)]
+        images = [line["image"] for line in data.read_lines(training.to_label_key)]
         label_batch(run, images, data, runtime, any_limits())
-        dataset = write_dataset(run, split_result.sizes, data)
-        (size,) = dataset.sizes
-        validate_files(run, [size], dataset.validation, data)
+        dataset = write_dataset(run, training.number, training.sizes, data)
+        (size,), (records,) = dataset.sizes, dataset.records
+        validate_files(run, {size: records}, dataset.validation, data)
         trained = train(run, size, data, endpoint, bedrock)
-        test = [line["image"] for line in data.read_lines(split_result.to_predict_key)]
+        test = [line["image"] for line in data.read_lines(training.to_predict_key)]
         predict_batch(run, [trained], test, data, runtime, any_limits())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
-    write_report(run, [trained], data, "test")
+    write_report(run, training.number, [trained], data, "test")
     report = json.loads(data.read(keys.report_json_key(run.name)))
 
     jaccard = report["evaluation"]["jaccard"]
-    assert family.minimum_records <= dataset.records <= family.maximum_records
+    assert family.minimum_records <= records <= family.maximum_records
     assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
     assert bool(job["validationDataConfig"]["validators"]) == bool(split_result.validation)
     assert bool(split_result.validation) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from distillation import keys
@@ -285,10 +286,15 @@ def bucket_after_split(
     """Return a bucket as Split leaves it: images of 900 x 600 pixels, the first ``labelled`` of which have a label."""
     data = bucket()
     images = [f"{number:064x}" for number in range(train + test + validation)]
-    names: list[SetName] = ["train"] * train + ["test"] * test + ["validation"] * validation
-    sets: dict[SetName, list[SplitLine]] = {"train": [], "validation": [], "test": []}
-    for image, name in zip(images, names, strict=True):
-        sets[name].append(SplitLine(image=image, photo="p", group=image, width=900, height=600, set=name))
+    counts: dict[SetName, int] = {"train": train, "test": test, "validation": validation}
+    names = iter(images)
+    sets: dict[SetName, list[SplitLine]] = {
+        name: [
+            SplitLine(image=image, photo="p", group=image, width=900, height=600, set=name)
+            for image in islice(names, count)
+        ]
+        for name, count in counts.items()
+    }
     write_sets(run or any_run(), sets, data)
     facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test, validation=validation)
     data.write_document(keys.split_facts_key("holiday-1"), facts)

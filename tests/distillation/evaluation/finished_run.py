@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import repeat
 from typing import Any
 
 from PIL import Image
@@ -41,7 +42,7 @@ def finished_run(run: Run) -> Bucket:
     Without a baseline the run has a single round, number 0.
     """
     data = bucket()
-    sets: list[SetName] = ["train"] * TRAIN + ["test"] * TEST
+    sets: list[SetName] = [*repeat("train", TRAIN), *repeat("test", TEST)]
     inventory = [
         InventoryLine.model_validate(
             {"photo": f"holiday/{number}.jpg", "status": "ok", "image": image, "width": 60, "height": 40, "set": name}
