@@ -59,13 +59,13 @@ def test_prices_are_those_of_the_service_tier_of_the_teacher() -> None:
 
 def test_repeated_run_has_the_choices_of_its_stage_written_out() -> None:
     manifest = any_manifest(train_sizes=[12], max_usd=3)
-    assert manifest.hyperparameters["12"]["epochCount"] == "2"
+    assert manifest.hyperparameters["12"]["epochCount"] == "5"
     again = Request.model_validate(request_again(as_json(manifest), "manifest.json"))
 
     assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
     assert again.prompt == any_run().prompt
     assert (again.keywords_min, again.keywords_max) == (any_run().limits.minimum, any_run().limits.maximum)
-    assert again.hyperparameters["epochCount"] == 2
+    assert again.hyperparameters["epochCount"] == 5
     assert (again.train_sizes, again.max_usd) == ([12], 3)
 
 
@@ -74,7 +74,7 @@ def test_hyperparameters_that_differ_by_size_are_not_written_out() -> None:
     manifest["hyperparameters"]["24"] = manifest["hyperparameters"]["12"] | {"learningRateWarmupSteps": "9"}
     again = request_again(manifest, "manifest.json")
 
-    assert again["hyperparameters"] == {"epochCount": 2, "learningRate": 1e-5}
+    assert again["hyperparameters"] == {"epochCount": 5, "learningRate": 1e-5}
 
 
 @pytest.mark.parametrize("value", [[], {}, {"run": {"name": "x"}}])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from distillation.evaluation.verdict import (
     stopped_verdict,
 )
 from distillation.records import TrainedModel
-from tests.support.builders import any_estimate, any_interval, any_report
+from tests.support.builders import any_baseline, any_estimate, any_interval, any_report, any_run
 
 
 def figures(**fields: Any) -> EvaluationFigures:
@@ -99,19 +100,33 @@ def test_verdict_of_a_run_that_stopped_early_names_the_step() -> None:
     assert stopped_verdict("LabelImages") == "Stopped after LabelImages, as requested. No model was trained."
 
 
+@pytest.mark.parametrize(
+    ("until", "beginning"),
+    [("Baseline", "Stopped after Baseline, as requested. No model was trained. "), (None, "Not trained: ")],
+)
+def test_verdict_of_a_run_that_ended_with_its_baseline_has_the_gap(until: Any, beginning: str) -> None:
+    verdict = stopped_verdict(until, any_baseline())
+
+    assert verdict.startswith(beginning)
+    assert "Nova Lite matches the teacher with a Jaccard index of 0.30 on 200 test images" in verdict
+    assert "(gap +0.40, 95 % CI " in verdict
+    assert verdict.endswith("; minimum_gap 0.05).")
+
+
 def test_price_of_twice_the_images_counts_only_sizes_that_were_trained_and_billed() -> None:
     ledger = Ledger(usd=12.0, entries=[entry("TrainModels", 3.0), entry("LabelImages", 9.0)])
     models = [TrainedModel(size=size, status="Active") for size in (10, 20)]
     models.append(TrainedModel(size=40, status="Failed"))
     curve = Curve(line=[], next_size=40, expected=any_interval(), gain=any_interval(0.01))
-    result = doubling(figures(curve=curve), models, ledger, 1)
+    result = doubling(any_run(), figures(curve=curve), models, ledger)
 
     assert result is not None
     assert (result.size, result.gain, result.usd) == (40, any_interval(0.01), pytest.approx(4.0))
-    labelled = doubling(figures(curve=curve, serving={"teacher": serving(100.0)}), models, ledger, 2)
+    priced = figures(curve=curve, serving={"teacher": serving(100.0)})
+    labelled = doubling(any_run(samples_per_image=2), priced, models, ledger)
     assert labelled is not None
     assert labelled.usd == pytest.approx(4.0 + 20 * 2 * 0.1)
-    assert doubling(figures(), models, ledger, 1) is None
+    assert doubling(any_run(), figures(), models, ledger) is None
 
 
 def test_money_lists_estimated_steps_first_and_spent_steps_after_them() -> None:
@@ -121,7 +136,7 @@ def test_money_lists_estimated_steps_first_and_spent_steps_after_them() -> None:
         usd=5.0,
         entries=[entry("LabelImages", 1.0), entry("LabelImages", 1.5), entry("Prepare", 2.5, confirmed=False)],
     )
-    rows = money(estimate, ledger, None).by_step
+    rows = money(any_run(), estimate, ledger, None).by_step
 
     assert [(row.step, row.estimated is not None, row.spent, row.confirmed) for row in rows] == [
         ("LabelImages", True, 2.5, True),
@@ -130,13 +145,25 @@ def test_money_lists_estimated_steps_first_and_spent_steps_after_them() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("teacher", "base", "images"), [(3.0, 1.0, 2500), (1.0, 1.0, None), (None, 1.0, None), (1.0, 3.0, None)]
-)
-def test_break_even_divides_the_spent_dollars_by_what_an_image_saves(
-    teacher: float | None, base: float, images: int | None
-) -> None:
-    prices = figures(serving={"teacher": serving(teacher), "base": serving(base)})
+def test_break_even_of_the_report_is_that_of_the_measured_tokens_on_the_cheapest_tier() -> None:
+    cost = ServingCost(latency_ms=None, input_tokens=1000, output_tokens=100, usd_per_1000=1.12)
+    prices, ledger = figures(serving={"teacher": cost, "n12": cost}), Ledger(usd=5.0, entries=[])
+    result = money(any_run(), any_estimate(), ledger, prices)
+    saved = (1000 * (0.40 - 0.06) + 100 * (1.60 - 0.24)) / 1e6
 
-    assert money(any_estimate(), Ledger(usd=5.0, entries=[]), prices).break_even_images == images
-    assert money(any_estimate(), Ledger(usd=5.0, entries=[]), figures()).break_even_images is None
+    assert result.break_even is not None
+    assert result.break_even_images == round(5.0 / saved)
+    assert result.break_even.storage_images_per_month == ceil(1.95 / saved)
+    assert "after about 10,504 images, and only above 4,097 images a month" in result.break_even.verdict
+    rare = money(any_run(images_per_month=1000), any_estimate(), ledger, prices)
+    assert rare.break_even_images is None
+    assert rare.break_even is not None
+    assert rare.break_even.verdict == "At 1,000 images a month the teacher on flex costs $0.56; do not distil."
+
+
+@pytest.mark.parametrize("answerers", [(), ("teacher",), ("n12",)])
+def test_report_without_the_price_of_teacher_or_student_has_no_break_even(answerers: tuple[str, ...]) -> None:
+    known = {name: serving(1.0) for name in answerers}
+    for costs in (known, known | {"teacher": serving(None), "n12": serving(1.0)}):
+        result = money(any_run(), any_estimate(), Ledger(usd=5.0, entries=[]), figures(serving=costs))
+        assert result.break_even is result.break_even_images is None
