@@ -147,6 +147,8 @@ EXAMPLES: dict[str, BaseModel] = {
             error="AccessDenied",
             cause="Bedrock denied access to amazon.nova-pro-v1:0. Request access in the Bedrock console.",
         ),
-        ResultLine(photo="IMG (1).JPG", status="ok", keywords=["cat", "sofa"], reason=None, image=_IMAGE),
+        ResultLine(
+            photo="IMG (1).JPG", status="ok", answered_by="tuned", keywords=["cat", "sofa"], reason=None, image=_IMAGE
+        ),
     )
 }

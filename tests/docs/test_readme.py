@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
+from distillation.records import Prompt
 from local.bedrock import Endpoint
 from local.bedrock.service import ACCOUNT
+from tests.support.builders import any_run, converse_response
 from tests.support.local_bedrock import (
     Rights,
     client,
@@ -75,3 +80,61 @@ def test_policy_of_the_readme_has_exactly_the_rights_that_a_caller_of_a_deployme
 
 def test_snippet_and_policy_of_the_readme_name_the_same_deployment() -> None:
     assert README.count(EXAMPLE_DEPLOYMENT) == 2
+
+
+SNIPPET = README.partition("```python\n")[2].partition("```")[0]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """Yield a stubber of the client that the README's code creates; its folder has request.json and photo.jpg."""
+    run = any_run().model_copy(update={"student_prompt": Prompt(system="short", user="the student's")})
+    (tmp_path / "request.json").write_text(run.model_dump_json(), "utf-8")
+    (tmp_path / "photo.jpg").write_bytes(b"jpeg")
+    monkeypatch.chdir(tmp_path)
+    runtime = boto3.client("bedrock-runtime")
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: runtime)
+    with Stubber(runtime) as stubber:
+        yield stubber
+
+
+def expect_question(stubber: Stubber, model: str, prompt: Prompt, text: str, stop_reason: str = "end_turn") -> None:
+    content = [{"text": prompt.user}, {"image": {"format": "jpeg", "source": {"bytes": b"jpeg"}}}]
+    question = {
+        "modelId": model,
+        "system": [{"text": prompt.system}],
+        "messages": [{"role": "user", "content": content}],
+        "inferenceConfig": {"maxTokens": 400, "temperature": 0.00001},
+    }
+    stubber.add_response("converse", converse_response(text, stop_reason), question)
+
+
+@pytest.mark.parametrize(
+    ("text", "stop_reason"),
+    [
+        ("cat, sofa, win", "max_tokens"),
+        ("", "end_turn"),
+        ("I'm sorry, I can't help with this image.", "end_turn"),
+        ("Here is a long sentence about a cat on a sofa.", "end_turn"),
+        ("Sorry", "content_filtered"),
+    ],
+)
+def test_code_of_the_readme_asks_the_teacher_if_the_answer_of_the_tuned_model_is_not_valid(
+    asked: Stubber, capsys: pytest.CaptureFixture[str], text: str, stop_reason: str
+) -> None:
+    student_prompt = Prompt(system="short", user="the student's")
+    expect_question(asked, EXAMPLE_DEPLOYMENT, student_prompt, text, stop_reason)
+    expect_question(asked, "amazon.nova-pro-v1:0", any_run().prompt, "lamp, table")
+    exec(SNIPPET, {})
+
+    asked.assert_no_pending_responses()
+    assert capsys.readouterr().out == "['lamp', 'table']\n"
+
+
+def test_code_of_the_readme_prints_the_keywords_of_the_tuned_model_as_a_list(
+    asked: Stubber, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect_question(asked, EXAMPLE_DEPLOYMENT, Prompt(system="short", user="the student's"), "cat,  red sofa\nwindow")
+    exec(SNIPPET, {})
+
+    assert capsys.readouterr().out == "['cat', 'red sofa', 'window']\n"

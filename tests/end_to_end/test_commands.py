@@ -96,10 +96,12 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         # The run is listed, and its tuned model answers about a collection.
         assert [row["run"] for row in printed("runs")] == [run]
         tables = tmp_path / "keywords"
-        result = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--out", tables, "--json")
+        result = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--fallback", "--out", tables, "--json")
         applied = result.stdout.splitlines()
         assert json.loads(applied[-1])["files"] == [str(tables / f"results.{kind}") for kind in ("csv", "jsonl")]
-        applied_run = json.loads(applied[-1])["run"]
+        applied_run, audit = (json.loads(applied[-1])[field] for field in ("run", "audit"))
+        assert audit["asked"] == 20
+        assert 0 < audit["jaccard"]["mean"] <= 1
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])

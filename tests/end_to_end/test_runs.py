@@ -83,7 +83,8 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         table = running.pipeline.data.read(applied.output["applied"]["results_key"]).decode()
 
         assert (applied.status, applied.states) == ("SUCCEEDED", APPLY_STATES)
-        assert applied.output["applied"]["verdict"].endswith("answered about 4 of 5 photos.")
+        verdict = applied.output["applied"]["verdict"]
+        assert "answered about 4 of 5 photos. Audit: on 4 random images the model agrees with the teacher" in verdict
         assert f'a/{broken.name},set aside,,"not an image' in table
         assert running.image_calls(PIXELS["teacher"]) == teacher_calls
 
@@ -94,8 +95,8 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         )
         monkeypatch.chdir(tmp_path)
         snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-        exec(snippet.replace(README_DEPLOYMENT, seen.models[0].deployment_arn or ""))
-        assert "," in capsys.readouterr().out
+        exec(snippet.replace(README_DEPLOYMENT, seen.models[0].deployment_arn or ""), {})
+        assert ", " in capsys.readouterr().out
 
         # `make verify-aws` confirms what can be checked on the emulator as well.
         verification = Verification(StageUnderTest(seen.stage, PIXELS["teacher"], PIXELS["student"]))

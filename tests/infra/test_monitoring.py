@@ -14,7 +14,7 @@ def test_every_alarm_notifies_the_topic_and_has_a_section_in_the_runbook(pipelin
     alarms = pipeline.find_resources("AWS::CloudWatch::Alarm")
     (topic,) = pipeline.find_resources("AWS::SNS::Topic")
 
-    assert len(alarms) == 6
+    assert len(alarms) == 7
     for name, alarm in alarms.items():
         title = name.removeprefix("Monitoring")[:-8]
         assert f"### {title}\n" in runbook
@@ -29,7 +29,9 @@ def test_alarms_watch_metrics_that_steps_emit(pipeline: Template) -> None:
         if alarm["Properties"]["Namespace"] == telemetry.NAMESPACE
     ]
 
-    assert {alarm["MetricName"] for alarm in ours} == {"JobsStuck", "OldestDeploymentDays", "UnknownResources"}
+    assert {alarm["MetricName"] for alarm in ours} == {
+        *("JobsStuck", "OldestDeploymentDays", "PhotosDrifted", "UnknownResources")
+    }
     for alarm in ours:
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
         assert (ROOT / "lambdas" / f"{dimensions['service']}.py").exists()
@@ -37,6 +39,16 @@ def test_alarms_watch_metrics_that_steps_emit(pipeline: Template) -> None:
         text = "".join(path.read_text() for path in sources)
         assert f'"{alarm["MetricName"]}"' in text
         assert dimensions["stage"] == "dev"
+
+
+def test_alarm_about_drift_keeps_its_state_until_the_next_audit(pipeline: Template) -> None:
+    (alarm,) = [
+        alarm["Properties"]
+        for alarm in pipeline.find_resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"]["MetricName"] == "PhotosDrifted"
+    ]
+
+    assert (alarm["TreatMissingData"], alarm["Statistic"], alarm["Threshold"]) == ("ignore", "Maximum", 1)
 
 
 def test_alarms_may_publish_to_the_topic(pipeline: Template) -> None:

@@ -137,6 +137,7 @@ def test_only_prepare_reads_and_writes_the_budget_of_the_month(pipeline: Templat
         ("ValidateDataset", "s3:PutObject", "runs/*/dataset/hashes.json"),
         ("WriteResults", "s3:GetObject", "runs/*/listing.jsonl"),
         ("WriteResults", "s3:GetObject", "runs/*/splits/images.jsonl"),
+        *((step, "s3:GetObject", "runs/*/report/report.json") for step in ("ListImages", "WriteResults")),
         # Without s3:ListBucket, S3 answers 403 instead of 404 about a photo that was deleted.
         *((step, "s3:ListBucket", "Photos") for step in ("AwaitUpload", "Resize", "Split", "ListImages")),
     ],

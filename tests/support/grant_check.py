@@ -50,7 +50,6 @@ NOT_NEEDED_BY_RUNS = {
     "SweepRole bedrock:DeleteCustomModel *": "CleanUp deletes what the tests leave; both have the same statements.",
     "SweepRole bedrock:DeleteCustomModelDeployment *": "As DeleteCustomModel.",
     "SweepRole bedrock:TagResource *": "As DeleteCustomModel.",
-    "WriteResultsRole s3:GetObject arn:aws:s3:::data/runs/[*]/splits/images.jsonl": "Names the part that is missing.",
 }
 """Reasons why no end-to-end test needs a grant, keyed by the fnmatch pattern of ``role action resource``.
 
