@@ -284,10 +284,6 @@ class Rounds(Record):
     rounds: list[Round]
     """Rounds in order."""
 
-    def needed(self, number: int) -> list[str]:
-        """Return the keys of the lists of images that are labelled by the end of the round ``number``."""
-        return [round_.to_label_key for round_ in self.rounds[: number + 1]]
-
 
 class DatasetHashes(Record):
     """``dataset/hashes.json``: the dataset files as ValidateDataset checked them."""
