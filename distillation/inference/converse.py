@@ -152,6 +152,7 @@ def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Qu
         ),
         latency_ms=response.get("metrics", {}).get("latencyMs"),
         images_by="bytes" if "bytes" in question.source else "s3Location",
+        tier=_answering_tier(response, question),
     )
 
 
@@ -188,6 +189,12 @@ def _retryable_by_status(error: ClientError) -> type[Throttled] | None:
 def _service_tier(question: Question) -> dict[str, Any]:
     # The default tier is not sent, because not every model accepts the field.
     return {} if question.tier == "default" else {"serviceTier": {"type": question.tier}}
+
+
+def _answering_tier(response: Any, question: Question) -> ServiceTier:
+    """Return the tier by which Bedrock bills an answer: the standard tier if the response to a flex call names it."""
+    served = response.get("serviceTier", {}).get("type")
+    return "default" if served == "default" else question.tier
 
 
 def _message(question: Question) -> MessageTypeDef:

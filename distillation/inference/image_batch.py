@@ -17,10 +17,22 @@ from distillation.inference.converse import AnswerRejected, Question, ask, s3_so
 from distillation.inference.label_lock import LabelLock, find_answer
 from distillation.inference.rate_limit import BatchLimits, DeadlineReached, RateLimitedClient, tokens_per_call
 from distillation.inference.reservation import Reservation, maximum_usd
+from distillation.inference.tier_choice import TierChoice
 from distillation.models import catalog
-from distillation.records import Answer, AnswerLine, ImageSource, Labeler, LedgerPart, Prompt, Run, ServiceTier
+from distillation.models.service_tier import dearest_tier
+from distillation.records import (
+    Answer,
+    AnswerLine,
+    ImageSource,
+    Labeler,
+    LedgerPart,
+    Prompt,
+    RequestedTier,
+    Run,
+    ServiceTier,
+)
 from distillation.storage import Bucket
-from distillation.telemetry import count_call_metrics
+from distillation.telemetry import CallCounts, count_call_metrics
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -47,7 +59,8 @@ class Target:
     """Return the key of the answer about an image."""
     retry_key: Callable[[str], str] | None = None
     """Return the key of the second answer, after the first one was rejected; None if there is no second question."""
-    tier: ServiceTier = "default"
+    tier: RequestedTier = "default"
+    """Service tier to ask on; ``auto`` for flex first and the standard tier where flex fails."""
     images_by: ImageSource | None = None
     """Source of the images in the calls; None for that of the family."""
     sample: int = 0
@@ -68,6 +81,8 @@ class ImageBatch:
     data: Bucket
     client: BedrockRuntimeClient
     limits: BatchLimits
+    _tiers: dict[tuple[str, RequestedTier], TierChoice] = field(default_factory=dict)
+    """Tier choice of each model, which later questions of the batch continue."""
 
     def ask(self, target: Target, images: list[str]) -> list[AnswerLine]:
         """Ask ``target`` about each image, and return one line per image, in order.
@@ -86,7 +101,8 @@ class ImageBatch:
 
     def _ask_once(self, target: Target, images: list[str]) -> list[AnswerLine]:
         tokens = tokens_per_call(self.run, target.billed_as, target.labeler, target.prompt)
-        caller = RateLimitedClient(self.run.quota(target.billed_as), tokens, self.limits)
+        tiers = self._tiers.setdefault((target.model, target.tier), TierChoice(target.tier, self.limits.clock.now))
+        caller = RateLimitedClient(self.run.quota(target.billed_as), tokens, self.limits, tiers)
         usd = maximum_usd(self.run, target.billed_as, target.labeler, len(images), target.tier, target.prompt)
         reservation = Reservation(self.run, self.step, usd, self.data)
         lines: dict[str, AnswerLine] = {}
@@ -109,8 +125,8 @@ class ImageBatch:
             raise error_class(f"{progress}: {error}") from error
         finally:
             reused = sum(line.reused for line in lines.values())
-            reservation.settle(self._ledger_part(target, caller, reused))
-            count_call_metrics(caller.answers, caller.counts)
+            reservation.settle(*self._ledger_parts(target, caller, reused))
+            count_call_metrics(caller.answers, CallCounts(caller.throttled.total(), caller.unavailable))
         return [lines[image] for image in images]
 
     def _line(
@@ -139,13 +155,13 @@ class ImageBatch:
         answer is replaced.
         """
 
-        def send() -> Answer:
+        def send(tier: ServiceTier) -> Answer:
             lock.extend()
-            return ask(self.client, target.model, target.labeler, question)
+            return ask(self.client, target.model, target.labeler, replace(question, tier=tier))
 
         try:
             source, rejection = self._image_source(target, image), target.rejections.get(image)
-            question = Question(target.prompt, image, source, rejection, target.tier)
+            question = Question(target.prompt, image, source, rejection)
             answer = caller.call(send)
         except Exception:
             lock.release()
@@ -194,17 +210,25 @@ class ImageBatch:
             latency_ms=answer.latency_ms,
         )
 
-    def _ledger_part(self, target: Target, caller: RateLimitedClient, reused: int) -> LedgerPart:
-        input_tokens = sum(answer.usage.input_tokens for answer in caller.answers)
-        output_tokens = sum(answer.usage.output_tokens for answer in caller.answers)
-        return LedgerPart(
-            step=self.step,
-            model=target.billed_as,
-            tier=target.tier,
-            calls=len(caller.answers),
-            throttled=caller.counts.throttled,
-            reused=reused,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            usd=ledger.inference_usd(target.billed_as, input_tokens, output_tokens, target.tier),
-        )
+    def _ledger_parts(self, target: Target, caller: RateLimitedClient, reused: int) -> list[LedgerPart]:
+        """Return one part for each tier that answered or throttled; the first part has the reused answers."""
+        used: set[ServiceTier] = {*(answer.tier for answer in caller.answers), *(+caller.throttled)}
+        parts: list[LedgerPart] = []
+        tiers: list[ServiceTier] = sorted(used)
+        for tier in tiers or [dearest_tier(target.tier)]:
+            usages = [answer.usage for answer in caller.answers if answer.tier == tier]
+            input_tokens = sum(usage.input_tokens for usage in usages)
+            output_tokens = sum(usage.output_tokens for usage in usages)
+            part = LedgerPart(
+                step=self.step,
+                model=target.billed_as,
+                tier=tier,
+                calls=len(usages),
+                throttled=caller.throttled[tier],
+                reused=0 if parts else reused,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                usd=ledger.inference_usd(target.billed_as, input_tokens, output_tokens, tier),
+            )
+            parts.append(part)
+        return parts

@@ -10,7 +10,7 @@ from distillation import keys
 from distillation.answers.rejection import label_rejection
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.rate_limit import BatchLimits
-from distillation.models.service_tier import first_tier
+from distillation.models.service_tier import available_tier
 from distillation.records import Answer, AnswerLine, Run
 from distillation.storage import Bucket
 
@@ -50,7 +50,7 @@ def teacher_target(
         prompt=run.prompt,
         answer_key=partial(keys.label_key, run.teacher.id, sample=sample),
         retry_key=partial(keys.label_retry_key, run.teacher.id, sample=sample),
-        tier=first_tier(run.teacher.model, run.request.service_tier),
+        tier=available_tier(run.teacher.model, run.request.service_tier),
         sample=sample,
         rejection=rejection,
     )

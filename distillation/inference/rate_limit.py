@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,10 +12,10 @@ from math import ceil, inf
 from threading import Lock
 
 from distillation.errors import DailyQuotaExceeded, DistillationError, Throttled
-from distillation.inference.converse import AnswerRejected, NoAnswer, Unavailable
+from distillation.inference.converse import AnswerRejected, NoAnswer
+from distillation.inference.tier_choice import FLEX_LATENCY_SECONDS, FlexFailures, TierChoice, is_throttling
 from distillation.models import catalog
-from distillation.records import Answer, Labeler, Prompt, Quota, Run
-from distillation.telemetry import CallCounts
+from distillation.records import Answer, Labeler, Prompt, Quota, Run, ServiceTier
 
 MAX_CONCURRENT_CALLS = 32
 """Maximum number of concurrent calls of one function. The boto3 clients keep as many connections."""
@@ -147,52 +148,75 @@ class RateLimiter:
         with self._lock:
             self._slowdown_factor = min(_MAX_SLOWDOWN_FACTOR, self._slowdown_factor * 1.25)
 
+    def return_starts(self, calls: int, tokens: int) -> None:
+        """Return the starts of ``calls`` calls of ``tokens`` tokens each, which took nothing from the quota."""
+        with self._lock:
+            self._next_by_requests -= self._seconds_per_request * calls
+            self._next_by_tokens -= self._seconds_per_token * calls * tokens
+
 
 class RateLimitedClient:
     """Calls one model for one batch, within its quota, and retries calls that may succeed later."""
 
-    def __init__(self, quota: Quota, tokens: int, limits: BatchLimits) -> None:
+    def __init__(self, quota: Quota, tokens: int, limits: BatchLimits, tiers: TierChoice | None = None) -> None:
         """Create a client whose calls take ``tokens`` tokens each from ``quota`` when they start."""
         self.answers: list[Answer] = []
         """Answers that were received, all of which are billed."""
-        self.counts = CallCounts()
+        self.throttled: Counter[ServiceTier] = Counter()
+        """Number of calls that the quota throttled, keyed by service tier."""
+        self.unavailable = 0
+        """Number of calls that Bedrock could not serve, also for want of capacity on flex, or did not answer."""
         self._limiter, self._tokens, self._limits = RateLimiter(quota, limits), tokens, limits
-        self._lock = Lock()
+        self._tiers, self._lock = tiers or TierChoice("default", limits.clock.now), Lock()
         self._daily_quota_error: DailyQuotaExceeded | None = None
 
     @property
     def threads(self) -> int:
         """Number of concurrent calls that use the whole quota, at most ``MAX_CONCURRENT_CALLS``."""
-        return ceil(min(MAX_CONCURRENT_CALLS, self._limiter.calls_within(_EXPECTED_LATENCY_SECONDS) + 1))
+        latency_seconds = _EXPECTED_LATENCY_SECONDS if self._tiers.first_tier() == "default" else FLEX_LATENCY_SECONDS
+        return ceil(min(MAX_CONCURRENT_CALLS, self._limiter.calls_within(latency_seconds) + 1))
 
-    def call(self, send: Callable[[], Answer]) -> Answer:
+    def call(self, send: Callable[[ServiceTier], Answer]) -> Answer:
         """Return the answer of ``send``, which is called again after a backoff while it raises ``Throttled``.
 
         Raises ``DeadlineReached`` if the next attempt would start after the deadline, and ``AnswerRejected`` if the
-        model fails at this image repeatedly. Other errors are not retried. After ``DailyQuotaExceeded`` every later
-        call raises it too, without a request.
+        model fails at this image repeatedly. Other errors are not retried, except on the standard tier if flex raised
+        them. After ``DailyQuotaExceeded`` every later call raises it too, without a request.
         """
-        attempt = 0
+        failures = FlexFailures()
+        try:
+            return self._call(send, failures)
+        finally:
+            self._tiers.end_probe(failures)
+
+    def _call(self, send: Callable[[ServiceTier], Answer], failures: FlexFailures) -> Answer:
+        attempt, waits = 0, True
         while True:
             attempt += 1
             self._raise_daily_quota_error()
-            self.wait_until(self._limiter.reserve_start(self._tokens))
-            self._raise_daily_quota_error()
+            start = self._limiter.reserve_start(self._tokens)
+            if waits:
+                self.wait_until(start)
+                self._raise_daily_quota_error()
+            tier = self._tiers.tier(failures)
+            may_fall_back = self._tiers.may_fall_back(tier)
             try:
-                answer = send()
+                answer = self._tiers.send(tier, send)
             except DailyQuotaExceeded as error:
                 self._daily_quota_error = error
                 raise
-            except Throttled as error:
-                self._count_failure(error)
+            except DistillationError as error:
+                if not isinstance(error, Throttled) and not may_fall_back:
+                    raise
+                self._count_failure(error, tier, failures)
                 if isinstance(error, NoAnswer) and attempt == _MAX_ATTEMPTS_PER_IMAGE:
                     raise AnswerRejected(f"no answer in {attempt} attempts: {error}") from error
-                backoff = min(_MAX_BACKOFF_SECONDS, _BASE_BACKOFF_SECONDS * 2**attempt)
-                self.wait_until(self._limits.clock.now() + random.uniform(0, backoff))
+                waits = not may_fall_back or isinstance(error, NoAnswer) or self._may_be_quota(error, failures)
+                if isinstance(error, Throttled) and not (may_fall_back and isinstance(error, NoAnswer)):
+                    backoff = min(_MAX_BACKOFF_SECONDS, _BASE_BACKOFF_SECONDS * 2**attempt)
+                    self.wait_until(self._limits.clock.now() + random.uniform(0, backoff))
             else:
-                with self._lock:
-                    self.answers.append(answer)
-                self._limiter.return_unused(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
+                self._count_answer(answer, tier, failures)
                 return answer
 
     def wait_until(self, moment: float) -> None:
@@ -206,14 +230,42 @@ class RateLimitedClient:
         if error := self._daily_quota_error:
             raise DailyQuotaExceeded(str(error))
 
-    def _count_failure(self, error: Throttled) -> None:
-        if isinstance(error, Unavailable):
-            with self._lock:
-                self.counts.unavailable += 1
-        else:
-            with self._lock:
-                self.counts.throttled += 1
+    def _may_be_quota(self, error: DistillationError, failures: FlexFailures) -> bool:
+        """Return whether to wait for the next start after a failed flex call, because the quota may be the cause.
+
+        The probe does not wait, to find out soon.
+        """
+        return is_throttling(error) and not failures.is_probe and not self._tiers.is_flex_exhausted
+
+    def _count_answer(self, answer: Answer, tier: ServiceTier, failures: FlexFailures) -> None:
+        """Count an answer. If the standard tier answered what flex throttled, flex had no capacity."""
+        with self._lock:
+            self.answers.append(answer)
+            if tier == "default":
+                self.throttled["flex"] -= failures.throttled
+                self.unavailable += failures.throttled
+        self._limiter.return_unused(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
+        self._tiers.count_answer(tier, failures)
+        if self._tiers.is_flex_exhausted:
+            # Calls for which flex has no capacity take nothing from the quota. Not verified against AWS: if they do,
+            # the quota throttles the next calls.
+            self._limiter.return_starts(failures.without_capacity, self._tokens)
+
+    def _count_failure(self, error: DistillationError, tier: ServiceTier, failures: FlexFailures) -> None:
+        """Count a call without an answer, and slow down if the quota is the cause."""
+        throttled = is_throttling(error)
+        with self._lock:
+            if throttled:
+                self.throttled[tier] += 1
+            elif isinstance(error, Throttled):
+                self.unavailable += 1
+        if self._tiers.may_fall_back(tier):
+            self._tiers.count_flex_failure(error, failures)
+            if throttled and self._tiers.is_quota_exhausted:
+                self._limiter.slow_down()
+        elif throttled:
             self._limiter.slow_down()
+            self._tiers.count_throttled(failures)
 
 
 def _interval_seconds(per_minute: float | None, batches: int) -> float:

@@ -16,7 +16,8 @@ import uuid
 from distillation import ledger
 from distillation.errors import LABELS_ARE_REUSED, OverBudget, Throttled
 from distillation.models import catalog
-from distillation.records import Labeler, LedgerPart, Prompt, Run, ServiceTier
+from distillation.models.service_tier import dearest_tier
+from distillation.records import Labeler, LedgerPart, Prompt, RequestedTier, Run
 from distillation.storage import Bucket
 
 _REMEDY = f"Raise max_usd in distill.json, or use fewer photos, and start again. {LABELS_ARE_REUSED}"
@@ -49,8 +50,11 @@ class Reservation:
         if self._error:
             raise self._error
 
-    def settle(self, part: LedgerPart) -> None:
-        """Write the actual cost to the ledger, which replaces the reserved amount."""
+    def settle(self, part: LedgerPart, *others: LedgerPart) -> None:
+        """Write the actual cost to the ledger, one part per service tier, which replaces the reserved amount."""
+        for other in others:
+            ledger.write_part(self._run.name, other, uuid.uuid4().hex, self._data)
+        # The part with the reservation's id releases the reservation, so it is written last.
         ledger.write_part(self._run.name, part, self.id, self._data)
 
     def _try_to_reserve(self) -> Exception | None:
@@ -70,16 +74,16 @@ class Reservation:
 
 
 def maximum_usd(
-    run: Run, model: str, labeler: Labeler, images: int, tier: ServiceTier = "default", prompt: Prompt | None = None
+    run: Run, model: str, labeler: Labeler, images: int, tier: RequestedTier = "default", prompt: Prompt | None = None
 ) -> float:
     """Return the maximum cost of one answer about each of ``images`` images, in US dollars.
 
     ``prompt`` is by default the one that the run asks the model with. The maximum assumes square images, two bytes of
-    prompt per token, and answers of ``max_tokens`` tokens.
+    prompt per token, and answers of ``max_tokens`` tokens. With ``auto`` all answers may come from the standard tier.
     """
     family = catalog.get_model(model).family
     prompt = prompt or run.prompt_of(model)
     prompt_tokens = len((prompt.system + prompt.user).encode()) // 2
     image_tokens = family.image_tokens(run.image_side, run.image_side) * family.image_tokens_spread[1]
     input_tokens = round((prompt_tokens + image_tokens) * images)
-    return ledger.inference_usd(model, input_tokens, labeler.max_tokens * images, tier)
+    return ledger.inference_usd(model, input_tokens, labeler.max_tokens * images, dearest_tier(tier))

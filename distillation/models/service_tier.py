@@ -1,4 +1,4 @@
-"""Service tier of a teacher's calls."""
+"""Service tiers of a teacher's calls."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ def first_tier(model_id: str, requested: RequestedTier) -> ServiceTier:
     if requested != "auto":
         return requested
     return cheapest_tier(model_id)
+
+
+def available_tier(model_id: str, requested: RequestedTier) -> RequestedTier:
+    """Return ``requested``, or the standard tier for ``auto`` if the model has no price for flex."""
+    return "default" if first_tier(model_id, requested) == "default" else requested
+
+
+def dearest_tier(requested: RequestedTier) -> ServiceTier:
+    """Return the most expensive tier that may answer: with ``auto`` the standard tier."""
+    return "flex" if requested == "flex" else "default"
 
 
 def cheapest_tier(model_id: str) -> ServiceTier:

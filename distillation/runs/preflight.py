@@ -7,7 +7,7 @@ training record is checked by the rules of the dataset validator.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,11 @@ from distillation.inference.converse import ImageSourceRefused, Question, ask, s
 from distillation.models import catalog
 from distillation.models.model import Model
 from distillation.models.service_quotas import check_quotas
-from distillation.models.service_tier import first_tier
-from distillation.records import LedgerPart, Run
+from distillation.models.service_tier import dearest_tier, first_tier
+from distillation.records import Answer, LedgerPart, Run
 from distillation.runs.account_limits import check_refused_probe
 from distillation.storage import Bucket
+from distillation.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -130,20 +131,20 @@ def _alternative(student: Model) -> str:
 
 
 def probe_teacher(run: Run, data: Bucket, account: Account) -> None:
-    """Ask the teacher about one image as later steps will, and record the cost in the ledger.
+    """Ask the teacher about one image as LabelImages will, and record the cost in the ledger.
 
     What Bedrock refuses of this question it would refuse about every image. If it is refused for the day, the run
     starts only if the daily quota is known.
     """
-    teacher, tier = run.teacher, first_tier(run.teacher.model, run.request.service_tier)
-    question = Question(run.prompt, "probe", _probe_source(run, data), tier=tier)
+    teacher, source = run.teacher, _probe_source(run, data)
     try:
-        usage = ask(account.runtime, teacher.invocation_id, teacher, question).usage
+        answer = _probe_answer(run, source, account)
     except DailyQuotaExceeded as error:
         check_refused_probe(run, account.quotas, error)
         return
     except DistillationError as error:
         raise _probe_error(error) from error
+    usage, tier = answer.usage, answer.tier
     part = LedgerPart(
         step="Prepare",
         model=teacher.model,
@@ -155,6 +156,21 @@ def probe_teacher(run: Run, data: Bucket, account: Account) -> None:
         usd=ledger.inference_usd(teacher.model, usage.input_tokens, usage.output_tokens, tier),
     )
     ledger.write_part(run.name, part, uuid.uuid4().hex, data)
+
+
+def _probe_answer(run: Run, source: ImageSourceTypeDef, account: Account) -> Answer:
+    """Return the teacher's answer. With ``auto`` a failure of flex is no failure of the run: LabelImages falls back."""
+    teacher, requested = run.teacher, run.request.service_tier
+    question = Question(run.prompt, "probe", source, tier=first_tier(teacher.model, requested))
+    try:
+        return ask(account.runtime, teacher.invocation_id, teacher, question)
+    except DailyQuotaExceeded:
+        raise
+    except DistillationError as error:
+        if dearest_tier(requested) == question.tier:
+            raise
+        logger.warning("flex does not answer the probe", run=run.name, error=str(error))
+    return ask(account.runtime, teacher.invocation_id, teacher, replace(question, tier="default"))
 
 
 def _probe_source(run: Run, data: Bucket) -> ImageSourceTypeDef:

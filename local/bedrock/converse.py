@@ -38,15 +38,16 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     model = values["modelId"]
     _authorise(service, model, caller)
     blocks = [block["image"] for m in values["messages"] for block in m["content"] if "image" in block]
-    kind = _kind(blocks)
+    kind, tier = _kind(blocks), values.get("serviceTier", {}).get("type", "default")
     with service.lock:
         service.prompts.append((model, *_prompt(values)))
-    fault = _fault(service, kind, model)
+    fault = _fault(service, kind, model, tier)
     if fault == RESET:
         raise ConnectionDropped
     if fault and fault != SLOW:
         raise BedrockError(fault, "This local endpoint is configured to fail here.")
     base = _base_model(service, model, caller)
+    _check_tier(tier, base)
     settings = values.get("inferenceConfig", {})
     _check_temperature(settings, base.family)
     _check_source(service, blocks, model)
@@ -118,7 +119,7 @@ def _kind(blocks: list[dict[str, Any]]) -> str:
     return CONVERSE if blocks else WITHOUT_IMAGE
 
 
-def _fault(service: Service, kind: str, model: str) -> str | None:
+def _fault(service: Service, kind: str, model: str, tier: str) -> str | None:
     """Count a call and return its fault, or None; raise BedrockError if it is one of the first, refused calls.
 
     Only questions about images of a run have faults. All calls count against the quota.
@@ -126,10 +127,21 @@ def _fault(service: Service, kind: str, model: str) -> str | None:
     faults = service.faults.converse
     with service.lock:
         service.calls.append((kind, model))
+        service.tiers[model, tier] += 1
         if len(service.calls) <= faults.refused_calls:
             raise BedrockError(*faults.refusal)
         number = sum(kind == CONVERSE for kind, _ in service.calls)
-    return faults.of_call(number) if kind == CONVERSE else None
+    return faults.of_call(number, tier) if kind == CONVERSE else None
+
+
+def _check_tier(tier: str, base: Model) -> None:
+    """Raise BedrockError for a service tier that the model has no price for. Not verified against AWS."""
+    if tier != "default" and not base.has_price(f"input-{tier}"):
+        raise BedrockError(
+            "ValidationException",
+            "Malformed input request: #: extraneous key [serviceTier] is not permitted, please reformat your input "
+            "and try again.",
+        )
 
 
 def _check_temperature(settings: dict[str, Any], family: Family) -> None:

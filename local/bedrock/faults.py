@@ -34,6 +34,8 @@ class ConverseFaults:
 
     shares: Mapping[str, float] = field(default_factory=dict)
     """Share of calls (0-1), keyed by fault: an error code, ``slow``, or ``reset`` of the connection."""
+    tier: str | None = None
+    """Service tier whose calls have these faults, such as ``flex``; None for all tiers."""
     seed: int = 0
     seconds: float = 0.0
     """Minimum duration of an answer in seconds."""
@@ -48,8 +50,10 @@ class ConverseFaults:
     refusal: tuple[str, str] = PENDING_SUBSCRIPTION
     """Error code and message of the refused calls."""
 
-    def of_call(self, number: int) -> str | None:
-        """Return the fault of the call with this number, or None."""
+    def of_call(self, number: int, tier: str = "default") -> str | None:
+        """Return the fault of the call with this number on a service tier, or None."""
+        if self.tier not in (None, tier):
+            return None
         drawn = int.from_bytes(hashlib.sha256(f"{self.seed} {number}".encode()).digest()[:7], "big") / 2**56
         for kind, share in self.shares.items():
             if drawn < share:

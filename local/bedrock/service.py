@@ -68,6 +68,8 @@ class Service:
     """Every call of Converse: its kind (``CONVERSE``, ``PROBE`` or ``WITHOUT_IMAGE``), and the model id."""
     prompts: list[tuple[str, str, str]] = field(default_factory=list)
     """Every call of Converse: the model id, the system text and the user text, word for word."""
+    tiers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Number of calls of Converse, also of failed ones, keyed by model id and service tier."""
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Number of answers about an image of a run, keyed by model id and the image's SHA-256."""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -107,6 +109,7 @@ class Service:
                 details.clear()
             self.quotas = Quotas()
             self.calls.clear()
+            self.tiers.clear()
             self.prompts.clear()
             self.answered.clear()
 

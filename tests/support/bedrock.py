@@ -31,6 +31,8 @@ class SimulatedBedrock:
     median_seconds: float = 4.0
     answered: Counter[str] = field(default_factory=Counter)
     """Number of billed calls, keyed by image name."""
+    tiers: Counter[str] = field(default_factory=Counter)
+    """Number of billed calls, keyed by service tier."""
     calls: int = 0
     throttled: int = 0
 
@@ -40,20 +42,21 @@ class SimulatedBedrock:
 
     def converse(self, **request: Any) -> dict[str, Any]:
         """Answer with keywords after the latency of a large model."""
+        tier = request.get("serviceTier", {}).get("type", "default")
         with self._lock:
             self.calls += 1
-            fault, latency = self.faults.of_call(self.calls), self._latency()
+            fault, latency = self.faults.of_call(self.calls, tier), self._latency()
         try:
             self._fail(fault)
             call = self._quotas.admit("", INPUT_TOKENS + request["inferenceConfig"]["maxTokens"], self.quota)
         except BedrockError as error:
             self.throttled += error.code == "ThrottlingException"
-            self.time.sleep(0.1)
+            self.time.sleep(self.faults.slow_seconds if error.code == "ModelTimeoutException" else 0.1)
             details: Any = {"Error": {"Code": error.code, "Message": error.message}}
             raise ClientError(details, "Converse") from None
         self.time.sleep(self.faults.slow_seconds if fault == SLOW else latency)
         self._quotas.settle(call, INPUT_TOKENS + OUTPUT_TOKENS)
-        self._bill(request)
+        self._bill(request, tier)
         return {
             "output": {"message": {"role": "assistant", "content": [{"text": WORDS}]}},
             "stopReason": "end_turn",
@@ -71,8 +74,9 @@ class SimulatedBedrock:
         if fault and fault != SLOW:
             raise BedrockError(fault, "simulated fault")
 
-    def _bill(self, request: dict[str, Any]) -> None:
+    def _bill(self, request: dict[str, Any], tier: str) -> None:
         (image,) = (block["image"] for block in request["messages"][0]["content"] if "image" in block)
         name = image["source"]["s3Location"]["uri"].rsplit("/", 1)[1]
         with self._lock:
             self.answered[name] += 1
+            self.tiers[tier] += 1
