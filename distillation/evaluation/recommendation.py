@@ -23,6 +23,7 @@ from typing import Any
 from distillation.documents import (
     Alternative,
     Audit,
+    Bounds,
     BreakEven,
     EvaluationFigures,
     Gate,
@@ -61,11 +62,14 @@ _AUDIT_LABELS = 300
 """Newer photos to label after a drift, as many as the first round with ``grow`` trains on."""
 
 
-def recommend(run: Run, report: Report) -> Recommendation:
-    """Return what to do after a run. ``report`` is complete except for its recommendation."""
+def recommend(run: Run, report: Report, training_round: Bounds | None = None) -> Recommendation:
+    """Return what to do after a run. ``report`` is complete except for its recommendation.
+
+    ``training_round`` is the cost in US dollars of the first training round, if ``until`` ended the run before it.
+    """
     if report.evaluation is None:
-        return _first(_UNTRAINED_RULES, _Case(run, report))
-    return _first(_TRAINED_RULES, _TrainedCase(run, report, report.evaluation))
+        return _first(_UNTRAINED_RULES, _Case(run, report, training_round))
+    return _first(_TRAINED_RULES, _TrainedCase(run, report, None, report.evaluation))
 
 
 def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Recommendation:
@@ -106,6 +110,8 @@ class _Case:
 
     run: Run
     report: Report
+    training_round: Bounds | None
+    """Cost of the first training round in US dollars; None if it is over or unknown."""
 
     @property
     def break_even(self) -> BreakEven | None:
@@ -267,30 +273,19 @@ def _baseline(case: _Case) -> Recommendation | None:
     return case.report.baseline.recommendation if case.report.baseline else None
 
 
-def _check_labels_and_train(case: _Case) -> Recommendation | None:
-    """Train: the labels are there to be checked."""
-    if case.run.request.until not in ("LabelImages", "ValidateDataset"):
-        return None
-    sizes = case.report.estimate.sizes if case.report.estimate else []
-    prices = [case.training_usd(size) for size in sizes]
-    usd = sum(price for price in prices if price) if prices and all(prices) else None
-    return Recommendation(
-        action="train",
-        text=f"Check the labels in the report, then start the run again without until. Labels are reused; training is "
-        f"expected to cost {_usd(usd)}."
-        if usd
-        else "Check the labels in the report, then start the run again without until. Labels are reused; distill "
-        "estimate shows what training costs.",
-        usd=usd,
-    )
-
-
 def _start_without_until(case: _Case) -> Recommendation:
-    """Train: only the cost was asked for."""
-    estimate = case.report.estimate
-    usd = sum(round_.usd.expected for round_ in estimate.plan) if estimate else 0
-    price = f"the whole run is expected to cost {_usd(usd)}" if usd else "distill estimate shows what the run costs"
-    return Recommendation(action="train", text=f"Start the run again without until: {price}.", usd=usd or None)
+    """Train: the labels are there to be checked, or only the cost was asked for."""
+    usd, labelled = case.training_round, case.report.until in ("LabelImages", "ValidateDataset")
+    check = "Check the labels in the report, then start" if labelled else "Start"
+    price = (
+        f"the first training round is expected to cost {_usd(usd.expected)} ({_usd(usd.low)} to {_usd(usd.high)})."
+        if usd
+        else f"for the price: distill estimate {case.run.collection} --stage {case.run.stage}"
+    )
+    again = "without until. Labels are reused;" if labelled else "without until;"
+    return Recommendation(
+        action="train", text=f"{check} the run again {again} {price}", usd=usd.expected if usd else None
+    )
 
 
 # ---- Rules of runs that trained a model ------------------------------------------------------------------------------
@@ -536,7 +531,6 @@ _UNTRAINED_RULES: tuple[Rule, ...] = (
     _baseline,
     _labels_refused,
     _use_the_teacher,
-    _check_labels_and_train,
     _start_without_until,
 )
 _TRAINED_RULES: tuple[Rule, ...] = (

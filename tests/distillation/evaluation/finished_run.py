@@ -60,7 +60,7 @@ def finished_run(run: Run) -> Bucket:
         for number, (image, name) in enumerate(zip(IMAGES, sets, strict=True))
     ]
     write_sets(run, {"train": lines[:TRAIN], "validation": [], "test": lines[TRAIN:]}, data)
-    data.write_document(keys.split_facts_key(run.name), any_split_facts(images=len(IMAGES)))
+    data.write_document(keys.split_facts_key(run.name), any_split_facts(images=len(IMAGES), train=TRAIN, test=TEST))
     labels = [answer_line(number, "teacher", label_text(number)) for number in range(len(IMAGES))]
     labels[0] = answer_line(0, "teacher", None, status="refused", reason="no list")
     _write_lines(data, keys.part_key(run.name, "label", "1"), labels)

@@ -8,13 +8,15 @@ import pytest
 
 from distillation import keys
 from distillation.costs import calibration
+from distillation.costs.rounds import cost_of_round
 from distillation.documents import Ledger, Manifest, Report, parse_report
+from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
 from distillation.records import TrainedModel
 from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, finished_run
-from tests.support.builders import any_run
+from tests.support.builders import any_baseline, any_run
 
 Written = tuple[EvaluateResult, Report, Bucket]
 
@@ -105,6 +107,66 @@ def test_report_of_a_run_that_stopped_early_shows_labels_and_no_figures() -> Non
     assert "Labels to check before paying for more" in page
     assert page.count("data:image/jpeg;base64,") == TRAIN + TEST
     assert "Set aside: no list" in page
+
+
+@pytest.mark.parametrize(("until", "start"), [("LabelImages", "Check the labels"), ("Estimate", "Start the run again")])
+def test_price_of_training_is_recommended_to_a_run_that_was_asked_to_stop_before_it(until: Any, start: str) -> None:
+    run = any_run(until=until)
+    _, report, data = written([], until=until)
+    whole = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
+
+    assert report.recommendation is not None
+    assert report.recommendation.text.startswith(start)
+    usd, before_stop = cost_of_round(whole, 0, data).usd, cost_of_round(run, 0, data).usd
+    assert report.recommendation.usd == usd.expected > before_stop.high
+
+
+def test_price_of_training_that_cannot_be_known_is_left_out_with_a_note() -> None:
+    run = any_run(until="LabelImages")
+    data = finished_run(run)
+    data.write(keys.split_facts_key(run.name), b"{")
+    write_report(run, 0, [], data, "abc")
+    report = parse_report(data.read(keys.report_json_key(run.name)))
+
+    assert isinstance(report, Report)
+    assert report.recommendation is not None
+    assert report.recommendation.usd is None
+    assert any(note.startswith("The price of training is left out: ") for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("until", "verdict"),
+    [("Baseline", "Stopped after Baseline, as requested. No model was trained. "), (None, "Not trained: ")],
+)
+def test_report_of_a_run_that_ended_with_its_baseline_compares_the_alternatives(until: Any, verdict: str) -> None:
+    result, report, data = written([], until=until)
+    page = data.read(result.report_key).decode()
+
+    assert report.baseline == any_baseline()
+    assert report.recommendation == any_baseline().recommendation
+    assert report.verdict.startswith(verdict)
+    assert (result.promoted, result.grow) == (None, False)
+    assert "Is training worth it?" in page
+    assert "Labels to check before paying for more" in page
+
+
+def test_report_of_a_trained_run_has_the_alternatives_too(promoted_run: Written) -> None:
+    result, report, data = promoted_run
+
+    assert report.baseline == any_baseline()
+    assert "Is training worth it?" in data.read(result.report_key).decode()
+
+
+@pytest.mark.parametrize("damage", [None, b"{}"])
+def test_run_that_trained_nothing_has_no_report_without_its_baseline(damage: bytes | None) -> None:
+    run = any_run()
+    data, key = finished_run(run), keys.baseline_key(run.name)
+    if damage is None:
+        del data.client.objects[key]  # type: ignore[attr-defined]
+    else:
+        data.write(key, damage)
+    with pytest.raises((ObjectMissing, ObjectDamaged), match=key):
+        write_report(run, LAST_ROUND, [], data, "abc")
 
 
 def test_page_names_the_promoted_and_the_failed_model(promoted_run: Written) -> None:

@@ -6,15 +6,14 @@ import pytest
 
 from distillation.documents import Ledger, LedgerEntry, ServingCost
 from distillation.evaluation.training_price import label_usd, training_usd
-from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
 from distillation.records import TrainedModel
 from tests.support.builders import any_report, any_run
 
 
-def entry(step: str, usd: float, calls: int = 0, model: str = "amazon.nova-pro-v1:0", tokens: int = 0) -> LedgerEntry:
+def entry(step: str, usd: float, calls: int = 0, model: str = "amazon.nova-pro-v1:0") -> LedgerEntry:
     fields: dict[str, Any] = {"tier": "flex", "throttled": 0, "reused": 0, "output_tokens": 0, "training_tokens": 0}
-    return LedgerEntry(step=step, model=model, calls=calls, usd=usd, input_tokens=tokens, confirmed=True, **fields)
+    return LedgerEntry(step=step, model=model, calls=calls, usd=usd, input_tokens=0, confirmed=True, **fields)
 
 
 def ledger(*entries: LedgerEntry) -> Ledger:
@@ -71,9 +70,8 @@ def test_training_counts_epochs_and_repeats_of_each_size() -> None:
     assert training_usd(any_run(), 10_000, models, paid) == pytest.approx(5.0 * 20 * epochs(10_000) / epochs(500))
 
 
-def test_training_of_a_run_that_trained_nothing_has_the_tokens_of_its_labels() -> None:
-    labels = ledger(entry("LabelImages", 0.6, 600, tokens=600 * 1000))
-    price = catalog.get_model(any_run().student).price("training")
+def test_training_of_a_run_that_paid_for_no_job_has_no_price() -> None:
+    reused = [TrainedModel(size=300, status="Active", trained_by="earlier")]
 
-    assert training_usd(any_run(), 300, [], labels) == pytest.approx(price.cost(300 * epochs(300) * 1000))
-    assert training_usd(any_run(), 300, [], ledger()) is None
+    assert training_usd(any_run(), 300, reused, ledger(entry("LabelImages", 0.6, 600))) is None
+    assert training_usd(any_run(), 300, reused, ledger(entry("TrainModels", 0.0, 1))) is None
