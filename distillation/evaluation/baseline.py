@@ -10,6 +10,7 @@ from distillation.documents import Alternative, Baseline, BaselineFigures, Break
 from distillation.errors import LABELS_ARE_REUSED, ToleranceExceeded
 from distillation.evaluation import intervals, scores
 from distillation.evaluation.parsed_answers import parse_answers
+from distillation.evaluation.recommendation import LOW_CEILING, LOW_VALIDITY
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.inference.alternatives import NOT_ASKED, alternative_targets
 from distillation.inference.answer_parts import PartsOf, require_lines
@@ -23,10 +24,6 @@ from distillation.storage import Bucket
 
 MINIMUM_GROUPS = 20
 """Independent test images below which no alternative is preferred to training: a bootstrap interval is too narrow."""
-_LOW_CEILING = 0.4
-"""Agreement of the teacher with itself below which its prompt leaves too much open."""
-_LOW_VALIDITY = 0.9
-"""Share of valid answers or labels of the teacher below which its prompt does not work."""
 _ROUND = 0
 """Number of the baseline round."""
 
@@ -149,11 +146,11 @@ def _without_training(figures: BaselineFigures) -> Recommendation:
 def _prompt_problem(figures: BaselineFigures) -> str | None:
     """Return why the teacher's prompt does not work, or None if it does."""
     asked = figures.test_images + figures.labels_refused
-    if figures.test_images < _LOW_VALIDITY * asked:
+    if figures.test_images < LOW_VALIDITY * asked:
         return f"{figures.labels_refused} of {asked} labels of the teacher are not valid"
-    if figures.ceiling_valid.high < _LOW_VALIDITY:
+    if figures.ceiling_valid.high < LOW_VALIDITY:
         return f"only {100 * figures.ceiling_valid.mean:.0f} % of the teacher's second answers are valid"
-    if figures.ceiling.high < _LOW_CEILING:
+    if figures.ceiling.high < LOW_CEILING:
         return f"the teacher agrees with itself with a Jaccard index of {figures.ceiling.mean:.2f} only"
     return None
 

@@ -47,7 +47,7 @@ LOW_CEILING = 0.4
 Two answers of ten keywords with a Jaccard index of 0.4 share fewer than six.
 """
 LOW_VALIDITY = 0.9
-"""Share of valid labels of the teacher below which its prompt does not work.
+"""Share of valid answers or labels of the teacher below which its prompt does not work.
 
 Twice the refusals that a request tolerates by default.
 """

@@ -35,6 +35,11 @@ def test_model_that_only_answers_the_most_common_keywords_is_not_promoted() -> N
     ]
     assert figures.headlines.beyond_control is not None
     assert figures.headlines.beyond_control.mean <= 0
+    assert figures.gate.over_control is not None
+    assert figures.jaccard.control is not None
+    over_control = figures.jaccard.tuned[figures.best].mean - figures.jaccard.control.mean
+    assert figures.gate.over_control.mean == pytest.approx(over_control)
+    assert figures.gate.over_control.low <= 0
 
 
 def test_model_equal_to_base_has_no_significant_gain() -> None:
