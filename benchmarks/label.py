@@ -5,6 +5,9 @@
 The way ``pipeline`` is the real code of a batch (``distillation/inference``, with its rate limiter and its ledger).
 It runs as many concurrent batches as Split would choose, with the retries of the state machine.
 
+The ways ``pipeline, flex throttled N %`` and ``pipeline, flex stalled`` are the same with a flex tier that fails so
+often.
+
 The way ``fixed concurrency`` is a common loop for comparison: 10 functions with 4 threads, 20 images per batch, three
 attempts by boto3, and 8 retries of a batch that fails.
 
@@ -22,6 +25,7 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -33,6 +37,7 @@ from distillation.inference.rate_limit import BatchLimits, concurrent_batches
 from distillation.records import Quota
 from distillation.storage import Bucket
 from distillation.telemetry import metrics
+from local.bedrock.faults import ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
@@ -41,6 +46,7 @@ from tests.support.virtual_time import VirtualTime
 TOKENS_PER_MINUTE = 1_000_000
 MAX_CONCURRENT_BATCHES = 30
 START_SECONDS = 1.5
+NO_FAULTS = ConverseFaults()
 FUNCTION_SECONDS = 750
 """Seconds for calls to Bedrock, out of the 15 minutes of a function."""
 
@@ -51,17 +57,17 @@ def main() -> None:
     parser.add_argument("--quotas", default="250,25", help="Requests per minute.")
     arguments = parser.parse_args()
     for requests in map(int, arguments.quotas.split(",")):
-        for way, label in (("pipeline", label_with_pipeline), ("fixed concurrency", label_with_fixed_concurrency)):
+        for way, label in WAYS.items():
             row = {"requests_per_minute": requests, "way": way, **label(arguments.images, requests)}
             sys.stdout.write(json.dumps(row) + "\n")
             sys.stdout.flush()
 
 
-def label_with_pipeline(images: int, requests: int) -> dict[str, Any]:
+def label_with_pipeline(images: int, requests: int, faults: ConverseFaults = NO_FAULTS) -> dict[str, Any]:
     """Label with the code of the pipeline, and return a row of figures."""
     time = VirtualTime()
     quota = Quota(requests_per_minute=requests, tokens_per_minute=TOKENS_PER_MINUTE)
-    bedrock, data = SimulatedBedrock(time, quota), bucket()
+    bedrock, data = SimulatedBedrock(time, quota, faults), bucket()
     run = any_run(max_usd=1e6)
     run = run.model_copy(update={"quotas": {run.teacher.model: quota}})
     batches = concurrent_batches(run, run.teacher.model, images, MAX_CONCURRENT_BATCHES)
@@ -79,7 +85,8 @@ def label_with_pipeline(images: int, requests: int) -> dict[str, Any]:
     started = time.now()
     list(time.clock.pool(batches).map(batch, _batches(images, run.images_per_batch)))
     return _row(bedrock, images, requests, sum(labelled_counts), time.now() - started, batches) | {
-        "calls_in_ledger": _calls_in_ledger(data)
+        "calls_in_ledger": _calls_in_ledger(data),
+        "answers_on_flex": bedrock.tiers["flex"],
     }
 
 
@@ -105,6 +112,17 @@ def label_with_fixed_concurrency(images: int, requests: int) -> dict[str, Any]:
     return _row(bedrock, images, requests, len(labelled), time.now() - started, 10)
 
 
+def _flex_fails(kind: str, share: float) -> ConverseFaults:
+    return ConverseFaults(shares={kind: share}, tier="flex", slow_seconds=120)
+
+
+WAYS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "pipeline": label_with_pipeline,
+    "pipeline, flex throttled 30 %": partial(label_with_pipeline, faults=_flex_fails("ThrottlingException", 0.3)),
+    "pipeline, flex throttled 100 %": partial(label_with_pipeline, faults=_flex_fails("ThrottlingException", 1.0)),
+    "pipeline, flex stalled": partial(label_with_pipeline, faults=_flex_fails("ModelTimeoutException", 1.0)),
+    "fixed concurrency": label_with_fixed_concurrency,
+}
 MAX_TOKENS = {"maxTokens": any_run().teacher.max_tokens}
 
 

@@ -24,9 +24,12 @@ def image_names(count: int) -> list[str]:
     return [f"{number:064x}" for number in range(count)]
 
 
-def run_with_quota(quota: Quota, name: str = "holiday-1") -> Run:
-    """Return a run whose teacher has ``quota``, and whose budget is practically unlimited."""
-    run = any_run(max_usd=1e6)
+def run_with_quota(quota: Quota, name: str = "holiday-1", **request: Any) -> Run:
+    """Return a run whose teacher has ``quota``, and whose budget is practically unlimited.
+
+    Keywords are fields of its request.
+    """
+    run = any_run(**{"max_usd": 1e6} | request)
     return run.model_copy(update={"name": name, "quotas": {run.teacher.model: quota}})
 
 

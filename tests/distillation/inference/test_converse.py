@@ -93,7 +93,7 @@ def test_error_that_concerns_every_image_ends_the_batch_after_one_call(
 ) -> None:
     bedrock.add_client_error("converse", code, message)
     with pytest.raises(error_class) as error:
-        label_batch(any_run(), IMAGES, bucket(), client, any_limits())
+        label_batch(any_run(service_tier="default"), IMAGES, bucket(), client, any_limits())
     assert type(error.value) is error_class
     assert message.rstrip(".") in str(error.value)
 
@@ -109,9 +109,20 @@ def test_error_that_concerns_every_image_ends_the_batch_after_one_call(
 )
 def test_error_about_one_image_sets_that_image_aside(client: Any, bedrock: Stubber, message: str) -> None:
     bedrock.add_client_error("converse", "ValidationException", message)
-    (line,) = label_batch(any_run(), IMAGES, bucket(), client, any_limits())
+    (line,) = label_batch(any_run(service_tier="default"), IMAGES, bucket(), client, any_limits())
 
     assert (line.status, line.reason) == ("refused", f"ValidationException: {message}")
+
+
+@pytest.mark.parametrize(("served", "expected"), [(None, "flex"), ("flex", "flex"), ("default", "default")])
+def test_answer_has_the_tier_by_which_it_is_billed(
+    client: Any, bedrock: Stubber, served: str | None, expected: str
+) -> None:
+    bedrock.add_response("converse", converse_response() | ({"serviceTier": {"type": served}} if served else {}))
+    run = any_run()
+    question = Question(run.prompt, IMAGES[0], {"bytes": b"jpeg"}, tier="flex")
+
+    assert ask(client, run.teacher.model, run.teacher, question).tier == expected
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
@@ -141,7 +152,9 @@ def test_question_is_valid_in_the_service_model_of_bedrock(client: Any, bedrock:
 def test_answer_cut_off_within_a_character_can_be_stored(client: Any, bedrock: Stubber) -> None:
     bedrock.add_response("converse", converse_response("cat, sofa, \ud83d"))
 
-    assert label_batch(any_run(), IMAGES, bucket(), client, any_limits())[0].text == "cat, sofa, ?"
+    assert (
+        label_batch(any_run(service_tier="default"), IMAGES, bucket(), client, any_limits())[0].text == "cat, sofa, ?"
+    )
 
 
 def test_retry_does_not_quote_reserved_words(client: Any, bedrock: Stubber, asked_texts: list[str]) -> None:

@@ -18,7 +18,7 @@ IMAGES = image_names(3)
 
 
 def label_statuses(data: Bucket, client: Any, images: list[str] = IMAGES) -> list[str]:
-    return [line.status for line in label_batch(any_run(), images, data, client, any_limits())]
+    return [line.status for line in label_batch(any_run(service_tier="default"), images, data, client, any_limits())]
 
 
 def test_label_is_paid_for_once(client: Any, bedrock: Stubber) -> None:
@@ -43,7 +43,9 @@ def test_more_images_and_more_samples_ask_only_for_missing_labels(client: Any, b
     bedrock.assert_no_pending_responses()
     for _ in IMAGES:
         bedrock.add_response("converse", converse_response())
-    lines = label_batch(any_run(samples_per_image=2, temperature=0.5), IMAGES, data, client, any_limits())
+    lines = label_batch(
+        any_run(samples_per_image=2, temperature=0.5, service_tier="default"), IMAGES, data, client, any_limits()
+    )
 
     assert [(line.sample, line.reused) for line in lines] == [(0, True)] * 3 + [(1, False)] * 3
     (entry,) = ledger.summary("holiday-1", data).entries

@@ -95,7 +95,8 @@ def test_batches_use_the_whole_quota_and_are_rarely_throttled(quota: Quota, maxi
 def test_batch_slows_down_for_a_quota_lower_than_documented_and_loses_nothing() -> None:
     time, data = VirtualTime(), bucket()
     bedrock = SimulatedBedrock(time, NEW_ACCOUNT_QUOTA)
-    lines, _ = label_with_retries(time, run_with_quota(PRO_QUOTA), image_names(100), data, bedrock)
+    run = run_with_quota(PRO_QUOTA, service_tier="default")
+    lines, _ = label_with_retries(time, run, image_names(100), data, bedrock)
 
     assert [line.status for line in lines] == ["ok"] * 100
     assert set(bedrock.answered.values()) == {1}
@@ -143,7 +144,7 @@ def test_error_that_is_not_retried_ends_the_batch_immediately() -> None:
     time = VirtualTime()
     bedrock = FailingBedrock(time, PRO_QUOTA)
     bedrock.code = "AccessDeniedException"
-    run = run_with_quota(PRO_QUOTA)
+    run = run_with_quota(PRO_QUOTA, service_tier="default")
     with pytest.raises(AccessDenied):
         label_batch(run, image_names(100), bucket(), bedrock, any_limits(time.clock))  # type: ignore[arg-type]
 

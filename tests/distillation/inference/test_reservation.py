@@ -90,7 +90,7 @@ def test_ledger_is_checked_once_per_reservation() -> None:
 def label_until_over_budget(max_usd: float, data: Bucket, images: list[str]) -> int:
     """Label images in batches of one until the budget is used up; return the number of labelled images."""
     client: Any = boto3.client("bedrock-runtime")
-    run = any_run(max_usd=max_usd)
+    run = any_run(max_usd=max_usd, service_tier="default")
     with Stubber(client) as bedrock:
         for number, image in enumerate(images):
             bedrock.add_response("converse", converse_response())

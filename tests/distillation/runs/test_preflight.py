@@ -101,13 +101,16 @@ def test_refused_probe_ends_the_run_with_the_words_of_bedrock_and_a_remedy(
 ) -> None:
     aws.runtime.add_client_error("converse", "ValidationException", words)
     with pytest.raises(kind, match=message) as error:
-        check_account(any_run(until="LabelImages"), bucket(), aws.account)
+        check_account(any_run(until="LabelImages", service_tier="default"), bucket(), aws.account)
     assert type(error.value) is kind
     assert words.rstrip(".") in str(error.value)
 
 
 def test_probe_refused_for_the_day_names_both_causes_or_lets_the_run_wait(aws: StubbedAccount) -> None:
-    run, message = any_run(until="LabelImages"), "Too many tokens per day, please wait before trying again."
+    run, message = (
+        any_run(until="LabelImages", service_tier="default"),
+        "Too many tokens per day, please wait before trying again.",
+    )
     aws.runtime.add_client_error("converse", "ThrottlingException", message)
     aws.quotas.add_client_error("get_service_quota", "AccessDeniedException")
     with pytest.raises(QuotaExceeded, match=r"are used up, .* or the quota is 0.* could not be read"):
@@ -123,7 +126,7 @@ def test_probe_refused_for_the_day_names_both_causes_or_lets_the_run_wait(aws: S
 def test_access_that_bedrock_asks_to_try_again_is_retried_by_the_state_machine(aws: StubbedAccount) -> None:
     aws.runtime.add_client_error("converse", *PENDING_SUBSCRIPTION)
     with pytest.raises(AccessPending, match=r"try again after 2 minutes\. Possible causes: an IAM policy"):
-        check_account(any_run(until="LabelImages"), bucket(), aws.account)
+        check_account(any_run(until="LabelImages", service_tier="default"), bucket(), aws.account)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +145,44 @@ def test_teacher_that_does_not_answer_is_an_error_with_a_remedy(
     data = bucket()
     aws.runtime.add_client_error("converse", code)
     with pytest.raises(kind, match=message) as error:
-        check_account(any_run(until="LabelImages"), data, aws.account)
+        check_account(any_run(until="LabelImages", service_tier="default"), data, aws.account)
     assert type(error.value) is kind  # The state machine retries by class name.
     assert list(data.keys("work/")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ThrottlingException", "Too many requests"),
+        ("ServiceUnavailableException", "no capacity"),
+        ("ModelTimeoutException", "timeout"),
+        ("ValidationException", "#: extraneous key [serviceTier] is not permitted"),
+        ("AccessDeniedException", "explicit deny"),
+    ],
+)
+def test_probe_that_flex_does_not_answer_is_asked_and_paid_on_the_standard_tier(
+    aws: StubbedAccount, code: str, message: str
+) -> None:
+    calls: list[Any] = []
+    aws.account.runtime.meta.events.register(
+        "provide-client-params.bedrock-runtime.Converse", lambda params, **_: calls.append(params.get("serviceTier"))
+    )
+    data = bucket()
+    aws.runtime.add_client_error("converse", code, message)
+    aws.runtime.add_response("converse", converse_response())
+    check_account(any_run(until="LabelImages"), data, aws.account)
+    (entry,) = ledger.summary("holiday-1", data).entries
+
+    assert calls == [{"type": "flex"}, None]
+    assert (entry.tier, entry.calls) == ("default", 1)
+    assert entry.usd == pytest.approx(1000 * 0.80e-6 + 100 * 3.20e-6)
+
+
+def test_probe_of_a_run_on_flex_is_not_asked_on_the_standard_tier(aws: StubbedAccount) -> None:
+    aws.runtime.add_client_error("converse", "ThrottlingException")
+    with pytest.raises(Throttled):
+        check_account(any_run(until="LabelImages", service_tier="flex"), bucket(), aws.account)
+    aws.runtime.assert_no_pending_responses()
 
 
 def test_run_until_estimate_calls_and_pays_nothing(aws: StubbedAccount) -> None:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from local.bedrock import Endpoint
 from local.bedrock.faults import ConverseFaults
 from tests.support.fakes import MemoryS3
-from tests.support.local_bedrock import KEY, TEACHER, Rights, client, converse, error_code, running_endpoint
+from tests.support.local_bedrock import KEY, STUDENT, TEACHER, Rights, client, converse, error_code, running_endpoint
 
 APPLICATION_PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc123"
 
@@ -96,3 +96,26 @@ def test_profile_needs_the_rights_to_invoke_and_to_get_it(
         with pytest.raises(ClientError, match=denied) as error:
             converse(endpoint, model)
         assert error_code(error) == "AccessDeniedException"
+
+
+def test_flex_is_answered_by_models_with_a_flex_price_and_refused_by_others(endpoint: Endpoint) -> None:
+    assert converse(endpoint, tier="flex")["serviceTier"] == {"type": "flex"}
+    assert converse(endpoint)["stopReason"] == converse(endpoint, STUDENT, tier="default")["stopReason"] == "end_turn"
+    with pytest.raises(ClientError, match="serviceTier") as error:
+        converse(endpoint, STUDENT, tier="flex")
+    assert error_code(error) == "ValidationException"
+    assert endpoint.service.tiers == {
+        (TEACHER, "flex"): 1,
+        (TEACHER, "default"): 1,
+        (STUDENT, "default"): 1,
+        (STUDENT, "flex"): 1,
+    }
+
+
+def test_faults_of_one_tier_leave_the_other_alone(s3: MemoryS3, tmp_path: Path) -> None:
+    faults = ConverseFaults(shares={"ThrottlingException": 1.0}, tier="flex")
+    with running_endpoint(s3, tmp_path, converse=faults) as endpoint:
+        assert converse(endpoint)["stopReason"] == "end_turn"
+        with pytest.raises(ClientError) as error:
+            converse(endpoint, tier="flex")
+        assert error_code(error) == "ThrottlingException"

@@ -33,3 +33,20 @@ def test_labelling_survives_each_kind_of_fault_and_pays_for_each_image_once(
     assert [line.status for line in lines] == ["ok"] * 10
     assert set(service.answered.values()) == {1}
     assert len(service.calls) > 10 or kind == SLOW
+
+
+def test_labels_come_from_the_standard_tier_if_flex_throttles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3, images = trainable_bucket(), [str(number) for number in range(10)]
+    teacher = any_run().teacher.model_copy(update={"model": TEACHER})
+    run = any_run().model_copy(update={"teacher": teacher})
+    hurried = any_limits(Clock(sleep=lambda seconds: time.sleep(seconds / 100)))
+    faults = ConverseFaults(shares={"ThrottlingException": 1.0}, tier="flex")
+    with running_endpoint(s3, tmp_path, converse=faults) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", endpoint.url)
+        own: Any = runtime.bedrock_runtime.__wrapped__()
+        lines = label_batch(run, images, Bucket(s3, "data"), own, hurried)  # type: ignore[arg-type] - in memory
+        tiers = endpoint.service.tiers
+
+    assert [line.status for line in lines] == ["ok"] * 10
+    assert tiers[TEACHER, "default"] == 10
+    assert tiers[TEACHER, "flex"] > 0
