@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from distillation import keys
 from distillation.documents import (
     Alternative,
     Audit,
@@ -79,7 +80,7 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
         return Recommendation(
             action="cannot tell",
             text=f"Nothing shows whether {model} still agrees with the teacher, because no photo was audited. "
-            f"Apply it with {_request(audit_share=0.02)} next time.",
+            "Apply it with --audit-share 0.02 next time.",
         )
     if audit.jaccard is None or audit.evaluation is None or audit.images < MINIMUM_IMAGES:
         return Recommendation(
@@ -87,20 +88,20 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
             text=f"The audit of {audit.images} photos cannot tell whether {model} still agrees with the teacher; it "
             f"needs {MINIMUM_IMAGES} with a label of the teacher, and the report of run {run.request.apply}.",
         )
-    measured, before = _score(audit.jaccard), _score(audit.evaluation)
+    measured, before = _score(audit.jaccard), f"the {audit.evaluation.mean:.2f} of its evaluation"
     if audit.drifted:
         usd = label_usd(run, ledger, None, "PredictImages")
         price = f" {_AUDIT_LABELS} labels are expected to cost {_usd(_AUDIT_LABELS * usd)}." if usd else ""
         return Recommendation(
             action="train",
             text=f"Label newer photos and train again: on {audit.images} audited photos {model} agrees with the "
-            f"teacher with {measured}, below its evaluation ({before}).{price}",
+            f"teacher with {measured}, below {before}.{price}",
             usd=_AUDIT_LABELS * usd if usd else None,
         )
     return Recommendation(
         action="use the tuned model",
         text=f"Keep using {model}: on {audit.images} audited photos it agrees with the teacher with {measured}, which "
-        f"shows no drift from its evaluation ({before}).",
+        f"shows no drift from {before}.",
     )
 
 
@@ -282,7 +283,7 @@ def _start_without_until(case: _Case) -> Recommendation:
         if usd
         else f"for the price: distill estimate {case.run.collection} --stage {case.run.stage}"
     )
-    again = "without until. Labels are reused;" if labelled else "without until;"
+    again = "without 'until'. Labels are reused;" if labelled else "without 'until';"
     return Recommendation(
         action="train", text=f"{check} the run again {again} {price}", usd=usd.expected if usd else None
     )
@@ -356,7 +357,7 @@ def _too_few_test_images(case: _TrainedCase) -> Recommendation | None:
     return Recommendation(
         action="cannot tell",
         text=f"{figures.test_images} test images cannot tell whether training helps: the gain is {_gain(gate.gain)}. "
-        f"Add about {photos:,} photos and start again{cap}{_for(usd)}; about {needed:,} test images show a gain of "
+        f"Add about {photos:,} photos and start again{cap}{_for(usd)}; about {needed:,} test images can show a gain of "
         f"{difference:.2f}.",
         usd=usd,
         effect=gate.gain,
@@ -568,8 +569,8 @@ def _fix_teacher_prompt(case: _TrainedCase, finding: str) -> Recommendation:
 
 
 def _request(**fields: Any) -> str:
-    """Return fields of a request as they are written in distill.json."""
-    return json.dumps(fields)
+    """Return fields as they are written in the request."""
+    return f"{json.dumps(fields)} in {keys.REQUEST_FILE}"
 
 
 def _for(usd: float | None) -> str:

@@ -157,8 +157,8 @@ def test_many_refused_labels_are_a_reason_to_fix_the_prompt() -> None:
     assert result.usd == pytest.approx(50 * LABEL_USD)
     assert result.text == (
         "Fix the prompt: 240 of 1200 labels were refused, such as holiday/0.jpg (is no list of keywords). State the "
-        'answer format in the prompt and try it on 50 photos with {"sample": 50, "until": "LabelImages"} for about '
-        "$0.03."
+        'answer format in the prompt and try it on 50 photos with {"sample": 50, "until": "LabelImages"} in distill.json '
+        "for about $0.03."
     )
 
 
@@ -178,7 +178,7 @@ def test_teacher_that_contradicts_itself_is_a_reason_to_fix_the_prompt_even_if_t
     assert (
         "two answers of the teacher about a photo agree with a Jaccard index of 0.33 (95 % CI 0.30-0.36)" in result.text
     )
-    assert '200 photos with {"sample": 200, "until": "Baseline"} for about $0.06.' in result.text
+    assert '200 photos with {"sample": 200, "until": "Baseline"} in distill.json for about $0.06.' in result.text
     assert result.usd == pytest.approx(2 * 200 * 0.25 * LABEL_USD)
     # The interval includes 0.4, so the teacher may be consistent enough.
     assert recommend(run, report(run, {"scores": {"ceiling": interval(0.38)}})).action != "fix the prompt"
@@ -280,7 +280,7 @@ def test_19_test_images_cannot_tell_and_the_number_that_could_is_named() -> None
     assert result.usd == pytest.approx(208 * LABEL_USD + JOB_USD)
     assert result.text == (
         "19 test images cannot tell whether training helps: the gain is +0.03 (95 % CI -0.04 to +0.10). Add about 208 "
-        "photos and start again for about $7.62; about 71 test images show a gain of 0.05."
+        "photos and start again for about $7.62; about 71 test images can show a gain of 0.05."
     )
 
 
@@ -288,7 +288,7 @@ def test_number_of_test_images_above_the_cap_of_the_request_comes_with_the_cap_t
     run = any_run(test_images=60)
     few = {"gate": gate(interval(0.03, 0.07), NOT_SIGNIFICANT), "test_images": 19, "gain_sd": 0.15}
 
-    assert 'start again with {"test_images": 71}' in recommend(run, report(run, few)).text
+    assert 'start again with {"test_images": 71} in distill.json' in recommend(run, report(run, few)).text
 
 
 def test_gain_that_is_too_small_to_matter_needs_no_more_test_images() -> None:
@@ -313,8 +313,8 @@ def test_largest_size_is_trained_again_if_it_failed(failed: int, action: str) ->
         assert result.usd == pytest.approx(3 * JOB_USD)
         assert result.text == (
             "Train on 2,700 images again, because that size failed: The job was stopped. Start the run with "
-            '{"train_sizes": [2700]}; labels are reused, so it is expected to cost $22.50. Until then, use the tuned '
-            "model (900 images)."
+            '{"train_sizes": [2700]} in distill.json; labels are reused, so it is expected to cost $22.50. '
+            "Until then, use the tuned model (900 images)."
         )
 
 
@@ -364,8 +364,8 @@ def test_run_that_its_budget_stopped_is_continued_with_a_larger_one() -> None:
     assert (result.action, result.usd, result.effect) == ("grow", 20, gain)
     assert result.text == (
         "Train on 2,700 images for about $20.00 ($15.00 to $27.50); max_usd ended the run before that. Start it again "
-        'with {"train_sizes": [2700], "max_usd": 28}; labels are reused. Expected gain: +0.03 (95 % CI +0.01 to '
-        "+0.05). Until then, use the tuned model (900 images)."
+        'with {"train_sizes": [2700], "max_usd": 28} in distill.json; labels are reused. Expected gain: +0.03 (95 % '
+        "CI +0.01 to +0.05). Until then, use the tuned model (900 images)."
     )
 
 
@@ -394,7 +394,9 @@ def test_images_that_exist_are_used_before_photos_are_added() -> None:
     result = recommend(run, report(run, {"curve": curve(0.03)}, train=4_000))
 
     assert result.action == "grow"
-    assert result.text.startswith('Train on 1,800 of your 4,000 training images with {"train_sizes": [1800]} for about')
+    assert result.text.startswith(
+        'Train on 1,800 of your 4,000 training images with {"train_sizes": [1800]} in distill.json for about $'
+    )
 
 
 def test_curve_is_not_followed_beyond_the_records_that_bedrock_accepts() -> None:
@@ -445,7 +447,7 @@ def test_model_that_passed_and_was_not_kept_is_trained_again() -> None:
     result = recommend(run, report(run, {"gate": gate(interval(0.2), promoted=False)}))
 
     assert (result.action, result.usd) == ("train", pytest.approx(JOB_USD))
-    assert '{"keep": "best"}' in result.text
+    assert '{"keep": "best"} in distill.json' in result.text
 
 
 # ---- Runs that trained nothing ---------------------------------------------------------------------------------------
@@ -458,8 +460,8 @@ def test_labels_are_checked_before_they_are_trained_on(until: Any) -> None:
 
     assert (result.action, result.usd) == ("train", 2.5)
     assert result.text == (
-        "Check the labels in the report, then start the run again without until. Labels are reused; the first training "
-        "round is expected to cost $2.50 ($2.00 to $4.00)."
+        "Check the labels in the report, then start the run again without 'until'. Labels are reused; the first "
+        "training round is expected to cost $2.50 ($2.00 to $4.00)."
     )
 
 
@@ -469,7 +471,7 @@ def test_run_that_was_only_estimated_is_started() -> None:
 
     assert (result.action, result.usd) == ("train", 4.5)
     assert result.text == (
-        "Start the run again without until; the first training round is expected to cost $4.50 ($3.00 to $6.00)."
+        "Start the run again without 'until'; the first training round is expected to cost $4.50 ($3.00 to $6.00)."
     )
 
 
@@ -507,8 +509,8 @@ def test_newer_photos_are_labelled_and_trained_on_after_a_drift() -> None:
     assert (result.action, result.usd) == ("train", pytest.approx(300 * LABEL_USD))
     assert result.text == (
         "Label newer photos and train again: on 40 audited photos the tuned model of run summer-1 agrees with the "
-        "teacher with a Jaccard index of 0.41 (95 % CI 0.38-0.44), below its evaluation (a Jaccard index of 0.50 (95 % "
-        "CI 0.47-0.53)). 300 labels are expected to cost $0.18."
+        "teacher with a Jaccard index of 0.41 (95 % CI 0.38-0.44), below the 0.50 of its evaluation. "
+        "300 labels are expected to cost $0.18."
     )
 
 
@@ -523,7 +525,7 @@ def test_model_that_agrees_as_in_its_evaluation_is_kept_in_use() -> None:
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (None, '{"audit_share": 0.02}'),
+        (None, "--audit-share 0.02"),
         (audit(evaluation=None), "and the report of run summer-1"),
         (audit(images=0, jaccard=None, reason="no access"), "The audit of 0 photos cannot tell"),
         (audit(images=9), "it needs 10 with a label of the teacher"),
