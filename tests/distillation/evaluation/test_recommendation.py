@@ -157,8 +157,8 @@ def test_many_refused_labels_are_a_reason_to_fix_the_prompt() -> None:
     assert result.usd == pytest.approx(50 * LABEL_USD)
     assert result.text == (
         "Fix the prompt: 240 of 1200 labels were refused, such as holiday/0.jpg (is no list of keywords). State the "
-        'answer format in the prompt and try it on 50 photos with {"sample": 50, "until": "LabelImages"} in distill.json '
-        "for about $0.03."
+        'answer format in the prompt and try it on 50 photos with {"sample": 50, "until": "LabelImages"} in '
+        "distill.json for about $0.03."
     )
 
 
