@@ -36,7 +36,7 @@ from distillation.inference.labelling import label_batch
 from distillation.inference.rate_limit import BatchLimits, concurrent_batches
 from distillation.records import Quota
 from distillation.storage import Bucket
-from distillation.telemetry import metrics
+from distillation.telemetry import logger, metrics
 from local.bedrock.faults import ConverseFaults
 from tests.support.bedrock import SimulatedBedrock
 from tests.support.builders import any_run
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--quotas", default="250,25", help="Requests per minute.")
     arguments = parser.parse_args()
+    logger.setLevel("ERROR")
     for requests in map(int, arguments.quotas.split(",")):
         for way, label in WAYS.items():
             row = {"requests_per_minute": requests, "way": way, **label(arguments.images, requests)}

@@ -148,12 +148,6 @@ class RateLimiter:
         with self._lock:
             self._slowdown_factor = min(_MAX_SLOWDOWN_FACTOR, self._slowdown_factor * 1.25)
 
-    def return_starts(self, calls: int, tokens: int) -> None:
-        """Return the starts of ``calls`` calls of ``tokens`` tokens each, which took nothing from the quota."""
-        with self._lock:
-            self._next_by_requests -= self._seconds_per_request * calls
-            self._next_by_tokens -= self._seconds_per_token * calls * tokens
-
 
 class RateLimitedClient:
     """Calls one model for one batch, within its quota, and retries calls that may succeed later."""
@@ -173,7 +167,9 @@ class RateLimitedClient:
     @property
     def threads(self) -> int:
         """Number of concurrent calls that use the whole quota, at most ``MAX_CONCURRENT_CALLS``."""
-        latency_seconds = _EXPECTED_LATENCY_SECONDS if self._tiers.first_tier() == "default" else FLEX_LATENCY_SECONDS
+        latency_seconds = _EXPECTED_LATENCY_SECONDS
+        if self._tiers.first_tier() == "flex":
+            latency_seconds = 2 * FLEX_LATENCY_SECONDS  # While some threads wait for stalled calls, others continue.
         return ceil(min(MAX_CONCURRENT_CALLS, self._limiter.calls_within(latency_seconds) + 1))
 
     def call(self, send: Callable[[ServiceTier], Answer]) -> Answer:
@@ -246,10 +242,6 @@ class RateLimitedClient:
                 self.unavailable += failures.throttled
         self._limiter.return_unused(self._tokens - answer.usage.input_tokens - answer.usage.output_tokens)
         self._tiers.count_answer(tier, failures)
-        if self._tiers.is_flex_exhausted:
-            # Calls for which flex has no capacity take nothing from the quota. Not verified against AWS: if they do,
-            # the quota throttles the next calls.
-            self._limiter.return_starts(failures.without_capacity, self._tokens)
 
     def _count_failure(self, error: DistillationError, tier: ServiceTier, failures: FlexFailures) -> None:
         """Count a call without an answer, and slow down if the quota is the cause."""

@@ -16,12 +16,12 @@ from itertools import count
 from threading import Lock
 
 from distillation.errors import AccessDenied, DistillationError, InvalidRequest, Throttled
-from distillation.inference.converse import NoAnswer, Unavailable
+from distillation.inference.converse import Unavailable
 from distillation.records import Answer, RequestedTier, ServiceTier
 from distillation.telemetry import logger
 
 FLEX_LATENCY_SECONDS = 30
-"""Latency of a flex call, in seconds, up to which there are enough threads, and after which flex has stalled."""
+"""Latency in seconds after which a flex call has stalled; there are enough threads for twice as much."""
 _ANSWERED_PER_THROTTLED = 8
 """Answered questions for each throttled one, among those that went to the standard tier, above which flex is the cause.
 
@@ -48,11 +48,6 @@ class FlexFailures:
     def throttled(self) -> int:
         """Number of throttled calls."""
         return sum(map(is_throttling, self.errors))
-
-    @property
-    def without_capacity(self) -> int:
-        """Number of calls that flex did not start."""
-        return sum(not isinstance(error, NoAnswer) for error in self.errors)
 
 
 class TierChoice:
