@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=_ROOT / "samples" / "photos")
     parser.add_argument("--runs", type=int, default=20)
     arguments = parser.parse_args()
-    photos = _answered(arguments.folder)
+    photos = answered(arguments.folder)
     results = {
         name: _summary([run(random.Random(f"{name} {number}"), photos) for number in range(arguments.runs)])
         for name, run in (("shuffled", shuffled_run), ("planted", planted_run), ("trained", trained_run))
@@ -83,7 +83,7 @@ def main() -> int:
     return 0 if kept else 1
 
 
-def _answered(folder: Path) -> list[Photo]:
+def answered(folder: Path) -> list[Photo]:
     """Return the photos of a folder with the answers of teacher and base, and a second one of the teacher."""
     cache = _ROOT / "build" / "models"
     pair = available_pair(cache)
@@ -108,31 +108,31 @@ def _answered(folder: Path) -> list[Photo]:
 
 def trained_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:
     """Evaluate models that were trained on the teacher's labels."""
-    test, train = _split(generator, photos)
-    return _evaluate(test, train, {f"n{size}": _tuned(train[:size], train[:size]) for size in _SIZES})
+    test, train = split(generator, photos)
+    return _evaluate(test, train, {f"n{size}": tuned(train[:size], train[:size]) for size in _SIZES})
 
 
 def shuffled_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:
     """Evaluate models that were trained on labels of other training images."""
-    test, train = _split(generator, photos)
+    test, train = split(generator, photos)
     shuffled = generator.sample(train, len(train))
-    return _evaluate(test, train, {f"n{size}": _tuned(train[:size], shuffled[:size]) for size in _SIZES})
+    return _evaluate(test, train, {f"n{size}": tuned(train[:size], shuffled[:size]) for size in _SIZES})
 
 
 def planted_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:
     """Evaluate answers with a planted gain of twice the minimum detectable gain."""
-    test, train = _split(generator, photos)
+    test, train = split(generator, photos)
     share = _planted_share(photos, train, len(test))
     return _evaluate(test, train, {"n30": lambda photo: _planted(photo, share, random.Random(generator.random()))})
 
 
-def _split(generator: random.Random, photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
+def split(generator: random.Random, photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
     shuffled = generator.sample(photos, len(photos))
     count = round(len(photos) * _TEST_SHARE)
     return shuffled[:count], shuffled[count:]
 
 
-def _tuned(seen: Sequence[Photo], labelled: Sequence[Photo]) -> Answer:
+def tuned(seen: Sequence[Photo], labelled: Sequence[Photo]) -> Answer:
     """Return a model that was trained on the images of ``seen`` with the labels of ``labelled``."""
     head = fit(np.stack([photo.features for photo in seen]), [photo.label for photo in labelled], _epochs())
     return lambda photo: head.keywords(photo.features)
@@ -164,17 +164,17 @@ def _lines(photos: Sequence[Photo], answer: Answer) -> dict[str, AnswerLine]:
 
 def _planted_share(photos: Sequence[Photo], train: Sequence[Photo], test_images: int) -> float:
     """Return the share of wrong keywords to replace, for a gain of twice what ``test_images`` images can detect."""
-    control = scores.control([_parsed(photo.label) for photo in train])
+    control = scores.control([parsed(photo.label) for photo in train])
     references = [
-        [scores.jaccard(_parsed(photo.base), _parsed(photo.label)) for photo in photos],
-        [scores.jaccard(control, _parsed(photo.label)) for photo in photos],
+        [scores.jaccard(parsed(photo.base), parsed(photo.label)) for photo in photos],
+        [scores.jaccard(control, parsed(photo.label)) for photo in photos],
     ]
     reference = max(references, key=statistics.fmean)
     for step in range(1, 100):
         share = step / 100
         planted = [_planted(photo, share, random.Random(photo.name)) for photo in photos]
         gains = [
-            scores.jaccard(_parsed(answer), _parsed(photo.label)) - before
+            scores.jaccard(parsed(answer), parsed(photo.label)) - before
             for answer, photo, before in zip(planted, photos, reference, strict=True)
         ]
         if statistics.fmean(gains) >= 2 * minimum_detectable_difference(test_images, statistics.stdev(gains)):
@@ -192,7 +192,7 @@ def _planted(photo: Photo, share: float, generator: random.Random) -> list[str]:
     return [replaced.get(word, word) for word in photo.base]
 
 
-def _parsed(words: Sequence[str]) -> frozenset[str]:
+def parsed(words: Sequence[str]) -> frozenset[str]:
     return parse_answer(AnswerLine(image="", answerer="any", status="ok", text=", ".join(words))).keywords
 
 

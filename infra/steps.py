@@ -225,7 +225,7 @@ class Steps:
             self._function(
                 "Evaluate",
                 self._list_data,
-                access.read_objects(data, "images/*", "runs/*", "work/*"),
+                access.read_objects(data, "calibration/*", "images/*", "runs/*", "work/*"),
                 access.write_objects(
                     data,
                     "calibration/*",

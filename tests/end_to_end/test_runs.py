@@ -235,6 +235,30 @@ def test_legacy_student_is_refused_before_any_model_is_called(pipeline: Start) -
         assert running.keys("runs/") == [key for key in running.keys("runs/") if "failure" in key]
 
 
+def test_run_that_grows_labels_and_trains_one_size_after_the_other(pipeline: Start) -> None:
+    with pipeline() as running:
+        running.upload(PHOTOS)
+        ended = running.run(grow=True, grow_from=8, baseline=False, keep="all")
+        service, report = running.pipeline.bedrock.service, running.report()
+
+        assert ended.status == "SUCCEEDED", ended.cause
+        growth = report["growth"]
+        sizes = [round_["size"] for round_ in growth["rounds"]]
+        assert sizes == [8, report["train"]]
+        assert (growth["stopped"], growth["next_size"]) == ("all images", None)
+        assert growth["reason"] in report["verdict"]
+        assert sum(round_["usd"] for round_ in growth["rounds"]) == pytest.approx(report["usd"])
+        # Each round labels what it needs, and no image twice. The ceiling is asked about the test images once.
+        assert [round_["labels"] for round_ in growth["rounds"]] == [8 + report["test"], report["train"] - 8]
+        assert running.image_calls(PIXELS["teacher"]) == report["images"] + report["test"]
+        trained = [state for state in ended.states if state in ("LabelImages", "TrainModels", "Evaluate", "Promote")]
+        assert trained == [*2 * ("LabelImages", "TrainModels", "Evaluate"), "Promote"]
+        assert sorted(job["jobName"].rsplit("-", 2)[1] for job in service.jobs.values()) == sorted(
+            f"n{size}" for size in sizes
+        )
+        assert len(service.deployments) == 2
+
+
 def test_failure_of_one_size_is_reported_and_failure_of_all_fails_the_run(pipeline: Start) -> None:
     with pipeline(failing_jobs="-n8-") as running:
         running.upload(PHOTOS)
