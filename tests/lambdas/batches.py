@@ -17,7 +17,7 @@ IMAGES = [f"{number:064x}" for number in range(3)]
 
 def write_run_with_one_label(data: Bucket) -> None:
     """Write a claimed run, and the label of the first image."""
-    run = any_run()
+    run = any_run(service_tier="default")
     label = Answer(
         model="m",
         image=IMAGES[0],
@@ -39,5 +39,5 @@ def expect_one_answer_and_one_refusal(bedrock_runtime: Stubber) -> None:
 def batch_event(images: list[str], **batch_input: Any) -> dict[str, Any]:
     return {
         "BatchInput": {"run": any_run().name, "concurrent_batches": 1, **batch_input},
-        "Items": [{"image": image} for image in images],
+        "Items": [{"image": image, "ceiling": True} for image in images],
     }

@@ -142,14 +142,14 @@ def test_image_that_was_damaged_after_resizing_is_set_aside_by_key_without_a_cal
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b'{"model": "m"', b"{}"])
-@pytest.mark.parametrize("answerer", ["teacher", "base"])
+@pytest.mark.parametrize("answerer", ["teacher", "n12"])
 def test_damaged_stored_answer_is_asked_again_and_replaced(
     damage: bytes, answerer: str, client: Any, bedrock: Stubber
 ) -> None:
     run, data = any_run(), bucket()
     keys_by_answerer = {
         "teacher": keys.label_key("labeler", IMAGES[0], 0),
-        "base": keys.prediction_key(run.name, "base", IMAGES[0]),
+        "n12": keys.prediction_key(run.name, "n12", IMAGES[0]),
     }
     key = keys_by_answerer[answerer]
 
@@ -157,7 +157,7 @@ def test_damaged_stored_answer_is_asked_again_and_replaced(
         if answerer == "teacher":
             return label_batch(run, IMAGES[:1], data, client, any_limits())
         return ImageBatch(run, "Deploy", data, client, any_limits()).ask(
-            student_target(run, "base", run.student), IMAGES[:1]
+            student_target(run, "n12", run.student), IMAGES[:1]
         )
 
     data.write(key, damage)

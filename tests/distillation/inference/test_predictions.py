@@ -86,6 +86,16 @@ def test_only_tuned_models_are_asked_about_validation_images_and_only_to_choose_
     bedrock.assert_no_pending_responses()
 
 
+def test_teacher_is_asked_again_about_the_images_of_the_ceiling_only(client: Any, bedrock: Stubber) -> None:
+    first, second = image_names(2)
+    for _ in range(3):
+        bedrock.add_response("converse", converse_response())
+    lines = predict_batch(any_run(), [], [first, second], bucket(), client, any_limits(), ceiling=[first])
+
+    assert [(line.answerer, line.image) for line in lines] == [("base", first), ("base", second), ("ceiling", first)]
+    bedrock.assert_no_pending_responses()
+
+
 def test_student_is_trained_and_called_with_the_teachers_question_word_for_word(
     client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]]
 ) -> None:
