@@ -569,6 +569,17 @@ class GrownRound(Record):
     """Agreement of the tuned model with the teacher; null if the size was not trained."""
 
 
+class StudentPrompt(Record):
+    """Effect of a prompt of the student's own, at four bytes of text per token."""
+
+    teacher_tokens: int
+    """Tokens of the teacher's prompt."""
+    student_tokens: int
+    """Tokens of the student's prompt."""
+    saved_usd_per_1000: float
+    """US dollars that it saves for 1,000 answers of the student; negative if it is longer."""
+
+
 class Growth(Record):
     """Rounds of a run with ``grow``."""
 
@@ -759,6 +770,8 @@ class Report(Record):
     """Expected effect of twice the largest size; null without a curve."""
     money: Money
     """Estimated and spent US dollars by step."""
+    student_prompt: StudentPrompt | None = None
+    """What another prompt than the teacher's changes; null if both have the same one."""
     baseline: Baseline | None = None
     """Copy of ``baseline.json``; null without a baseline round."""
     growth: Growth | None = None
@@ -855,7 +868,9 @@ class Manifest(Record):
     code: str
     """Commit of the deployed code, and hash of its functions, state machine and prompts."""
     prompt_sha256: str
-    """Hash of the prompt."""
+    """Hash of the teacher's prompt."""
+    student_prompt_sha256: str | None = None
+    """Hash of the student's prompt."""
     labelers: dict[str, str]
     """Labeler ids of ``teacher`` and ``ceiling``."""
     datasets_sha256: dict[str, str]

@@ -23,6 +23,7 @@ def build_manifest(run: Run, report: Report, data: Bucket, code: str) -> Manifes
         run=run,
         code=code,
         prompt_sha256=_sha256(f"{run.prompt.system}\n{run.prompt.user}".encode()),
+        student_prompt_sha256=_sha256(f"{run.student_prompt.system}\n{run.student_prompt.user}".encode()),
         labelers={"teacher": run.teacher.id, "ceiling": run.ceiling.id},
         datasets_sha256=_datasets_sha256(run, data),
         hyperparameters={str(model.size): job_hyperparameters(run, model.size) for model in report.models},
@@ -49,12 +50,14 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
         "teacher": run.teacher.model,
         "student": run.student,
         "prompt": run.prompt,
+        "student_prompt": run.student_prompt,
         "keywords_min": run.limits.minimum,
         "keywords_max": run.limits.maximum,
         "hyperparameters": run.request.hyperparameters | _shared_hyperparameters(document.hyperparameters),
     }
     repeated = Request.model_validate(run.request.model_dump() | chosen)
-    return repeated.model_dump(mode="json", exclude_none=True)
+    # A request without apply may not set audit_share.
+    return repeated.model_dump(mode="json", exclude_none=True, exclude={"audit_share"})
 
 
 def _shared_hyperparameters(by_size: dict[str, dict[str, str]]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from distillation.evaluation.html_report import Page, Picture, render, thumbnail
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.recommendation import recommend
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
-from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict
+from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict, student_prompt
 from distillation.events import EvaluateResult
 from distillation.models import catalog
 from distillation.photos.rounds import grows
@@ -109,6 +109,7 @@ def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | N
         verdict = " ".join(filter(None, (run_verdict(figures, growth), reuse_note(run_data.models))))
         more = doubling(run, figures, run_data.models, spent)
     report = run_data.report(verdict, figures, more, money(run, estimate, spent, figures))
+    report = report.model_copy(update={"student_prompt": student_prompt(run)})
     if growth is not None:
         status = report.status if growth.stopped else f"growing: trained on {growth.rounds[-1].size:,} images so far"
         report = report.model_copy(update={"growth": growth, "status": status})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from distillation.costs.break_even import break_even
+from distillation.costs.calibration import text_tokens
 from distillation.costs.lines import exactly
 from distillation.documents import (
     Baseline,
@@ -18,6 +19,7 @@ from distillation.documents import (
     Money,
     ServingCost,
     StepMoney,
+    StudentPrompt,
 )
 from distillation.evaluation.training_price import label_usd, training_usd
 from distillation.ledger import inference_usd
@@ -53,6 +55,15 @@ def run_verdict(figures: EvaluationFigures, growth: Growth | None = None) -> str
     promoted = figures.gate and figures.gate.promoted
     passed = "Model promoted." if promoted else "The model passes the gate; none is kept, as requested."
     return _gate_verdict(figures, passed=passed, refused="Model not promoted")
+
+
+def student_prompt(run: Run) -> StudentPrompt | None:
+    """Return what the student's own prompt saves; None if it is the teacher's."""
+    if run.student_prompt == run.prompt:
+        return None
+    teacher, student = (round(text_tokens(prompt)) for prompt in (run.prompt, run.student_prompt))
+    saved = inference_usd(run.student, 1000 * (teacher - student), 0)
+    return StudentPrompt(teacher_tokens=teacher, student_tokens=student, saved_usd_per_1000=saved)
 
 
 def reuse_note(models: Iterable[TrainedModel]) -> str:

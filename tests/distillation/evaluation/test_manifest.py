@@ -11,6 +11,7 @@ from distillation.documents import Manifest
 from distillation.errors import InvalidRequest
 from distillation.evaluation.manifest import build_manifest, request_again
 from distillation.records import Request, TrainedModel
+from distillation.runs.existing_model import check_fields_without_apply
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
 
@@ -57,13 +58,21 @@ def test_prices_are_those_of_the_service_tier_of_the_teacher() -> None:
     assert ("amazon.nova-lite-v1:0", "input") in prices
 
 
+def test_prices_of_both_tiers_are_listed_if_both_may_have_answered() -> None:
+    prices = {row.use for row in any_manifest(service_tier="auto").prices if row.product == "amazon.nova-pro-v1:0"}
+
+    assert prices == {"input", "output", "input-flex", "output-flex"}
+
+
 def test_repeated_run_has_the_choices_of_its_stage_written_out() -> None:
     manifest = any_manifest(train_sizes=[12], max_usd=3)
     assert manifest.hyperparameters["12"]["epochCount"] == "5"
     again = Request.model_validate(request_again(as_json(manifest), "manifest.json"))
 
     assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
-    assert again.prompt == any_run().prompt
+    assert again.prompt == again.student_prompt == any_run().prompt
+    # A training request may not set a field of apply.
+    check_fields_without_apply(again)
     assert (again.keywords_min, again.keywords_max) == (any_run().limits.minimum, any_run().limits.maximum)
     assert again.hyperparameters["epochCount"] == 5
     assert (again.train_sizes, again.max_usd) == ([12], 3)
@@ -81,3 +90,10 @@ def test_hyperparameters_that_differ_by_size_are_not_written_out() -> None:
 def test_file_that_is_not_a_manifest_is_an_error_with_its_name(value: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"m\.json"):
         request_again(value, "m.json")
+
+
+def test_repeated_run_has_the_prompt_of_the_student() -> None:
+    manifest = as_json(any_manifest())
+    manifest["run"]["student_prompt"] = {"system": "short", "user": "Keywords."}
+
+    assert request_again(manifest, "manifest.json")["student_prompt"] == {"system": "short", "user": "Keywords."}

@@ -13,7 +13,7 @@ from distillation.documents import Ledger, Manifest, Report, parse_report
 from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
-from distillation.records import TrainedModel
+from distillation.records import Prompt, TrainedModel
 from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, finished_run
 from tests.support.builders import any_baseline, any_run
@@ -218,3 +218,14 @@ def test_manifest_has_the_hashes_of_the_validated_files() -> None:
 
     manifest = data.read_document(keys.manifest_key(run.name), Manifest)
     assert manifest.datasets_sha256 == {"runs/holiday-1/dataset/train-12.jsonl": "abc"}
+
+
+def test_report_says_what_the_prompt_of_the_student_saves() -> None:
+    prompt = Prompt(system="s" * 2000, user="u" * 2000)
+    run = any_run(max_usd=30).model_copy(update={"prompt": prompt})
+    data = finished_run(run)
+    write_report(run, LAST_ROUND, MODELS, data, "abc")
+    page = data.read(keys.report_key(run.name, "report.html")).decode()
+
+    assert "the teacher one of about 1010." in " ".join(page.split())
+    assert "per 1,000 images at the price of the student's input." in " ".join(page.split())

@@ -13,8 +13,9 @@ from distillation.evaluation.verdict import (
     run_verdict,
     score_verdict,
     stopped_verdict,
+    student_prompt,
 )
-from distillation.records import TrainedModel
+from distillation.records import Prompt, TrainedModel
 from tests.support.builders import any_baseline, any_estimate, any_interval, any_report, any_run
 
 
@@ -167,3 +168,17 @@ def test_report_without_the_price_of_teacher_or_student_has_no_break_even(answer
     for costs in (known, known | {"teacher": serving(None), "n12": serving(1.0)}):
         result = money(any_run(), any_estimate(), Ledger(usd=5.0, entries=[]), figures(serving=costs))
         assert result.break_even is result.break_even_images is None
+
+
+def test_shorter_prompt_of_the_student_saves_its_tokens_at_the_price_of_the_students_input() -> None:
+    long, short = Prompt(system="s" * 2000, user="u" * 2000), Prompt(system="s", user="u" * 399)
+    run = any_run().model_copy(update={"prompt": long, "student_prompt": short})
+    saved = student_prompt(run)
+
+    assert saved
+    assert (saved.teacher_tokens, saved.student_tokens) == (1010, 110)
+    assert saved.saved_usd_per_1000 == pytest.approx(1000 * 900 * 0.06 / 1e6)
+    longer = student_prompt(run.model_copy(update={"prompt": short, "student_prompt": long}))
+    assert longer
+    assert longer.saved_usd_per_1000 == pytest.approx(-saved.saved_usd_per_1000)
+    assert student_prompt(any_run()) is None
