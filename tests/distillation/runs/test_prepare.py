@@ -99,7 +99,7 @@ def test_refused_run_is_not_claimed(aws: StubbedAccount) -> None:
     data = bucket()
     aws.runtime.add_client_error("converse", "AccessDeniedException")
     with pytest.raises(AccessDenied):
-        prepared(aws, data, until="LabelImages")
+        prepared(aws, data, until="LabelImages", service_tier="default")
     with pytest.raises(InvalidRequest, match="unknown field 'teachr'"):
         prepared(aws, data, teachr="x")
 
@@ -129,7 +129,7 @@ def test_teacher_is_asked_before_a_run_that_falls_back_to_it(
     data = bucket()
     aws.runtime.add_client_error("converse", "AccessDeniedException")
     with pytest.raises(AccessDenied):
-        prepared(aws, data, apply="earlier", fallback="teacher")
+        prepared(aws, data, apply="earlier", fallback="teacher", service_tier="default")
 
     # The audit alone does not need the teacher: without it the run has no audit. The stub refuses a second question.
     aws.states.add_response("describe_execution", RUNNING, {"executionArn": "arn:1"})
