@@ -8,6 +8,7 @@ from botocore.stub import Stubber
 
 from distillation import keys
 from distillation.dataset.writer import training_record
+from distillation.inference.application import apply_batch
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.records import Concurrency, TrainedModel
@@ -56,11 +57,14 @@ def test_prediction_is_valid_with_another_number_of_keywords_than_labels_have(
     client: Any, bedrock: Stubber, apply: bool
 ) -> None:
     model = TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT)
-    run = run_with_limits(15, 25, **({"apply": "earlier"} if apply else {}))
+    run = run_with_limits(15, 25, **({"apply": "earlier", "audit_share": 0} if apply else {}))
     run = run.model_copy(update={"applies": model}) if apply else run
     for _ in range(1 if apply else 3):
         bedrock.add_response("converse", converse_response("cat, sofa"))
-    lines = predict_batch(run, [] if apply else [model], IMAGES, bucket(), client, any_limits())
+    if apply:
+        lines = apply_batch(run, IMAGES, [], bucket(), client, any_limits())
+    else:
+        lines = predict_batch(run, [model], IMAGES, bucket(), client, any_limits())
 
     assert [line.status for line in lines] == ["ok"] * len(lines)
     bedrock.assert_no_pending_responses()
@@ -119,12 +123,15 @@ def test_deployment_that_refuses_s3_locations_is_asked_with_bytes(
     client: Any, bedrock: Stubber, converse_calls: list[dict[str, Any]], apply: bool
 ) -> None:
     model = TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT, images_by="bytes")
-    run = any_run(apply="earlier").model_copy(update={"applies": model}) if apply else any_run()
+    run = any_run(apply="earlier", audit_share=0).model_copy(update={"applies": model}) if apply else any_run()
     image = sha256(b"jpeg").hexdigest()
     data = bucket(**{keys.image_key(run.image_side, image): b"jpeg"})
     for _ in range(1 if apply else 3):
         bedrock.add_response("converse", converse_response())
-    predict_batch(run, [] if apply else [model], [image], data, client, any_limits())
+    if apply:
+        apply_batch(run, [image], [], data, client, any_limits())
+    else:
+        predict_batch(run, [model], [image], data, client, any_limits())
 
     sources = {call["modelId"]: call["messages"][0]["content"][1]["image"]["source"] for call in converse_calls}
     assert sources.pop(DEPLOYMENT) == {"bytes": b"jpeg"}
