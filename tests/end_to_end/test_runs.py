@@ -135,10 +135,11 @@ def test_event_delivered_twice_is_one_run(pipeline: Start) -> None:
         assert len([key for key in running.keys("runs/") if key.endswith("/request.json")]) == 1
 
 
-def test_until_ends_the_run_early_with_a_partial_report(pipeline: Start) -> None:
+def test_until_ends_the_run_early_and_a_whole_run_pays_for_none_of_its_answers_again(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
         ended = running.run(until="LabelImages")
+        assert ended.status == "SUCCEEDED", (ended.states, ended.cause)
         report = running.report()
 
         assert ended.status == "SUCCEEDED"
@@ -146,6 +147,25 @@ def test_until_ends_the_run_early_with_a_partial_report(pipeline: Start) -> None
         assert report["labelled"] == len(running.keys("labels/")) > 0
         assert report["evaluation"] is None
         assert not running.pipeline.bedrock.service.jobs
+
+        ended = running.run(until="Baseline")
+        report = running.report()
+        models = (PIXELS["teacher"], PIXELS["student"])
+        calls = [running.image_calls(model) for model in models]
+
+        assert ended.status == "SUCCEEDED", ended.cause
+        assert ended.states[-8:-3] == ["Baseline", "WorthTraining", "Evaluate", "GrowFurther", "Promote"]
+        assert report["verdict"].startswith("Stopped after Baseline, as requested. No model was trained.")
+        assert [row["name"] for row in report["baseline"]["alternatives"]][:2] == ["base", "examples"]
+        assert calls == [report["images"] + report["test"], 2 * report["test"]]
+        assert report["recommendation"]["action"] == "cannot tell"
+
+        ended = running.run(train_sizes=[8])
+
+        assert ended.status == "SUCCEEDED", ended.cause
+        assert ended.states.count("Estimate") == 2
+        assert [running.image_calls(model) for model in models] == calls
+        assert running.report()["baseline"]["alternatives"] == report["baseline"]["alternatives"]
 
 
 def test_teacher_labels_only_photos_without_an_own_label(pipeline: Start, tmp_path: Path) -> None:
@@ -239,9 +259,9 @@ def test_run_that_grows_labels_and_trains_one_size_after_the_other(pipeline: Sta
     with pipeline() as running:
         running.upload(PHOTOS)
         ended = running.run(grow=True, grow_from=8, baseline=False, keep="all")
-        service, report = running.pipeline.bedrock.service, running.report()
 
         assert ended.status == "SUCCEEDED", ended.cause
+        service, report = running.pipeline.bedrock.service, running.report()
         growth = report["growth"]
         sizes = [round_["size"] for round_ in growth["rounds"]]
         assert sizes == [8, report["train"]]
