@@ -48,13 +48,13 @@ def plan_rounds(run: Run, sets: Mapping[SetName, Sequence[SplitLine]]) -> list[R
     steps = [sizes[: position + 1] for position in range(len(sizes))] if grows(run, len(train)) else [sizes]
     rounds: list[RoundLists] = []
     if has_baseline(run):
-        rounds.append(RoundLists("baseline", [], [*test, *train[:EXAMPLE_CANDIDATES]], _with_ceiling(run, test)))
+        rounds.append(RoundLists("baseline", [], [*test, *train[:EXAMPLE_CANDIDATES]], _with_ceiling(test)))
     listed = {line.image for lists in rounds for line in lists.to_label}
     for step in steps:
         needed = [*train[: max(step)], *validation, *test]
         to_label = [line for line in needed if line.image not in listed]
         listed.update(line.image for line in to_label)
-        to_predict = [*_with_ceiling(run, test), *images_to_choose_size(step, validation)]
+        to_predict = [*_with_ceiling(test), *images_to_choose_size(step, validation)]
         rounds.append(RoundLists("training", step, to_label, to_predict))
     return rounds
 
@@ -92,7 +92,7 @@ def growth_sizes(first: int, available: int) -> list[int]:
     return sizes
 
 
-def _with_ceiling(run: Run, test: Sequence[SplitLine]) -> list[SplitLine]:
+def _with_ceiling(test: Sequence[SplitLine]) -> list[SplitLine]:
     """Return the test images, of which the first ones are for the ceiling."""
     return [line.model_copy(update={"ceiling": position < CEILING_IMAGES}) for position, line in enumerate(test)]
 
