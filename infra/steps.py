@@ -106,7 +106,7 @@ class Steps:
             self._function(
                 "Estimate",
                 self._list_data,
-                access.read_objects(data, _REQUEST, "calibration/*", "runs/*/splits/*"),
+                access.read_objects(data, _REQUEST, "calibration/*", "runs/*/report/estimate.json", "runs/*/splits/*"),
                 access.write_objects(data, "runs/*/report/estimate.json"),
                 timeout_minutes=5,
             ),
