@@ -163,7 +163,7 @@ def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
         yield f"{len(estimate.unreadable)} photos cannot be used, such as {first.photo}: {first.reason}"
     yield f"Teacher {run.teacher.model}, student {run.student}"
     yield ""
-    yield f"  {'':<44}{'expected':>10}{'low':>10}{'high':>10}"
+    yield f"  {'':<46}{'expected':>10}{'low':>10}{'high':>10}"
     lines: dict[str, list[EstimateLine]] = {}
     for line in estimate.lines:
         lines.setdefault(f"{line.step}: {line.what}", []).append(line)
@@ -185,7 +185,7 @@ def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
 
 def _table_row(name: str, usd: Bounds, confirmed: bool) -> str:
     figures = "".join(f"{format_usd(getattr(usd, bound)):>10}" for bound in ("expected", "low", "high"))
-    return f"  {name:<44.44}{figures}{'' if confirmed else ' *'}"
+    return f"  {name:<46.46}{figures}{'' if confirmed else ' *'}"
 
 
 def _plan(estimate: Estimate) -> Iterator[str]:
