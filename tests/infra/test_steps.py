@@ -135,6 +135,7 @@ def test_only_prepare_reads_and_writes_the_budget_of_the_month(pipeline: Templat
         ("WriteDataset", "s3:GetObject", "runs/*/inventory.jsonl"),
         ("WriteDataset", "s3:GetObject", "runs/*/listing.jsonl"),
         ("ValidateDataset", "s3:PutObject", "runs/*/dataset/hashes.json"),
+        ("Estimate", "s3:GetObject", "runs/*/report/estimate.json"),  # The plan of the round before.
         ("Evaluate", "s3:GetObject", "calibration/*"),  # The price of the next round of a run with `grow`.
         ("WriteResults", "s3:GetObject", "runs/*/listing.jsonl"),
         ("WriteResults", "s3:GetObject", "runs/*/splits/images.jsonl"),
