@@ -31,11 +31,12 @@ def measured(run: Run, texts: dict[str, str], *, test: int = 40, label: str = SA
     ``texts`` are the answers by answerer; ``{0}`` is the number of the image. Every fifth answer is the label.
     """
     data = bucket()
+    names: list[SetName] = [*(["train"] * 8), *(["test"] * test)]
     lines = [
         SplitLine(
             image=f"{number:064x}", photo=f"h/{number}.jpg", group=f"{number:064x}", width=60, height=40, set=name
         )
-        for number, name in enumerate([*(["train"] * 8), *(["test"] * test)])
+        for number, name in enumerate(names)
     ]
     inventory = [
         InventoryLine(photo=line.photo, status="ok", image=line.image, set=line.set, labelled_by="teacher")
