@@ -31,7 +31,7 @@ def measured(run: Run, texts: dict[str, str], *, test: int = 40, label: str = SA
     ``texts`` are the answers by answerer; ``{0}`` is the number of the image. Every fifth answer is the label.
     """
     data = bucket()
-    names: list[SetName] = [*(["train"] * 8), *(["test"] * test)]
+    names: list[SetName] = ["train" if number < 8 else "test" for number in range(8 + test)]
     lines = [
         SplitLine(
             image=f"{number:064x}", photo=f"h/{number}.jpg", group=f"{number:064x}", width=60, height=40, set=name
