@@ -48,7 +48,8 @@ def plan_rounds(run: Run, sets: Mapping[SetName, Sequence[SplitLine]]) -> list[R
     steps = [sizes[: position + 1] for position in range(len(sizes))] if grows(run, len(train)) else [sizes]
     rounds: list[RoundLists] = []
     if has_baseline(run):
-        rounds.append(RoundLists("baseline", [], [*test, *train[:EXAMPLE_CANDIDATES]], _with_ceiling(test)))
+        compared = _with_ceiling(test[:CEILING_IMAGES])
+        rounds.append(RoundLists("baseline", [], [*test[:CEILING_IMAGES], *train[:EXAMPLE_CANDIDATES]], compared))
     listed = {line.image for lists in rounds for line in lists.to_label}
     for step in steps:
         needed = [*train[: max(step)], *validation, *test]

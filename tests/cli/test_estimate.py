@@ -116,8 +116,8 @@ def test_plan_has_a_row_for_each_round_with_labels_cost_and_time(tmp_path: Path)
     rows = result.stdout.split("  plan ")[1].split("\n\n")[0].splitlines()[1:]
 
     assert len(rows) == 6
-    assert re.match(r"  Whether distilling is worth it\. +508 +\$0\.\d\d +\$0\.\d\d +\$\d\.\d\d +\d+ min$", rows[0])
-    assert re.match(r"  First verdict: a model trained on 300 images\. +792 +\$\d\.\d\d .* +\d\.\d h$", rows[1])
+    assert re.match(r"  Whether distilling is worth it\. +208 +\$0\.\d\d +\$0\.\d\d +\$\d\.\d\d +\d+ min$", rows[0])
+    assert re.match(r"  First verdict: a model trained on 300 images\. +1,092 +\$\d\.\d\d .* +\d\.\d h$", rows[1])
     assert all(len(row) <= 100 for row in rows)
     assert re.match(
         r"  A model trained on 19,000 images, if 0\.01 more is expected\. +10,900 .* +\d\d\.\d h$", rows[-1]

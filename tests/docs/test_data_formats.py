@@ -10,7 +10,7 @@ from distillation.documents import Interval
 from docs.examples import EXAMPLES
 from docs.generate import PAGE, WIDTH, field_meanings, generate_page, models, type_name
 
-BASES = {"Record", "Event", "FailureCause", "StageLimits"}
+BASES = {"BaselineFigures", "CostResult", "Record", "Event", "FailureCause", "StageLimits"}
 """Models that exist to be inherited from."""
 
 

@@ -66,7 +66,7 @@ def test_steps_may_use_exactly_the_models_and_profiles_of_the_stage(configured_s
     found = models_of_steps(configured_stage)
 
     assert found == expected_models(CONFIGURED["teachers"], CONFIGURED["profiles"])
-    assert len({resource for _, _, resource, _ in found}) == 10
+    assert len({resource for _, _, resource, _ in found}) == 15
 
 
 @pytest.mark.parametrize("pattern", NOT_NEEDED_BY_RUNS)

@@ -20,14 +20,13 @@ STAGE = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]["dev"]
     [("Label", STAGE["teachers"]), ("Predict", [*STAGE["teachers"], *STAGE["students"]])],
 )
 def test_only_the_models_of_the_stage_can_be_invoked(pipeline: Template, step: str, allowed: list[str]) -> None:
-    (statement,) = [
-        s for s in role_statements(pipeline, f"{step}Role") if "foundation-model" in json.dumps(s["Resource"])
-    ]
-    text = json.dumps(statement["Resource"])
+    statements = [s for s in role_statements(pipeline, f"{step}Role") if "foundation-model" in json.dumps(s)]
+    profiles = [s for s in role_statements(pipeline, f"{step}Role") if "inference-profile/" in json.dumps(s)]
+    text = json.dumps([statement["Resource"] for statement in [*statements, *profiles]])
 
-    assert statement["Action"] == "bedrock:InvokeModel"
+    assert {statement["Action"] for statement in statements} == {"bedrock:InvokeModel"}
     for model in catalog.models():
-        assert (f'foundation-model/{model}"' in text) == (model in allowed)
+        assert (f'foundation-model/{model}"' in text or f'inference-profile/{model}"' in text) == (model in allowed)
 
 
 @pytest.mark.parametrize("step", ["Predict", "Deploy"])

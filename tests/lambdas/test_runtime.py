@@ -4,10 +4,11 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from distillation import keys
 from distillation.errors import DistillationError, InvalidRequest, ObjectMissing
-from distillation.events import SizesEvent, ValidationResult
+from distillation.events import RunEvent, ValidationResult
 from lambdas import runtime
 from lambdas.runtime import Settings, batch_limits, read_run, settings, typed
 from tests.support.builders import any_run
@@ -20,6 +21,12 @@ class ExampleSettings(Settings):
 
     example_name: str
     example_hours: float
+
+
+class SizesEvent(RunEvent):
+    """Event with a required list."""
+
+    sizes: list[int] = Field(min_length=1)
 
 
 @typed(SizesEvent)

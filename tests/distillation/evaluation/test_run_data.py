@@ -12,7 +12,15 @@ from distillation.evaluation.evaluation import evaluate
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.records import InventoryLine, TrainedModel
 from distillation.storage import Bucket
-from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, answer_line, finished_run
+from tests.distillation.evaluation.finished_run import (
+    IMAGES,
+    LAST_ROUND,
+    MODELS,
+    TEST,
+    TRAIN,
+    answer_line,
+    finished_run,
+)
 from tests.support.builders import any_run, any_split_facts
 
 
@@ -77,7 +85,9 @@ def test_own_labels_are_evidence_only_if_no_model_was_trained_on_them() -> None:
     run = any_run(own_labels="gold")
     data = finished_run(run)
     data.write_lines(keys.own_labels_key(run.name), [{"image": IMAGES[-1], "photo": "p", "text": "cat"}])
-    gold, trained = (read_run(any_run(own_labels=use), LAST_ROUND, MODELS, data).evidence() for use in ("gold", "train"))
+    gold, trained = (
+        read_run(any_run(own_labels=use), LAST_ROUND, MODELS, data).evidence() for use in ("gold", "train")
+    )
 
     assert gold is not None
     assert trained is not None
@@ -157,7 +167,10 @@ def delete(data: Bucket, key: str) -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ("label", r"28 of 28 images have no line of the teacher\. First 0+c: s3://data/work/holiday-1/label/\w+\.jsonl"),
+        (
+            "label",
+            r"28 of 28 images have no line of the teacher\. First 0+c: s3://data/work/holiday-1/label/\w+\.jsonl",
+        ),
         ("predict", r"20 of 20 images have no line of base\. First 0+c: s3://data/work/holiday-1/predict/\w+\.jsonl"),
     ],
 )

@@ -80,11 +80,15 @@ def test_run_that_grows_labels_in_each_round_only_what_the_round_needs() -> None
     baseline, first, second, last = plan_rounds(any_run(), sets)
     train, validation, test = (names(sets[name]) for name in ("train", "validation", "test"))
 
-    assert (baseline.kind, baseline.sizes, names(baseline.to_label)) == ("baseline", [], [*test, *train[:8]])
-    assert names(baseline.to_predict) == test
+    assert (baseline.kind, baseline.sizes, names(baseline.to_label)) == (
+        "baseline",
+        [],
+        [*test[:CEILING_IMAGES], *train[:8]],
+    )
+    assert names(baseline.to_predict) == test[:CEILING_IMAGES]
     assert [lists.kind for lists in (first, second, last)] == ["training"] * 3
     assert [lists.sizes for lists in (first, second, last)] == [[300], [300, 900], [300, 900, 4_000]]
-    assert names(first.to_label) == [*train[8:300], *validation]
+    assert names(first.to_label) == [*train[8:300], *validation, *test[CEILING_IMAGES:]]
     assert names(second.to_label) == train[300:900]
     assert names(last.to_label) == train[900:]
     assert names(first.to_predict) == test
@@ -199,8 +203,8 @@ def test_split_writes_the_rounds_with_their_counts_and_lists() -> None:
     baseline, first, last = rounds(data)
 
     assert [round_.number for round_ in (baseline, first, last)] == [0, 1, 2]
-    assert baseline.to_label == result.test + 8
-    assert first.to_label == 300 - 8 + result.validation
+    assert baseline.to_label == CEILING_IMAGES + 8
+    assert first.to_label == 300 - 8 + result.validation + result.test - CEILING_IMAGES
     assert last.to_label == result.train - 300
     assert len(images_to_label(data)) == len(set(images_to_label(data))) == 1_600
     assert baseline.to_label_key == keys.split_key("holiday-1", "to-label-0")
