@@ -32,8 +32,10 @@ ALL_STATES = [
         "LabelImages",
         "AfterLabels",
     ),
+    *("PredictTestImages", "AfterPredictions", "Baseline", "WorthTraining"),
+    *("Estimate", "WithinBudget", "LabelImages", "AfterLabels"),
     *("WriteDataset", "ValidateDataset", "AfterValidation", "TrainModels", "AnyModelTrained"),
-    *("PredictTestImages", "Evaluate", "Promote", "PromotionDone", "CleanUp", "Notify"),
+    *("PredictTestImages", "AfterPredictions", "Evaluate", "GrowFurther", "Promote", "PromotionDone", "CleanUp", "Notify"),
 ]
 
 README_DEPLOYMENT = "arn:aws:bedrock:us-east-1:ACCOUNT:custom-model-deployment/ID"
@@ -54,7 +56,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
     with pipeline() as running:
         photos = PHOTOS | {f"a/{broken.name}": broken, ".DS_Store": hidden, "copies/twin.jpg": twin}
         running.upload(photos)
-        ended = running.run(train_sizes=[8, 14])
+        ended = running.run(train_sizes=[8, 14], baseline=True)
 
         assert (ended.status, ended.states) == ("SUCCEEDED", ALL_STATES), ended.cause
         report = running.report()
@@ -69,7 +71,8 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         retained = [promoted] if promoted else []
         assert running.bedrock_resources == ([], retained, retained)
         teacher_calls = running.image_calls(PIXELS["teacher"])
-        assert teacher_calls == len(running.keys("labels/"))
+        manifest = json.loads(running.pipeline.data.read(keys.manifest_key(report["run"])))
+        assert teacher_calls == sum(len(running.keys(keys.labels_prefix(labeler))) for labeler in manifest["labelers"].values())
 
         again = running.run(train_sizes=[8, 14], keep="all")
 
@@ -159,7 +162,7 @@ def test_until_ends_the_run_early_and_a_whole_run_pays_for_none_of_its_answers_a
         assert calls == [report["images"] + report["test"], 2 * report["test"]]
         assert report["recommendation"]["action"] == "cannot tell"
 
-        ended = running.run(train_sizes=[8])
+        ended = running.run(train_sizes=[8], baseline=True)
 
         assert ended.status == "SUCCEEDED", ended.cause
         assert ended.states.count("Estimate") == 2
@@ -257,7 +260,7 @@ def test_legacy_student_is_refused_before_any_model_is_called(pipeline: Start) -
 def test_run_that_grows_labels_and_trains_one_size_after_the_other(pipeline: Start) -> None:
     with pipeline() as running:
         running.upload(PHOTOS)
-        ended = running.run(grow=True, grow_from=8, baseline=False, keep="all")
+        ended = running.run(grow=True, grow_from=8, keep="all")
 
         assert ended.status == "SUCCEEDED", ended.cause
         service, report = running.pipeline.bedrock.service, running.report()
