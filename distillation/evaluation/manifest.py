@@ -12,7 +12,7 @@ from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
 from distillation.models.service_tier import dearest_tier, first_tier
-from distillation.records import Request, Run, parse
+from distillation.records import Request, Run, ServiceTier, parse
 from distillation.storage import Bucket
 
 
@@ -79,7 +79,7 @@ def _datasets_sha256(run: Run, data: Bucket) -> dict[str, str]:
 def _prices(run: Run) -> list[PriceRow]:
     teacher, student = catalog.get_model(run.teacher.model), catalog.get_model(run.student)
     requested = run.request.service_tier
-    tiers = dict.fromkeys([first_tier(run.teacher.model, requested), dearest_tier(requested)])
+    tiers: dict[ServiceTier, None] = dict.fromkeys([first_tier(run.teacher.model, requested), dearest_tier(requested)])
     uses = [(teacher, f"{use}{ledger.tier_suffix(tier)}") for tier in tiers for use in ("input", "output")]
     uses += [(student, use) for use in ("input", "output", "training", "storage")]
     return [model.price(use).as_row() for model, use in uses]
