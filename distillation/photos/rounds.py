@@ -84,13 +84,14 @@ def grows(run: Run, train: int) -> bool:
 def growth_sizes(first: int, available: int) -> list[int]:
     """Return training sizes from ``first`` up to all ``available`` images, each three times as large as the last.
 
-    The last step may be smaller. A rest of less than half of a step joins the step before.
+    The last step may be smaller. A rest of less than half of a step joins the step before, also the first one.
     """
-    sizes = [min(first, available)]
-    while sizes[-1] < available:
-        following = sizes[-1] * GROWTH_FACTOR
-        sizes.append(available if available < 1.5 * following else following)
-    return sizes
+    sizes: list[int] = []
+    following = first
+    while available >= 1.5 * following:
+        sizes.append(following)
+        following *= GROWTH_FACTOR
+    return [*sizes, available]
 
 
 def _with_ceiling(test: Sequence[SplitLine]) -> list[SplitLine]:
