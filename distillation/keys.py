@@ -210,12 +210,17 @@ def part_key(run: str, step: str, batch: str) -> str:
     return f"{parts_prefix(run, step)}{batch}.jsonl"
 
 
+def answers_prefix(run: str, answerer: str) -> str:
+    """Return ``work/<run>/answers/<answerer>/``, the prefix of all answers of a tuned model in a run."""
+    return f"work/{run}/answers/{answerer}/"
+
+
 def prediction_key(run: str, answerer: str, sha256: str) -> str:
     """Return ``work/<run>/answers/<answerer>/<sha256>.json``, the key of a tuned model's answer, which a retry reuses.
 
     ``answerer`` is ``n<size>``; ``tuned`` in a run with ``apply``.
     """
-    return f"work/{run}/answers/{answerer}/{sha256}.json"
+    return f"{answers_prefix(run, answerer)}{sha256}.json"
 
 
 def waiting_key(run: str) -> str:

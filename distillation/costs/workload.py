@@ -112,7 +112,7 @@ def measure_workload(run: Run, round_: Round, data: Bucket) -> Workload:
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
     lists = [_read_lists(round_, data) for round_ in rounds]
     return Workload(
-        rounds=_work(run, lists, sets["train"], facts.photos, _stored_answers(data))[round_.number :],
+        rounds=_work(run, lists, sets["train"], facts.photos, stored_answers(data))[round_.number :],
         test=facts.test,
         stored_images=[line.dimensions for lines in sets.values() for line in lines],
         images=facts.images,
@@ -219,7 +219,7 @@ def _untuned(run: Run, answerer: str, model: str, prompt: Prompt, lines: Sequenc
     return _Target(answerer, model, prompt, lines, (untuned_labeler(run, model, prompt).id, 0))
 
 
-def _stored_answers(data: Bucket) -> StoredAnswers:
+def stored_answers(data: Bucket) -> StoredAnswers:
     """Return a function that lists a labeler's answers once."""
     listed: dict[str, set[str]] = {}
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from distillation import keys
 from distillation.costs.lines import exactly
 from distillation.costs.tokens import RunTokens
+from distillation.costs.workload import stored_answers
 from distillation.dataset.labels import read_labels
 from distillation.errors import ObjectDamaged
 from distillation.inference.reservation import maximum_usd
+from distillation.inference.untuned import untuned_labeler
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters, repeats_per_image
+from distillation.photos.rounds import CEILING_IMAGES, images_to_choose_size
 from distillation.photos.splits import read_split
-from distillation.records import LedgerPart, Run, SplitLine, Usage
+from distillation.records import LedgerPart, Run, SplitLine, Usage, size_of
 from distillation.storage import Bucket
 from distillation.telemetry import logger
 
@@ -58,14 +61,28 @@ def _billed_usages(run: Run, train: list[SplitLine], data: Bucket) -> dict[str, 
 
 
 def maximum_prediction_usd(run: Run, data: Bucket) -> float:
-    """Return the maximum cost, in US dollars, of all answers about the test set.
+    """Return the maximum cost, in US dollars, of the answers of PredictTestImages that no run has paid for.
 
     A job is created only if this much is left in the budget: a model that cannot be evaluated is useless.
     """
-    images = sum(1 for _ in read_split(run, "test", data))
-    sizes = sum(1 for _ in data.keys(f"{keys.dataset_prefix(run.name)}train-"))
-    students = maximum_usd(run, run.student, run.teacher, images * (1 + sizes))
-    return students + maximum_usd(run, run.ceiling.model, run.ceiling, images, run.request.service_tier)
+    test, validation = ([line.image for line in read_split(run, name, data)] for name in ("test", "validation"))
+    prefix = f"{keys.dataset_prefix(run.name)}train-"
+    names = {f"n{key.removeprefix(prefix).removesuffix('.jsonl')}" for key in data.keys(prefix)}
+    tuned = [name for name in names if size_of(name) is not None]
+    asked = [*test, *images_to_choose_size(range(len(tuned)), validation)]
+    stored, base = stored_answers(data), untuned_labeler(run, run.student, run.student_prompt)
+    students = _unanswered(test, stored(base.id, 0))
+    for name in tuned:
+        answers = keys.answers_prefix(run.name, name)
+        students += _unanswered(asked, {key.removeprefix(answers).removesuffix(".json") for key in data.keys(answers)})
+    ceiling = _unanswered(test[:CEILING_IMAGES], stored(run.ceiling.id, run.ceiling_sample))
+    return maximum_usd(run, run.student, run.teacher, students, prompt=run.student_prompt) + maximum_usd(
+        run, run.ceiling.model, run.ceiling, ceiling, run.request.service_tier
+    )
+
+
+def _unanswered(images: Sequence[str], answered: Container[str]) -> int:
+    return sum(image not in answered for image in images)
 
 
 def _tokens_per_epoch(run: Run, images: Sequence[SplitLine], usages: Mapping[str, Usage | None]) -> int:

@@ -11,10 +11,14 @@ from distillation.costs import calibration
 from distillation.costs.estimate import estimate_run
 from distillation.costs.workload import measure_workload
 from distillation.documents import Rounds
+from distillation.inference.reservation import maximum_usd
+from distillation.inference.untuned import untuned_labeler
+from distillation.photos.rounds import CEILING_IMAGES
 from distillation.records import Prompt
 from distillation.storage import Bucket
 from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 from tests.support.builders import any_run, bucket_after_split
+from tests.support.fakes import bucket
 from tests.support.jobs import labelled_bucket
 
 EPOCHS = 5
@@ -119,3 +123,45 @@ def test_training_costs_the_same_if_a_part_of_the_labels_is_deleted_while_it_run
     data.client.objects.pop(keys.part_key("holiday-1", "label", "1"))  # type: ignore[attr-defined] - MemoryS3
 
     assert job_ledger_part(any_run(), 12, data) == job_ledger_part(any_run(), 12, labelled_bucket())
+
+
+def predictions_of(test: int = 0, validation: int = 0, sizes: tuple[int, ...] = (12,)) -> Bucket:
+    """Return the bucket of a run whose datasets of ``sizes`` are written, with this many test and validation images."""
+    data = bucket()
+    for name, count in (("test", test), ("validation", validation)):
+        images = [f"{name}-{number}" for number in range(count)]
+        lines = [
+            {"image": image, "photo": image, "group": image, "width": 900, "height": 600, "set": name}
+            for image in images
+        ]
+        data.write_lines(keys.split_key("holiday-1", name), lines)
+    for size in sizes:
+        data.write(keys.dataset_key("holiday-1", f"train-{size}"), b"")
+    return data
+
+
+def test_ceiling_is_paid_for_its_own_test_images_only() -> None:
+    run = any_run()
+    few, many = (maximum_prediction_usd(run, predictions_of(test)) for test in (CEILING_IMAGES, CEILING_IMAGES + 100))
+
+    assert many - few == pytest.approx(maximum_usd(run, run.student, run.teacher, 2 * 100), abs=1e-6)
+
+
+def test_validation_images_are_paid_for_if_the_size_is_chosen_on_them() -> None:
+    run = any_run()
+    without, validated = (maximum_prediction_usd(run, predictions_of(20, images, (6, 12))) for images in (0, 60))
+
+    assert validated - without == pytest.approx(maximum_usd(run, run.student, run.teacher, 2 * 60), abs=1e-6)
+    assert maximum_prediction_usd(run, predictions_of(20, 60)) == maximum_prediction_usd(run, predictions_of(20))
+
+
+def test_answers_of_earlier_rounds_need_no_budget_before_the_next_job() -> None:
+    run, data = any_run(), predictions_of(20, sizes=(6, 12))
+    base = untuned_labeler(run, run.student, run.student_prompt)
+    for number in range(20):
+        image = f"test-{number}"
+        data.write(keys.label_key(base.id, image, 0), b"")
+        data.write(keys.label_key(run.ceiling.id, image, run.ceiling_sample), b"")
+        data.write(keys.prediction_key(run.name, "n6", image), b"")
+
+    assert maximum_prediction_usd(run, data) == pytest.approx(maximum_usd(run, run.student, run.teacher, 20), abs=1e-6)
