@@ -591,7 +591,7 @@ class Growth(Record):
     """Expected gain in agreement of the next round; null if unknown."""
     next_usd: Bounds | None
     """Expected cost of the next round in US dollars; null without one."""
-    stopped: Literal["flat", "budget", "all images", "failed"] | None
+    stopped: Literal["flat", "budget", "quota", "all images", "failed"] | None
     """Why growth stopped; null while it goes on."""
     reason: str
     """Why growth stopped or goes on, in a sentence."""

@@ -35,13 +35,21 @@ def days_needed(uses: Sequence[DailyQuotaUse]) -> float:
 
 def check_daily_quotas(uses: Sequence[DailyQuotaUse]) -> None:
     """Check that a run need not wait for its daily quotas until its execution times out; raises ``QuotaExceeded``."""
-    if (days := days_needed(uses)) > MAXIMUM_DAYS:
-        raise QuotaExceeded(
-            f"the run needs {days:.1f} days of the account's tokens per day, more than the {MAXIMUM_DAYS} for which a "
-            f"run may wait: {'; '.join(map(_comparison, uses))}. Use fewer photos, or label them in several runs with "
-            f"'until': 'LabelImages' and smaller train_sizes, because stored labels are reused. Or have the quota "
-            f"raised: {', '.join(quota_name(use.model) for use in uses)}"
-        )
+    if excess := excessive_days(uses):
+        raise QuotaExceeded(f"the run {excess}")
+
+
+def excessive_days(uses: Sequence[DailyQuotaUse]) -> str | None:
+    """Return which daily quotas would make a run wait for too long, and what to do; None if none would."""
+    days = days_needed(uses)
+    if days <= MAXIMUM_DAYS:
+        return None
+    return (
+        f"needs {days:.1f} days of the account's tokens per day, more than the {MAXIMUM_DAYS} for which a "
+        f"run may wait: {'; '.join(map(_comparison, uses))}. Use fewer photos, or label them in several runs with "
+        f"'until': 'LabelImages' and smaller train_sizes, because stored labels are reused. Or have the quota "
+        f"raised: {', '.join(quota_name(use.model) for use in uses)}"
+    )
 
 
 def daily_quota_warnings(uses: Sequence[DailyQuotaUse]) -> list[str]:

@@ -9,10 +9,11 @@ from distillation import keys
 from distillation.costs import calibration
 from distillation.costs.answers import CALLS_PER_ANSWER, answer_lines, answer_tokens
 from distillation.costs.aws_services import service_costs
+from distillation.costs.daily_quota import daily_quota_uses
 from distillation.costs.lines import CostLine, exactly, merged, rounded, total
 from distillation.costs.tokens import RunTokens, Tokens
 from distillation.costs.workload import CEILING, EXAMPLES, Questions, RoundWork, measure_workload
-from distillation.documents import Bounds, PlannedRound, Rounds
+from distillation.documents import Bounds, DailyQuotaUse, PlannedRound, Rounds
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.inference.text_examples import MAXIMUM_EXAMPLES
 from distillation.models import catalog
@@ -46,11 +47,15 @@ def paid_steps(run: Run, kind: str) -> tuple[str, ...]:
     return _PAID_STEPS if kind == "training" else _PAID_STEPS[:2]
 
 
-def cost_of_round(run: Run, number: int, data: Bucket) -> PlannedRound:
-    """Return cost and duration of the round ``number``, without what earlier rounds and runs have paid for."""
+def cost_of_round(run: Run, number: int, data: Bucket) -> tuple[PlannedRound, list[DailyQuotaUse]]:
+    """Return cost and duration of the round ``number``, and the daily quotas that it needs.
+
+    Both are without what earlier rounds and runs have paid for.
+    """
     round_ = data.read_document(keys.rounds_key(run.name), Rounds).rounds[number]
     work = measure_workload(run, round_, data).rounds[0]
-    return planned_round(run, work, RunTokens(run, calibration.load_for(run, data)))
+    tokens = RunTokens(run, calibration.load_for(run, data))
+    return planned_round(run, work, tokens), daily_quota_uses(run, tokens_by_model(run, work, tokens))
 
 
 def planned_round(run: Run, work: RoundWork, tokens: RunTokens) -> PlannedRound:

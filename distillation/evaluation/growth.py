@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from distillation.costs.daily_quota import excessive_days
 from distillation.costs.lines import format_usd
-from distillation.documents import Bounds, EvaluationFigures, GrownRound, Growth, Interval
+from distillation.documents import Bounds, DailyQuotaUse, EvaluationFigures, GrownRound, Growth, Interval
 from distillation.errors import LABELS_ARE_REUSED
 from distillation.evaluation import intervals
 from distillation.records import Request, Round, answerer_of
 
-Stopped = Literal["flat", "budget", "all images", "failed"]
+Stopped = Literal["flat", "budget", "quota", "all images", "failed"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class NextRound:
     """Cost of the round in US dollars."""
     paid_usd: float
     """US dollars that the run has spent or reserved so far."""
+    daily_quotas: Sequence[DailyQuotaUse] = ()
+    """Tokens per day that the round needs."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def grow(
     """Return the rounds so far, and whether the run goes on.
 
     Growth stops if the newest size was not trained, if all images are used (``following`` is None), if the next round
-    is expected to gain less than ``grow_until``, or if its highest cost would pass ``max_usd``. ``expected`` is None
-    without ``following``, and if the newest size was not trained.
+    is expected to gain less than ``grow_until``, if its highest cost would pass ``max_usd``, or if it needs more daily
+    quotas than a run may wait for. ``expected`` is None without ``following``, and if the newest size was not trained.
     """
     stopped, reason = _decide(request, rounds[-1], expected, following)
     return Growth(
@@ -98,6 +101,8 @@ def _decide(
             f"are left. Raise max_usd and start again to continue. {LABELS_ARE_REUSED}"
         )
         return "budget", reason
+    if excess := excessive_days(following.daily_quotas):
+        return "quota", f"Growth stopped at {newest.size:,} images: training on {following.size:,} {excess}."
     price = f"for about {format_usd(following.usd.expected)}"
     if gain is None:
         reason = f"One size shows no trend, so the run trains on {following.size:,} images next, {price}."

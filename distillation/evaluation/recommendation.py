@@ -6,7 +6,7 @@ The first rule that applies decides. The order of the rules is the order of the 
 2. Is a student cheaper than the teacher at all? If not, a better student does not help.
 3. Is the measurement complete? A failed size, invalid answers or too few test images hide the answer to question 4.
 4. Is the tuned model better than what costs less? Then an untuned model or a better prompt is the next step.
-5. Would more images help? The round that the budget stopped comes first, then images that exist, then new photos.
+5. Would more images help? The round that budget or quota stopped comes first, then images that exist, then new ones.
 6. Otherwise the run has ended as planned: use its model, or stop.
 
 Effects are gains in the Jaccard index with their 95 % confidence interval. They are expected, not promised.
@@ -423,14 +423,19 @@ def _not_above_control(case: _TrainedCase) -> Recommendation | None:
     )
 
 
-def _raise_the_budget(case: _TrainedCase) -> Recommendation | None:
-    """Grow: the budget stopped the next round."""
+def _raise_the_limit(case: _TrainedCase) -> Recommendation | None:
+    """Grow: the budget or the daily quotas stopped the next round."""
     growth = case.report.growth
-    if growth is None or growth.stopped != "budget" or growth.next_size is None:
+    if growth is None or growth.stopped not in ("budget", "quota") or growth.next_size is None:
         return None
     usd, gain = growth.next_usd, growth.next_gain
     price = f" for about {_usd(usd.expected)} ({_usd(usd.low)} to {_usd(usd.high)})" if usd else ""
     effect = f"Expected gain: {_gain(gain)}." if gain else "Its gain cannot be predicted yet."
+    if growth.stopped == "quota":
+        text = f"Train on {growth.next_size:,} images{price}, once the daily quota allows it. {growth.reason} {effect}"
+        return Recommendation(
+            action="grow", text=f"{text}{case.until_then}", usd=usd.expected if usd else None, effect=gain
+        )
     fields: dict[str, Any] = {"train_sizes": [growth.next_size]}
     if usd:
         fields["max_usd"] = ceil(usd.high)
@@ -543,7 +548,7 @@ _TRAINED_RULES: tuple[Rule, ...] = (
     _too_few_test_images,
     _use_an_alternative,
     _not_above_control,
-    _raise_the_budget,
+    _raise_the_limit,
     _curve_rises,
     _gate_refused,
     _nothing_kept,

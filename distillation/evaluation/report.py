@@ -80,8 +80,9 @@ def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None)
     following = expected = None
     if round_number + 1 < len(rounds):
         size = max(rounds[round_number + 1].sizes)
-        usd = cost_of_round(run, round_number + 1, data).usd
-        following = NextRound(size, usd, sum(ledger.paid_and_reserved_usd(run.name, data)))
+        planned, daily_quotas = cost_of_round(run, round_number + 1, data)
+        paid_usd = sum(ledger.paid_and_reserved_usd(run.name, data))
+        following = NextRound(size, planned.usd, paid_usd, daily_quotas)
         trained = [round_.size for round_ in grown if round_.jaccard]
         expected = expectation(trained, size, evaluation.resampled, evaluation.on_ceiling)
     return grow(run.request, grown, expected, following)
@@ -127,7 +128,7 @@ def _training_round_usd(run_data: RunData) -> Bounds | None:
         return None
     whole = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
     try:
-        return cost_of_round(whole, 0, run_data.data).usd
+        return cost_of_round(whole, 0, run_data.data)[0].usd
     except (ObjectDamaged, ObjectMissing) as error:
         run_data.notes.append(f"The price of training is left out: {error}")
         return None

@@ -79,8 +79,8 @@ def test_baseline_round_takes_minutes_and_trains_nothing() -> None:
 def test_round_is_priced_after_split_as_before_it() -> None:
     run = any_run(train_sizes=[8, 12])
     data = bucket_after_split(run=run)
-    first = cost_of_round(run, 0, data)
-    second = cost_of_round(run, 1, data)
+    first, _ = cost_of_round(run, 0, data)
+    second, _ = cost_of_round(run, 1, data)
 
     assert (first.kind, second.kind) == ("baseline", "training")
     assert (first.labels_to_ask, second.labels_to_ask, second.sizes) == (16, 4, [8, 12])

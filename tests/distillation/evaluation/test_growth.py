@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from distillation import keys, ledger
-from distillation.documents import Bounds, GrownRound, Growth, Interval, Report, Rounds
+from distillation.costs.daily_quota import check_daily_quotas
+from distillation.documents import Bounds, DailyQuotaUse, GrownRound, Growth, Interval, Report, Rounds
+from distillation.errors import QuotaExceeded
 from distillation.evaluation import intervals
 from distillation.evaluation.growth import Expectation, NextRound, expectation, grow
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
-from distillation.records import LedgerPart, Request, TrainedModel
+from distillation.records import LedgerPart, Quota, Request, TrainedModel
 from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, TEST, TRAIN, answer_line, finished_run
 from tests.support.builders import any_run, any_split_facts
@@ -70,6 +73,18 @@ def test_growth_stops_for_a_named_reason(
     assert words in growth.reason
     assert growth.next_usd == (next_round.usd if next_round else None)
     assert growth.next_gain == (expected.gain if expected else None)
+
+
+def test_growth_stops_if_estimate_would_refuse_the_next_round_for_its_daily_quota() -> None:
+    model = any_run().teacher.model
+    uses = [DailyQuotaUse(model=model, tokens=61, tokens_per_day=10, days=6.1)]
+    growth = grow(Request(), rounds(100, 300), STEEP, replace(following(), daily_quotas=uses))
+
+    assert growth.stopped == "quota"
+    assert "Growth stopped at 300 images: training on 900 needs 6.1 days of the account's tokens" in growth.reason
+    assert "Or have the quota raised" in growth.reason
+    with pytest.raises(QuotaExceeded):
+        check_daily_quotas(uses)
 
 
 def test_growth_stops_if_the_newest_size_was_not_trained() -> None:
@@ -185,6 +200,20 @@ def test_run_whose_next_round_is_too_expensive_ends_with_the_model_that_it_has()
     assert report.growth.stopped == "budget"
     assert report.recommendation is not None
     assert report.recommendation.action == "grow"
+    assert result.promoted == "holiday-1-n8-a1"
+
+
+def test_run_that_must_not_wait_for_the_tokens_of_its_next_round_ends_with_the_model_that_it_has() -> None:
+    run, data = growing_run()
+    run = run.model_copy(update={"quotas": {run.teacher.model: Quota(tokens_per_day=100)}})
+    answer(data, SMALL)
+    result, report = evaluate_round(run, data, 0, model(SMALL))
+
+    assert report.growth is not None
+    assert (report.growth.stopped, result.grow) == ("quota", False)
+    assert report.recommendation is not None
+    assert report.recommendation.action == "grow"
+    assert "once the daily quota allows it" in report.recommendation.text
     assert result.promoted == "holiday-1-n8-a1"
 
 

@@ -117,7 +117,7 @@ def test_price_of_training_is_recommended_to_a_run_that_was_asked_to_stop_before
 
     assert report.recommendation is not None
     assert report.recommendation.text.startswith(start)
-    usd, before_stop = cost_of_round(whole, 0, data).usd, cost_of_round(run, 0, data).usd
+    usd, before_stop = (cost_of_round(asked, 0, data)[0].usd for asked in (whole, run))
     assert report.recommendation.usd == usd.expected > before_stop.high
 
 
