@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from distillation import keys
-from distillation.errors import AccessDenied, AccessPending, DailyQuotaExceeded, InvalidRequest
+from distillation.errors import (
+    AccessDenied,
+    AccessPending,
+    DailyQuotaExceeded,
+    InvalidRequest,
+    QuotaExceeded,
+    Throttled,
+)
 from distillation.inference.image_batch import ImageBatch, Target
 from distillation.inference.predictions import ceiling_target
-from distillation.inference.rate_limit import BatchLimits
+from distillation.inference.rate_limit import BatchLimits, DeadlineReached
 from distillation.inference.text_examples import read_examples, with_examples
 from distillation.inference.untuned import untuned_target
 from distillation.records import AnswerLine, Run
@@ -22,8 +30,12 @@ if TYPE_CHECKING:
 
 NOT_ASKED = "not asked: "
 """Beginning of the reason of a line if a model could not be asked at all."""
-_CANNOT_BE_ASKED = (AccessDenied, AccessPending, DailyQuotaExceeded, InvalidRequest)
+_CANNOT_BE_ASKED = (AccessDenied, AccessPending, DailyQuotaExceeded, InvalidRequest, QuotaExceeded)
 """Errors after which another student is left out. The run needs the answers of its own student and of the teacher."""
+
+
+_PATIENCE_SECONDS = 120
+"""Seconds after which another student that is throttled is left out, unless it has answered once."""
 
 
 def alternative_targets(run: Run, data: Bucket) -> list[Target]:
@@ -69,14 +81,33 @@ def ask_alternatives(
 
 
 def _ask(batch: ImageBatch, target: Target, images: list[str]) -> list[AnswerLine]:
-    try:
+    if target.billed_as in (batch.run.student, batch.run.ceiling.model):
         return batch.ask(target, images)
+    try:
+        lines = _ask_first(batch, target, images[0])
+        return [*lines, *batch.ask(target, images[1:])] if len(images) > 1 else lines
     except _CANNOT_BE_ASKED as error:
-        if target.billed_as in (batch.run.student, batch.run.ceiling.model):
-            raise
         logger.warning("model left out of the baseline", run=batch.run.name, model=target.model, error=str(error))
         reason = f"{NOT_ASKED}{error}"
         return [AnswerLine(image=image, answerer=target.name, status="refused", reason=reason) for image in images]
+
+
+def _ask_first(batch: ImageBatch, target: Target, image: str) -> list[AnswerLine]:
+    """Ask another student about its first image. Raises ``QuotaExceeded`` if it is throttled for too long."""
+    limits = batch.limits
+    patience_ends = limits.clock.now() + _PATIENCE_SECONDS
+    deadline = min(limits.deadline, patience_ends)
+    try:
+        return replace(batch, limits=replace(limits, deadline=deadline)).ask(target, [image])
+    except Throttled as error:
+        # Otherwise the function itself ends, or other batches have reserved the budget: the batch is tried again.
+        if deadline < patience_ends or not isinstance(error.__cause__, DeadlineReached):
+            raise
+        minutes = _PATIENCE_SECONDS // 60
+        raise QuotaExceeded(
+            f"{target.model}: no answer in {minutes} minutes, because Bedrock throttles all calls or another run asks "
+            "the same. The account's quota of the model may be 0."
+        ) from error
 
 
 def _answerer(model: str) -> str:

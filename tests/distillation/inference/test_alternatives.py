@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from distillation import keys
-from distillation.errors import AccessDenied
+from distillation.errors import AccessDenied, Throttled
 from distillation.inference.alternatives import NOT_ASKED, alternative_targets, ask_alternatives
 from distillation.inference.predictions import predict_batch
 from distillation.inference.untuned import untuned_labeler
@@ -15,6 +16,7 @@ from distillation.storage import Bucket
 from tests.support.builders import any_limits, any_run, converse_response
 from tests.support.fakes import bucket
 from tests.support.labelling import image_names
+from tests.support.virtual_time import VirtualTime
 
 TEST, *TRAIN = image_names(3)
 LITE, LITE_2, PRO = "amazon.nova-lite-v1:0", "us.amazon.nova-2-lite-v1:0", "amazon.nova-pro-v1:0"
@@ -134,6 +136,59 @@ def test_other_student_that_cannot_be_asked_is_left_out_with_the_reason(
     assert (other.answerer, other.status, other.text) == ("us.amazon.nova-2-lite-v1-0", "refused", None)
     assert (other.reason or "").startswith(NOT_ASKED)
     assert message in (other.reason or "")
+
+
+class Throttling:
+    """Client of Bedrock that throttles the calls to one model, after ``answered`` of them."""
+
+    def __init__(self, model: str, answered: int = 0) -> None:
+        self._model, self._answered = model, answered
+
+    def converse(self, **call: Any) -> dict[str, Any]:
+        if call["modelId"] == self._model:
+            if not self._answered:
+                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Converse")
+            self._answered -= 1
+        return converse_response()
+
+
+def test_other_student_that_is_throttled_all_the_time_is_left_out() -> None:
+    client: Any = Throttling(LITE_2)
+    limits, images = any_limits(VirtualTime().clock), [TEST, *TRAIN]
+    lines = ask_alternatives(run_with(), images, images, after_labels(run_with(), {}), client, limits)
+
+    of_other = [line for line in lines if line.answerer == "us.amazon.nova-2-lite-v1-0"]
+    assert [line.image for line in of_other] == images
+    assert all((line.reason or "").startswith(f"{NOT_ASKED}{LITE_2}: no answer in 2 minutes") for line in of_other)
+    assert {line.status for line in lines if line not in of_other} == {"ok"}
+
+
+def test_other_student_that_has_answered_once_is_asked_again_after_throttling() -> None:
+    client: Any = Throttling(LITE_2, answered=1)
+    with pytest.raises(Throttled, match="0 of 2 images have an answer"):
+        ask_alternatives(
+            run_with(),
+            [TEST, *TRAIN],
+            [TEST, *TRAIN],
+            after_labels(run_with(), {}),
+            client,
+            any_limits(VirtualTime().clock),
+        )
+
+
+def test_other_student_is_not_left_out_because_the_function_ends() -> None:
+    client: Any = Throttling(LITE_2)
+    limits = any_limits(VirtualTime().clock, seconds=60)
+    with pytest.raises(Throttled, match="0 of 1 images have an answer"):
+        ask_alternatives(run_with(), [TEST], [TEST], after_labels(run_with(), {}), client, limits)
+
+
+def test_student_that_is_throttled_is_an_error() -> None:
+    client: Any = Throttling(LITE)
+    with pytest.raises(Throttled, match="0 of 1 images have an answer"):
+        ask_alternatives(
+            run_with(), [TEST], [TEST], after_labels(run_with(), {}), client, any_limits(VirtualTime().clock)
+        )
 
 
 def test_student_that_cannot_be_asked_is_an_error(client: Any, bedrock: Stubber) -> None:
