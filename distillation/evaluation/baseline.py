@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from distillation import keys, ledger
-from distillation.documents import Alternative, Baseline, BaselineFigures, BreakEven, Estimate, Recommendation
-from distillation.errors import LABELS_ARE_REUSED, ToleranceExceeded
+from distillation.documents import Alternative, Baseline, BaselineFigures, BreakEven, Estimate, Recommendation, Rounds
+from distillation.errors import LABELS_ARE_REUSED, ToleranceExceeded, excerpt
 from distillation.evaluation import intervals, scores
 from distillation.evaluation.parsed_answers import parse_answers
 from distillation.evaluation.recommendation import LOW_CEILING, LOW_VALIDITY
@@ -21,6 +21,7 @@ from distillation.photos.rounds import CEILING_IMAGES
 from distillation.photos.splits import read_checked_split
 from distillation.records import AnswerLine, Run, ServiceTier, SplitLine
 from distillation.storage import Bucket
+from distillation.tolerance import check_tolerance
 
 MINIMUM_GROUPS = 20
 """Independent test images below which no alternative is preferred to training: a bootstrap interval is too narrow."""
@@ -32,7 +33,7 @@ def write_baseline(run: Run, data: Bucket) -> Baseline:
     """Write ``baseline.json`` and the answers of the baseline round, and return the former.
 
     Raises ``ObjectMissing`` or ``ObjectDamaged`` if an answer is missing that was paid for, and ``ToleranceExceeded``
-    if no test image has a usable label.
+    if no test image has a usable label, or if WriteDataset would raise it whatever the other labels are.
     """
     run_data = read_run(run, _ROUND, [], data)
     test = read_checked_split(run, "test", run_data.inventory, data)[:CEILING_IMAGES]
@@ -48,7 +49,19 @@ def write_baseline(run: Run, data: Bucket) -> Baseline:
     baseline = Baseline(**figures.model_dump(), recommendation=recommendation)
     write_predictions(run, run_data.answers, data)
     data.write_document(keys.baseline_key(run.name), baseline)
+    if baseline.worth_training and run.request.until != "Baseline":
+        _check_refused_labels(run_data)
     return baseline
+
+
+def _check_refused_labels(run_data: RunData) -> None:
+    """Check that the labels of the first training round can stay within ``tolerance``, before they are paid for."""
+    labels, photos = run_data.answers["teacher"], run_data.photo_names()
+    to_come = run_data.data.read_document(keys.rounds_key(run_data.run.name), Rounds).rounds[_ROUND + 1].to_label
+    refused = [line for line in labels.values() if line.status == "refused"]
+    reasons = [f"{excerpt(photos.get(line.image, line.image))}: {line.reason}" for line in refused]
+    remedy = f"Change the prompt, or start again with a higher 'tolerance'. {LABELS_ARE_REUSED}"
+    check_tolerance(run_data.run, "labels", len(labels) + to_come, reasons, remedy)
 
 
 def measure(run_data: RunData, test: Sequence[SplitLine], targets: Sequence[Target]) -> BaselineFigures:

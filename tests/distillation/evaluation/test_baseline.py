@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from distillation.documents import Baseline, BreakEven, Interval
+from distillation.documents import Baseline, BreakEven, Interval, Rounds
 from distillation.errors import ObjectMissing, ToleranceExceeded
 from distillation.evaluation.baseline import MINIMUM_GROUPS, baseline_recommendation, write_baseline
 from distillation.inference.alternatives import NOT_ASKED
@@ -168,6 +168,39 @@ def test_run_without_any_usable_label_is_told_to_change_its_prompt() -> None:
     data = measured(run, {"base": HALF, OTHER: HALF, "ceiling": SAME}, label="invalid")
     with pytest.raises(ToleranceExceeded, match=r"none of 40 test images has a usable label. First: .*no list"):
         write_baseline(run, data)
+
+
+def refuse_labels(run: Run, data: Bucket, count: int) -> Bucket:
+    """Replace the labels of the first ``count`` of 40 test images by answers that are not valid."""
+    labels = [
+        line_of("teacher", number, "invalid" if 8 <= number < 8 + count else SAME.format(number))
+        for number in range(48)
+    ]
+    write(data, keys.part_key(run.name, "label", "1"), labels)
+    return data
+
+
+def test_run_whose_refused_labels_already_exceed_the_tolerance_stops_before_it_pays_for_the_others() -> None:
+    texts = {"base": HALF, OTHER: "dog, sea", "ceiling": SAME}
+    run, asked_to_stop = run_of(tolerance=0.1), run_of(tolerance=0.1, until="Baseline")
+    with pytest.raises(
+        ToleranceExceeded, match=r"5 of 48 labels were set aside.* First: h/8.jpg: the answer is no list"
+    ):
+        write_baseline(run, refuse_labels(run, measured(run, texts), 5))
+
+    assert write_baseline(run, refuse_labels(run, measured(run, texts), 4)).labels_refused == 4
+    assert write_baseline(asked_to_stop, refuse_labels(asked_to_stop, measured(run, texts), 5)).labels_refused == 5
+
+
+def test_labels_of_the_first_training_round_count_among_those_that_may_be_refused() -> None:
+    texts = {"base": HALF, OTHER: "dog, sea", "ceiling": SAME}
+    run = run_of(tolerance=0.1)
+    data = refuse_labels(run, measured(run, texts), 5)
+    rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds
+    larger = [rounds[0], rounds[1].model_copy(update={"to_label": 2})]
+    data.write_document(keys.rounds_key(run.name), Rounds(rounds=larger))
+
+    assert write_baseline(run, data).labels_refused == 5
 
 
 def test_baseline_and_its_answers_are_stored_with_the_run() -> None:
