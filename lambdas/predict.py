@@ -28,7 +28,7 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     clients = data(), bedrock_runtime(), limits
     with waiting_is_announced(run, data(), publish):
         if event.batch.kind == "baseline":
-            lines = ask_alternatives(run, event.images, event.ceiling_images, *clients)
+            lines = ask_alternatives(run, event.images, *clients)
         elif run.applies:
             lines = apply_batch(run, event.images, event.audited_images, *clients)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,19 +59,18 @@ def alternative_targets(run: Run, data: Bucket) -> list[Target]:
 def ask_alternatives(
     run: Run,
     images: list[str],
-    ceiling: Sequence[str],
     data: Bucket,
     client: BedrockRuntimeClient,
     limits: BatchLimits,
 ) -> list[AnswerLine]:
-    """Ask the alternatives to training and the teacher about ``ceiling``; write and return the lines of the batch.
+    """Ask the alternatives to training and the teacher about each image; write and return the lines of the batch.
 
-    ``images`` are all images of the batch, which name its part. If another student than the run's cannot be asked, its
-    lines have a reason that starts with ``NOT_ASKED``. Raises the same errors as ``ImageBatch.ask``.
+    If another student than the run's cannot be asked, its lines have a reason that starts with ``NOT_ASKED``. Raises
+    the same errors as ``ImageBatch.ask``.
     """
     batch = ImageBatch(run, "PredictTestImages", data, client, limits)
-    targets = [*alternative_targets(run, data), ceiling_target(run)] if ceiling else []
-    lines = [line for target in targets for line in _ask(batch, target, list(ceiling))]
+    targets = [*alternative_targets(run, data), ceiling_target(run)]
+    lines = [line for target in targets for line in _ask(batch, target, images)]
     data.write_lines(
         keys.part_key(run.name, "baseline", keys.batch_id(images)),
         [line.model_dump(exclude_none=True) for line in lines],

@@ -48,8 +48,9 @@ def plan_rounds(run: Run, sets: Mapping[SetName, Sequence[SplitLine]]) -> list[R
     steps = [sizes[: position + 1] for position in range(len(sizes))] if grows(run, len(train)) else [sizes]
     rounds: list[RoundLists] = []
     if has_baseline(run):
-        compared = _with_ceiling(test[:CEILING_IMAGES])
-        rounds.append(RoundLists("baseline", [], [*test[:CEILING_IMAGES], *train[:EXAMPLE_CANDIDATES]], compared))
+        compared = test[:CEILING_IMAGES]
+        to_label = [*compared, *train[:EXAMPLE_CANDIDATES]]
+        rounds.append(RoundLists("baseline", [], to_label, _with_ceiling(compared)))
     listed = {line.image for lists in rounds for line in lists.to_label}
     for step in steps:
         needed = [*train[: max(step)], *validation, *test]

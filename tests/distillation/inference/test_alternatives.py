@@ -91,7 +91,7 @@ def test_baseline_asks_all_alternatives_and_a_whole_run_pays_neither_base_nor_ce
     data = after_labels(run, {TRAIN[0]: "cat, sofa"})
     for _ in range(4):
         bedrock.add_response("converse", converse_response())
-    lines = ask_alternatives(run, [TEST], [TEST], data, client, any_limits())
+    lines = ask_alternatives(run, [TEST], data, client, any_limits())
     whole_run = run.model_copy(update={"name": "holiday-2"})
     reused = predict_batch(whole_run, [], [TEST], data, client, any_limits())
 
@@ -100,17 +100,15 @@ def test_baseline_asks_all_alternatives_and_a_whole_run_pays_neither_base_nor_ce
     bedrock.assert_no_pending_responses()
 
 
-def test_only_images_of_the_ceiling_are_asked_about_and_the_part_is_that_of_the_whole_batch(
-    client: Any, bedrock: Stubber
-) -> None:
+def test_answers_are_in_the_part_of_the_baseline_and_not_of_the_predictions(client: Any, bedrock: Stubber) -> None:
     run = run_with(alternatives=[])
     data = after_labels(run, {})
     for _ in range(2):
         bedrock.add_response("converse", converse_response())
-    ask_alternatives(run, [TEST, TRAIN[0]], [TEST], data, client, any_limits())
-    part = keys.part_key(run.name, "baseline", keys.batch_id([TEST, TRAIN[0]]))
+    ask_alternatives(run, [TEST], data, client, any_limits())
+    part = keys.part_key(run.name, "baseline", keys.batch_id([TEST]))
 
-    assert [line.image for line in data.read_records(part, AnswerLine)] == [TEST, TEST]
+    assert [line.answerer for line in data.read_records(part, AnswerLine)] == ["base", "ceiling"]
     assert list(data.keys(keys.parts_prefix(run.name, "predict"))) == []
 
 
@@ -130,7 +128,7 @@ def test_other_student_that_cannot_be_asked_is_left_out_with_the_reason(
     bedrock.add_response("converse", converse_response())
     bedrock.add_client_error("converse", code, message)
     bedrock.add_response("converse", converse_response())
-    base, other, ceiling = ask_alternatives(run, [TEST], [TEST], after_labels(run, {}), client, any_limits())
+    base, other, ceiling = ask_alternatives(run, [TEST], after_labels(run, {}), client, any_limits())
 
     assert (base.status, ceiling.status) == ("ok", "ok")
     assert (other.answerer, other.status, other.text) == ("us.amazon.nova-2-lite-v1-0", "refused", None)
@@ -155,7 +153,7 @@ class Throttling:
 def test_other_student_that_is_throttled_all_the_time_is_left_out() -> None:
     client: Any = Throttling(LITE_2)
     limits, images = any_limits(VirtualTime().clock), [TEST, *TRAIN]
-    lines = ask_alternatives(run_with(), images, images, after_labels(run_with(), {}), client, limits)
+    lines = ask_alternatives(run_with(), images, after_labels(run_with(), {}), client, limits)
 
     of_other = [line for line in lines if line.answerer == "us.amazon.nova-2-lite-v1-0"]
     assert [line.image for line in of_other] == images
@@ -169,7 +167,6 @@ def test_other_student_that_has_answered_once_is_asked_again_after_throttling() 
         ask_alternatives(
             run_with(),
             [TEST, *TRAIN],
-            [TEST, *TRAIN],
             after_labels(run_with(), {}),
             client,
             any_limits(VirtualTime().clock),
@@ -180,19 +177,17 @@ def test_other_student_is_not_left_out_because_the_function_ends() -> None:
     client: Any = Throttling(LITE_2)
     limits = any_limits(VirtualTime().clock, seconds=60)
     with pytest.raises(Throttled, match="0 of 1 images have an answer"):
-        ask_alternatives(run_with(), [TEST], [TEST], after_labels(run_with(), {}), client, limits)
+        ask_alternatives(run_with(), [TEST], after_labels(run_with(), {}), client, limits)
 
 
 def test_student_that_is_throttled_is_an_error() -> None:
     client: Any = Throttling(LITE)
     with pytest.raises(Throttled, match="0 of 1 images have an answer"):
-        ask_alternatives(
-            run_with(), [TEST], [TEST], after_labels(run_with(), {}), client, any_limits(VirtualTime().clock)
-        )
+        ask_alternatives(run_with(), [TEST], after_labels(run_with(), {}), client, any_limits(VirtualTime().clock))
 
 
 def test_student_that_cannot_be_asked_is_an_error(client: Any, bedrock: Stubber) -> None:
     run = run_with()
     bedrock.add_client_error("converse", "AccessDeniedException", "no access")
     with pytest.raises(AccessDenied, match="no access"):
-        ask_alternatives(run, [TEST], [TEST], after_labels(run, {}), client, any_limits())
+        ask_alternatives(run, [TEST], after_labels(run, {}), client, any_limits())

@@ -83,12 +83,9 @@ def test_run_that_grows_labels_in_each_round_only_what_the_round_needs() -> None
     baseline, first, second, last = plan_rounds(any_run(), sets)
     train, validation, test = (names(sets[name]) for name in ("train", "validation", "test"))
 
-    assert (baseline.kind, baseline.sizes, names(baseline.to_label)) == (
-        "baseline",
-        [],
-        [*test[:CEILING_IMAGES], *train[:8]],
-    )
-    assert names(baseline.to_predict) == test[:CEILING_IMAGES]
+    compared = test[:CEILING_IMAGES]
+    assert (baseline.kind, baseline.sizes, names(baseline.to_label)) == ("baseline", [], [*compared, *train[:8]])
+    assert names(baseline.to_predict) == compared
     assert [lists.kind for lists in (first, second, last)] == ["training"] * 3
     assert [lists.sizes for lists in (first, second, last)] == [[300], [300, 900], [300, 900, 4_000]]
     assert names(first.to_label) == [*train[8:300], *validation, *test[CEILING_IMAGES:]]
