@@ -22,7 +22,7 @@ from distillation.models import catalog
 from distillation.photos.rounds import grows
 from distillation.plain_text import csv_table
 from distillation.records import Run, TrainedModel
-from distillation.run_documents import find_report
+from distillation.run_documents import read_report
 from distillation.storage import Bucket
 
 MAXIMUM_PICTURES = 100
@@ -76,7 +76,9 @@ def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None)
     sizes = [round_.sizes for round_ in rounds if round_.kind == "training"]
     if evaluation is None or not (len(sizes) > 1 or grows(run, 0)):
         return None
-    grown = grown_rounds(rounds[: round_number + 1], evaluation.figures, _earlier_usd(run_data), run_data.ledger.usd)
+    is_first = sum(round_.kind == "training" for round_ in rounds[: round_number + 1]) == 1
+    earlier_usd = {} if is_first else _earlier_usd(run_data)
+    grown = grown_rounds(rounds[: round_number + 1], evaluation.figures, earlier_usd, run_data.ledger.usd)
     following = expected = None
     if round_number + 1 < len(rounds):
         size = max(rounds[round_number + 1].sizes)
@@ -89,10 +91,10 @@ def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None)
 
 
 def _earlier_usd(run_data: RunData) -> dict[int, float | None]:
-    """Return the cost of the rounds in the report of the round before, by size; empty with a note if it is damaged."""
+    """Return the cost of the rounds in the report of the round before, by size; empty with a note if it is lost."""
     try:
-        report = find_report(run_data.run.name, run_data.data)
-    except ObjectDamaged as error:
+        report = read_report(run_data.run.name, run_data.data)
+    except (ObjectDamaged, ObjectMissing) as error:
         run_data.notes.append(f"The cost of each earlier round is left out: {error}")
         return {}
     growth = report.growth if isinstance(report, Report) else None

@@ -231,16 +231,20 @@ def test_run_whose_second_size_failed_ends_with_the_first_one() -> None:
     assert result.promoted == "holiday-1-n8-a1"
 
 
-def test_bill_of_an_earlier_round_is_unknown_if_its_report_is_damaged() -> None:
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_bill_of_an_earlier_round_is_unknown_if_its_report_is_lost(is_deleted: bool) -> None:
     run, data = growing_run()
     answer(data, SMALL)
-    evaluate_round(run, data, 0, model(SMALL))
+    _, first = evaluate_round(run, data, 0, model(SMALL))
     data.write(keys.report_json_key(run.name), b"{}")
+    if is_deleted:
+        data.client.objects.pop(keys.report_json_key(run.name))  # type: ignore[attr-defined] - MemoryS3
     answer(data, LARGE)
     _, report = evaluate_round(run, data, 1, model(SMALL), model(LARGE))
 
     assert [usd for _, _, usd in bills(report.growth)] == [None, None]
     assert any("The cost of each earlier round is left out: " in note for note in report.notes)
+    assert first.notes == []
 
 
 def test_run_without_grow_has_no_growth() -> None:
