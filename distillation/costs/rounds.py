@@ -12,7 +12,7 @@ from distillation.costs.aws_services import service_costs
 from distillation.costs.daily_quota import daily_quota_uses
 from distillation.costs.lines import CostLine, exactly, merged, rounded, total
 from distillation.costs.tokens import RunTokens, Tokens
-from distillation.costs.workload import CEILING, EXAMPLES, Questions, RoundWork, measure_workload
+from distillation.costs.workload import CEILING, EXAMPLES, Questions, RoundWork, measure_without_until, measure_workload
 from distillation.documents import Bounds, DailyQuotaUse, PlannedRound, Rounds
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.inference.text_examples import MAXIMUM_EXAMPLES
@@ -56,6 +56,16 @@ def cost_of_round(run: Run, number: int, data: Bucket) -> tuple[PlannedRound, li
     work = measure_workload(run, round_, data).rounds[0]
     tokens = RunTokens(run, calibration.load_for(run, data))
     return planned_round(run, work, tokens), daily_quota_uses(run, tokens_by_model(run, work, tokens))
+
+
+def cost_to_first_verdict(run: Run, data: Bucket) -> Bounds:
+    """Return the cost in US dollars of a run started again without ``until``, up to its first verdict.
+
+    Raises the errors of ``measure_without_until``.
+    """
+    whole, work = measure_without_until(run, data)
+    tokens = RunTokens(whole, calibration.load_for(whole, data))
+    return rounded(sum((planned_round(whole, round_, tokens).usd for round_ in work.current), exactly(0)))
 
 
 def planned_round(run: Run, work: RoundWork, tokens: RunTokens) -> PlannedRound:

@@ -108,11 +108,32 @@ def measure_workload(run: Run, round_: Round, data: Bucket) -> Workload:
     Raises ``ObjectDamaged`` if a set was cut off after Split wrote it.
     """
     rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds
-    sets = {name: read_counted_split(run, name, data) for name in ("train", "validation", "test")}
+    return _measured(run, _read_sets(run, data), [_read_lists(round_, data) for round_ in rounds], round_.number, data)
+
+
+def measure_without_until(run: Run, data: Bucket) -> tuple[Run, Workload]:
+    """Return a run as it would be without ``until``, and its workload over the same sets, without stored answers.
+
+    Raises ``ObjectDamaged`` if a set was cut off after Split wrote it, and ``TooFewImages`` or ``InvalidRequest`` if
+    the sets are too small to train.
+    """
+    whole = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
+    sets = _read_sets(run, data)
+    return whole, _measured(whole, sets, plan_rounds(whole, sets), 0, data)
+
+
+def _read_sets(run: Run, data: Bucket) -> dict[SetName, list[SplitLine]]:
+    names: tuple[SetName, ...] = ("train", "validation", "test")
+    return {name: read_counted_split(run, name, data) for name in names}
+
+
+def _measured(
+    run: Run, sets: Mapping[SetName, Sequence[SplitLine]], lists: Sequence[RoundLists], first: int, data: Bucket
+) -> Workload:
+    """Return the workload from the round ``first`` on, without stored answers."""
     facts = data.read_document(keys.split_facts_key(run.name), SplitFacts)
-    lists = [_read_lists(round_, data) for round_ in rounds]
     return Workload(
-        rounds=_work(run, lists, sets["train"], facts.photos, stored_answers(data))[round_.number :],
+        rounds=_work(run, lists, sets["train"], facts.photos, stored_answers(data))[first:],
         test=facts.test,
         stored_images=[line.dimensions for lines in sets.values() for line in lines],
         images=facts.images,

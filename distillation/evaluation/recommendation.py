@@ -63,13 +63,13 @@ _AUDIT_LABELS = 300
 """Newer photos to label after a drift, as many as the first round with ``grow`` trains on."""
 
 
-def recommend(run: Run, report: Report, training_round: Bounds | None = None) -> Recommendation:
+def recommend(run: Run, report: Report, first_verdict: Bounds | None = None) -> Recommendation:
     """Return what to do after a run. ``report`` is complete except for its recommendation.
 
-    ``training_round`` is the cost in US dollars of the first training round, if ``until`` ended the run before it.
+    ``first_verdict`` is the cost in US dollars up to the first verdict without ``until``, if that ended the run before.
     """
     if report.evaluation is None:
-        return _first(_UNTRAINED_RULES, _Case(run, report, training_round))
+        return _first(_UNTRAINED_RULES, _Case(run, report, first_verdict))
     return _first(_TRAINED_RULES, _TrainedCase(run, report, None, report.evaluation))
 
 
@@ -111,8 +111,8 @@ class _Case:
 
     run: Run
     report: Report
-    training_round: Bounds | None
-    """Cost of the first training round in US dollars; None if it is over or unknown."""
+    first_verdict: Bounds | None
+    """Cost up to the first verdict in US dollars, if ``until`` ended the run before; None if it is over or unknown."""
 
     @property
     def break_even(self) -> BreakEven | None:
@@ -276,10 +276,10 @@ def _baseline(case: _Case) -> Recommendation | None:
 
 def _start_without_until(case: _Case) -> Recommendation:
     """Train: the labels are there to be checked, or only the cost was asked for."""
-    usd, labelled = case.training_round, case.report.until in ("LabelImages", "ValidateDataset")
+    usd, labelled = case.first_verdict, case.report.until in ("LabelImages", "ValidateDataset")
     check = "Check the labels in the report, then start" if labelled else "Start"
     price = (
-        f"the first training round is expected to cost {_usd(usd.expected)} ({_usd(usd.low)} to {_usd(usd.high)})."
+        f"the first verdict is expected to cost {_usd(usd.expected)} ({_usd(usd.low)} to {_usd(usd.high)})."
         if usd
         else f"for the price: distill estimate {case.run.collection} --stage {case.run.stage}"
     )

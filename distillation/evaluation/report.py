@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from distillation import keys, ledger
 from distillation.costs.calibration import calibrate
-from distillation.costs.rounds import cost_of_round
+from distillation.costs.rounds import cost_of_round, cost_to_first_verdict
 from distillation.documents import Bounds, EvaluationFigures, Growth, Manifest, Report, Rounds
-from distillation.errors import AccessDenied, InvalidRequest, ObjectDamaged, ObjectMissing
+from distillation.errors import AccessDenied, InvalidRequest, ObjectDamaged, ObjectMissing, TooFewImages
 from distillation.evaluation.evaluation import Evaluation, evaluate
 from distillation.evaluation.growth import NextRound, expectation, grow, grown_rounds
 from distillation.evaluation.html_report import Page, Picture, render, thumbnail
@@ -103,7 +103,7 @@ def _earlier_usd(run_data: RunData) -> dict[int, float | None]:
 
 def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | None) -> Report:
     run, spent, estimate = run_data.run, run_data.ledger, run_data.estimate
-    training_round = _training_round_usd(run_data)
+    first_verdict = _first_verdict_usd(run_data)
     if evaluation is None:
         verdict, figures, more = stopped_verdict(run.request.until, run_data.baseline), None, None
     else:
@@ -116,22 +116,21 @@ def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | N
     if growth is not None:
         status = report.status if growth.stopped else f"growing: trained on {growth.rounds[-1].size:,} images so far"
         report = report.model_copy(update={"growth": growth, "status": status})
-    recommendation = recommend(run, report, training_round) if report.is_final else None
+    recommendation = recommend(run, report, first_verdict) if report.is_final else None
     return report.model_copy(update={"recommendation": recommendation})
 
 
-def _training_round_usd(run_data: RunData) -> Bounds | None:
-    """Return the cost of the first training round of a run that ``until`` ended before it; None with a note if unknown.
+def _first_verdict_usd(run_data: RunData) -> Bounds | None:
+    """Return the cost up to the first verdict if a run is started again without ``until``; None with a note if unknown.
 
     The run's own estimate has only the steps up to ``until``.
     """
     run = run_data.run
     if run.request.until not in ("Estimate", "LabelImages", "ValidateDataset"):
         return None
-    whole = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
     try:
-        return cost_of_round(whole, 0, run_data.data)[0].usd
-    except (ObjectDamaged, ObjectMissing) as error:
+        return cost_to_first_verdict(run, run_data.data)
+    except (InvalidRequest, ObjectDamaged, ObjectMissing, TooFewImages) as error:
         run_data.notes.append(f"The price of training is left out: {error}")
         return None
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distillation.costs.rounds import cost_of_round, planned_round, round_lines, tokens_by_model
+from distillation.costs.rounds import cost_of_round, cost_to_first_verdict, planned_round, round_lines, tokens_by_model
 from distillation.costs.tokens import RunTokens
 from distillation.costs.workload import predict_workload
 from distillation.documents import PlannedRound
@@ -85,6 +85,17 @@ def test_round_is_priced_after_split_as_before_it() -> None:
     assert (first.kind, second.kind) == ("baseline", "training")
     assert (first.labels_to_ask, second.labels_to_ask, second.sizes) == (16, 4, [8, 12])
     assert second.usd.low < second.usd.expected < second.usd.high
+
+
+@pytest.mark.parametrize("until", ["Estimate", "LabelImages", "ValidateDataset"])
+def test_run_started_again_without_until_is_priced_to_the_verdict_of_its_first_round_of_growth(until: Any) -> None:
+    stopped, whole = any_run(until=until), any_run()
+    usd = cost_to_first_verdict(stopped, bucket_after_split(train=1200, test=40, run=stopped))
+    data = bucket_after_split(train=1200, test=40, run=whole)
+    baseline, first = (cost_of_round(whole, number, data) for number in (0, 1))
+
+    assert (baseline.kind, first.sizes) == ("baseline", [300])
+    assert usd.expected == pytest.approx(baseline.usd.expected + first.usd.expected)
 
 
 def test_epochs_follow_from_the_records_of_each_size() -> None:

@@ -461,7 +461,7 @@ def test_labels_are_checked_before_they_are_trained_on(until: Any) -> None:
     assert (result.action, result.usd) == ("train", 2.5)
     assert result.text == (
         "Check the labels in the report, then start the run again without 'until'. Labels are reused; the first "
-        "training round is expected to cost $2.50 ($2.00 to $4.00)."
+        "verdict is expected to cost $2.50 ($2.00 to $4.00)."
     )
 
 
@@ -471,7 +471,7 @@ def test_run_that_was_only_estimated_is_started() -> None:
 
     assert (result.action, result.usd) == ("train", 4.5)
     assert result.text == (
-        "Start the run again without 'until'; the first training round is expected to cost $4.50 ($3.00 to $6.00)."
+        "Start the run again without 'until'; the first verdict is expected to cost $4.50 ($3.00 to $6.00)."
     )
 
 
