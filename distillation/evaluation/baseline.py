@@ -42,9 +42,12 @@ def write_baseline(run: Run, data: Bucket) -> Baseline:
     for name in (*(target.name for target in targets), "ceiling"):
         require_lines(run, name, [line.image for line in test], run_data.answers.get(name, {}), parts, data)
     figures = measure(run_data, test, targets)
-    estimate = run_data.estimate
+    estimate, facts = run_data.estimate, run_data.facts
     recommendation = baseline_recommendation(
-        figures, _training_usd(estimate), estimate.break_even if estimate else None
+        figures,
+        _training_usd(estimate),
+        estimate.break_even if estimate else None,
+        is_sample=bool(facts and facts.not_sampled),
     )
     baseline = Baseline(**figures.model_dump(), recommendation=recommendation)
     write_predictions(run, run_data.answers, data)
@@ -115,26 +118,32 @@ def measure(run_data: RunData, test: Sequence[SplitLine], targets: Sequence[Targ
 
 
 def baseline_recommendation(
-    figures: BaselineFigures, training_usd: float | None = None, break_even: BreakEven | None = None
+    figures: BaselineFigures,
+    training_usd: float | None = None,
+    break_even: BreakEven | None = None,
+    *,
+    is_sample: bool = False,
 ) -> Recommendation:
     """Return whether to distil, from the figures of a baseline.
 
-    ``training_usd`` is the expected cost of the first training round, if it is known.
+    ``training_usd`` is the expected cost of the first training round, if it is known. ``is_sample`` tells whether the
+    collection has images that ``sample`` left out.
     """
     if problem := _prompt_problem(figures):
         return Recommendation(action="fix the prompt", text=f"Fix the prompt before you train: {problem}.")
-    if figures.test_groups < MINIMUM_GROUPS:
-        return Recommendation(
-            action="cannot tell",
-            text=f"Cannot tell with {figures.test_groups} independent test images whether training is worth it: at "
-            f"least {MINIMUM_GROUPS} are needed. Add photos, or train to find out.",
-            usd=training_usd,
-        )
     best, gap = figures.best_alternative, figures.gap
     if not figures.worth_training:
         return _without_training(figures)
     if break_even and _never_pays(break_even):
         return Recommendation(action="use the teacher", text=f"Do not distil. {break_even.verdict}")
+    if figures.test_groups < MINIMUM_GROUPS:
+        return Recommendation(
+            action="cannot tell",
+            text=f"Cannot tell with {figures.test_groups} independent test images whether training is worth it: at "
+            f"least {MINIMUM_GROUPS} are needed. {'Raise sample' if is_sample else 'Add photos'}, or train to find "
+            "out.",
+            usd=training_usd,
+        )
     price = f" The first training round costs about ${training_usd:.2f}." if training_usd is not None else ""
     text = (
         f"Train: {best.label} is the best alternative, and training could still close up to {gap.mean:.2f} of "

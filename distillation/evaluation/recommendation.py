@@ -149,6 +149,18 @@ class _Case:
     def trial_images(self, images: int) -> int:
         return max(16, min(images, self.report.images))
 
+    @property
+    def not_sampled(self) -> int:
+        """Number of photos that ``sample`` left out."""
+        return self.report.split.not_sampled if self.report.split else 0
+
+    def more_photos(self, photos: int) -> str:
+        """Return how to use about ``photos`` more photos: those that ``sample`` left out first, then new ones."""
+        left_out = self.not_sampled
+        if photos <= left_out:
+            return f"Raise sample to {(self.run.request.sample or 0) + photos:,}"
+        return f"Add about {photos - left_out:,} photos{', leave out sample' if left_out else ''}"
+
     def monthly_usd(self, usd_per_1000: float) -> float | None:
         """Return the US dollars a month for the answers about ``images_per_month``."""
         volume = self.run.request.images_per_month
@@ -197,8 +209,8 @@ class _TrainedCase(_Case):
             how = f"Train on {size:,} of your {report.train:,} training images with {_request(train_sizes=[size])}"
         else:
             # New photos are divided as those of the run were.
-            photos = ceil((size - report.train) * report.photos / max(1, report.train))
-            how = f"Add about {photos:,} photos and train on {size:,} images"
+            photos = ceil((size - report.train) * (report.photos - self.not_sampled) / max(1, report.train))
+            how = f"{self.more_photos(photos)} and train on {size:,} images"
         if report.doubling and report.doubling.size == size:
             return how, report.doubling.usd
         label, training = self.label_usd, self.training_usd(size)
@@ -357,7 +369,7 @@ def _too_few_test_images(case: _TrainedCase) -> Recommendation | None:
     return Recommendation(
         action="cannot tell",
         text=f"{figures.test_images} test images cannot tell whether training helps: the gain is {_gain(gate.gain)}. "
-        f"Add about {photos:,} photos and start again{cap}{_for(usd)}; about {needed:,} test images can show a gain of "
+        f"{case.more_photos(photos)} and start again{cap}{_for(usd)}; about {needed:,} test images can show a gain of "
         f"{difference:.2f}.",
         usd=usd,
         effect=gate.gain,

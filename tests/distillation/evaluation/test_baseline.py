@@ -11,7 +11,7 @@ from distillation.evaluation.baseline import MINIMUM_GROUPS, baseline_recommenda
 from distillation.inference.alternatives import NOT_ASKED
 from distillation.records import AnswerLine, InventoryLine, Run, SetName, SplitLine, Usage
 from distillation.storage import Bucket
-from tests.support.builders import any_baseline, any_estimate, any_interval, any_run, write_sets
+from tests.support.builders import any_baseline, any_estimate, any_interval, any_run, any_split_facts, write_sets
 from tests.support.fakes import bucket
 
 LITE_2 = "us.amazon.nova-2-lite-v1:0"
@@ -267,3 +267,21 @@ def test_training_that_never_pays_is_not_recommended_but_goes_on() -> None:
     assert recommendation.text == f"Do not distil. {BREAK_EVEN.verdict}"
     unknown_volume = BREAK_EVEN.model_copy(update={"images": any_estimate().range, "images_per_month": None})
     assert baseline_recommendation(any_baseline(), 2.1, unknown_volume).action == "train"
+
+
+def test_too_few_test_images_are_no_reason_to_train_what_never_pays() -> None:
+    few = any_baseline(test_groups=19)
+
+    assert baseline_recommendation(few, 2.1, BREAK_EVEN).text == f"Do not distil. {BREAK_EVEN.verdict}"
+
+
+def test_images_that_the_sample_left_out_come_before_new_photos() -> None:
+    run = run_of(sample=20, test_share=0.5)
+    data = measured(run, {"base": HALF, OTHER: HALF, "ceiling": SAME}, test=12)
+    texts = []
+    for not_sampled in (0, 980):
+        data.write_document(keys.split_facts_key(run.name), any_split_facts(not_sampled=not_sampled))
+        texts.append(write_baseline(run, data).recommendation.text)
+
+    assert texts[0].endswith("at least 20 are needed. Add photos, or train to find out.")
+    assert texts[1].endswith("at least 20 are needed. Raise sample, or train to find out.")

@@ -30,7 +30,7 @@ from distillation.evaluation.recommendation import recommend, recommend_after_ap
 from distillation.evaluation.verdict import doubling
 from distillation.models import catalog
 from distillation.records import Run, TrainedModel
-from tests.support.builders import any_estimate, any_report, any_run
+from tests.support.builders import any_estimate, any_report, any_run, any_split_facts
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
 LABEL_USD, JOB_USD = 0.0006, 7.5
@@ -387,6 +387,29 @@ def test_more_photos_are_added_while_the_curve_rises_and_all_images_are_used() -
         "Add about 1,200 photos and train on 1,800 images for about $15.54, labels included. Expected gain: +0.03 "
         "(95 % CI +0.01 to +0.05). Until then, use the tuned model (900 images)."
     )
+
+
+@pytest.mark.parametrize(
+    ("not_sampled", "text"),
+    [
+        (1_200, "Raise sample to 2,400 and train on 1,800 images for about $"),
+        (1_000, "Add about 200 photos, leave out sample and train on 1,800 images for about $"),
+    ],
+)
+def test_photos_that_the_sample_left_out_are_used_before_photos_are_added(not_sampled: int, text: str) -> None:
+    run = any_run(sample=1_200)
+    split = any_split_facts(not_sampled=not_sampled)
+    found = report(run, {"curve": curve(0.03)}, photos=1_200 + not_sampled, split=split)
+
+    assert recommend(run, found).text.startswith(text)
+
+
+def test_test_images_come_from_the_photos_that_the_sample_left_out() -> None:
+    run = any_run(sample=76)
+    few = {"gate": gate(interval(0.03, 0.07), NOT_SIGNIFICANT), "test_images": 19, "gain_sd": 0.15}
+    found = report(run, few, split=any_split_facts(not_sampled=1_124))
+
+    assert "Raise sample to 284 and start again for about $" in recommend(run, found).text
 
 
 def test_images_that_exist_are_used_before_photos_are_added() -> None:
