@@ -94,6 +94,8 @@ class RunProgress:
     """Rounds that the run may have, once there is an estimate."""
     recommendation: Recommendation | None = None
     """What to do next; None until the run has ended with a report."""
+    estimated_usd: float | None = None
+    """Expected cost in US dollars up to the first verdict, or up to the current round if that comes later."""
 
     @property
     def usd(self) -> float:
@@ -118,6 +120,7 @@ class RunProgress:
             "seconds": round((self.now - self.began).total_seconds(), 1),
             "usd": self.usd,
             "estimate": self.estimate,
+            "estimated_usd": self.estimated_usd,
             "error": self.error,
             "cause": self.cause,
             "plan": [round_.model_dump(mode="json") for round_ in self.plan],
@@ -174,6 +177,7 @@ class ExecutionObserver:
             description.get("cause"),
             self._estimate.plan if self._estimate else [],
             report.recommendation if report else None,
+            self._estimate.usd if self._estimate else None,
         )
 
     def _new_events(self) -> Iterator[Any]:

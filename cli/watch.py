@@ -152,7 +152,7 @@ def progress_tree(progress: RunProgress) -> Any:
 
 
 def _run_totals(progress: RunProgress) -> str:
-    estimate = f" of {progress.estimate.partition(' (')[0]}" if progress.estimate else ""
+    estimate = "" if progress.estimated_usd is None else f" of about {format_usd(progress.estimated_usd)}"
     mark = "" if all(state.confirmed for state in progress.states) else " *"
     return f"{_format_duration((progress.now - progress.began).total_seconds())}  ${progress.usd:,.4f}{mark}{estimate}"
 

@@ -99,14 +99,15 @@ def test_estimate_of_the_last_round_is_shown() -> None:
     execution, data = started_execution(), bucket()
     observer = ExecutionObserver("r", "arn", execution, data)
     execution.event(33, "MapStateExited", "LabelImages")
-    verdicts = []
-    for began, verdict in ((40, "about $1.00"), (90, "about $3.00")):
-        data.write_document(keys.estimate_key("r"), any_estimate(verdict=verdict))
+    shown = []
+    for began, verdict, usd in ((40, "about $1.00", 1.0), (90, "about $3.00 in addition to $1.00 paid so far", 4.0)):
+        data.write_document(keys.estimate_key("r"), any_estimate(verdict=verdict, usd=usd))
         run_state(execution, "Estimate", began, began + 1)
-        verdicts.append(observer.progress().estimate)
+        progress = observer.progress()
+        shown.append((progress.estimate, progress.estimated_usd))
         run_state(execution, "TrainModels", began + 2, began + 9, "Map")
 
-    assert verdicts == ["about $1.00", "about $3.00"]
+    assert shown == [("about $1.00", 1.0), ("about $3.00 in addition to $1.00 paid so far", 4.0)]
 
 
 def test_recommendation_is_that_of_the_report_once_the_run_has_succeeded() -> None:

@@ -34,8 +34,10 @@ def progress(status: str = "RUNNING") -> RunProgress:
         StateProgress("TrainModels", at(3), inside=sizes, training_tokens=9, usd=1.0, confirmed=False, rounds=1),
         StateProgress("Evaluate"),
     ]
-    verdict = "about $4.1589 ($2.92 to $5.52), within max_usd $25.00"
-    return RunProgress("holiday-0123456789", status, START, at(63), states, verdict, "OverBudget", "raise max_usd")
+    verdict = "about $3.03 ($1.92 to $4.52) in addition to $1.13 paid so far, within max_usd $25.00."
+    return RunProgress(
+        "holiday-0123456789", status, START, at(63), states, verdict, "OverBudget", "raise max_usd", estimated_usd=4.16
+    )
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -49,7 +51,7 @@ def test_tree_fits_the_terminal_and_shows_counts_costs_and_times(width: int) -> 
     assert "$1.0000 *" in text
     assert "1 trained · 1 failed" in text
     assert "Evaluate" not in text
-    assert lines[0].endswith("$2.2345 * of about $4.1589")
+    assert lines[0].endswith("$2.2345 * of about $4.16")
 
 
 def test_piped_output_has_a_line_for_each_ended_state_and_the_error(capsys: pytest.CaptureFixture[str]) -> None:
