@@ -377,18 +377,22 @@ def _too_few_test_images(case: _TrainedCase) -> Recommendation | None:
 
 
 def _use_an_alternative(case: _TrainedCase) -> Recommendation | None:
-    """Use a model as it is: it agrees with the teacher at least as well as the tuned model.
+    """Use a model as it is: it agrees with the teacher at least as well as the tuned model, and costs less than both.
 
-    If the gate passed, it must also cost less, because the tuned model exists already.
+    If the gate refused the tuned model, its cost does not matter.
     """
     baseline, volume = case.report.baseline, case.run.request.images_per_month
-    if baseline is None:
+    candidates = [
+        alternative
+        for alternative in (baseline.alternatives if baseline else [])
+        if alternative.jaccard.mean >= case.tuned.mean
+        and alternative.valid.mean >= case.run.request.gate_validity
+        and _below(alternative.usd_per_1000, baseline and baseline.teacher_usd_per_1000)
+        and (not case.passed or _costs_less(case, alternative))
+    ]
+    if not candidates:
         return None
-    best = max(baseline.alternatives, key=lambda alternative: alternative.jaccard.mean)
-    if best.jaccard.mean < case.tuned.mean or best.valid.mean < case.run.request.gate_validity:
-        return None
-    if case.passed and not _costs_less(case, best):
-        return None
+    best = max(candidates, key=lambda alternative: alternative.jaccard.mean)
     usd, unit = best.usd_per_1000, "1,000 images are"
     if usd is not None and volume is not None:
         usd, unit = case.monthly_usd(usd), f"{volume:,} images a month are"
@@ -399,6 +403,10 @@ def _use_an_alternative(case: _TrainedCase) -> Recommendation | None:
         f"tuned model with {_score(case.tuned)}.{price}",
         usd=usd,
     )
+
+
+def _below(usd: float | None, limit: float | None) -> bool:
+    return usd is None or limit is None or usd < limit
 
 
 def _costs_less(case: _TrainedCase, alternative: Alternative) -> bool:

@@ -248,13 +248,24 @@ def test_baseline_that_ended_the_run_recommends(until: Any) -> None:
 def test_model_without_training_is_used_if_it_agrees_as_well_as_the_tuned_model_that_the_gate_refused() -> None:
     run = any_run()
     refused = gate(interval(0.04), "it is not valid")
-    result = recommend(run, report(run, {"gate": refused}, baseline=baseline(0.52)))
+    result = recommend(run, report(run, {"gate": refused}, baseline=baseline(0.52, 0.6)))
 
-    assert (result.action, result.usd) == ("use an alternative", 1.1)
+    assert (result.action, result.usd) == ("use an alternative", 0.6)
     assert "agrees with the teacher with a Jaccard index of 0.52" in result.text
     assert "the tuned model with a Jaccard index of 0.50" in result.text
-    assert "1,000 images are expected to cost $1.10, without storage." in result.text
-    assert recommend(run, report(run, {"gate": refused}, baseline=baseline(0.49))).action == "stop here"
+    assert "1,000 images are expected to cost $0.60, without storage." in result.text
+    assert recommend(run, report(run, {"gate": refused}, baseline=baseline(0.49, 0.6))).action == "stop here"
+
+
+def test_model_without_training_that_costs_as_much_as_the_teacher_is_not_recommended() -> None:
+    run = any_run()
+    refused = gate(interval(0.04), "it is not valid")
+    dear = baseline(0.52, 0.65)
+
+    assert recommend(run, report(run, {"gate": refused}, baseline=dear)).action == "stop here"
+    # The untuned student costs less than the teacher, and agrees better than the tuned model.
+    worse = {"gate": refused, "scores": {"tuned": {"n900": interval(0.29)}}}
+    assert "Use amazon.nova-lite-v1:0 without training" in recommend(run, report(run, worse, baseline=dear)).text
 
 
 def test_model_without_training_replaces_a_promoted_one_only_if_it_costs_less_with_its_storage() -> None:
