@@ -62,8 +62,14 @@ def _verdict(
     tuned = student * volume / 1000 + storage
     return (
         f"{at_volume} {format_cents(teacher * volume / 1000)} and the tuned model {format_cents(tuned)}, storage "
-        f"included; the run has paid for itself after about {months.expected:,.1f} months{_range(months, 1)}."
+        f"included; the run has paid for itself after {_duration(months)}."
     )
+
+
+def _duration(months: Bounds) -> str:
+    if months.expected < 0.05:
+        return "less than 0.1 months"
+    return f"about {months.expected:,.1f} months{_range(months, 1)}"
 
 
 def _range(bounds: Bounds, decimals: int) -> str:

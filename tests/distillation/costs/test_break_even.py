@@ -34,6 +34,10 @@ def test_volume_that_saves_more_than_the_storage_pays_the_run_back_in_months() -
     )
 
 
+def test_volume_that_pays_the_run_back_in_a_day_has_no_range_of_zeros() -> None:
+    assert compared(1_000_000).verdict.endswith("; the run has paid for itself after less than 0.1 months.")
+
+
 def test_without_a_volume_the_break_even_is_in_images_and_the_storage_has_a_monthly_volume() -> None:
     result = compared(None)
 
