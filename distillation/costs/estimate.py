@@ -125,12 +125,15 @@ def _counted(run: Run, work: Workload) -> list[RoundWork]:
 def _plan(work: Workload, tokens: RunTokens) -> list[PlannedRound]:
     """Return the rounds from the next one on.
 
-    A run that stops after Estimate or Baseline has the rounds that it would have if it continued.
+    A run that stops after Estimate or Baseline has the rounds that it would have if it continued. One that stops after
+    its labels or its dataset has the first round only.
     """
-    run = tokens.run
+    run, rounds = tokens.run, work.rounds
     if run.request.until in ("Estimate", "Baseline"):
         run = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
-    return [planned_round(run, work_, tokens) for work_ in work.rounds]
+    elif run.request.until:
+        rounds = rounds[:1]
+    return [planned_round(run, work_, tokens) for work_ in rounds]
 
 
 def _to_verdict(plan: Sequence[PlannedRound], first: int) -> list[PlannedRound]:

@@ -107,6 +107,14 @@ def test_run_that_stops_early_has_the_plan_of_a_run_that_continues(until: str) -
     assert estimated(any_run(until="Estimate")).usd < 0.05
 
 
+@pytest.mark.parametrize("until", ["LabelImages", "ValidateDataset"])
+def test_run_that_stops_after_its_labels_has_no_later_round_in_its_plan(until: str) -> None:
+    estimate = estimated(any_run(until=until, grow=True), images=2000)
+
+    assert [planned.labels_to_ask for planned in estimate.plan] == [estimate.labels_to_ask]
+    assert estimate.plan[0].usd.expected == pytest.approx(estimate.usd)
+
+
 def test_estimate_is_the_cost_up_to_the_first_verdict_and_the_plan_has_the_later_rounds() -> None:
     estimate = estimated(any_run(max_usd=25), 1600)
 
