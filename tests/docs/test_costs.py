@@ -1,0 +1,71 @@
+"""Figures of docs/costs.md and README.md, compared with what the commands beside them print."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import distill
+
+ROOT = Path(__file__).parents[2]
+COSTS = (ROOT / "docs/costs.md").read_text("utf-8")
+EXAMPLES = re.findall(r"echo '(\{.*\})' > request.json\ndistill estimate (\S+) --request request.json", COSTS)
+
+
+def estimated(what: str, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], str]:
+    """Return an estimate as JSON and as text."""
+    path = folder / "request.json"
+    path.write_text(json.dumps(request))
+    as_json, as_text = (distill("estimate", what, "--request", str(path), *option) for option in (["--json"], []))
+    return json.loads(as_json.stdout), as_text.stdout
+
+
+def table_row(usd: dict[str, float], mark: str = "") -> str:
+    return " | ".join(f"{mark}${usd[bound]:,.2f}{mark}" for bound in ("expected", "low", "high"))
+
+
+@pytest.mark.parametrize("example", range(2))
+def test_tables_of_the_examples_are_those_of_their_commands(example: int, tmp_path: Path) -> None:
+    request, what = EXAMPLES[example]
+    estimate, _ = estimated(what, json.loads(request), tmp_path)
+    section = COSTS.partition(f"distill estimate {what} --request")[2].partition("\n### ")[0]
+
+    assert f"| **in all** | {table_row(estimate['range'], '**')} |" in section
+    for line in estimate["lines"]:
+        if line["step"] == "TrainModels":
+            size = line["what"].split()[2]
+            assert f"| training on {size} * | {table_row(line['usd'])} |" in section
+    for step, words in (("LabelImages", "labels"), ("PredictTestImages", "base, base with")):
+        assert re.search(rf"\| {words}.* \| {re.escape(table_row(estimate['by_step'][step]))} \|", section)
+
+
+def test_plan_of_20_000_photos_is_that_of_its_command(tmp_path: Path) -> None:
+    request, what = EXAMPLES[1]
+    estimate, text = estimated(what, json.loads(request), tmp_path)
+    section = COSTS.partition("And the plan:")[2].partition("\n### ")[0]
+
+    assert len(estimate["plan"]) == section.count("\n| ") - 1
+    for planned in estimate["plan"]:
+        row = f"| {planned['result']} | {planned['labels_to_ask']:,} | {table_row(planned['usd'])} | "
+        assert row in section
+        after = section.partition(row)[2].partition(" |")[0]
+        assert re.search(rf"{re.escape(planned['result'])}.* {re.escape(after)}\n", text)
+    one_round, _ = estimated(what, {"max_usd": 150, "train_sizes": [18000]}, tmp_path)
+    usd = one_round["range"]
+    assert f"one round for ${usd['expected']:.2f} (${usd['low']:.2f} to ${usd['high']:.2f})" in section
+
+
+def test_plan_of_1_000_photos_in_the_readme_is_that_of_its_command(tmp_path: Path) -> None:
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    baseline, verdict = (planned["usd"]["expected"] for planned in estimated("1000x900x600", {}, tmp_path)[0]["plan"])
+    grown, _ = estimated("1000x900x600", {"grow": True}, tmp_path)
+    _, at_1000 = estimated("1000x900x600", {"images_per_month": 1000}, tmp_path)
+
+    assert f"it takes about ${baseline:.1f}0 to know whether distilling is worth it" in readme
+    assert f"about ${baseline + verdict:.0f} to have a tuned model (about ${grown['usd']:.0f} for the first" in readme
+    assert "At 1,000 images a month the teacher on flex costs $0.65; do not distil." in at_1000
+    assert "at 1,000 images a month the teacher on flex costs $0.65" in readme
