@@ -108,9 +108,10 @@ def _follow_as_text(get_progress: Callable[[], RunProgress], poll_seconds: float
         progress = get_progress()
         for state in progress.states:
             if (state.ended or progress.is_over) and state.rounds > shown.get(state.name, 0):
+                plan = _plan_lines(state, progress) if state.name not in shown else []
                 shown[state.name] = state.rounds
                 print_line(f"  {state.name:<20}{_state_details(state, progress)}")
-                for line in _plan_lines(state, progress) if state.rounds == 1 else []:
+                for line in plan:
                     print_line(f"    {line}")
         if progress.is_over:
             _print_ending(progress)

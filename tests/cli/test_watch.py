@@ -100,6 +100,15 @@ def test_piped_output_has_a_line_for_each_round_of_a_state_and_the_plan_below_th
     assert "2 rounds · 120/120 ·" in lines[5]
 
 
+def test_plan_is_printed_once_also_if_watching_begins_in_a_later_round(capsys: pytest.CaptureFixture[str]) -> None:
+    states = [StateProgress("Estimate", at(0), at(1), rounds=2)]
+    plan = [planned(0, 0.42, 0.2, "Whether to train.")]
+    snapshots = iter([RunProgress("r", status, START, at(9), states, plan=plan) for status in ("RUNNING", "SUCCEEDED")])
+    watch.follow(lambda: next(snapshots), 0.0)
+
+    assert capsys.readouterr().out.count("round 0: about $0.4200, 12 min. Whether to train.") == 1
+
+
 def test_tree_has_the_plan_below_the_estimate_and_the_number_of_rounds() -> None:
     states = [StateProgress("Estimate", at(0), at(1), rounds=2), StateProgress("Split", at(0), at(1), rounds=1)]
     plan = [planned(0, 0.42, 0.2, "Whether to train."), planned(1, 4.5, 1.5, "A first verdict.")]
