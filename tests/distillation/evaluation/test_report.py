@@ -153,8 +153,10 @@ def test_report_of_a_run_that_ended_with_its_baseline_compares_the_alternatives(
 def test_report_of_a_trained_run_has_the_alternatives_too(promoted_run: Written) -> None:
     result, report, data = promoted_run
 
+    page = " ".join(data.read(result.report_key).decode().split())
     assert report.baseline == any_baseline()
-    assert "Is training worth it?" in data.read(result.report_key).decode()
+    assert "Is training worth it?" in page
+    assert f"The recommendation before training was: {any_baseline().recommendation.text}" in page
 
 
 @pytest.mark.parametrize("damage", [None, b"{}"])
