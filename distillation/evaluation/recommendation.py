@@ -85,8 +85,7 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
     if audit.jaccard is None or audit.evaluation is None or audit.images < MINIMUM_IMAGES:
         return Recommendation(
             action="cannot tell",
-            text=f"The audit of {audit.images} photos cannot tell whether {model} still agrees with the teacher; it "
-            f"needs {MINIMUM_IMAGES} with a label of the teacher, and the report of run {run.request.apply}.",
+            text=f"The audit cannot tell whether {model} still agrees with the teacher, because {_audit_lacks(audit)}.",
         )
     measured, before = _score(audit.jaccard), f"the {audit.evaluation.mean:.2f} of its evaluation"
     if audit.drifted:
@@ -103,6 +102,16 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
         text=f"Keep using {model}: on {audit.images} audited photos it agrees with the teacher with {measured}, which "
         f"shows no drift from {before}.",
     )
+
+
+def _audit_lacks(audit: Audit) -> str:
+    """Return why an audit cannot be compared with the evaluation."""
+    if audit.images < MINIMUM_IMAGES:
+        reason = f" ({excerpt(audit.reason)})" if audit.reason else ""
+        return (
+            f"{audit.images} of {audit.asked} photos have a label of the teacher{reason}; {MINIMUM_IMAGES} are needed"
+        )
+    return "the report of its evaluation cannot be read, or compares it with your own labels"
 
 
 @dataclass(frozen=True)

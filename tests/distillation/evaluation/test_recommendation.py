@@ -560,9 +560,12 @@ def test_model_that_agrees_as_in_its_evaluation_is_kept_in_use() -> None:
     ("found", "text"),
     [
         (None, "--audit-share 0.02"),
-        (audit(evaluation=None), "and the report of run summer-1"),
-        (audit(images=0, jaccard=None, reason="no access"), "The audit of 0 photos cannot tell"),
-        (audit(images=9), "it needs 10 with a label of the teacher"),
+        (audit(evaluation=None), "because the report of its evaluation cannot be read, or compares it with your own"),
+        (
+            audit(images=0, jaccard=None, reason="no access"),
+            "because 0 of 40 photos have a label of the teacher (no access); 10 are needed.",
+        ),
+        (audit(images=9), "because 9 of 40 photos have a label of the teacher; 10 are needed."),
     ],
 )
 def test_run_without_a_usable_audit_cannot_tell(found: Audit | None, text: str) -> None:
