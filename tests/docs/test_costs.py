@@ -65,7 +65,7 @@ def test_plan_of_1_000_photos_in_the_readme_is_that_of_its_command(tmp_path: Pat
     grown, _ = estimated("1000x900x600", {"grow": True}, tmp_path)
     _, at_1000 = estimated("1000x900x600", {"images_per_month": 1000}, tmp_path)
 
-    assert f"it takes about ${baseline:.1f}0 to know whether distilling is worth it" in readme
+    assert f"it takes about ${baseline:.2f} to know whether distilling is worth it" in readme
     assert f"about ${baseline + verdict:.0f} to have a tuned model (about ${grown['usd']:.0f} for the first" in readme
     assert "At 1,000 images a month the teacher on flex costs $0.65; do not distil." in at_1000
     assert "at 1,000 images a month the teacher on flex costs $0.65" in readme
