@@ -61,6 +61,15 @@ def test_table_of_quotas_has_every_code_that_a_run_reads() -> None:
     assert codes <= set(re.findall(r"\| (L-[0-9A-F]{8}) \|", section("The first hour with a new account")))
 
 
+def test_table_of_quotas_has_the_tokens_per_day_of_the_catalog() -> None:
+    settings = stage_settings("dev")
+    rows = section("The first hour with a new account").splitlines()
+    for model in [*settings["teachers"], *settings["students"]]:
+        (row,) = [row for row in rows if f"| {catalog.get_model(model).tokens_per_day_quota} |" in row]
+
+        assert f"| {catalog.default_quota(model).tokens_per_day:,.0f} |" in row
+
+
 @pytest.mark.parametrize("title", ["The first hour with a new account", "Limits of a run"])
 def test_lines_outside_of_tables_have_at_most_100_columns(title: str) -> None:
     assert [line for line in section(title).splitlines() if len(line) > WIDTH and not line.startswith("|")] == []
