@@ -211,11 +211,16 @@ class _TrainedCase(_Case):
         """Sentence about the promoted model; empty without one."""
         return f" Until then, use {self.model}." if self.report.promoted else ""
 
+    def training_on(self, size: int, **fields: Any) -> str:
+        """Return the fields of a request that trains on ``size`` images; ``train_sizes`` excludes ``grow``."""
+        without_growth = {"grow": False} if self.run.request.grow else {}
+        return _request(train_sizes=[size], **without_growth, **fields)
+
     def larger(self, size: int) -> tuple[str, float | None]:
         """Return how to train on ``size`` images, and its expected cost in US dollars."""
         report = self.report
         if size <= report.train:
-            how = f"Train on {size:,} of your {report.train:,} training images with {_request(train_sizes=[size])}"
+            how = f"Train on {size:,} of your {report.train:,} training images with {self.training_on(size)}"
         else:
             # New photos are divided as those of the run were.
             photos = ceil((size - report.train) * (report.photos - self.not_sampled) / max(1, report.train))
@@ -334,7 +339,7 @@ def _failed_size(case: _TrainedCase) -> Recommendation | None:
     return Recommendation(
         action="train",
         text=f"Train on {failed.size:,} images again, because that size failed: {_sentence(failed.reason)} Start the "
-        f"run with {_request(train_sizes=[failed.size])}; labels are reused, so it is expected to cost "
+        f"run with {case.training_on(failed.size)}; labels are reused, so it is expected to cost "
         f"{_usd(usd) if usd else 'the training only'}.{case.until_then}",
         usd=usd,
     )
@@ -465,13 +470,11 @@ def _raise_the_limit(case: _TrainedCase) -> Recommendation | None:
         return Recommendation(
             action="grow", text=f"{text}{case.until_then}", usd=usd.expected if usd else None, effect=gain
         )
-    fields: dict[str, Any] = {"train_sizes": [growth.next_size]}
-    if usd:
-        fields["max_usd"] = ceil(usd.high)
+    budget = {"max_usd": ceil(usd.high)} if usd else {}
     return Recommendation(
         action="grow",
         text=f"Train on {growth.next_size:,} images{price}; max_usd ended the run before that. Start it again with "
-        f"{_request(**fields)}; labels are reused. {effect}{case.until_then}",
+        f"{case.training_on(growth.next_size, **budget)}; labels are reused. {effect}{case.until_then}",
         usd=usd.expected if usd else None,
         effect=gain,
     )

@@ -92,7 +92,7 @@ def test_run_started_again_without_until_is_priced_to_the_verdict_of_its_first_r
     stopped, whole = any_run(until=until), any_run()
     usd = cost_to_first_verdict(stopped, bucket_after_split(train=1200, test=40, run=stopped))
     data = bucket_after_split(train=1200, test=40, run=whole)
-    baseline, first = (cost_of_round(whole, number, data) for number in (0, 1))
+    baseline, first = (cost_of_round(whole, number, data)[0] for number in (0, 1))
 
     assert (baseline.kind, first.sizes) == ("baseline", [300])
     assert usd.expected == pytest.approx(baseline.usd.expected + first.usd.expected)

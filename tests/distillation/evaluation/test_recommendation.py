@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from distillation.documents import (
 from distillation.evaluation.recommendation import recommend, recommend_after_apply
 from distillation.evaluation.verdict import doubling
 from distillation.models import catalog
-from distillation.records import Run, TrainedModel
+from distillation.records import Request, Run, TrainedModel
 from tests.support.builders import any_estimate, any_report, any_run, any_split_facts
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
@@ -378,6 +379,18 @@ def test_run_that_its_budget_stopped_is_continued_with_a_larger_one() -> None:
         'with {"train_sizes": [2700], "max_usd": 28} in distill.json; labels are reused. Expected gain: +0.03 (95 % '
         "CI +0.01 to +0.05). Until then, use the tuned model (900 images)."
     )
+
+
+def test_sizes_to_train_can_be_added_to_a_request_with_grow() -> None:
+    run = any_run(grow=True)
+    budget = report(run, growth=growth("budget", interval(0.03), ROUND_USD), train=9_000)
+    failed = report(run, models=[TrainedModel(size=900, status="Failed", reason="no")])
+    rising = report(run, {"curve": curve(0.03)}, train=9_000)
+
+    for found in (budget, failed, rising):
+        fields = json.loads(recommend(run, found).text.partition("with ")[2].partition(" in distill.json")[0])
+        merged = Request.model_validate(run.request.model_dump(exclude_unset=True) | fields)
+        assert (merged.grow, bool(merged.train_sizes)) == (False, True)
 
 
 def test_gain_that_cannot_be_predicted_is_not_promised() -> None:
