@@ -157,7 +157,8 @@ def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
 
 def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     sizes = ", ".join(map(str, estimate.sizes))
-    yield f"{what}: {estimate.images} photos, of which {estimate.test} for testing; training sizes {sizes}"
+    used = str(estimate.images) if estimate.images == estimate.photos else f"{estimate.images} of {estimate.photos}"
+    yield f"{what}: {used} photos, of which {estimate.test} for testing; training sizes {sizes}"
     if estimate.unreadable:
         first = estimate.unreadable[0]
         yield f"{len(estimate.unreadable)} photos cannot be used, such as {first.photo}: {first.reason}"

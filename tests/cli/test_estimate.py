@@ -124,6 +124,14 @@ def test_plan_has_a_row_for_each_round_with_labels_cost_and_time(tmp_path: Path)
     )
 
 
+def test_sample_is_told_from_the_photos_of_the_collection(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"sample": 50, "until": "Baseline"}', "utf-8")
+    result = distill("estimate", "1000x900x600", "--request", request)
+
+    assert result.stdout.startswith("1000x900x600: 50 of 1000 photos, of which 12 for testing; training sizes 38\n")
+
+
 def test_volume_that_does_not_pay_for_the_storage_is_an_advice_not_to_distil(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"images_per_month": 1000}', "utf-8")
@@ -148,21 +156,3 @@ def test_tokens_are_compared_with_the_daily_quota_and_more_than_six_days_are_ref
     assert re.search(r"would be refused: it needs 6\.\d days of the daily quotas, more than 6", text)
     assert "Warning: the run uses 6." in text
     assert result.exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("photos", "request_text"),
-    [
-        ("1112x900x600", '{"train_sizes": [300, 900], "test_share": 0.1, "hyperparameters": {"epochCount": 5}}'),
-        ("20000x4000x3000", '{"max_usd": 150}'),
-    ],
-)
-def test_worked_examples_in_the_docs_match_the_output(photos: str, request_text: str, tmp_path: Path) -> None:
-    request = tmp_path / "request.json"
-    request.write_text(request_text, "utf-8")
-    document = (PHOTOS.parents[1] / "docs/costs.md").read_text("utf-8")
-    bounds = estimated(photos, "--request", request)["range"]
-
-    assert f"echo '{request_text}' > request.json\ndistill estimate {photos} --request request.json" in document
-    in_all = " | ".join(f"**${bounds[name]:,.2f}**" for name in ("expected", "low", "high"))
-    assert f"| **in all** | {in_all} |" in document
