@@ -335,6 +335,14 @@ def _failed_size(case: _TrainedCase) -> Recommendation | None:
     failed = max((model for model in case.report.models if model.status == "Failed"), key=_size, default=None)
     if failed is None or failed.size < case.largest:
         return None
+    keep_days = case.run.request.keep_on_failure_days
+    if failed.model_arn and keep_days:
+        return Recommendation(
+            action="train",
+            text=f"Deploy the model of {failed.size:,} images, which was trained but not deployed: "
+            f"{_sentence(failed.reason)} Start the run with {case.training_on(failed.size)} within {keep_days} days; "
+            f"labels and model are reused, so no training is paid for.{case.until_then}",
+        )
     usd = case.training_usd(failed.size)
     return Recommendation(
         action="train",

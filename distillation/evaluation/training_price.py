@@ -29,10 +29,13 @@ def label_usd(
 def training_usd(run: Run, size: int, models: Iterable[TrainedModel], ledger: Ledger) -> float | None:
     """Return the expected US dollars for training on ``size`` images; None if it is unknown.
 
-    A record costs what it cost in the run's own jobs, once per epoch and repeat, whose numbers depend on the size.
+    A record costs what it cost in the run's own jobs, once per epoch and repeat, whose numbers depend on the size. A
+    model that could not be deployed was paid for as well.
     """
     trained = sum(
-        _times_trained(run, model.size) for model in models if model.status == "Active" and not model.trained_by
+        _times_trained(run, model.size)
+        for model in models
+        if (model.status == "Active" or model.model_arn) and not model.trained_by
     )
     paid = sum(entry.usd for entry in ledger.entries if entry.step == "TrainModels")
     return paid / trained * _times_trained(run, size) if trained and paid else None

@@ -333,6 +333,17 @@ def test_largest_size_is_trained_again_if_it_failed(failed: int, action: str) ->
 # ---- 4. No better than a constant answer -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("days", "usd"), [(3, None), (0, 2 * JOB_USD)])
+def test_model_that_was_not_deployed_is_reused_while_it_is_kept(days: int, usd: float | None) -> None:
+    run = any_run(keep_on_failure_days=days, hyperparameters={"epochCount": 5})
+    undeployed = TrainedModel(size=1_800, status="Failed", model_arn="arn:m", reason="no capacity")
+    paid = Ledger(usd=3 * JOB_USD, entries=[entry("TrainModels", LITE, 2, 3 * JOB_USD)])
+    result = recommend(run, report(run, models=[trained(900), undeployed], ledger=paid))
+
+    assert (result.action, result.usd) == ("train", usd and pytest.approx(usd))
+    assert ("within 3 days; labels and model are reused, so no training is paid for." in result.text) == (days == 3)
+
+
 def not_above_control(run: Run, beyond_control: Interval | None) -> Report:
     refused = gate(
         interval(0.2), "it is not better than keywords", over_control=Interval(mean=0.01, ci95=(-0.01, 0.03))

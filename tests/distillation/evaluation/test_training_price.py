@@ -61,6 +61,15 @@ def test_training_costs_per_record_what_the_jobs_cost_that_the_run_paid_for() ->
     assert training_usd(any_run(), 600, models, ledger(entry("TrainModels", 3.0))) == pytest.approx(6.0)
 
 
+def test_model_that_was_not_deployed_was_paid_for() -> None:
+    models = [
+        TrainedModel(size=100, status="Active", model_arn="arn:100"),
+        TrainedModel(size=300, status="Failed", model_arn="arn:300", reason="no deployment"),
+    ]
+
+    assert training_usd(any_run(), 300, models, ledger(entry("TrainModels", 4.0))) == pytest.approx(3.0)
+
+
 def test_training_counts_epochs_and_repeats_of_each_size() -> None:
     models, paid = [TrainedModel(size=500, status="Active")], ledger(entry("TrainModels", 5.0))
 
