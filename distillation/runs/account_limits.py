@@ -48,7 +48,7 @@ def apply_daily_quotas(run: Run, quotas: ServiceQuotasClient) -> Run:
     Raises ``QuotaExceeded`` if a quota is 0 or too small for any run.
     """
     run = with_account_quotas(run, quotas)
-    _check_smallest_run(run)
+    check_smallest_run(run)
     return run.model_copy(update={"images_per_batch": images_per_batch(run)})
 
 
@@ -98,7 +98,7 @@ def _called_models(run: Run) -> list[str]:
     return list(dict.fromkeys([run.teacher.model, *([run.student] if asks_student else [])]))
 
 
-def _check_smallest_run(run: Run) -> None:
+def check_smallest_run(run: Run) -> None:
     """Raise ``QuotaExceeded`` if the tokens per day are too small for one question, or for the smallest run."""
     least = {}
     for model in _called_models(run):

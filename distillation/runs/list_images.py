@@ -33,8 +33,7 @@ def list_images(run: Run, data: Bucket, photos: Bucket) -> ListImagesResult:
     inventory = read_resize_results(run, data, photos)
     check_refused_photos(run, inventory)
     images = first_photo_by_image(inventory)
-    if not images:
-        raise TooFewImages(f"no photo in {excerpt(run.collection)!r} can be used. Replace them and start again.")
+    check_any_image(run, len(images))
     audited = audited_images(run, images)
     lines = [_split_line(image, photo, audit=image in audited) for image, photo in images.items()]
     marked = [mark_duplicate(line, images) for line in inventory]
@@ -55,6 +54,12 @@ def list_images(run: Run, data: Bucket, photos: Bucket) -> ListImagesResult:
         within_budget=estimate.within_budget,
         verdict=estimate.verdict,
     )
+
+
+def check_any_image(run: Run, images: int) -> None:
+    """Raise ``TooFewImages`` if no photo can be used, which a ``tolerance`` of 1 allows."""
+    if not images:
+        raise TooFewImages(f"no photo in {excerpt(run.collection)!r} can be used. Replace them and start again.")
 
 
 def teacher_questions(run: Run, audited: Sequence[Dimensions], data: Bucket) -> TeacherQuestions:

@@ -93,14 +93,19 @@ class MonthlyBudget:
         """Return the use of this month's budget."""
         return self._use(self._read(self._month)[0].runs, {})
 
+    def check(self, run: Run, max_usd_per_month: float) -> None:
+        """Raise ``OverBudget`` if ``admit`` would; nothing is written."""
+        if _asks_models(run):
+            _check_budget(run, self.use(), max_usd_per_month)
+
     def admit(self, run: Run, max_usd_per_month: float) -> None:
         """Add a run to this month's runs. Adding it again changes nothing.
 
         Raises ``OverBudget`` if its ``max_usd`` is more than what is left, or ``ServiceUnavailable`` if other runs were
         added at the same time in each attempt.
         """
-        if run.request.until == "Estimate":
-            return  # It asks no model.
+        if not _asks_models(run):
+            return
         costs: dict[str, RunCost] = {}
         for attempt in range(_ATTEMPTS):
             budget, etag = self._read(self._month)
@@ -189,6 +194,10 @@ class MonthlyBudget:
         executions = [*(earlier.executions if earlier else []), run.execution]
         created = self.now.replace(microsecond=0)
         return RunBudget(run=run.name, created=created, max_usd=run.request.max_usd, executions=executions)
+
+
+def _asks_models(run: Run) -> bool:
+    return run.request.until != "Estimate"
 
 
 def _check_budget(run: Run, use: MonthUse, max_usd_per_month: float) -> None:

@@ -7,7 +7,9 @@ training record is checked by the rules of the dataset validator.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 _PROBE_IMAGE = Path(__file__).with_name("probe.jpg")
 """Image of 320 x 240 pixels without any meaning."""
+_EXAMPLE_BUCKET = "data"
 _EXAMPLE_IMAGE = "0" * 64
 _EXAMPLE_LABEL = "cat, sofa, window"
 
@@ -62,8 +65,11 @@ class Account:
     states: SFNClient
 
 
-def check_training_record(run: Run, bucket: str) -> None:
-    """Raise ``InvalidRequest`` if Bedrock would refuse every training record of the run, such as for its prompt."""
+def check_training_record(run: Run, bucket: str = _EXAMPLE_BUCKET) -> None:
+    """Raise ``InvalidRequest`` if Bedrock would refuse every training record of the run, such as for its prompt.
+
+    ``bucket`` is the name of the Data bucket, where it is known.
+    """
     record = training_record(run, bucket, _EXAMPLE_IMAGE, _EXAMPLE_LABEL)
     findings = check_record(record, catalog.get_model(run.student).family).findings
     reasons = [
@@ -80,11 +86,22 @@ def check_account(run: Run, data: Bucket, account: Account) -> None:
 
     Raises ``InvalidRequest``, ``AccessDenied`` or ``QuotaExceeded``, each with what to change, or ``Throttled``.
     """
-    if run.request.until is None:
-        _check_student(run, account)
-        check_quotas(run, account.bedrock, account.quotas)
-    if run.request.until != "Estimate":
+    for check in free_checks(run, account):
+        check()
+    if probes_teacher(run):
         probe_teacher(run, data, account)
+
+
+def free_checks(run: Run, account: Account) -> list[Callable[[], None]]:
+    """Return the checks of the account that cost nothing. They raise what ``check_account`` does."""
+    if run.request.apply or run.request.until is not None:
+        return []
+    return [partial(_check_student, run, account), partial(check_quotas, run, account.bedrock, account.quotas)]
+
+
+def probes_teacher(run: Run) -> bool:
+    """Return whether Prepare asks the teacher one question, which is billed."""
+    return run.request.fallback is not None if run.request.apply else run.request.until != "Estimate"
 
 
 def _check_student(run: Run, account: Account) -> None:

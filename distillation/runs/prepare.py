@@ -14,7 +14,7 @@ from distillation.run_documents import find_run
 from distillation.runs.account_limits import apply_daily_quotas, cap_concurrency
 from distillation.runs.existing_model import check_named_run, with_replaced_deployment, with_tuned_model
 from distillation.runs.month_budget import MonthlyBudget
-from distillation.runs.preflight import Account, check_account, check_training_record, probe_teacher
+from distillation.runs.preflight import Account, check_account, check_training_record, probe_teacher, probes_teacher
 from distillation.runs.request import Defaults, claim, is_upload, resolve
 from distillation.storage import Bucket
 
@@ -38,7 +38,7 @@ def prepare(
     if run.request.apply:
         run = with_tuned_model(run, data, account.bedrock)
         budget.admit(run, defaults.max_usd_per_month)
-        if run.request.fallback:
+        if probes_teacher(run):
             probe_teacher(run, data, account)
     else:
         if run.request.replace:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,18 @@ def test_refused_run_counts_nothing(stage: Stage) -> None:
 def test_run_that_only_estimates_is_admitted_without_a_budget(stage: Stage) -> None:
     stage.admit("a", 100)
     stage.admit("b", 100, until="Estimate")
+
+    assert [entry.run for entry in stage.stored().runs] == ["a"]
+
+
+def test_check_refuses_what_admit_would_refuse_and_adds_no_run(stage: Stage) -> None:
+    stage.admit("a", 90)
+    stage.budget().check(a_run("b", 10), 100)
+    stage.budget().check(a_run("b", 20, until="Estimate"), 100)
+    with pytest.raises(OverBudget) as refusal:
+        stage.admit("b", 20)
+    with pytest.raises(OverBudget, match=re.escape(str(refusal.value))):
+        stage.budget().check(a_run("b", 20), 100)
 
     assert [entry.run for entry in stage.stored().runs] == ["a"]
 
