@@ -1,35 +1,35 @@
-"""``distill estimate WHAT``: estimate the cost of a run on a folder or a collection before it starts."""
+"""``distill estimate WHAT``: what a run on a folder or a collection would cost, and why it would be refused."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.console import CommandError, print_document, print_line, print_wrapped
+from cli.console import CommandError, print_document, print_wrapped
 from cli.requests import collection_prefix, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
+from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.costs import calibration
 from distillation.costs.application import estimate_apply
-from distillation.costs.daily_quota import MAXIMUM_DAYS, days_needed
 from distillation.costs.estimate import estimate_run
 from distillation.costs.lines import exactly, format_cents, format_usd
 from distillation.costs.workload import predict_workload
-from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, SetAside
+from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, Preflight, SetAside
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
-from distillation.photos.listing import check_photo_count
 from distillation.photos.resizer import PhotoRefused, resized_size
-from distillation.records import Dimensions, Run
-from distillation.runs.account_limits import with_account_quotas
+from distillation.records import Dimensions, InventoryLine, Run
 from distillation.runs.existing_model import with_tuned_model
-from distillation.runs.list_images import teacher_questions
+from distillation.runs.list_images import check_any_image, teacher_questions
+from distillation.runs.preflight import Account
+from distillation.runs.refusals import Refusals, check_estimate, check_in_stage, check_photos, check_without_stage
 from distillation.statistical_power import TYPICAL_SD
 from distillation.storage import Bucket
 
@@ -53,68 +53,127 @@ class MeasuredPhoto:
     reason: str | None = None
     """Reason why the photo cannot be used."""
 
+    def inventory_line(self, prefix: str) -> InventoryLine:
+        """Return the line that ResizePhotos would write, without the image; its photo is at ``prefix``."""
+        status = "refused" if self.reason else "ok"
+        return InventoryLine(photo=f"{prefix}{self.photo}", status=status, reason=self.reason)
+
+
+@dataclass(frozen=True)
+class LocalCollection(Bucket):
+    """The files directly in a folder, with the keys that an upload gives them in the collection ``name``."""
+
+    folder: Path
+
+    def read(self, key: str, limit: int | None = None) -> bytes:
+        """Return at most ``limit`` bytes of a file."""
+        return self._files[key].read_bytes()[:limit]
+
+    def list(self, prefix: str) -> Iterator[Any]:
+        """Yield key and size of each file whose key begins with ``prefix``."""
+        for key, path in self._files.items():
+            if key.startswith(prefix):
+                yield {"Key": key, "Size": path.stat().st_size}
+
+    @property
+    def _files(self) -> dict[str, Path]:
+        # The file of own labels may have a name in any case, such as Labels.CSV.
+        paths = sorted(path for path in self.folder.iterdir() if path.is_file())
+        own = {path: path.name.lower() for path in paths if path.name.lower() in OWN_LABELS_FILES}
+        return {f"{self.name}{own.get(path, path.name)}": path for path in paths}
+
 
 def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, *, as_json: bool) -> bool:
-    """Print an estimate; return whether it is within ``max_usd`` and the daily quotas that a run may need.
+    """Print what a run would cost and why it would be refused; return whether it would not be.
 
-    Raises ``CommandError`` if there are no photos.
+    Raises ``CommandError`` if there are no photos, or ``InvalidRequest`` if the request is not valid.
 
     ``what`` is a folder, which is read without AWS, a collection, or COUNTxWIDTHxHEIGHT for photos that do not exist
-    yet, such as 900x4000x3000. ``measured`` uses the stage's calibration also without a collection.
+    yet, such as 900x4000x3000. ``measured`` uses the stage's calibration and account also without a collection.
     """
-    folder, hypothetical = Path(what).expanduser(), _HYPOTHETICAL_PHOTOS.fullmatch(what)
-    is_local = bool(hypothetical) or folder.is_dir()
+    is_local = bool(_HYPOTHETICAL_PHOTOS.fullmatch(what)) or Path(what).expanduser().is_dir()
     collection = None if is_local else collection_prefix(what)
     fields = read_request(request, collection)
-    run = resolve_request(collection or "photos/", fields, stage.name, stage.region)
-    if hypothetical:
-        photos = list(_hypothetical_photos(*map(int, hypothetical.groups()), side=run.image_side))
+    run = resolve_request(collection or _collection_of(what), fields, stage.name, stage.region)
+    photos, bucket = _read_photos(what, run, stage, is_local=is_local)
+    refusals, limits = Refusals(), stage_defaults(stage.name, stage.region)
+    lines = [photo.inventory_line(run.collection if is_local else "") for photo in photos]
+    check_photos(run, lines, bucket, limits.max_photos, refusals)
+    uses_stage = measured or not is_local
+    if uses_stage or run.request.apply:
+        run = check_in_stage(run, stage.data, _account(stage), limits.max_usd_per_month, refusals)
     else:
-        photos = list(measure_folder(folder, run.image_side) if is_local else measure_collection(stage.photos, run))
-    sizes = [photo.size for photo in photos if photo.size]
-    if not sizes:
-        place = "this folder" if is_local else f"s3://{stage.photos.name}/"
-        raise CommandError(
-            f"{what}: no usable photos in {place}. Name another folder, or a collection of stage {stage.name!r}."
-        )
-    check_photo_count(what, len(photos), stage_defaults(stage.name, stage.region).max_photos)
-    if run.request.apply:
-        return _estimate_existing_model(run, sizes, stage, as_json=as_json)
-    use_calibration = measured or not is_local
-    calibrations = calibration.load_for(run, stage.data) if use_calibration else {}
-    if use_calibration:
-        run = with_account_quotas(run, stage.client("service-quotas"))
-    workload = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
-    unreadable = [SetAside(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason]
-    estimate = estimate_run(run, workload, calibrations, datetime.now(UTC).date())
-    estimate = estimate.model_copy(update={"unreadable": unreadable})
+        check_without_stage(run, refusals)
+    estimate = None
+    with refusals.collect():
+        if run.request.apply:
+            estimate = _estimate_existing_model(run, photos, stage)
+        else:
+            estimate = _estimate_new_model(run, photos, stage.data if uses_stage else None)
+    check_estimate(run, estimate, refusals)
+    found = {
+        "refusals": refusals.errors,
+        "not_checked": refusals.not_checked,
+        "unreadable": [SetAside(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason],
+    }
+    preflight = estimate.model_copy(update=found) if estimate else Preflight(**found)
     if as_json:
-        print_document(estimate)
+        print_document(preflight)
     else:
-        for line in _report_lines(what, run, estimate):
+        for line in _report_lines(what, run, preflight):
             print_wrapped(line)
-    return _can_start(estimate)
+    return not refusals.errors
 
 
-def _can_start(estimate: ApplyEstimate) -> bool:
-    return estimate.within_budget and days_needed(estimate.daily_quotas) <= MAXIMUM_DAYS
+def _collection_of(folder: str) -> str:
+    """Return the prefix under which messages name the photos of a folder: the folder's own name."""
+    return f"{Path(folder).expanduser().resolve().name or 'photos'}/"
 
 
-def _estimate_existing_model(run: Run, sizes: list[Dimensions], stage: Stage, *, as_json: bool) -> bool:
-    """Print the cost of applying an existing tuned model and return whether it is within ``max_usd``."""
+def _read_photos(what: str, run: Run, stage: Stage, *, is_local: bool) -> tuple[list[MeasuredPhoto], Bucket | None]:
+    """Return the photos, and the place of the file with own labels; None for photos that do not exist yet.
+
+    Raises ``CommandError`` if there are no photos.
+    """
+    if hypothetical := _HYPOTHETICAL_PHOTOS.fullmatch(what):
+        return list(_hypothetical_photos(*map(int, hypothetical.groups()), side=run.image_side)), None
+    folder = Path(what).expanduser()
+    bucket = LocalCollection(None, run.collection, folder) if is_local else stage.photos  # type: ignore[arg-type]
+    photos = list(measure_folder(folder, run.image_side) if is_local else measure_collection(bucket, run))
+    if not photos:
+        place = "this folder" if is_local else f"s3://{bucket.name}/"
+        raise CommandError(
+            f"{what}: no photos in {place}. Name another folder, or a collection of stage {stage.name!r}."
+        )
+    return photos, bucket
+
+
+def _account(stage: Stage) -> Account:
+    services = ("bedrock", "bedrock-runtime", "service-quotas", "lambda", "stepfunctions")
+    return Account(stage.region, *map(stage.client, services))
+
+
+def _estimate_new_model(run: Run, photos: Sequence[MeasuredPhoto], data: Bucket | None) -> Estimate:
+    """Return the estimate of a run that trains, with the stage's calibrations if ``data`` is its Data bucket.
+
+    Raises ``TooFewImages`` or ``InvalidRequest`` as Split does.
+    """
+    sizes = [photo.size for photo in photos if photo.size]
+    workload = predict_workload(run, sizes, sum(photo.bytes for photo in photos))
+    calibrations = calibration.load_for(run, data) if data else {}
+    return estimate_run(run, workload, calibrations, datetime.now(UTC).date())
+
+
+def _estimate_existing_model(run: Run, photos: Sequence[MeasuredPhoto], stage: Stage) -> ApplyEstimate:
+    """Return the estimate of a run that applies a tuned model. Raises ``InvalidRequest`` or ``TooFewImages``."""
     tuned = with_tuned_model(run, stage.data, stage.client("bedrock"))
+    sizes = [photo.size for photo in photos if photo.size]
+    check_any_image(run, len(sizes))
     # Without the photos' hashes it is unknown which images are audited, and which of them have a label already.
     audited = sizes[: audit_size(tuned, len(sizes))] * tuned.request.samples_per_image
     questions = teacher_questions(tuned, audited, stage.data)
     calibrations = calibration.load_all((tuned.student, tuned.teacher.model), stage.data)
-    estimate = estimate_apply(tuned, sizes, questions, calibrations)
-    if as_json:
-        print_document(estimate)
-    else:
-        print_line(f"{len(sizes)} photos with the model of run {run.request.apply}: {estimate.verdict}")
-        for line in _daily_quotas(estimate):
-            print_line(line)
-    return _can_start(estimate)
+    return estimate_apply(tuned, sizes, questions, calibrations)
 
 
 def _hypothetical_photos(count: int, width: int, height: int, side: int) -> Iterator[MeasuredPhoto]:
@@ -155,13 +214,23 @@ def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
         return MeasuredPhoto(name, size, None, str(refusal))
 
 
-def _report_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
+def _report_lines(what: str, run: Run, preflight: Preflight) -> Iterable[str]:
+    if preflight.unreadable:
+        first = preflight.unreadable[0]
+        yield f"{len(preflight.unreadable)} photos cannot be used, such as {first.photo}: {first.reason}"
+    if isinstance(preflight, Estimate):
+        yield from _estimate_lines(what, run, preflight)
+    elif isinstance(preflight, ApplyEstimate):
+        yield f"{what}: with the model of run {run.request.apply}: {preflight.verdict}"
+        yield from _daily_quotas(preflight)
+    yield f"Not checked: {'; '.join(preflight.not_checked)}."
+    yield from (f"This run would be refused: {refusal}" for refusal in preflight.refusals)
+
+
+def _estimate_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     sizes = ", ".join(map(str, estimate.sizes))
     used = str(estimate.images) if estimate.images == estimate.photos else f"{estimate.images} of {estimate.photos}"
     yield f"{what}: {used} photos, of which {estimate.test} for testing; training sizes {sizes}"
-    if estimate.unreadable:
-        first = estimate.unreadable[0]
-        yield f"{len(estimate.unreadable)} photos cannot be used, such as {first.photo}: {first.reason}"
     yield f"Teacher {run.teacher.model}, student {run.student}"
     yield ""
     yield f"  {'':<46}{'expected':>10}{'low':>10}{'high':>10}"
@@ -223,8 +292,6 @@ def _daily_quotas(estimate: ApplyEstimate) -> Iterator[str]:
             f"Tokens of {use.model}: about {use.tokens:,}, {use.days:.2%} of the daily quota of "
             f"{use.tokens_per_day:,.0f} (cdk.json, quotas)."
         )
-    if (days := days_needed(estimate.daily_quotas)) > MAXIMUM_DAYS:
-        yield f"The run would be refused: it needs {days:.1f} days of the daily quotas, more than {MAXIMUM_DAYS}."
 
 
 def _comparisons(estimate: Estimate) -> Iterator[str]:

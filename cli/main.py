@@ -94,14 +94,17 @@ def doctor(as_json: Json = False, stage: Stage = "dev", region: Region = "us-eas
 def estimate(
     what: Annotated[str, typer.Argument(help="Folder, collection, or COUNTxWIDTHxHEIGHT, such as 900x4000x3000.")],
     request: RequestFile = None,
-    measured: Annotated[bool, typer.Option(help="Use the stage's measured token counts for a folder too.")] = False,
+    measured: Annotated[
+        bool, typer.Option(help="Use the stage's measured token counts, and check its account, for a folder too.")
+    ] = False,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Estimate the cost of a run before paying.
+    """Estimate the cost of a run and check whether it would be refused.
 
-    AWS is needed only for a collection and with --measured.
+    Nothing is uploaded, started or paid. AWS is needed only for a collection, for a request with apply, and with
+    --measured; without it, the account is not checked.
     """
     from cli.estimate import estimate_photos
     from cli.stage import Stage as DeployedStage

@@ -180,7 +180,22 @@ class DailyQuotaUse(Record):
     """Daily quotas that the tokens are; above 1 the run waits until the quota is renewed."""
 
 
-class ApplyEstimate(Record):
+class Preflight(Record):
+    """What ``distill estimate`` found out before the run starts.
+
+    Also the output of ``distill estimate --json`` if the run cannot be estimated, such as for too few photos. Only that
+    command fills the fields.
+    """
+
+    refusals: list[str] = Field(default_factory=list)
+    """Errors with which the run would be refused."""
+    not_checked: list[str] = Field(default_factory=list)
+    """What may still stop the run and could not be checked."""
+    unreadable: list[SetAside] = Field(default_factory=list)
+    """Photos that cannot be used."""
+
+
+class ApplyEstimate(Preflight):
     """``report/estimate.json`` of a run with ``apply``, and the part that every estimate has."""
 
     usd: float
@@ -223,7 +238,7 @@ class Estimate(ApplyEstimate):
     range_from: list[str]
     """Assumptions behind the bounds."""
     warnings: list[str]
-    """Prices that are old or not confirmed, and daily quotas of which the run uses more than half."""
+    """Old or not confirmed prices, reduced training sizes, and daily quotas of which the run uses more than half."""
     detectable: float
     """Minimum detectable gain in the Jaccard index (80 % power).
 
@@ -237,8 +252,6 @@ class Estimate(ApplyEstimate):
     """Break-even against the teacher; null if the run trains nothing."""
     provisioned: ProvisionedCost | None
     """Additional cost with provisioned throughput; null if its price is unknown or nothing is trained."""
-    unreadable: list[SetAside] = Field(default_factory=list)
-    """Photos that cannot be used; only ``distill estimate`` fills it."""
 
 
 class SplitFacts(Record):

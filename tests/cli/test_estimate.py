@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from cli.estimate import measure_folder
+from cli.estimate import estimate_photos, measure_folder
+from cli.requests import resolve_request
+from distillation.errors import DistillationError
+from distillation.events import S3Item
+from distillation.photos.listing import list_collection
+from distillation.photos.resize_batch import resize_batch
 from distillation.photos.resizer import PhotoRefused, resize
+from distillation.photos.splits import split
+from distillation.runs.preflight import Account
+from tests.support.account import stubbed_account
 from tests.support.command import distill
+from tests.support.fakes import bucket
 
 PHOTOS = Path(__file__).parents[2] / "samples/photos"
 
@@ -153,6 +164,178 @@ def test_tokens_are_compared_with_the_daily_quota_and_more_than_six_days_are_ref
     assert re.search(
         r"Tokens of amazon.nova-pro-v1:0: about 6\d\d,\d{3}, 6\d\d\.\d\d% of the daily quota of 100,000", text
     )
-    assert re.search(r"would be refused: it needs 6\.\d days of the daily quotas, more than 6", text)
+    assert re.search(r"This run would be refused: the run needs 6\.\d days of the account's tokens per day", text)
     assert "Warning: the run uses 6." in text
     assert result.exit_code == 1
+
+
+def photos_in(folder: Path, count: int) -> Path:
+    """Write ``count`` photos that are not near-duplicates of each other."""
+    folder.mkdir()
+    for number in range(count):
+        pixels = random.Random(number).randbytes(64 * 48 * 3)
+        Image.frombytes("RGB", (64, 48), pixels).save(folder / f"{number}.jpg")
+    return folder
+
+
+def error_of_run(folder: Path, **request: Any) -> str:
+    """Return the error with which AwaitUpload, ResizePhotos and Split end a run on the uploaded folder."""
+    collection = f"{folder.name}/"
+    run = resolve_request(collection, request, "dev", "us-east-1")
+    photos, data = bucket(**{f"{collection}{path.name}": path.read_bytes() for path in folder.iterdir()}), bucket()
+    listing = list_collection(run.name, photos, collection, "", data)
+    list_collection(run.name, photos, collection, listing.digest, data)
+    resize_batch(run, [S3Item(Key=item["Key"], Size=item["Size"]) for item in photos.list(collection)], photos, data)
+    with pytest.raises(DistillationError) as error:
+        split(run, data, photos)
+    return str(error.value)
+
+
+def refusals(what: object, tmp_path: Path, *options: str, **request: Any) -> list[str]:
+    """Return the refusals of a run, which the text output has too."""
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(request), "utf-8")
+    found: list[str] = estimated(what, "--request", file, *options, code=1)["refusals"]
+    text = distill("estimate", str(what), "--request", file, *options)
+    assert text.exit_code == 1
+    assert [line for line in text.stdout.splitlines() if line.startswith("This run would be refused: ")] == [
+        f"This run would be refused: {refusal}" for refusal in found
+    ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("photos", "files", "request_fields"),
+    [
+        pytest.param(40, {f"bad{number}.jpg": "text" for number in range(3)}, {}, id="tolerance"),
+        pytest.param(19, {}, {}, id="min_images"),
+        pytest.param(30, {"labels.csv": "photo,label\n99.jpg,cat\n0.jpg,cat"}, {}, id="labels.csv"),
+        pytest.param(30, {"labels.jsonl": '{"photo": "0.jpg"}\nx'}, {"own_labels": "gold"}, id="labels.jsonl"),
+        pytest.param(30, {"labels.csv": "", "labels.jsonl": ""}, {}, id="two files of labels"),
+        pytest.param(30, {}, {"own_labels": "train"}, id="no file of labels"),
+    ],
+)
+def test_folder_is_refused_with_the_error_of_the_run(
+    photos: int, files: dict[str, str], request_fields: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = photos_in(tmp_path / "holiday", photos)
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")
+
+    assert refusals(folder, tmp_path, **request_fields) == [error_of_run(folder, **request_fields)]
+
+
+def test_all_refusals_are_shown_at_once(tmp_path: Path) -> None:
+    folder = photos_in(tmp_path / "holiday", 30)
+    for number in range(3):
+        (folder / f"bad{number}.jpg").write_text("text", "utf-8")
+    (folder / "labels.csv").write_text("photo,label\n99.jpg,cat", "utf-8")
+    quotas = {"amazon.nova-pro-v1:0": {"tokens_per_day": 1000}}
+    tolerance, labels, quota, budget = refusals(folder, tmp_path, max_usd=0.01, quotas=quotas)
+
+    assert tolerance.startswith("3 of 33 photos were set aside, more than the tolerance of 5%. First: holiday/bad0.jpg")
+    assert labels.startswith("labels.csv line 2 names '99.jpg', which is not a photo in 'holiday/'")
+    assert quota.startswith("one question to amazon.nova-pro-v1:0 takes")
+    assert "over max_usd $0.01" in budget
+
+
+def test_photos_that_cannot_be_used_are_a_refusal_and_no_photos_are_a_wrong_argument(tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    result = distill("estimate", folder)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "no photos" in result.stderr
+
+    (folder / "a.jpg").write_text("text", "utf-8")
+    (few,) = refusals(folder, tmp_path)
+    assert few.startswith("'holiday/' has 0 usable images. At least 20 are needed")
+
+
+def test_more_photos_than_the_stage_allows_are_refused(tmp_path: Path) -> None:
+    (refusal,) = refusals("30000x900x600", tmp_path, max_usd=200)
+
+    assert refusal.startswith("30000x900x600/ contains 30,000 photos, more than the stage's max_photos 25,000.")
+
+
+def test_fewer_images_than_the_students_family_needs_are_refused(tmp_path: Path) -> None:
+    (refusal,) = refusals("100x900x600", tmp_path, "--stage", "local", student="local.student-pixels-2-v1:0")
+
+    assert refusal == (
+        "75 training images are left after the test and validation sets, but 'local.student-pixels-2-v1:0' needs at "
+        "least 200 records. Add photos, lower test_share or raise duplicate_records."
+    )
+
+
+def test_request_that_is_not_valid_is_a_wrong_argument(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"max_usd": 201}', "utf-8")
+    result = distill("estimate", "100x900x600", "--request", request)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("distill estimate: max_usd: 201.00 is above the stage's max_usd_per_run 200.00.")
+
+
+def test_run_that_can_start_says_what_was_not_checked(tmp_path: Path) -> None:
+    folder = photos_in(tmp_path / "holiday", 30)
+    estimate = estimated(folder)
+    text = distill("estimate", folder).stdout
+
+    assert estimate["refusals"] == []
+    assert "would be refused" not in text
+    assert f"Not checked: {'; '.join(estimate['not_checked'])}." in text
+    assert "the account's access to the models, its quotas, and the stage's budget of the month" in text
+    assert "your own labels" not in text
+    assert "your own labels" in estimated("30x900x600")["not_checked"]
+
+
+class StageFake:
+    """The stage ``dev`` with photos in the collection ``holiday/``."""
+
+    name, region = "dev", "us-east-1"
+
+    def __init__(self, folder: Path, account: Account) -> None:
+        self.photos = bucket(**{f"holiday/{path.name}": path.read_bytes() for path in folder.iterdir()})
+        self.data, self._account = bucket(), account
+
+    def client(self, service: str) -> Any:
+        account = self._account
+        return {
+            "bedrock": account.bedrock,
+            "bedrock-runtime": account.runtime,
+            "service-quotas": account.quotas,
+            "lambda": account.functions,
+            "stepfunctions": account.states,
+        }[service]
+
+
+def test_collection_is_checked_in_the_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = photos_in(tmp_path / "photos", 30)
+    (folder / "labels.csv").write_text("photo,label\n99.jpg,cat", "utf-8")
+    with stubbed_account() as aws:
+        for code in ("L-D690997B", "L-45E0AD92"):
+            aws.expect_quota(code, 1e9)
+        aws.expect_student("LEGACY")
+        aws.expect_custom_models()
+        for code in ("L-CB5B847D", "L-430C95DD", "L-031F46A7"):
+            aws.expect_quota(code, 20_000)
+        stage: Any = StageFake(folder, aws.account)
+        assert not estimate_photos("holiday", None, stage, False, as_json=True)
+    estimate = json.loads(capsys.readouterr().out)
+    labels, student = estimate["refusals"]
+
+    assert labels.startswith("labels.csv line 2 names '99.jpg', which is not a photo in 'holiday/'")
+    assert student.startswith("student 'amazon.nova-lite-v1:0' is LEGACY on Bedrock")
+    assert "whether the teacher answers, because the question is billed" in estimate["not_checked"]
+    assert list(stage.data.keys("")) == []
+
+
+def test_model_that_cannot_be_applied_is_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"apply": "old"}', "utf-8")
+    with stubbed_account() as aws:
+        stage: Any = StageFake(photos_in(tmp_path / "photos", 1), aws.account)
+        assert not estimate_photos("holiday", request, stage, False, as_json=False)
+
+    assert capsys.readouterr().out.endswith(
+        "This run would be refused: apply: this stage has no run 'old'. List its runs with: distill runs\n"
+    )

@@ -161,7 +161,7 @@ def test_error_is_one_line_with_a_remedy(pipeline: Start, tmp_path: Path, monkey
             (("start", "empty/", "--request", tmp_path / "none.json"), "Give a file with a JSON object"),
             (("upload", tmp_path / "nothing", "a/"), "is not a folder"),
             (("upload", tmp_path, "/"), "is not a collection"),
-            (("estimate", "empty/"), "no usable photos in s3://"),
+            (("estimate", "empty/"), "no photos in s3://"),
         ]
         for arguments, words in refusals:
             result = distill(*arguments, code=2)

@@ -27,7 +27,7 @@ class MemoryS3:
         self.kms_key_arn: str | None = None
         self._lock = threading.Lock()
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: N803 - boto3's names
         if Key not in self.objects:
             raise self.exceptions.NoSuchKey
         return {
