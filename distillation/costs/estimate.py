@@ -82,6 +82,7 @@ def estimate_run(
         warnings=[
             *prices.warnings((line.price for line in [*new, *monthly]), today),
             *daily_quota_warnings(daily_quotas),
+            *_reduced_sizes(run, work),
         ],
         detectable=minimum_detectable_difference(work.test, TYPICAL_SD if gain_sd is None else gain_sd),
         gain_sd=gain_sd,
@@ -199,6 +200,16 @@ def _assumptions(work: Workload, tokens: RunTokens) -> list[str]:
         assumptions.append("split: predicted from the number of photos")
         assumptions.append("not subtracted: duplicates, labels of earlier runs and own labels, which cost nothing")
     return assumptions
+
+
+def _reduced_sizes(run: Run, work: Workload) -> list[str]:
+    """Return a sentence for each requested training size for which there are not enough images."""
+    largest = max(size for work_ in work.rounds for size in work_.sizes)
+    return [
+        f"train_sizes: {size:,} is reduced to {largest:,}, because the run has no more images to train on."
+        for size in run.request.train_sizes or []
+        if size > largest
+    ]
 
 
 def _provisioned_cost(run: Run, rounds: Sequence[RoundWork]) -> ProvisionedCost | None:

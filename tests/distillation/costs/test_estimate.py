@@ -139,6 +139,16 @@ def test_later_round_keeps_the_figures_of_earlier_ones_and_a_retry_changes_nothi
     assert estimate_run(run, replace(work, rounds=work.rounds[2:]), {}, TODAY, grown) == grown
 
 
+def test_training_size_without_enough_images_is_a_warning() -> None:
+    estimate = estimated(any_run(train_sizes=[20, 300, 400]), 100)
+
+    assert estimate.sizes == [20, 75]
+    assert [warning for warning in estimate.warnings if "train_sizes" in warning] == [
+        f"train_sizes: {size} is reduced to 75, because the run has no more images to train on." for size in (300, 400)
+    ]
+    assert not any("train_sizes" in warning for warning in estimated(any_run(train_sizes=[20]), 100).warnings)
+
+
 def test_estimate_without_an_earlier_one_has_the_rounds_that_remain() -> None:
     run = any_run()
     work = predict_workload(run, [LANDSCAPE] * 1600, 0)
