@@ -24,7 +24,7 @@ from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_ignored
-from distillation.photos.resizer import PhotoRefused, resized_size
+from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
 from distillation.records import Dimensions, InventoryLine, Run
 from distillation.runs.existing_model import with_tuned_model
 from distillation.runs.list_images import check_any_image, teacher_questions
@@ -199,7 +199,7 @@ def measure_collection(photos: Bucket, run: Run) -> Iterator[MeasuredPhoto]:
     def measure(item: Any) -> MeasuredPhoto:
         head = photos.read_first(item["Key"], _HEADER_BYTES) if item["Size"] else b""
         photo = _measure(item["Key"], item["Size"], io.BytesIO(head), run.image_side)
-        if photo.reason and item["Size"] > len(head):
+        if photo.reason and len(head) < item["Size"] <= MAXIMUM_BYTES:
             return _measure(item["Key"], item["Size"], io.BytesIO(photos.read(item["Key"])), run.image_side)
         return photo
 
@@ -209,6 +209,7 @@ def measure_collection(photos: Bucket, run: Run) -> Iterator[MeasuredPhoto]:
 
 def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
     try:
+        check_file_size(size)
         return MeasuredPhoto(name, size, resized_size(file, side))
     except PhotoRefused as refusal:
         return MeasuredPhoto(name, size, None, str(refusal))

@@ -12,7 +12,7 @@ from distillation.photos.files import is_ignored
 from distillation.photos.inventory import DELETED, NOT_READABLE
 from distillation.photos.perceptual_hash import perceptual_hash
 from distillation.photos.quality import image_quality
-from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
+from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resize
 from distillation.records import InventoryLine, Run
 from distillation.storage import Bucket
 from distillation.telemetry import logger
@@ -34,8 +34,7 @@ def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> Inven
     if is_ignored(key):
         return InventoryLine(photo=key, status="ignored")
     try:
-        if item.size > MAXIMUM_BYTES:
-            raise PhotoRefused(f"{item.size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
+        check_file_size(item.size)
         image = resize(_read(key, photos), run.image_side)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))

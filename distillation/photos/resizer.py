@@ -222,3 +222,9 @@ def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
 @cache
 def _srgb_profile() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def check_file_size(size: int) -> None:
+    """Raise ``PhotoRefused`` if a photo's file has more bytes than the maximum."""
+    if size > MAXIMUM_BYTES:
+        raise PhotoRefused(f"{size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")

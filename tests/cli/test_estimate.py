@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from cli.estimate import estimate_photos, measure_folder
+from cli.estimate import estimate_photos, measure_collection, measure_folder
 from cli.requests import resolve_request
 from distillation.errors import DistillationError
 from distillation.events import S3Item
 from distillation.photos.listing import list_collection
 from distillation.photos.resize_batch import resize_batch
-from distillation.photos.resizer import PhotoRefused, resize
+from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
 from distillation.photos.splits import split
 from distillation.runs.preflight import Account
+from distillation.storage import Bucket
 from tests.support.account import stubbed_account
 from tests.support.command import distill
 from tests.support.fakes import bucket
@@ -52,6 +53,18 @@ def test_unusable_file_has_the_reason_that_resize_would_give(tmp_path: Path) -> 
         resize(b"no image", 900)
 
     assert (photo.photo, photo.size, photo.reason) == ("a.jpg", None, str(refusal.value))
+
+
+def test_photo_of_a_collection_that_resize_would_refuse_for_its_bytes_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photos = bucket(**{"photos/a.jpg": next(PHOTOS.glob("*.jpg")).read_bytes()})
+    monkeypatch.setattr(Bucket, "list", lambda *_: [{"Key": "photos/a.jpg", "Size": MAXIMUM_BYTES + 1}])
+    monkeypatch.delattr(Bucket, "read")
+    (photo,) = measure_collection(photos, resolve_request("photos/", {}, "dev", "us-east-1"))
+
+    assert photo.size is None
+    assert photo.reason == "104,857,601 bytes, more than the maximum of 104,857,600. Save it smaller."
 
 
 def test_unreadable_photo_is_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
