@@ -89,7 +89,7 @@ def answered(folder: Path) -> list[Photo]:
     pair = available_pair(cache)
     teacher, student = load_teacher(pair.teacher_id), load_student(pair.student_id, cache)
     photos = []
-    for seed, (name, path) in enumerate(photos_in(folder).items()):
+    for seed, (name, path) in enumerate(photos_in(folder).photos.items()):
         with Image.open(path) as opened:
             image = opened.convert("RGB")
         image.thumbnail((_SIDE, _SIDE))

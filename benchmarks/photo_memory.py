@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 from PIL import Image
 
 from distillation.photos.perceptual_hash import perceptual_hash
@@ -35,6 +36,7 @@ KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("TIFF", "RGBA", {}),
     ("TIFF", "CMYK", {"compression": "tiff_lzw"}),
     ("BMP", "RGB", {}),
+    ("HEIF", "RGB", {"quality": 60, "tile_size": 512}),
     ("AVIF", "RGB", {"quality": 20, "speed": 10, "subsampling": "4:4:4"}),
 )
 
@@ -46,14 +48,18 @@ def main() -> None:
     Image.MAX_IMAGE_PIXELS = None
     for kind, mode, options in KINDS:
         for pixels in sorted({MAXIMUM_PIXELS[kind], LARGE}):
-            if kind != "AVIF" or pixels < LARGE:  # AVIF takes minutes to encode.
+            if kind not in ("AVIF", "HEIF") or pixels < LARGE:  # These take minutes to encode.
                 _measure(kind, mode, options, pixels)
 
 
 def _measure(kind: str, mode: str, options: dict[str, Any], pixels: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "photo"
-        _noise_photo(pixels, mode).save(file, kind, **options)
+        photo = _noise_photo(pixels, mode)
+        if kind == "HEIF":
+            pillow_heif.from_pillow(photo).save(file, **options)
+        else:
+            photo.save(file, kind, **options)
         process = subprocess.run(
             [sys.executable, "-m", __spec__.name, file], capture_output=True, text=True, check=True
         )

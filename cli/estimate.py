@@ -14,6 +14,7 @@ from typing import Any
 from cli.console import CommandError, print_document, print_wrapped
 from cli.requests import collection_prefix, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
+from cli.upload import photos_in
 from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.costs import calibration
 from distillation.costs.application import estimate_apply
@@ -23,7 +24,7 @@ from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, Preflight, SetAside
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
-from distillation.photos.files import is_ignored
+from distillation.photos.files import replaced_raw_files, skip_kind
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
 from distillation.records import Dimensions, InventoryLine, Run
 from distillation.runs.existing_model import with_tuned_model
@@ -185,16 +186,16 @@ def _hypothetical_photos(count: int, width: int, height: int, side: int) -> Iter
 
 def measure_folder(folder: Path, side: int) -> Iterator[MeasuredPhoto]:
     """Yield the sizes of the photos in a folder and its subfolders. Only their headers are read."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if not is_ignored(name):
-            with path.open("rb") as file:
-                yield _measure(name, path.stat().st_size, file, side)
+    for name, path in photos_in(folder).photos.items():
+        with path.open("rb") as file:
+            yield _measure(name, path.stat().st_size, file, side)
 
 
 def measure_collection(photos: Bucket, run: Run) -> Iterator[MeasuredPhoto]:
     """Yield the sizes of the photos in a collection. Usually only the first bytes of each are read."""
-    items = [item for item in photos.list(run.collection) if not is_ignored(item["Key"])]
+    items = [item for item in photos.list(run.collection) if skip_kind(item["Key"]) is None]
+    replaced = replaced_raw_files([item["Key"] for item in items], {item["Key"] for item in items})
+    items = [item for item in items if item["Key"] not in replaced]
 
     def measure(item: Any) -> MeasuredPhoto:
         head = photos.read_first(item["Key"], _HEADER_BYTES) if item["Size"] else b""
@@ -210,7 +211,7 @@ def measure_collection(photos: Bucket, run: Run) -> Iterator[MeasuredPhoto]:
 def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
     try:
         check_file_size(size)
-        return MeasuredPhoto(name, size, resized_size(file, side))
+        return MeasuredPhoto(name, size, resized_size(file, side, name))
     except PhotoRefused as refusal:
         return MeasuredPhoto(name, size, None, str(refusal))
 

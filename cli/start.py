@@ -17,7 +17,7 @@ from cli.requests import collection_prefix, read_request, request_from_manifest,
 from cli.stage import Stage
 from distillation import keys
 from distillation.aws_errors import code_and_message
-from distillation.photos.files import is_ignored
+from distillation.photos.files import skip_kind
 from distillation.photos.listing import check_photo_count
 from distillation.storage import Bucket
 
@@ -68,7 +68,7 @@ def start_execution(prefix: str, fields: dict[str, Any], stage: Stage) -> tuple[
 
 def _check_photos(prefix: str, stage: Stage) -> None:
     """Raise ``CommandError`` or ``InvalidRequest`` if the collection has no photos or too many."""
-    count = sum(not is_ignored(key) for key in stage.photos.keys(prefix))
+    count = sum(skip_kind(key) is None for key in stage.photos.keys(prefix))
     if count == 0:
         raise CommandError(
             f"s3://{stage.photos.name}/{prefix} contains no photos. Upload them with: distill upload FOLDER {prefix}"

@@ -7,6 +7,7 @@ import hashlib
 import mimetypes
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from cli.requests import collection_prefix
 from cli.stage import Stage
 from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import DistillationError
-from distillation.photos.files import is_ignored
+from distillation.photos.files import replaced_raw_files, skip_kind, skipped_text
 from distillation.photos.resizer import MAXIMUM_BYTES
 from distillation.storage import Bucket
 
@@ -48,7 +49,8 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
     After an interrupt or a failure the same command continues: an object in S3 is either complete or absent.
     """
     prefix = collection_prefix(collection)
-    files = photos_in(folder) | own_labels_in(folder)
+    found = _without_large_photos(photos_in(folder))
+    files = found.photos | own_labels_in(folder)
     to_upload = files_to_upload(files, prefix, stage.photos)
     started = time.monotonic()
     results = list(_with_progress_bar(upload_files(to_upload, stage.photos), to_upload, quiet=as_json))
@@ -59,6 +61,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
         "collection": prefix,
         "uploaded": len(results) - len(failed),
         "unchanged": len(files) - len(to_upload),
+        "skipped": dict(Counter(found.skipped)),
         "bytes": sum(result.bytes for result in results if not result.problem),
         "seconds": round(seconds, 1),
         "failed": [{"key": result.key, "problem": result.problem} for result in failed],
@@ -70,6 +73,8 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
             f"{summary['uploaded']} uploaded to s3://{summary['bucket']}/{prefix} ({summary['bytes'] / 1e6:,.1f} MB in "
             f"{seconds:.1f} s), {summary['unchanged']} unchanged"
         )
+        if found.skipped:
+            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(found.skipped)}")
     if failed:
         first = "; ".join(f"{result.key}: {result.problem}" for result in failed[:_MAXIMUM_PROBLEMS_SHOWN])
         raise NotReachable(
@@ -78,20 +83,41 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
         )
 
 
-def photos_in(folder: Path) -> dict[str, Path]:
-    """Return the photos of a folder with its subfolders, keyed by path below it. Raises ``CommandError``."""
+@dataclass(frozen=True)
+class FolderContent:
+    """Files of a folder with its subfolders."""
+
+    photos: dict[str, Path]
+    """Photos, keyed by path below the folder."""
+    skipped: list[str]
+    """Kind of each other file."""
+
+
+def photos_in(folder: Path) -> FolderContent:
+    """Return the content of a folder with its subfolders. Raises ``CommandError`` if it has no photo.
+
+    A RAW file with a JPEG or HEIC of the same name is skipped. The run checks the content of each photo.
+    """
     if not folder.is_dir():
         raise CommandError(f"{folder} is not a folder. Name a folder of photos.")
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    photos = {name: path for name, path in files.items() if not is_ignored(name)}
+    kinds = {name: skip_kind(name) for name in files}
+    photos = {name: path for name, path in files.items() if kinds[name] is None}
+    for name in replaced_raw_files(photos, photos):
+        kinds[name] = "RAW file with a JPEG or HEIC of the same name"
+        del photos[name]
+    skipped = [kind for kind in kinds.values() if kind]
     if not photos:
-        raise CommandError(f"{folder} contains no photos. Name another folder.")
-    for path in photos.values():
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise CommandError(
-                f"{path} is larger than the maximum of {MAXIMUM_BYTES:,} bytes. Remove it or save it smaller."
-            )
-    return photos
+        others = f" (skipped: {skipped_text(skipped)})" if skipped else ""
+        raise CommandError(f"{folder} contains no photos{others}. Name another folder.")
+    return FolderContent(photos, skipped)
+
+
+def _without_large_photos(found: FolderContent) -> FolderContent:
+    """Return the content without photos that a run would refuse because of their size."""
+    large = {name for name, path in found.photos.items() if path.stat().st_size > MAXIMUM_BYTES}
+    photos = {name: path for name, path in found.photos.items() if name not in large}
+    return FolderContent(photos, [*found.skipped, *[f"photo of more than {MAXIMUM_BYTES // 2**20} MiB"] * len(large)])
 
 
 def own_labels_in(folder: Path) -> dict[str, Path]:

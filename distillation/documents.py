@@ -287,6 +287,8 @@ class SplitFacts(Record):
     """Photos by quality flag."""
     own_labels: int
     """Images with a label of the owner's."""
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """Skipped files by kind, such as ``video``; see ``distillation/photos/files.py``."""
     notes: list[str] = Field(default_factory=list)
     """Damaged set assignments of earlier runs that were ignored; this run assigned their images anew."""
 

@@ -287,8 +287,9 @@ class InventoryLine(Record):
     status: Literal["ok", "refused", "ignored", "duplicate", "excluded"]
     """Whether the photo is used.
 
-    ``ok``; ``refused``: cannot be used; ``ignored``: not a photo; ``duplicate``: same image as another photo;
-    ``excluded``: by a flag, by ``sample`` or by ``test_images``, or near-duplicate of images in two sets.
+    ``ok``; ``refused``: cannot be used; ``ignored``: skipped, because it is no photo or a RAW file with a JPEG;
+    ``duplicate``: same image as another photo; ``excluded``: by a flag, by ``sample`` or by ``test_images``, or
+    near-duplicate of images in two sets.
     """
     image: str | None = None
     """SHA-256 of the image's bytes, in hexadecimal."""
@@ -305,7 +306,7 @@ class InventoryLine(Record):
     group: str | None = None
     """Image that names the group of near-duplicates."""
     reason: str | None = None
-    """Why the photo is not used."""
+    """Why the photo is not used; the kind of file if it was skipped."""
     set: SetName | None = None
     """Set that the image is in."""
     labelled_by: Literal["teacher", "owner"] | None = None

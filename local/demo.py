@@ -20,9 +20,10 @@ from typing import Any
 
 from cli.console import CommandError, print_line
 from cli.progress import ExecutionObserver
-from cli.upload import own_labels_in, photos_in
+from cli.upload import FolderContent, own_labels_in, photos_in
 from cli.watch import follow
 from distillation.documents import Report, ScoresByRole
+from distillation.photos.files import skipped_text
 from distillation.records import Quota, size_of
 from distillation.runs.request import run_name_of
 from local import models
@@ -49,27 +50,27 @@ def main() -> int:
         print_line(f"demo: {error}")
         return 2
     try:
-        photos = find_photos(arguments.photos)
-        sizes = arguments.train_sizes or default_sizes(len(photos))
+        found = find_photos(arguments.photos)
+        sizes = arguments.train_sizes or default_sizes(len(found.photos))
     except CommandError as error:
         print_line(f"demo: PHOTOS: {error}")
         return 2
     try:
-        return _run(photos, sizes, arguments)
+        return _run(found, sizes, arguments)
     except KeyboardInterrupt:
         print_line("\ndemo: interrupted; everything that it started has been stopped")
         return 130
 
 
-def find_photos(folder: Path) -> dict[str, Path]:
-    """Return the photos in a folder and its subfolders, keyed by relative name; raise CommandError if too few."""
-    photos = photos_in(folder)
-    if len(photos) < MINIMUM_PHOTOS:
+def find_photos(folder: Path) -> FolderContent:
+    """Return the content of a folder and its subfolders; raise CommandError if it has too few photos."""
+    found = photos_in(folder)
+    if len(found.photos) < MINIMUM_PHOTOS:
         raise CommandError(
-            f"{folder} has {len(photos)} photos; training and testing need at least {MINIMUM_PHOTOS}. "
+            f"{folder} has {len(found.photos)} photos; training and testing need at least {MINIMUM_PHOTOS}. "
             "Name a folder with more: make demo PHOTOS=dir"
         )
-    return photos
+    return found
 
 
 def default_sizes(photos: int) -> list[int]:
@@ -120,7 +121,7 @@ def _output_folder(text: str) -> Path:
     return out
 
 
-def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespace) -> int:
+def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) -> int:
     start, out = time.monotonic(), arguments.out
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -134,8 +135,10 @@ def _run(photos: dict[str, Path], sizes: list[int], arguments: argparse.Namespac
     quotas = {pair.teacher_id: Quota(requests_per_minute=arguments.rpm)} if arguments.rpm else {}
     faults = Faults(converse=ConverseFaults(shares=equal_shares(arguments.faults), quotas=quotas))
     with local_pipeline(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as pipeline:
-        print_line(f"uploading {len(photos)} photos and distill.json")
-        pipeline.upload(photos | own_labels_in(arguments.photos), COLLECTION)
+        print_line(f"uploading {len(found.photos)} photos and distill.json")
+        if found.skipped:
+            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(found.skipped)}")
+        pipeline.upload(found.photos | own_labels_in(arguments.photos), COLLECTION)
         request = {
             "teacher": pair.teacher_id,
             "student": pair.student_id,

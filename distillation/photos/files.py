@@ -1,22 +1,74 @@
-"""Decide by name which objects of a collection are photos."""
+"""Decide by name which files are photos. Upload, estimate, demo and run share this rule.
+
+A folder of photos has other files too: videos, files that photo programs and operating systems write, texts. They are
+skipped, whatever their size, and counted.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Container, Iterable
 from pathlib import PurePosixPath
 
 from distillation.answers.own_labels import OWN_LABELS_FILES
 
-# Files that operating systems and photo programs write beside photos. They are ignored without a message.
-_SIDECAR_NAMES = {"thumbs.db", "desktop.ini", "distill.json", *OWN_LABELS_FILES}
-_SIDECAR_SUFFIXES = {".aae", ".json", ".md", ".thm", ".xml", ".xmp"}
+_NAMES = {
+    **dict.fromkeys(("distill.json", *OWN_LABELS_FILES), "own file"),
+    **dict.fromkeys(("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "icon\r", "icon\n"), "system file"),
+}
+_SUFFIXES_BY_KIND = {
+    "video": "3gp avi crm insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts mxf r3d webm wmv",
+    "audio": "aac m4a mp3 wav",
+    "side file": "aae acr cos dop lrcat lrtemplate nksc on1 pp3 thm vrd xmp",
+    "text": "csv doc docx htm html ini json jsonl log md pdf rtf tsv txt url xls xlsx xml",
+    "archive": "7z gz rar tar tgz zip",
+    "system file": "db lnk tmp",
+}
+_SUFFIXES = {f".{suffix}": kind for kind, suffixes in _SUFFIXES_BY_KIND.items() for suffix in suffixes.split()}
+_RAW = "3fr arw bay cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srw x3f"
+_RAW_SUFFIXES = {f".{suffix}" for suffix in _RAW.split()}
+_HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
+_REPLACES_RAW = {".jpg", ".jpeg"} | _HEIF_SUFFIXES
 
 
-def is_ignored(key: str) -> bool:
-    """Return whether the name shows that an object is not a photo: hidden, a folder marker, or a sidecar."""
+def skip_kind(key: str) -> str | None:
+    """Return the kind of a file that is not a photo, such as ``video``; None for a photo.
+
+    A file with an unknown suffix counts as a photo, so that a photo with a wrong name is not lost without a message.
+    """
     path = PurePosixPath(key)
-    return (
-        key.endswith("/")
-        or any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        or path.name.lower() in _SIDECAR_NAMES
-        or path.suffix.lower() in _SIDECAR_SUFFIXES
-    )
+    if key.endswith("/"):
+        return "folder"
+    if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+        return "hidden file"
+    return _NAMES.get(path.name.lower()) or _SUFFIXES.get(path.suffix.lower())
+
+
+def is_raw(key: str) -> bool:
+    """Return whether the name is that of a camera's RAW file."""
+    return PurePosixPath(key).suffix.lower() in _RAW_SUFFIXES
+
+
+def is_heif(key: str) -> bool:
+    """Return whether the name is that of a HEIC or HEIF file."""
+    return PurePosixPath(key).suffix.lower() in _HEIF_SUFFIXES
+
+
+def replaced_raw_files(keys: Iterable[str], usable: Container[str]) -> set[str]:
+    """Return the RAW files among ``keys`` that have a JPEG or HEIC of the same name, which is in ``usable``."""
+    keys = list(keys)
+    replacing = {_stem(key) for key in keys if PurePosixPath(key).suffix.lower() in _REPLACES_RAW and key in usable}
+    return {key for key in keys if is_raw(key) and _stem(key) in replacing}
+
+
+def skipped_text(kinds: Iterable[str]) -> str:
+    """Return the numbers of skipped files by kind, such as ``2 video, 1 text``."""
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(kinds).most_common())
+
+
+def _stem(key: str) -> str:
+    # Cameras write DSC_0001.NEF and DSC_0001.JPG; some programs write DSC_0001.NEF.jpg.
+    path = PurePosixPath(key.lower())
+    while path.suffix in _RAW_SUFFIXES | _REPLACES_RAW:
+        path = path.with_suffix("")
+    return str(path)

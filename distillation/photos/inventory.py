@@ -10,12 +10,15 @@ from collections.abc import Iterator
 
 from distillation import keys
 from distillation.errors import LABELS_ARE_REUSED, AccessDenied, EmptyCollection, ObjectDamaged, ObjectMissing, excerpt
+from distillation.photos.files import replaced_raw_files
 from distillation.records import InventoryLine, ListedPhoto, Run
 from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
 
 DELETED = "no longer exists in the Photos bucket. Upload it again, or ignore this."
 """Reason of a photo that was deleted after it was listed."""
+REPLACED_RAW = "RAW file with a JPEG or HEIC of the same name"
+"""Reason of a RAW file that is not used."""
 NOT_READABLE = "cannot be read: "
 """Start of the reason of a photo that S3 does not return."""
 
@@ -24,7 +27,8 @@ def read_resize_results(run: Run, data: Bucket, photos: Bucket) -> list[Inventor
     """Return one inventory line for each photo, sorted by name.
 
     A photo that AwaitUpload listed and that was deleted before ResizePhotos is ``refused``. A photo that arrived later
-    is used as well. Raises ``ObjectMissing`` if a part of ResizePhotos is missing.
+    is used as well. A RAW file is ``ignored`` if a JPEG or HEIC of the same name can be used. Raises ``ObjectMissing``
+    if a part of ResizePhotos is missing.
     """
     lines = {line.photo: line for line in data.read_parts(keys.parts_prefix(run.name, "resize"), InventoryLine)}
     listed = {line.photo for line in data.read_records(keys.listing_key(run.name), ListedPhoto)}
@@ -37,6 +41,8 @@ def read_resize_results(run: Run, data: Bucket, photos: Bucket) -> list[Inventor
         remaining = without_line.intersection(photos.keys(run.collection))
         for photo in remaining:
             lines[photo] = _line_of_unlistable(run, photo, len(remaining), len(listed), data)
+    usable = {photo for photo, line in lines.items() if line.status == "ok"}
+    lines |= {photo: _line_of_replaced_raw(photo) for photo in replaced_raw_files(lines, usable)}
     return [lines[photo] for photo in sorted(lines)]
 
 
@@ -83,6 +89,10 @@ def check_refused_photos(run: Run, lines: list[InventoryLine]) -> None:
         )
     reasons = [f"{excerpt(line.photo)}: {line.reason}" for line in refused]
     check_tolerance(run, "photos", len(photos), reasons, "Remove them or raise 'tolerance'.")
+
+
+def _line_of_replaced_raw(photo: str) -> InventoryLine:
+    return InventoryLine(photo=photo, status="ignored", reason=REPLACED_RAW)
 
 
 def _line_of_deleted(photo: str) -> InventoryLine:

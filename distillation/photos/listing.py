@@ -11,7 +11,7 @@ from distillation import keys
 from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import EmptyCollection, InvalidRequest, excerpt
 from distillation.events import Listing
-from distillation.photos.files import is_ignored
+from distillation.photos.files import skip_kind
 from distillation.records import ListedPhoto
 from distillation.storage import Bucket
 
@@ -33,7 +33,7 @@ def list_collection(run: str, photos: Bucket, collection: str, previous: str, da
     """
     digest, listed = hashlib.sha256(), []
     for item in photos.list(collection):
-        is_photo = not is_ignored(item["Key"])
+        is_photo = skip_kind(item["Key"]) is None
         if is_photo or item["Key"].removeprefix(collection) in OWN_LABELS_FILES:
             digest.update(f"{item['Key']}\0{item['ETag']}\n".encode())
         if is_photo:

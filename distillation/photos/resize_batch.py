@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from distillation import keys
 from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing
 from distillation.events import BatchResult, S3Item
-from distillation.photos.files import is_ignored
+from distillation.photos.files import skip_kind
 from distillation.photos.inventory import DELETED, NOT_READABLE
 from distillation.photos.perceptual_hash import perceptual_hash
 from distillation.photos.quality import image_quality
@@ -31,11 +31,11 @@ def resize_batch(run: Run, items: Sequence[S3Item], photos: Bucket, data: Bucket
 
 def _resize_photo(run: Run, item: S3Item, photos: Bucket, data: Bucket) -> InventoryLine:
     key = item.key
-    if is_ignored(key):
-        return InventoryLine(photo=key, status="ignored")
+    if kind := skip_kind(key):
+        return InventoryLine(photo=key, status="ignored", reason=kind)
     try:
         check_file_size(item.size)
-        image = resize(_read(key, photos), run.image_side)
+        image = resize(_read(key, photos), run.image_side, key)
     except PhotoRefused as refusal:
         logger.info("photo refused", run=run.name, photo=key, reason=str(refusal))
         return InventoryLine(photo=key, status="refused", reason=str(refusal))

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import BinaryIO
 
+import pi_heif
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+
+from distillation.photos.files import is_heif, is_raw
+from distillation.photos.raw import largest_embedded_image
+
+# One thread, because Resize handles one photo at a time and each thread needs memory of its own.
+pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 MAXIMUM_PIXELS = {
     "JPEG": 100_000_000,
@@ -24,8 +31,11 @@ MAXIMUM_PIXELS = {
     "TIFF": 25_000_000,
     "BMP": 34_000_000,
     "AVIF": 24_000_000,
+    "HEIF": 51_000_000,
 }
-"""Maximum number of pixels, keyed by format, so that decoding needs at most 300 MB of memory.
+"""Maximum number of pixels, keyed by format, so that decoding needs at most 300 MB of memory (HEIF: 450 MB).
+
+HEIF includes HEIC, with which iPhones store up to 48 megapixels.
 
 This is also the list of accepted formats: no other decoder gets the bytes of a photo.
 """
@@ -78,34 +88,55 @@ class ResizedImage:
     """RGB image before encoding."""
 
 
-def resize(photo: bytes, side: int) -> ResizedImage:
+def resize(photo: bytes, side: int, name: str = "") -> ResizedImage:
     """Resize a photo to at most ``side`` pixels on its longer side. Raises ``PhotoRefused`` if it cannot be used.
 
-    The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation is used.
+    The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation or sequence
+    and the first page of a document is used; of a RAW file, which ``name`` tells, the largest image.
     """
     if not photo:
         raise PhotoRefused("the file is empty. Upload it again.")
     if len(photo) > MAXIMUM_BYTES:
         raise PhotoRefused(f"{len(photo):,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
-    with _decode_errors_as_refusals():
-        image = _decode_and_resize(photo, side)
+    with _decode_errors_as_refusals(name):
+        image = _decode_and_resize(*_decodable(photo, side, name), side)
     output = io.BytesIO()
     image.save(output, "JPEG", **_ENCODER)
     return ResizedImage(output.getvalue(), image)
 
 
-def resized_size(photo: BinaryIO, side: int) -> tuple[int, int]:
+def resized_size(photo: BinaryIO, side: int, name: str = "") -> tuple[int, int]:
     """Return the size, in pixels, that ``resize`` would give a photo. Raises ``PhotoRefused`` if it cannot be used.
 
-    Only the header of the photo is read.
+    Only the header of the photo is read; a RAW or HEIC file is read whole.
     """
-    with _decode_errors_as_refusals(), Image.open(photo, formats=_PILLOW_FORMATS) as source:
-        _check_memory(source)
-        return _target_size(source, side)
+    with _decode_errors_as_refusals(name):
+        if is_raw(name):
+            photo = io.BytesIO(_decodable(photo.read(MAXIMUM_BYTES + 1), side, name)[0])
+        with Image.open(photo, formats=_PILLOW_FORMATS) as source:
+            _check_memory(source)
+            return _target_size(source, side)
+
+
+def _decodable(photo: bytes, side: int, name: str) -> tuple[bytes, int | None]:
+    """Return a file that Pillow decodes to the wanted image, and its EXIF orientation if the file does not have it."""
+    if not is_raw(name):
+        return photo, None
+    embedded = largest_embedded_image(photo)
+    if embedded is None:
+        raise PhotoRefused("RAW: it contains no image that can be decoded. Export it as JPEG.")
+    wanted = min(side, max(embedded.largest))
+    if max(embedded.width, embedded.height) < wanted:
+        width, height = embedded.largest
+        raise PhotoRefused(
+            f"RAW: the largest image that can be decoded has {embedded.width}x{embedded.height} of {width}x{height} "
+            "pixels. Export it as JPEG."
+        )
+    return embedded.file, embedded.orientation
 
 
 @contextmanager
-def _decode_errors_as_refusals() -> Iterator[None]:
+def _decode_errors_as_refusals(name: str) -> Iterator[None]:
     """Raise ``PhotoRefused`` for every exception that an unusable file causes in Pillow."""
     try:
         with warnings.catch_warnings():
@@ -114,22 +145,29 @@ def _decode_errors_as_refusals() -> Iterator[None]:
             yield
     except UnidentifiedImageError:
         formats = ", ".join(MAXIMUM_PIXELS)
+        if is_heif(name):
+            raise PhotoRefused("HEIC: the file cannot be decoded. Export it as JPEG.") from None
         raise PhotoRefused(f"not an image in a supported format. Save it as one of {formats}.") from None
     except Image.DecompressionBombError:
         maximum = max(MAXIMUM_PIXELS.values())
         raise PhotoRefused(f"more than the maximum of {maximum:,} pixels. Save it smaller.") from None
     except _DECODE_ERRORS as error:
         reason = str(error) or type(error).__name__
+        if is_heif(name):
+            raise PhotoRefused(f"HEIC: the file cannot be decoded: {reason}. Export it as JPEG.") from None
         raise PhotoRefused(f"damaged: {reason}. Open it in a photo editor and save it again.") from None
 
 
-def _decode_and_resize(photo: bytes, side: int) -> Image.Image:
+def _decode_and_resize(photo: bytes, orientation: int | None, side: int) -> Image.Image:
+    """Return the upright image; ``orientation`` is the EXIF orientation of a photo whose own EXIF has none."""
     with Image.open(io.BytesIO(photo), formats=_PILLOW_FORMATS) as source:
         size = _target_size(source, side)
         _check_memory(source)
         image = _convert_to_srgb(_decode_at_size(source, size), source.info.get("icc_profile"))
         # Read EXIF after decoding: some decoders rotate the image, and some files store EXIF after the pixels.
-        orientation = source.getexif().get(_EXIF_ORIENTATION)
+        # libheif has applied the rotation of a HEIC file (irot, imir), which iPhones repeat in EXIF.
+        if source.format != "HEIF":
+            orientation = source.getexif().get(_EXIF_ORIENTATION, orientation)
     if orientation in _TRANSPOSE_BY_ORIENTATION:
         image = image.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
     # Pillow copies a comment from ``info`` into the JPEG. Remove all metadata of the photo.

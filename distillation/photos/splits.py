@@ -316,6 +316,7 @@ def _facts(
         leaked_by_random_split=round(leaked, 1),
         flags=dict(sorted(flags.items())),
         own_labels=own_labels,
+        skipped=dict(Counter(line.reason or "" for line in inventory if line.status == "ignored")),
         notes=assignment.notes,
     )
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cli.console import CommandError
-from cli.upload import files_to_upload, own_labels_in, photos_in, upload_files
+from cli.upload import _without_large_photos, files_to_upload, own_labels_in, photos_in, upload_files
 from distillation.storage import Bucket
 from tests.support.fakes import MemoryS3
 
@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_photo_is_uploaded_once_and_again_only_when_it_changes(folder: Path) -> None:
     objects = Bucket(HashedS3(), "photos")  # type: ignore[arg-type] - has the used methods
-    files = photos_in(folder)
+    files = photos_in(folder).photos
     results = list(upload_files(files_to_upload(files, "a/", objects), objects))
     (folder / "day 1/1.jpg").write_bytes(b"!" * 100)
     (folder / "day 1/3.jpg").write_bytes(b"longer" * 100)
@@ -75,7 +75,7 @@ def test_every_photo_is_uploaded_once_and_again_only_when_it_changes(folder: Pat
 def test_photo_in_a_bucket_with_a_kms_key_is_uploaded_again_only_when_it_changes(folder: Path) -> None:
     s3 = EncryptedS3()
     objects = Bucket(s3, "photos")  # type: ignore[arg-type]
-    files = photos_in(folder)
+    files = photos_in(folder).photos
     list(upload_files(files_to_upload(files, "a/", objects), objects))
     (folder / "day 1/1.jpg").write_bytes(b"!" * 100)
 
@@ -87,10 +87,10 @@ def test_photo_in_a_bucket_with_a_kms_key_is_uploaded_again_only_when_it_changes
 def test_failed_upload_does_not_stop_the_others(folder: Path) -> None:
     (folder / "bad").write_bytes(b"x")
     objects = Bucket(HashedS3(), "photos")  # type: ignore[arg-type]
-    results = list(upload_files(files_to_upload(photos_in(folder), "a/", objects), objects))
+    results = list(upload_files(files_to_upload(photos_in(folder).photos, "a/", objects), objects))
 
     assert [result.key for result in results if result.problem] == ["a/bad"]
-    assert set(files_to_upload(photos_in(folder), "a/", objects)) == {"a/bad"}
+    assert set(files_to_upload(photos_in(folder).photos, "a/", objects)) == {"a/bad"}
 
 
 def test_own_labels_are_uploaded_with_the_photos(folder: Path) -> None:
@@ -98,7 +98,7 @@ def test_own_labels_are_uploaded_with_the_photos(folder: Path) -> None:
     (folder / "day 1/labels.csv").write_text("not read here, only beside distill.json", "utf-8")
 
     assert list(own_labels_in(folder)) == ["labels.csv"]
-    assert "labels.csv" not in photos_in(folder)
+    assert "labels.csv" not in photos_in(folder).photos
 
 
 def test_folder_without_photos_is_an_error(tmp_path: Path) -> None:
@@ -106,3 +106,22 @@ def test_folder_without_photos_is_an_error(tmp_path: Path) -> None:
         photos_in(tmp_path)
     with pytest.raises(CommandError, match="is not a folder"):
         photos_in(tmp_path / "none")
+
+
+def test_other_files_of_a_folder_are_skipped_whatever_their_size(tmp_path: Path) -> None:
+    for name in ("1.jpg", "2.HEIC", "2.dng", "3.nef", "notes.txt", "Icon\r", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("IMG_0001.MOV", "huge.jpg"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(150 * 2**20)
+    content = _without_large_photos(photos_in(tmp_path))
+
+    assert set(content.photos) == {"1.jpg", "2.HEIC", "3.nef"}
+    assert sorted(content.skipped) == [
+        "RAW file with a JPEG or HEIC of the same name",
+        "hidden file",
+        "photo of more than 100 MiB",
+        "system file",
+        "text",
+        "video",
+    ]

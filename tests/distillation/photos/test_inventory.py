@@ -5,7 +5,7 @@ import pytest
 from distillation import keys
 from distillation.errors import AccessDenied, EmptyCollection, ObjectMissing, ToleranceExceeded
 from distillation.events import S3Item
-from distillation.photos.inventory import DELETED, NOT_READABLE, check_refused_photos, read_resize_results
+from distillation.photos.inventory import DELETED, NOT_READABLE, REPLACED_RAW, check_refused_photos, read_resize_results
 from distillation.photos.listing import list_collection
 from distillation.photos.resize_batch import resize_batch
 from distillation.records import InventoryLine
@@ -115,3 +115,14 @@ def test_collection_of_which_no_photo_can_be_read_is_denied_whatever_the_toleran
 def test_collection_without_photos_is_an_error() -> None:
     with pytest.raises(EmptyCollection):
         check_refused_photos(any_run(), [InventoryLine(photo="holiday/x.xml", status="ignored")])
+
+
+def test_raw_file_is_skipped_only_if_the_jpeg_of_the_same_name_can_be_used() -> None:
+    names = ["holiday/1.jpg", "holiday/1.nef", "holiday/2.jpg", "holiday/2.nef", "holiday/clip.mov"]
+    photos, data = uploaded(*names)
+    photos.write("holiday/2.jpg", b"damaged")
+    lines = {line.photo: line for line in resized(photos, data, names)}
+
+    assert [(lines[name].status, lines[name].reason) for name in names[:2]] == [("ok", None), ("ignored", REPLACED_RAW)]
+    assert [lines[name].status for name in names[2:4]] == ["refused", "refused"]
+    assert (lines["holiday/clip.mov"].status, lines["holiday/clip.mov"].reason) == ("ignored", "video")

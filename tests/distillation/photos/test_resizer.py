@@ -4,17 +4,28 @@ import io
 import struct
 import zlib
 from contextlib import suppress
+from typing import Any
 
+import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize
+from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize, resized_size
+from tests.distillation.photos.raw_files import raw_file
+
+
+def heic(image: Image.Image, **options: Any) -> bytes:
+    output = io.BytesIO()
+    pillow_heif.from_pillow(image).save(output, quality=60, **options)
+    return output.getvalue()
 
 
 def photo(size: tuple[int, int] = (1200, 800), kind: str = "JPEG", mode: str = "RGB", **options: object) -> bytes:
     output = io.BytesIO()
+    if kind == "HEIF":
+        return heic(Image.linear_gradient("L").resize(size).convert(mode), **options)
     Image.linear_gradient("L").resize(size).convert(mode).save(output, kind, **options)
     return output.getvalue()
 
@@ -102,7 +113,95 @@ def test_unusable_photo_is_refused_with_a_reason(body: bytes, reason: str) -> No
         resize(body, 900)
 
 
-FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "MPO"]
+def quadrants(size: tuple[int, int] = (400, 300)) -> Image.Image:
+    """Return a picture whose top left quarter alone is white."""
+    image = Image.new("RGB", size, "black")
+    image.paste("white", (0, 0, size[0] // 2, size[1] // 2))
+    return image
+
+
+def white_corner(image: Image.Image) -> str:
+    """Return the corner of a picture that is white."""
+    width, height = image.size
+    corners = {"top left": (9, 9), "top right": (width - 9, 9), "bottom left": (9, height - 9)}
+    corners["bottom right"] = (width - 9, height - 9)
+    return next(name for name, place in corners.items() if min(image.getpixel(place)) > 200)  # type: ignore[type-var]
+
+
+def two_images(first: tuple[int, int], second: tuple[int, int]) -> bytes:
+    """Return a TIFF file with two images."""
+    output = io.BytesIO()
+    images = [Image.linear_gradient("L").resize(size).convert("RGB") for size in (first, second)]
+    images[0].save(output, "TIFF", save_all=True, append_images=images[1:])
+    return output.getvalue()
+
+
+def test_heic_is_decoded_with_eight_and_with_ten_bits() -> None:
+    ten_bits = io.BytesIO()
+    pixels = bytes(range(256)) * 2 * 3 * 64
+    pillow_heif.from_bytes(mode="RGB;16", size=(128, 128), data=pixels).save(ten_bits, quality=60)
+
+    assert resize(photo((320, 256), "HEIF"), 900, "a.heic").pixels.size == (320, 256)
+    assert pillow_heif.open_heif(ten_bits.getvalue(), convert_hdr_to_8bit=False).info["bit_depth"] == 10
+    assert resize(ten_bits.getvalue(), 900, "a.heic").pixels.mode == "RGB"
+
+
+def test_heic_is_rotated_once_though_exif_repeats_the_rotation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    # pillow-heif writes the orientation of EXIF as irot and imir too, as an iPhone does.
+    image = resize(heic(quadrants(), exif=exif.tobytes()), 900, "a.heic").pixels
+
+    assert image.size == (300, 400)
+    assert white_corner(image) == "top right"
+
+
+def test_orientation_of_a_heic_that_only_exif_has_is_not_applied() -> None:
+    body = heic(quadrants())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with_exif = heic(quadrants(), exif=exif.tobytes())
+    # The property box irot of the second file becomes a box that no decoder knows.
+    without_irot = with_exif.replace(b"irot", b"free")
+
+    assert b"irot" in with_exif
+    assert white_corner(resize(without_irot, 900, "a.heic").pixels) == white_corner(resize(body, 900, "a.heic").pixels)
+
+
+@pytest.mark.parametrize("body", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"no image"])
+def test_heic_that_cannot_be_decoded_is_refused_by_name(body: bytes) -> None:
+    with pytest.raises(PhotoRefused, match=r"^HEIC: .* Export it as JPEG\.$"):
+        resize(body, 900, "IMG_0001.HEIC")
+
+
+def test_first_page_of_a_document_is_used() -> None:
+    assert resize(two_images((232, 320), (500, 700)), 900, "two-pages.tif").pixels.size == (232, 320)
+
+
+def test_raw_file_gives_its_largest_image_and_not_its_thumbnail() -> None:
+    body = two_images((160, 221), (696, 960))
+    assert resize(body, 900, "preview-first.dng").pixels.size == (652, 900)
+    assert resized_size(io.BytesIO(body), 900, "preview-first.dng") == (652, 900)
+    assert resize(raw_file([(160, 120, "preview"), (1200, 800, "jpeg")]), 900, "a.nef").pixels.size == (900, 600)
+
+
+def test_raw_file_with_a_thumbnail_alone_is_refused_by_name() -> None:
+    thumbnail = raw_file([(160, 120, "preview"), (6000, 4000, "sensor")])
+    with pytest.raises(PhotoRefused, match=r"RAW: .* 160x120 of 6000x4000 pixels\. Export it as JPEG\."):
+        resize(thumbnail, 900, "DSC_1.NEF")
+
+
+def test_raw_file_that_is_no_tiff_is_refused_by_name() -> None:
+    with pytest.raises(PhotoRefused, match=r"^RAW: it contains no image that can be decoded\. Export it as JPEG\.$"):
+        resize(b"FUJIFILMCCD-RAW 0201", 900, "DSCF0001.RAF")
+
+
+def test_rotation_of_a_raw_file_applies_to_its_preview() -> None:
+    rotated = raw_file([(160, 120, "preview"), (1200, 800, "jpeg"), (1600, 1200, "sensor")], orientation=6)
+    assert resize(rotated, 900, "DSC_1.NEF").pixels.size == (600, 900)
+
+
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "MPO", "HEIF"]
 
 
 def test_every_accepted_format_is_fuzzed() -> None:
@@ -118,7 +217,7 @@ def test_damaged_file_is_resized_or_refused(kind: str, data: st.DataObject) -> N
     body = bytes(damaged[: data.draw(st.integers(0, len(damaged)))] if data.draw(st.booleans()) else damaged)
 
     with suppress(PhotoRefused):
-        assert max(resize(body, 64).pixels.size) <= 64
+        assert max(resize(body, 64, f"a.{kind}").pixels.size) <= 64
 
 
 PHOTO_BY_FORMAT = {kind: photo((90, 70), kind) for kind in FORMATS} | {"JPEG": photo((90, 70), progressive=True)}
