@@ -11,6 +11,27 @@ from pluralizer import Pluralizer
 from distillation.answers.formats import FORMATS
 from distillation.records import AnswerLine
 
+_NO_PLURALS = """
+    abs acoustics acropolis adidas aerobics aesthetics afterwards aircraft alms alps always amends andes angeles
+    antics apparatus apropos arkansas asbestos athens athletics axis bacteria bahamas balkans barbados barracks
+    basis bermudas bias biceps billiards binoculars bliss boxers briefs brussels bus cannabis canvas ceramics chaos
+    charles chassis chess chinos chris christmas citrus clematis clothes compass corps cosmetics cosmos crossroads
+    cyprus dallas data debris dos downstairs dungarees dynamics economics electronics ethics ethos eyeglasses
+    forceps gallows gas genetics glass gps graphics grass gymnastics hans headquarters hercules hermes himalayas
+    honduras hummus ibis indoors ios iris italics james jeans jesus kansas khakis kinetics knickers kudos laos las
+    leggings lens les levis linguistics logistics logos los lotus louis lucas maldives mantis mars mathematics means
+    measles mechanics media mercedes metropolis molasses moses mumps naples necropolis netherlands news nicolas
+    oasis olympics optics orleans outdoors overalls overseas pajamas pancreas pants paralympics paris pathos pelvis
+    philippines physics plus polis politics proceeds pyjamas pyrenees quadriceps rabies rhinoceros rickets robotics
+    rockies scissors series seychelles shambles shears shorts slacks socrates species spectacles statistics status
+    sunglasses sweatpants swiss tactics tapas tennis tetris texas thanks thermos thomas tights tongs trellis triceps
+    trousers tweezers underpants upstairs us venus virus wales whereas williams yes
+"""
+NEVER_SINGULARISED = frozenset(_NO_PLURALS.split())
+"""Words with the form of a plural that are no plural, or whose singular is another word."""
+IRREGULAR_PLURALS = {"lenses": "lens", "selfies": "selfie", "hoodies": "hoodie", "buses": "bus", "dominoes": "domino"}
+"""Plurals that the library reads wrongly."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
@@ -19,7 +40,7 @@ class ParsedAnswer:
     keywords: frozenset[str]
     """Normalised keywords, with the last word in the singular."""
     unnormalised: frozenset[str]
-    """Keywords without normalisation."""
+    """Keywords as written."""
     valid: bool
     """Whether the answer is usable: complete, no refusal, and a list of at least one keyword."""
 
@@ -41,7 +62,15 @@ def parse_answers(lines: Mapping[str, AnswerLine]) -> dict[str, ParsedAnswer]:
 
 @lru_cache(maxsize=100_000)
 def singular(keyword: str) -> str:
-    """Return a keyword with its last word in the singular, such as ``red car`` for ``red cars``."""
+    """Return a keyword with its last word in the singular, such as ``red car`` for ``red cars``.
+
+    Words of ``NEVER_SINGULARISED``, possessives and words with a digit, such as ``1960s``, stay as they are.
+    """
+    before, space, word = keyword.rpartition(" ")
+    if word in NEVER_SINGULARISED or word.endswith(("'s", "s'")) or any(map(str.isdigit, word)):
+        return keyword
+    if word in IRREGULAR_PLURALS:
+        return f"{before}{space}{IRREGULAR_PLURALS[word]}"
     return _pluralizer().singular(keyword)
 
 

@@ -13,6 +13,22 @@ def test_plural_and_singular_are_one_keyword(plural: str, expected: str) -> None
     assert singular(plural) == singular(expected) == expected
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("lens", "species", "james", "pants", "data", "us", "series", "news", "1960s", "paris", "texas", "scissors"),
+        *("physics", "bus", "gps", "oasis", "women's"),
+    ],
+)
+def test_word_that_is_no_plural_is_not_singularised(word: str) -> None:
+    assert singular(word) == word
+    assert singular(f"old {word}") == f"old {word}"
+
+
+def test_plural_of_lens_is_read() -> None:
+    assert singular("camera lenses") == "camera lens"
+
+
 def test_answer_that_is_not_valid_has_no_keywords() -> None:
     assert parse_answer(answer("cat, dogs, sea")).valid
     refused = parse_answer(answer("cat, dogs, sea", status="refused"))
