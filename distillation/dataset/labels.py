@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -16,6 +17,8 @@ from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.plain_text import clean
 from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
 from distillation.storage import Bucket
+
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def read_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
@@ -83,12 +86,15 @@ def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
 def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
     """Return the consensus of the samples of an image: the items that at least half of the samples contain.
 
-    Invisible characters are removed; see ``plain_text.clean``.
+    Invisible characters are removed; see ``plain_text.clean``. The label of one sample keeps its layout, unless it has
+    words beside its items, such as reasoning or an introduction.
     The label is refused if fewer than half of the samples are valid, or if the consensus is empty.
     """
     if len(samples) == 1:
         (line,) = samples
-        return line.model_copy(update={"text": clean(line.text)}) if line.text else line
+        if not line.text:
+            return line
+        return line.model_copy(update={"text": _label_of_one_sample(run, clean(line.text))})
     votes = math.ceil(len(samples) / 2)
     valid = [line for line in samples if line.status == "ok"]
     if len(valid) < votes:
@@ -102,6 +108,12 @@ def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
     if not text:
         update |= {"status": "refused", "reason": f"no item is in at least half of the {len(samples)} answers"}
     return valid[0].model_copy(update=update)
+
+
+def _label_of_one_sample(run: Run, text: str) -> str:
+    answer_format = FORMATS[run.answer_format]
+    words = sum(len(_WORD.findall(item)) for item in answer_format.items_as_written(text))
+    return text if len(_WORD.findall(text)) == words else answer_format.consensus([text], 1, None)
 
 
 def _disagreement(answers: Sequence[frozenset[str]]) -> float:

@@ -44,6 +44,14 @@ def test_label_has_the_keywords_of_at_least_half_of_the_samples_as_written(texts
     assert label_of(*texts).text == agreed
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["<thinking>A cat on a sofa.</thinking>Cat, sofa", "Here are the keywords:\n- Cat\n- sofa", "Cat, sofa, cat, Cat"],
+)
+def test_label_of_one_sample_has_only_its_keywords(text: str) -> None:
+    assert label_of(text).text == "Cat, sofa"
+
+
 def test_label_of_one_sample_is_unchanged() -> None:
     assert label_of("- Cat\n- Sofa.").text == "- Cat\n- Sofa."
     assert label_of("cat").disagreement is None
