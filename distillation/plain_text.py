@@ -1,7 +1,7 @@
 """Text that a person reads or opens: without invisible characters, and without formulas in tables.
 
 Labels, tables, notifications, pages and the output of commands pass through this module. Files for programs (JSON and
-JSON Lines) keep every character.
+JSON Lines) keep every character, except in keywords.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from distillation import keys, ledger
@@ -50,7 +50,7 @@ def write_results(
     lines = list(_lines(run, answers, inventory))
     csv_key = keys.results_key(run.name, "csv")
     data.write_lines(keys.results_key(run.name, "jsonl"), [line.model_dump() for line in lines])
-    data.write(csv_key, _csv(lines), "text/csv; charset=utf-8")
+    data.write(csv_key, _csv(lines, FORMATS[run.answer_format].write_items), "text/csv; charset=utf-8")
     report = _report(run, lines, audit, data).model_copy(update={"recommendation": recommendation})
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.report_json_key(run.name), report)
@@ -100,8 +100,8 @@ def _lines(run: Run, answers: dict[str, AnswerLine], inventory: list[InventoryLi
             )
 
 
-def _csv(lines: Sequence[ResultLine]) -> bytes:
-    rows = ([line.photo, line.status, ", ".join(line.keywords), line.reason, line.answered_by] for line in lines)
+def _csv(lines: Sequence[ResultLine], write_items: Callable[[Sequence[str]], str]) -> bytes:
+    rows = ([line.photo, line.status, write_items(line.keywords), line.reason, line.answered_by] for line in lines)
     return csv_table([["photo", "status", "keywords", "reason", "answered_by"], *rows])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from distillation.answers.formats import keywords
+from distillation.answers.keyword_reader import write_keywords
 from distillation.records import Limits
 
 
@@ -20,7 +21,9 @@ class AnswerFormat:
     items: Callable[[str], list[str]]
     """Return the distinct items of a text, normalised for comparison, in the order of the text."""
     items_as_written: Callable[[str], list[str]]
-    """Return the distinct items of a text as written."""
+    """Return the distinct items of a text as written, without bullets and other marks of the list."""
+    write_items: Callable[[Sequence[str]], str]
+    """Return items as a text in this format."""
     rejection: Callable[[str], str | None]
     """Return why a text is not in this format, such as ``is not a list of keywords``, or None."""
     limit_rejection: Callable[[str, Limits], str | None]
@@ -37,6 +40,7 @@ FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
         "keywords": AnswerFormat(
             items=keywords.normalise,
             items_as_written=keywords.items_as_written,
+            write_items=write_keywords,
             rejection=keywords.rejection,
             limit_rejection=keywords.limit_rejection,
             consensus=keywords.consensus,

@@ -1,4 +1,4 @@
-"""The format ``keywords``: a list of keywords on one line or on several.
+"""The format ``keywords``: a list of keywords in any form that ``keyword_reader`` reads.
 
 Labels, scores and the report share this normalisation. Folding plurals needs a library, so it is in
 ``distillation/evaluation/parsed_answers.py``; steps that only count keywords start without that library.
@@ -6,39 +6,31 @@ Labels, scores and the report share this normalisation. Folding plurals needs a 
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from distillation.answers.keyword_reader import read_keywords, write_keywords
 from distillation.errors import excerpt
-from distillation.plain_text import clean
 from distillation.records import Limits
 
 MAXIMUM_WORDS = 6
 """Words that one keyword may have. A longer one is a sentence; the default prompt asks for one to three words."""
 
-_SEPARATORS = re.compile(r"[,;、，；\n]")
-_BULLET = re.compile(r"^(?:[-*•·–—]+|\(?\d+[.)])\s*")
-_HEADER = re.compile(r"^[*_#\s]*[\w &/]{2,40}[*_]*:[*_]*(?:\s+|$)")
-_QUOTES_AND_PUNCTUATION = " \t\"'`“”‘’«».:*_#"
+_HYPHENS_AND_UNDERSCORES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−", " "))
 
 
 def items_as_written(text: str) -> list[str]:
-    """Return the distinct keywords of ``text`` as written, without surrounding spaces."""
-    return list(dict.fromkeys(piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()))
+    """Return the distinct keywords of ``text`` in its spelling. Normalised, they are the items of ``normalise``."""
+    return list(dict.fromkeys(read_keywords(text)))
 
 
 def normalise(text: str) -> list[str]:
     """Return the distinct keywords of ``text``, normalised, in the order of the text.
 
-    Normalisation applies NFKC and case folding, and replaces hyphens and runs of spaces with one space. It removes
-    invisible characters, bullets, numbering, category headers (``Objects: cat`` is ``cat``), quotes and full stops at
-    the end.
+    Normalisation applies NFKC and case folding, and replaces hyphens, underscores and runs of spaces with one space.
     """
-    pieces = _SEPARATORS.split(clean(unicodedata.normalize("NFKC", text)).casefold())
-    return list(dict.fromkeys(keyword for keyword in map(_normalised_keyword, pieces) if keyword))
+    return list(dict.fromkeys(map(normalised_keyword, read_keywords(text))))
 
 
 def rejection(text: str) -> str | None:
@@ -66,20 +58,18 @@ def consensus(texts: Sequence[str], votes: int, limits: Limits | None) -> str:
     spellings: dict[str, str] = {}
     votes_of: Counter[str] = Counter()
     for text in texts:
-        votes_of.update(normalise(text))
-        for piece in _SEPARATORS.split(clean(unicodedata.normalize("NFKC", text))):
-            spellings.setdefault(_normalised_keyword(piece.casefold()), _without_markup(piece))
+        written = items_as_written(text)
+        for keyword in written:
+            spellings.setdefault(normalised_keyword(keyword), keyword)
+        votes_of.update(dict.fromkeys(map(normalised_keyword, written), 1))
     agreed = [keyword for keyword, count in votes_of.items() if count >= votes]
     agreed.sort(key=lambda keyword: -votes_of[keyword])
-    return ", ".join(spellings[keyword] for keyword in agreed[: limits.maximum if limits else None])
+    return write_keywords(spellings[keyword] for keyword in agreed[: limits.maximum if limits else None])
 
 
 # Answers about one collection repeat the same keywords.
 @lru_cache(maxsize=50_000)
-def _normalised_keyword(piece: str) -> str:
-    return " ".join(_without_markup(piece).replace("-", " ").split())
-
-
-def _without_markup(piece: str) -> str:
-    """Return ``piece`` without bullet, category header, surrounding quotes and repeated spaces."""
-    return " ".join(_HEADER.sub("", _BULLET.sub("", piece.strip())).strip(_QUOTES_AND_PUNCTUATION).split())
+def normalised_keyword(keyword: str) -> str:
+    """Return the normalised form of one keyword as written."""
+    words = keyword.casefold().translate(_HYPHENS_AND_UNDERSCORES).split()
+    return " ".join(words) or keyword

@@ -2,29 +2,149 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.answers.formats.keywords import items_as_written, normalise
+from distillation.answers.formats.keywords import consensus, items_as_written, normalise, normalised_keyword, rejection
+
+FORMS: dict[str, list[str]] = {
+    # Scores
+    "cat: 0.98, sofa: 0.7": ["cat", "sofa"],
+    "cat (0.98), sofa (70%)": ["cat", "sofa"],
+    "cat - 0.9\nsofa - 95%": ["cat", "sofa"],
+    "cat [0.9], sofa 0.7": ["cat", "sofa"],
+    "cat (95% confidence), sofa (score: 0.9)": ["cat", "sofa"],
+    "cat: 0,98; sofa: 0,7": ["cat", "sofa"],
+    "Cat: 0.98\nSofa: 0.7.": ["cat", "sofa"],
+    "[cat, 0.9], [sofa, 0.8]": ["cat", "sofa"],
+    "10% discount, 100% cotton, 0.5 l bottle": ["10% discount", "100% cotton", "0.5 l bottle"],
+    # JSON, Python, fences
+    '["cat", "sofa", "red lamp"]': ["cat", "sofa", "red lamp"],
+    '```json\n["cat", "sofa"]\n```': ["cat", "sofa"],
+    "Here is the list:\n```\ncat, sofa\n```\nEnjoy!": ["cat", "sofa"],
+    '{"keywords": ["cat", "sofa"]}': ["cat", "sofa"],
+    '{"keywords": "cat, sofa"}': ["cat", "sofa"],
+    '{"objects": ["cat"], "mood": ["calm"]}': ["cat", "calm"],
+    '{"cat": 0.9, "sofa": 0.8}': ["cat", "sofa"],
+    '[{"keyword": "cat", "score": 0.9}, {"keyword": "sofa", "score": 0.7}]': ["cat", "sofa"],
+    '{"keyword": "cat", "score": 0.9}\n{"keyword": "sofa", "score": 0.7}': ["cat", "sofa"],
+    'Keywords: ["cat", "sofa"]': ["cat", "sofa"],
+    '["cat", "sofa", "la': ["cat", "sofa", "la"],
+    "['cat', \"o'hara\",]": ["cat", "o'hara"],
+    "keywords = ['cat', 'sofa']": ["cat", "sofa"],
+    "[('cat', 0.9), ('sofa', 0.8)]": ["cat", "sofa"],
+    "[cat, sofa]": ["cat", "sofa"],
+    # "and"
+    "cat, sofa, and window": ["cat", "sofa", "window"],
+    "black and white, salt and pepper": ["black and white", "salt and pepper"],
+    "cat, sofa and window.": ["cat", "sofa and window"],
+    # Separators
+    "قطة، أريكة، نافذة": ["قطة", "أريكة", "نافذة"],
+    "cat | sofa | window": ["cat", "sofa", "window"],
+    "cat\tsofa\twindow": ["cat", "sofa", "window"],
+    "cat\r\nsofa\r\n": ["cat", "sofa"],
+    "cat，sofa；window": ["cat", "sofa", "window"],
+    "猫・窓・本": ["猫", "窓", "本"],
+    "レオナルド・ディカプリオ": ["レオナルド・ディカプリオ"],
+    "ジャン・クロード・ヴァン、猫": ["ジャン・クロード・ヴァン", "猫"],
+    "cat / sofa / window": ["cat", "sofa", "window"],
+    "cat & dog, AT&T": ["cat & dog", "at&t"],
+    "1,000 islands, sea": ["1,000 islands", "sea"],
+    "cat (animal, pet), sofa": ["cat (animal, pet)", "sofa"],
+    '"new york, ny", "cat"': ["new york, ny", "cat"],
+    '"cat, sofa, window"': ["cat", "sofa", "window"],
+    # Bullets, numbers, letters
+    "• cat • sofa • window": ["cat", "sofa", "window"],
+    "✓ cat\n✓ sofa": ["cat", "sofa"],
+    "+ cat\n+ sofa": ["cat", "sofa"],
+    "– cat\n– sofa": ["cat", "sofa"],
+    "- [ ] cat\n- [x] sofa": ["cat", "sofa"],
+    "* cat * sofa": ["cat", "sofa"],
+    "1. cat 2. sofa 3. window": ["cat", "sofa", "window"],
+    "1. cat, 2. sofa": ["cat", "sofa"],
+    "(1) cat\n(2) sofa": ["cat", "sofa"],
+    "1.cat\n2.sofa": ["cat", "sofa"],
+    "① cat ② sofa": ["cat", "sofa"],
+    "1️⃣ cat\n2️⃣ sofa": ["cat", "sofa"],
+    "1) cat": ["cat"],
+    "1. 3d render\n2. 1960s car": ["3d render", "1960s car"],
+    "2. bundesliga, stadium": ["2. bundesliga", "stadium"],
+    "1. bundesliga, stadium": ["1. bundesliga", "stadium"],
+    "a) cat\nb) sofa": ["cat", "sofa"],
+    "Objects:\n1. cat\n2. sofa\nMood:\n1. calm": ["cat", "sofa", "calm"],
+    # Hashtags
+    "#cat #sofa #goldenHour": ["cat", "sofa", "goldenhour"],
+    "#cat#sofa": ["cat", "sofa"],
+    "#cat, #golden_hour": ["cat", "golden hour"],
+    "Hashtags: #cat #sofa": ["cat", "sofa"],
+    "#cat, sofa": ["#cat", "sofa"],
+    # Headers, sentences, reasoning, tags
+    "## Keywords\ncat, sofa": ["cat", "sofa"],
+    "Keywords\ncat\nsofa": ["cat", "sofa"],
+    "Sure, here are the keywords: cat, sofa": ["cat", "sofa"],
+    "キーワード：猫、犬": ["猫", "犬"],
+    "**Objects:** cat, sofa\n**Mood:** calm": ["cat", "sofa", "calm"],
+    "objects: cat, sofa\nmood: calm": ["cat", "sofa", "calm"],
+    "Objects: cat, sofa; Mood: calm": ["cat", "sofa", "calm"],
+    "cat, sofa\n\nThese keywords describe the image.": ["cat", "sofa"],
+    "Here are the keywords for this photo:\n\ncat, sofa": ["cat", "sofa"],
+    "1. cat\n2. sofa\n\nLet me know if you need more!": ["cat", "sofa"],
+    "| Keyword | Score |\n|---|---|\n| cat | 0.9 |\n| sofa | 0.8 |": ["cat", "sofa"],
+    "<thinking>The photo shows a cat.</thinking>cat, sofa": ["cat", "sofa"],
+    "The photo, I see, shows a cat.</think>\n\ncat, sofa": ["cat", "sofa"],
+    "<think>It may be a cat, a dog": [],
+    "<keywords>cat, sofa</keywords>": ["cat", "sofa"],
+    "<ul><li>cat</li><li>sofa</li></ul>": ["cat", "sofa"],
+    # Spelling
+    "golden_hour, night_sky": ["golden hour", "night sky"],
+    "cat\u200b, close‑up, black–white": ["cat", "close up", "black white"],
+    "women’s day, women's day": ["women's day"],
+    "„Hund“, „Katze“": ["hund", "katze"],
+    "「窓」、「猫」": ["窓", "猫"],
+    "'cat', 'rock 'n' roll'": ["cat", "rock 'n' roll"],
+    "**cat**, *sofa*, `lamp`": ["cat", "sofa", "lamp"],
+    "a.m., washington d.c., cat.": ["a.m.", "washington d.c.", "cat"],
+    # These stay whole
+    "1:1 ratio, 10:30, f/2.8, 24/7, b&w, r&b, c++, U.S. Capitol, n/a": [
+        *("1:1 ratio", "10:30", "f/2.8", "24/7", "b&w", "r&b", "c++", "u.s. capitol", "n/a"),
+    ],
+    "cat (animal), mouse (computer)": ["cat (animal)", "mouse (computer)"],
+    "#1 fan, .net, rock 'n' roll": ["#1 fan", ".net", "rock 'n' roll"],
+    "iso 100: noise, night": ["iso 100: noise", "night"],
+    "mission: impossible, poster": ["mission: impossible", "poster"],
+    "50mm f/1.8, 24\" monitor, '90s car, no. 5": ["50mm f/1.8", '24" monitor', "'90s car", "no. 5"],
+    "4k, 2nd floor, route 66, c#, asp.net": ["4k", "2nd floor", "route 66", "c#", "asp.net"],
+}
+"""Keywords by the text of an answer."""
 
 
-def test_keywords_are_normalised() -> None:
-    text = '1. Cat\n- "Golden-Hour", cat; ＷＩＤＥ  view、 * sky.'
+@pytest.mark.parametrize("text", FORMS)
+def test_keywords_of_each_form_of_a_list_are_read(text: str) -> None:
+    assert normalise(text) == FORMS[text]
 
-    assert normalise(text) == ["cat", "golden hour", "wide view", "sky"]
+
+@pytest.mark.parametrize("text", FORMS)
+def test_keywords_as_written_are_the_normalised_keywords_in_another_spelling(text: str) -> None:
+    assert list(dict.fromkeys(map(normalised_keyword, items_as_written(text)))) == FORMS[text]
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_list_written_from_an_answer_has_the_same_keywords(text: str) -> None:
+    assert normalise(consensus([text], 1, None)) == FORMS[text]
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "---", "[]", "{}", '""', "```\n```", "Keywords:"])
+def test_text_without_a_keyword_is_no_list(text: str) -> None:
+    assert normalise(text) == []
+    assert rejection(text)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "Cat, sofa",
-        "- cat\n- Sofa.",
-        "1. cat\n2) sofa",
-        '"cat"; “sofa”',
-        "cat、ｓｏｆａ",
-        "Objects: cat\n**Place:** sofa",
-        "cat, CAT,sofa",
+        "The photo shows a cat that sleeps on a sofa.\nIt looks calm.\nThe light is warm.",
+        "A cat sleeps on the sofa beside the window, and it looks calm.",
     ],
 )
-def test_layout_of_a_list_does_not_change_its_keywords(text: str) -> None:
-    assert normalise(text) == ["cat", "sofa"]
+def test_prose_is_no_list(text: str) -> None:
+    assert rejection(text)
 
 
 def test_split_returns_distinct_keywords_as_written() -> None:
