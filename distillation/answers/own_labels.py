@@ -11,8 +11,9 @@ import io
 import json
 import re
 import unicodedata
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,16 @@ def parse_own_labels_file(run: Run, photos: Bucket, inventory: Iterable[Inventor
     name = _file_name(run, photos)
     if name is None:
         return []
-    rows = list(_read_rows(photos, f"{run.collection}{name}", name))
+    return parse_own_labels(run, name, photos.read(f"{run.collection}{name}"), inventory)
+
+
+def parse_own_labels(run: Run, name: str, body: bytes, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
+    """Return the owner's labels of usable images in the file ``name`` with the content ``body``.
+
+    Before the images exist, as in ``distill estimate`` and ``distill upload``, inventory lines have only names: the
+    file is checked and no label is returned. Raises ``InvalidRequest`` that names each wrong line and its remedy.
+    """
+    rows = list(_read_rows(name, body))
     if not rows:
         raise InvalidRequest(f"{name} contains no label. Write a line for each photo that has one, or remove the file.")
     lines_by_name = {
@@ -61,7 +71,8 @@ def parse_own_labels_file(run: Run, photos: Bucket, inventory: Iterable[Inventor
     if problems:
         hidden = len(problems) - _SHOWN_PROBLEMS
         more = f" And {hidden} more." if hidden > 0 else ""
-        raise InvalidRequest(f"{' '.join(f'{name} {problem}' for problem in problems[:_SHOWN_PROBLEMS])}{more}")
+        shown = " ".join(f"{name} {problem}" for problem in problems[:_SHOWN_PROBLEMS])
+        raise InvalidRequest(f"{shown}{more}{_limits_to_set(run, rows, lines_by_name)}")
     return list(labels.values())
 
 
@@ -71,8 +82,13 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
     Raises ``InvalidRequest`` for two files, for a file that is too large, and for a missing file if the request needs
     one.
     """
-    sizes = {item["Key"]: item["Size"] for name in OWN_LABELS_FILES for item in photos.list(f"{run.collection}{name}")}
-    names = [name for name in OWN_LABELS_FILES if f"{run.collection}{name}" in sizes]
+    first_letters = {letter for name in OWN_LABELS_FILES for letter in (name[0], name[0].upper())}
+    sizes = {
+        item["Key"].removeprefix(run.collection): item["Size"]
+        for letter in sorted(first_letters)
+        for item in photos.list(f"{run.collection}{letter}")
+    }
+    names = [name for name in sizes if name.lower() in OWN_LABELS_FILES]
     if len(names) > 1:
         raise InvalidRequest(f"{' and '.join(names)} are both in {excerpt(run.collection)!r}. Keep one of them.")
     if not names:
@@ -82,28 +98,36 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
                 "or remove own_labels from the request."
             )
         return None
-    if (size := sizes[f"{run.collection}{names[0]}"]) > MAXIMUM_BYTES:
+    if names[0] not in OWN_LABELS_FILES:
+        # A policy that denies uploads of labels.csv (docs/security.md) compares case.
+        raise InvalidRequest(
+            f"{excerpt(names[0])} would not be read. Upload it as {names[0].lower()}, as distill upload does, "
+            "or remove it."
+        )
+    if (size := sizes[names[0]]) > MAXIMUM_BYTES:
         raise InvalidRequest(f"{names[0]} has {size:,} bytes, more than {MAXIMUM_BYTES:,}. Shorten the labels.")
     return names[0]
 
 
-def _read_rows(photos: Bucket, key: str, name: str) -> Iterator[_Row]:
-    body = photos.read(key)
+def _read_rows(name: str, body: bytes) -> Iterator[_Row]:
     try:
-        text = body.decode("utf-8-sig")
+        # Excel saves "Unicode text" as UTF-16 with a byte order mark.
+        text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = body[: error.start].count(b"\n") + 1
-        raise InvalidRequest(f"{name} line {line} is not UTF-8. Save the file as UTF-8 (CSV UTF-8 in Excel).") from None
+        raise InvalidRequest(
+            f"{name} line {line} is not {error.encoding.upper()}. Save the file as UTF-8 (CSV UTF-8 in Excel)."
+        ) from None
     yield from (_csv_rows(text) if name.endswith(".csv") else _json_rows(text))
 
 
 def _csv_rows(text: str) -> Iterator[_Row]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
         columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
         if not set(_COLUMNS) <= set(columns):
             raise InvalidRequest(
-                "labels.csv line 1 must name the columns photo and label, separated by a comma "
+                "labels.csv line 1 must name the columns photo and label, separated by a comma, a semicolon or a tab "
                 f"(got {excerpt(columns)})."
             )
         reader.fieldnames = columns
@@ -116,6 +140,12 @@ def _csv_rows(text: str) -> Iterator[_Row]:
                 yield _Row(reader.line_num, *(unmark_formula(fields[column]) for column in _COLUMNS))
     except csv.Error as error:
         raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}. Check its quotes and commas.") from None
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter of line 1: a semicolon in spreadsheets of many locales, a tab in Unicode text of Excel."""
+    header = text.partition("\n")[0]
+    return "," if "," in header else next((delimiter for delimiter in ";\t" if delimiter in header), ",")
 
 
 def _json_rows(text: str) -> Iterator[_Row]:
@@ -183,7 +213,7 @@ def _row_problem(
     if not row.label.strip():
         return f"has an empty label for {excerpt(photo)!r}. Write one, or remove the line to use the teacher's label."
     maximum = run.request.max_tokens * _CHARACTERS_PER_TOKEN
-    if len(row.label) > maximum:
+    if run.request.own_labels != "gold" and len(row.label) > maximum:
         return (
             f"has a label of {len(row.label)} characters, more than the {maximum} that the student can write "
             f"in max_tokens ({run.request.max_tokens}). Shorten the label or raise max_tokens."
@@ -200,8 +230,24 @@ def _label_problem(run: Run, label: str) -> str | None:
     if reason := text_rejection(run.answer_format, label, None):
         return f"has a label that {reason}. Change it."
     if run.request.own_labels != "gold" and (reason := text_rejection(run.answer_format, label, run.limits)):
-        return f"has a label that {reason}. Change it, change keywords_min and keywords_max, or set own_labels to gold."
+        return f"has a label that {reason}."
     return None
+
+
+def _limits_to_set(run: Run, rows: Iterable[_Row], photos: Container[str]) -> str:
+    """Return the values of ``keywords_min`` and ``keywords_max`` that allow all labels; empty if they are allowed."""
+    counts = [
+        len(FORMATS[run.answer_format].items(row.label)) for row in rows if row.photo in photos and row.label.strip()
+    ]
+    if run.request.own_labels == "gold" or not counts:
+        return ""
+    to_set = [f"keywords_min to {min(counts)}"] if min(counts) < run.limits.minimum else []
+    to_set += [f"keywords_max to {max(counts)}"] if max(counts) > run.limits.maximum else []
+    return (
+        f" To train on all labels, set {' and '.join(to_set)} in distill.json. Or set own_labels to gold."
+        if to_set
+        else ""
+    )
 
 
 def _spelling_hint(photo: str, names: Iterable[str]) -> str:

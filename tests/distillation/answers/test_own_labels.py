@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from distillation.answers.own_labels import MAXIMUM_BYTES
+from distillation.answers.own_labels import MAXIMUM_BYTES, parse_own_labels
 from distillation.dataset.labels import read_labels
 from distillation.dataset.writer import write_dataset
 from distillation.errors import InvalidRequest
 from distillation.evaluation.run_data import read_run
 from distillation.photos.splits import split
 from distillation.plain_text import csv_table
-from distillation.records import Run
+from distillation.records import InventoryLine, Run
 from distillation.storage import Bucket
 from tests.support.builders import run_with_limits
 from tests.support.fakes import bucket
@@ -78,9 +79,13 @@ def test_mark_of_a_formula_and_invisible_characters_are_no_part_of_an_own_label(
     [
         ("labels.csv", '\ufeffPhoto , Label,note\r\n01.jpg,"Cat; sofa\n- lamp",x\r\n'),
         ("labels.jsonl", '{"photo": "01.jpg", "label": "Cat, sofa, lamp."}\n\n'),
+        ("labels.csv", "photo;label\r\n01.jpg;Cat, sofa, lamp\r\n"),
+        ("labels.csv", "photo\tlabel\n01.jpg\tCat, sofa, lamp\n".encode("utf-16")),
+        ("labels.csv", codecs.BOM_UTF16_BE + 'photo,label\n01.jpg,"Cat, sofa, lamp"\n'.encode("utf-16-be")),
+        ("labels.jsonl", '{"photo": "01.jpg", "label": "Cat, sofa, lamp"}\n'.encode("utf-16")),
     ],
 )
-def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: str) -> None:
+def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: str | bytes) -> None:
     assert labels_by_photo(split_with(body, name)) == {"holiday/01.jpg": "Cat, sofa, lamp"}
 
 
@@ -88,7 +93,8 @@ def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: st
     ("body", "message"),
     [
         ("", r"line 1 must name the columns photo and label"),
-        ("photo;label\n01.jpg;cat", r"line 1 must name the columns photo and label, separated by a comma"),
+        ("photo label\n01.jpg cat", r"line 1 must name the columns photo and label, separated by a comma, a semicolon"),
+        (codecs.BOM_UTF16_LE + b"photo,label\n\n", "is not UTF-16"),
         ("photo,label\n", "contains no label"),
         ("photo,label\n01.jpg,cat, sofa, lamp\n", "line 2 does not have 2 fields.*double quotes"),
         ("photo,label\n01.jpg\n", "line 2 does not have 2 fields"),
@@ -106,7 +112,7 @@ def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: st
         ),
         ("photo,label\n01.jpg,  \n", "line 2 has an empty label for '01.jpg'"),
         ("photo,label\n01.jpg,User: x\n", "line 2 has a label that contains User:, which Bedrock reserves"),
-        ('photo,label\n01.jpg,"cat, sofa"\n', "that has 2 distinct keywords, not 3 to 25. .*keywords_min"),
+        ('photo,label\n01.jpg,"cat, sofa"\n', "that has 2 distinct keywords, not 3 to 25. .*set keywords_min to 2 in"),
         (f"photo,label\n01.jpg,{'x' * 1601}\n", "a label of 1601 characters, more than the 1600"),
         (b"photo,label\n01.jpg,\xe9t\xe9\n", "line 2 is not UTF-8. Save the file as UTF-8"),
         (b"x" * (MAXIMUM_BYTES + 1), "has 33,554,433 bytes, more than 33,554,432"),
@@ -142,6 +148,39 @@ def test_error_lists_ten_problems_and_counts_the_rest() -> None:
 
     assert str(error.value).count("nothing") == 10
     assert str(error.value).endswith("And 3 more.")
+
+
+def test_message_about_limits_has_the_values_that_allow_all_labels() -> None:
+    long = ", ".join(f"word {letter}" for letter in "abcdefgh")
+    with pytest.raises(InvalidRequest) as error:
+        split_with(f'photo,label\n01.jpg,"cat, sofa"\n02.jpg,"{long}"\n', run=run_with_limits(3, 5))
+
+    assert str(error.value).endswith(
+        "To train on all labels, set keywords_min to 2 and keywords_max to 8 in distill.json. "
+        "Or set own_labels to gold."
+    )
+
+
+def test_limits_of_the_prompt_and_of_the_student_do_not_refuse_gold_labels() -> None:
+    run = run_with_limits(15, 25, own_labels="gold", max_tokens=50)
+    body = f'photo,label\n01.jpg,"cat, sofa"\n02.jpg,"{", ".join(f"long word {number}" for number in range(40))}"\n'
+
+    assert len(labels_by_photo(split_with(body, run=run))) == 2
+
+
+@pytest.mark.parametrize("name", ["Labels.CSV", "LABELS.jsonl"])
+def test_file_name_in_another_case_is_refused_with_the_name_to_use(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=rf"{name} would not be read. Upload it as {name.lower()}"):
+        split_with(csv_of(["01.jpg"]), name)
+
+
+def test_file_is_checked_before_the_images_exist() -> None:
+    inventory = [InventoryLine(photo="holiday/01.jpg", status="ok")]
+    run = run_with_limits(3, 25)
+
+    assert parse_own_labels(run, "labels.csv", csv_of(["01.jpg"]).encode(), inventory) == []
+    with pytest.raises(InvalidRequest, match=r"line 2 names '02\.jpg', which is not a photo"):
+        parse_own_labels(run, "labels.csv", csv_of(["02.jpg"]).encode(), inventory)
 
 
 def test_two_files_and_a_missing_required_file_are_refused() -> None:
