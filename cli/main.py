@@ -212,6 +212,7 @@ def validate(
     as_json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     images: Annotated[bool, typer.Option("--images", help="Also check each image in S3.")] = False,
+    list_all: Annotated[bool, typer.Option("--all", help="List each problem, not one line for each rule.")] = False,
 ) -> None:
     """Check a dataset for what Bedrock would reject.
 
@@ -219,7 +220,8 @@ def validate(
     """
     from cli.validate import validate_dataset
 
-    if not validate_dataset(dataset, model, validation, as_json=as_json, strict=strict, images=images):
+    options = {"as_json": as_json, "strict": strict, "images": images, "list_all": list_all}
+    if not validate_dataset(dataset, model, validation, **options):
         raise typer.Exit(1)
 
 

@@ -12,12 +12,13 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.console import CommandError, print_line
+from distillation.dataset.record_reader import MAXIMUM_LINE_BYTES
 from distillation.dataset.rules import File, Problem
 from distillation.dataset.validator import DatasetValidator
 from distillation.models import catalog
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SUCCESS = "Validation successful, all samples passed"
 _ACCEPTED_NAME = re.compile(r"[A-Za-z0-9/_.-]+\.jsonl")
-_MAXIMUM_LINE_BYTES = 4 * 1024 * 1024
+_MAXIMUM_SHOWN_LINES = 5
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,17 @@ class DatasetFile:
     def lines(self) -> Iterator[bytes]:
         """Yield the lines without reading the whole file. Raises ``CommandError`` or ``ObjectMissing``.
 
-        Longer lines of a local file are cut at ``_MAXIMUM_LINE_BYTES``.
+        Longer lines of a local file are cut at ``MAXIMUM_LINE_BYTES``, which the validator names as too long.
         """
         if self.bucket is not None:
             yield from _bucket(self.bucket).iter_lines(self.name)
             return
         try:
             with Path(self.location).open("rb") as file:
-                while line := file.readline(_MAXIMUM_LINE_BYTES):
+                while line := file.readline(MAXIMUM_LINE_BYTES):
                     yield line
-                    while len(line) == _MAXIMUM_LINE_BYTES and not line.endswith(b"\n"):
-                        line = file.readline(_MAXIMUM_LINE_BYTES)
+                    while len(line) == MAXIMUM_LINE_BYTES and not line.endswith(b"\n"):
+                        line = file.readline(MAXIMUM_LINE_BYTES)
         except OSError as error:
             raise CommandError(
                 f"{self.location} cannot be read: {error.strerror}. Name a file or an s3://BUCKET/KEY URI."
@@ -73,10 +74,38 @@ class DatasetFile:
         return self.location.startswith("s3://")
 
 
+@dataclass
+class _Group:
+    """Problems of one rule in one file."""
+
+    first: Problem
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    """Numbers of the first lines."""
+
+    def others(self) -> str:
+        """Return how many problems the group has and on which lines; empty for one problem."""
+        if self.count == 1:
+            return ""
+        lines = ", ".join(map(str, self.lines))
+        rest = ", ..." if self.count > len(self.lines) else ""
+        return f" ({self.count:,} problems of the rule {self.first.rule}, lines {lines}{rest}; --all lists each)"
+
+
 def validate_dataset(
-    train: str, model: str, validation: str | None, *, as_json: bool, strict: bool, images: bool
+    train: str,
+    model: str,
+    validation: str | None,
+    *,
+    as_json: bool,
+    strict: bool,
+    images: bool,
+    list_all: bool = False,
 ) -> bool:
-    """Print every problem of a dataset and return whether it is valid. Raises ``CommandError`` if it cannot be read."""
+    """Print the problems of a dataset and return whether it is valid. Raises ``CommandError`` if it cannot be read.
+
+    Problems are grouped by rule; JSON and ``list_all`` have each one.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The name of a field may contain a lone surrogate, which cannot be encoded.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -87,7 +116,7 @@ def validate_dataset(
     dataset = DatasetValidator(family, files["train"].bucket)
     opened: dict[File, Iterator[bytes]] = {file: _open_lines(source) for file, source in files.items()}
     problems = _problems(dataset, files, opened, family, images)
-    counts = _print_json(problems, dataset, strict) if as_json else _print_lines(problems)
+    counts = _print_json(problems, dataset, strict) if as_json else _print_lines(problems, list_all=list_all)
     valid = _is_valid(counts, strict)
     if not as_json:
         records = sum(dataset.records.values())
@@ -133,12 +162,25 @@ def _problems(
             yield from image_problems(source.lines(), file, family, client)
 
 
-def _print_lines(problems: Iterator[Problem]) -> Counter[str]:
+def _print_lines(problems: Iterator[Problem], *, list_all: bool) -> Counter[str]:
     counts: Counter[str] = Counter()
+    groups: dict[tuple[str, File], _Group] = {}
     for problem in problems:
         counts[problem.severity] += 1
-        sys.stdout.write(f"{clean_line(f'{problem.severity}: {problem}')}\n")
+        if list_all:
+            _print_problem(problem)
+            continue
+        group = groups.setdefault((problem.rule, problem.file), _Group(problem))
+        group.count += 1
+        if len(group.lines) < _MAXIMUM_SHOWN_LINES and problem.line not in group.lines:
+            group.lines.append(problem.line)
+    for group in groups.values():
+        _print_problem(group.first, group.others())
     return counts
+
+
+def _print_problem(problem: Problem, others: str = "") -> None:
+    sys.stdout.write(f"{clean_line(f'{problem.severity}: {problem}{others}')}\n")
 
 
 def _print_json(problems: Iterator[Problem], dataset: DatasetValidator, strict: bool) -> Counter[str]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from distillation.dataset.field_checks import add_text, check_fields
+from distillation.dataset.foreign_forms import foreign_record
 from distillation.dataset.record_scan import RecordScan, shorten
 from distillation.dataset.tool_checks import check_tool_config, check_tool_result, check_tool_use
 from distillation.models.model import Family
@@ -34,6 +35,9 @@ def check_record(record: Any, family: Family) -> RecordScan:
     scan = RecordScan(family)
     if not isinstance(record, dict):
         scan.report("json_syntax", f"must be a JSON object (got {shorten(record)})")
+        return scan
+    if foreign := foreign_record(record):
+        scan.report(*foreign)
         return scan
     for name, value in record.items():
         if name not in _RECORD_FIELDS:
@@ -63,6 +67,8 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
         description = f"must be one of {', '.join(allowed_formats)} for {scan.family.name} (got {shorten(format)})"
         scan.report("media_format", description, kind, "format")
     scan.path = (*scan.path, kind)
+    if format != lower_format and lower_format in allowed_formats:
+        scan.tolerate("media_format_case", f"is {shorten(format)}, which Converse refuses", "format")
     if owner is None:
         scan.missing.append("bucket_owner_missing")
     elif not (isinstance(owner, str) and len(owner) == 12 and owner.isascii() and owner.isdigit()):

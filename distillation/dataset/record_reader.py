@@ -14,6 +14,8 @@ from distillation.dataset.record_checks import check_record
 from distillation.dataset.record_scan import RecordScan
 from distillation.models.model import Family
 
+MAXIMUM_LINE_BYTES = 4 * 1024 * 1024
+"""Bytes from which a line is too long to be a record, which has at most 32,000 tokens."""
 _JSON_WHITESPACE = " \t\r\n"
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from distillation.dataset.foreign_forms import FOREIGN_RULES
+
 Severity = Literal["error", "warning"]
 File = Literal["train", "validation"]
 
@@ -84,6 +86,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         _SCRIPT,
         encoding="save the file as UTF-8 without a byte order mark",
         json_syntax="write one JSON object per line",
+        file_form="convert the file",
+        line_length="write one record per line, and its media in S3",
         system="write a list of {text}, or omit the field",
         messages="write a list of at least one user message and one assistant message",
         content_list="write a list of at least one block",
@@ -132,6 +136,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         image_pixels="resize the image",
         image_unreadable="save the image again",
     )
+    | _errors(_SCRIPT, **FOREIGN_RULES)
     | _errors(_NOVA_2, tools_unsupported="remove toolConfig, toolUse and toolResult")
     | _warnings(
         _SDK,
@@ -145,6 +150,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     | _warnings(
         _CONVERSE,
         unknown_field="remove the field: AWS's validators ignore it, and the API has no such field here",
+        media_format_case="write the format in lower case, as the API has it",
         null_field="omit the field: AWS's validators accept null, and the API has no null",
     )
     | _warnings(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from distillation import keys
 from distillation.dataset import label_quality
+from distillation.dataset.foreign_forms import file_form
 from distillation.dataset.hashes import hashed_lines, write_hashes
-from distillation.dataset.record_reader import scan_line
+from distillation.dataset.record_reader import MAXIMUM_LINE_BYTES, scan_line
 from distillation.dataset.record_scan import Finding, RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
 from distillation.errors import LABELS_ARE_REUSED, DatasetRejected, ObjectDamaged, excerpt
@@ -71,6 +72,8 @@ class DatasetValidator:
         self._tolerated: Counter[tuple[str, RecordPath]] = Counter()
         """Number of records with a finding that AWS lets pass, keyed by rule and object."""
         self._first_tolerated: dict[tuple[str, RecordPath], tuple[Finding, Position]] = {}
+        self._foreign_files = False
+        """Whether a file is not JSON Lines, so that its records are not counted."""
         self._labels = 0
         self._list_labels = 0
         self._prose_labels: list[Position] = []
@@ -86,7 +89,8 @@ class DatasetValidator:
             if not self._family.validation_file:
                 description = f"{self._family.name} does not support a validation file"
                 yield Problem("validation_file", 0, "validation", description)
-        yield from self._count_problems()
+        if not self._foreign_files:
+            yield from self._count_problems()
         if len(self._first_of_kind) > 1:
             kinds = "; ".join(f"{kind} first on {position}" for kind, position in sorted(self._first_of_kind.items()))
             yield Problem("modality", 0, "messages", f"mixes kinds of content: {kinds}")
@@ -103,6 +107,15 @@ class DatasetValidator:
 
     def _line_problems(self, lines: Iterable[bytes], file: File) -> Iterator[Problem]:
         for number, line in enumerate(lines, start=1):
+            if number == 1 and (form := file_form(line)):
+                self._foreign_files = True
+                yield Problem("file_form", 1, "file", form, file)
+                return
+            if len(line) >= MAXIMUM_LINE_BYTES:
+                self.records[file] += 1
+                description = f"the line has {MAXIMUM_LINE_BYTES:,} bytes or more, which no valid record has"
+                yield Problem("line_length", number, "line", description, file)
+                continue
             scan = scan_line(line, self._family)
             if scan.content:
                 self._compare(scan, number, file)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -63,6 +64,57 @@ def test_every_problem_has_line_field_and_remedy(tmp_path: Path) -> None:
         "error: line 2, messages.1.content.0.text: contains System:, which Bedrock reserves. Rephrase the text.",
     ]
     assert SUCCESS not in result.stdout
+
+
+def test_problems_of_a_rule_are_one_line_with_their_number_and_all_lists_each(tmp_path: Path) -> None:
+    broken = [example(n, schemaVersion="v2") for n in range(7)] + [example(8, comment="x")]
+    file = write_lines(tmp_path / "d.jsonl", *broken)
+    grouped, listed = (distill("validate", "-i", file, "-m", "lite", *more).stdout for more in ((), ("--all",)))
+
+    assert grouped.splitlines() == [
+        "error: line 1, schemaVersion: must be 'bedrock-conversation-2024' (got \"v2\"). "
+        'Write "bedrock-conversation-2024". (7 problems of the rule schema_version, lines 1, 2, 3, 4, 5, ...; '
+        "--all lists each)",
+        "error: line 8, comment: unknown field (allowed: messages, schemaVersion, system, toolConfig). "
+        "Keep only schemaVersion, system, toolConfig and messages.",
+        "8 errors, 0 warnings in 8 records",
+    ]
+    assert len(listed.splitlines()) == 9
+
+
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        (gzip.compress(b"{}\n" * 50), "compressed with gzip"),
+        (("{}\n" * 50).encode("utf-16"), "in UTF-16"),
+        (("{}\n" * 50).encode("utf-16-le"), "in UTF-16"),
+        (json.dumps(examples(9), indent=1).encode(), "a JSON array"),
+        (json.dumps(examples(9)).encode(), "a JSON array"),
+        (json.dumps(example(), indent=1).encode(), "JSON over several lines"),
+        (b"PK\x03\x04" + bytes(range(256)), "a ZIP archive"),
+    ],
+)
+def test_file_of_another_form_is_named_once(tmp_path: Path, body: bytes, form: str) -> None:
+    (tmp_path / "d.jsonl").write_bytes(body)
+    result = distill("validate", "-i", tmp_path / "d.jsonl", "-m", "lite", "--all")
+
+    assert result.exit_code == 1
+    assert form in result.stdout.splitlines()[0]
+    assert result.stdout.splitlines()[1:] == ["1 errors, 0 warnings in 0 records"]
+
+
+@pytest.mark.parametrize("in_s3", [False, True])
+def test_line_of_any_length_is_named_as_too_long(tmp_path: Path, s3: dict[str, bytes], in_s3: bool) -> None:
+    body = b"".join(json.dumps(record).encode() + b"\n" for record in [example(9, label="x" * 9_000_000), *examples(8)])
+    (tmp_path / "d.jsonl").write_bytes(body)
+    s3["d.jsonl"] = body
+    result = distill("validate", "-i", "s3://data/d.jsonl" if in_s3 else tmp_path / "d.jsonl", "-m", "lite", "--all")
+
+    assert result.stdout.splitlines() == [
+        "error: line 1, line: the line has 4,194,304 bytes or more, which no valid record has. "
+        "Write one record per line, and its media in S3.",
+        "1 errors, 0 warnings in 9 records",
+    ]
 
 
 def test_warnings_are_listed_and_fail_only_with_strict(tmp_path: Path) -> None:

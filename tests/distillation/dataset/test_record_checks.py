@@ -173,6 +173,44 @@ def test_error_names_the_line_the_field_and_the_problem(change: Callable[[dict[s
     assert any(problem in error for error in errors), errors
 
 
+TEXTS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+OPENAI = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://x/a.jpg"}}]
+ANTHROPIC = [{"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "YQ=="}}]
+
+
+@pytest.mark.parametrize(
+    ("record", "rule", "conversion"),
+    [
+        ({"messages": TEXTS}, "openai_record", "{text}"),
+        ({"messages": [{"role": "system", "content": "s"}, *TEXTS]}, "openai_record", '"system"'),
+        ({"messages": [{"role": "user", "content": OPENAI}, TEXTS[1]]}, "openai_record", "s3Location"),
+        ({"messages": [{"role": "user", "content": ANTHROPIC}, TEXTS[1]]}, "anthropic_record", "upload each base64"),
+        ({"prompt": "a", "completion": "b"}, "prompt_completion_record", "assistant message"),
+        ({"instruction": "a", "input": "", "output": "b"}, "prompt_completion_record", "assistant message"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference_record", "leave out the rejected"),
+        ({"conversations": [{"from": "human", "value": "a"}]}, "sharegpt_record", "human or user as user"),
+    ],
+)
+def test_record_of_another_api_is_one_error_that_names_the_conversion(
+    record: dict[str, Any], rule: str, conversion: str
+) -> None:
+    (error,) = errors(lines([record, *[example()] * 9]), NOVA_1, "data")
+
+    assert error.rule == rule
+    assert conversion in error.remedy
+
+
+def test_format_in_upper_case_is_a_warning() -> None:
+    record = example()
+    record["messages"][0]["content"][1]["image"]["format"] = "JPEG"
+    problems = list(DatasetValidator(NOVA_1, "data").problems(lines([record] * 9)))
+    (warning,) = [problem for problem in problems if problem.rule == "media_format_case"]
+
+    assert warning.severity == "warning"
+    assert warning.field == "messages.0.content.1.image.format"
+    assert "Converse refuses" in warning.description
+
+
 @pytest.mark.parametrize("text", ["operating system: linux", "chatbot: a", "robot", "user", "THOUGHT: a"])
 def test_reserved_words_are_case_sensitive(text: str) -> None:
     assert errors_after(put_at("messages.1.content.0.text", text)) == []

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from distillation.dataset.foreign_forms import FOREIGN_RULES
 from distillation.dataset.rules import RULES
 from tests.distillation.dataset.generated_records import MUTATIONS, UNREADABLE_LINES
 
 TESTED_ELSEWHERE = {
     # tests/cli/test_validate.py, test_validator.py and test_record_checks.py
     *("file_name", "too_few_records", "too_many_records", "validation_file", "tools_unsupported"),
+    *("file_form", "line_length", *FOREIGN_RULES),
     *("image_missing", "image_bytes", "image_format", "image_small", "image_pixels", "image_unreadable"),
 }
 
