@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from cli.console import CommandError
-from distillation.answers.rejection import content_rejection
-from distillation.documents import FilesReport
+from cli.answer_files import EXAMPLE, Answers, InvalidAnswers, read_answers
+from cli.console import print_line
+from distillation.documents import AnswersFile, FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
 from distillation.evaluation.report import MAXIMUM_PICTURES, scores_table
-from distillation.evaluation.verdict import files_verdict
+from distillation.evaluation.verdict import comparison_verdict
 from distillation.records import AnswerLine
 
-_EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
-_FIELDS = ("text", "status", "reason", "usage", "latency_ms")
+_MAXIMUM_SHOWN = 5
 _NOT_VERIFIED = (
     "The files do not say whether the student was trained on the test images.",
     "Near-duplicates are not detected; an answer may name a `group`.",
     "The control is computed from the labels that it is scored on, so its score is too high.",
     "Scores measure agreement with the teacher, not correctness.",
 )
-
-
-class InvalidAnswers(CommandError):
-    """A file of answers is not valid. The message has the file, the line and what to do."""
 
 
 def compare_files(
@@ -43,11 +34,15 @@ def compare_files(
         raise InvalidAnswers(f"--images {images} is not a folder. Name the folder of the images.")
     if out.exists() and not out.is_dir():
         raise InvalidAnswers(f"--out {out} is a file. Name a folder.")
-    labels, groups = _read_answers(teacher)
-    labels = {image: line for image, line in labels.items() if line.status == "ok"}
+    files = {"teacher": teacher, "student": student, "base": base, "ceiling": ceiling}
+    read = {role: read_answers(path) for role, path in files.items() if path}
+    labels = {image: line for image, line in read["teacher"].lines.items() if line.status == "ok"}
     if not labels:
-        raise InvalidAnswers(f"{teacher} contains no list of keywords. Write lines such as {_EXAMPLE}")
-    answers, _ = _read_answers(student)
+        raise InvalidAnswers(
+            f"{teacher} contains no list of keywords: its answers are {read['teacher'].facts.form}. "
+            f"Write lines such as {EXAMPLE}"
+        )
+    answers = read["student"].lines
     if not labels.keys() & answers.keys():
         raise InvalidAnswers(
             f"{teacher} and {student} have no image in common. Use the same image names in both files."
@@ -55,16 +50,18 @@ def compare_files(
     evidence = Evidence(
         labels=labels,
         tuned={"student": answers},
-        base=_read_answers(base)[0] if base else None,
-        ceiling=_read_answers(ceiling)[0] if ceiling else None,
-        groups=groups,
+        base=read["base"].lines if base else None,
+        ceiling=read["ceiling"].lines if ceiling else None,
+        groups=read["teacher"].groups,
     )
     evaluation = evaluate(evidence)
     unanswered = len(labels.keys() - answers.keys())
+    known = read["teacher"].lines.keys()
     report = FilesReport(
         status=f"{unanswered} unanswered" if unanswered else "complete",
-        verdict=files_verdict(evaluation.figures),
+        verdict=comparison_verdict(evaluation.figures),
         unanswered=unanswered,
+        files={role: _facts(content, known) for role, content in read.items()},
         evaluation=evaluation.figures,
     )
     page = Page(
@@ -84,6 +81,28 @@ def compare_files(
     return report
 
 
+def _facts(content: Answers, known: Container[str]) -> AnswersFile:
+    """Return the facts about a file with the images that the teacher's file does not name."""
+    return content.facts.model_copy(update={"unknown": [image for image in content.lines if image not in known]})
+
+
+def print_comparison(report: FilesReport) -> None:
+    """Print what was read, the score with its interval, and the images that are in one file only."""
+    for role, file in report.files.items():
+        print_line(f"{role}: {file.name}, {file.answers} answers ({file.layout}; {file.form})")
+    score = report.evaluation.jaccard.tuned["student"]
+    print_line(
+        f"Jaccard index {score.mean:.3f} (95 % CI {score.low:.3f} to {score.high:.3f}), "
+        f"n = {report.evaluation.test_images} images, {report.unanswered} without an answer, which score 0"
+    )
+    for role, file in report.files.items():
+        if file.unknown:
+            shown = ", ".join(file.unknown[:_MAXIMUM_SHOWN])
+            more = ", ..." if len(file.unknown) > _MAXIMUM_SHOWN else ""
+            print_line(f"{role}: {len(file.unknown)} ids are not in the teacher's file and are left out: {shown}{more}")
+    print_line(report.verdict)
+
+
 def _pictures(evaluation: Evaluation, labels: dict[str, AnswerLine], folder: Path | None) -> Iterator[Picture]:
     for image in evaluation.images[:MAXIMUM_PICTURES]:
         path = next((path for path in _candidate_paths(folder, image) if path.is_file()), None) if folder else None
@@ -94,50 +113,3 @@ def _candidate_paths(folder: Path, image: str) -> list[Path]:
     """Return the possible paths of an image. Names that lead outside the folder give none."""
     paths = [folder / image, folder / f"{image}.jpg"]
     return [path for path in paths if path.resolve().is_relative_to(folder.resolve())]
-
-
-def _read_answers(path: Path) -> tuple[dict[str, AnswerLine], dict[str, str]]:
-    """Return the answers and the near-duplicate groups in a file, both keyed by image."""
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidAnswers(f"{path} cannot be read: {error}. Name a UTF-8 file of JSON lines.") from None
-    answers: dict[str, AnswerLine] = {}
-    groups: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        record = _parse_record(line, f"{path}:{number}")
-        image = record["image"]
-        if image in answers:
-            raise InvalidAnswers(f"{path}:{number}: second answer about {image}. Keep one line for each image.")
-        fields = {name: record[name] for name in _FIELDS if name in record}
-        fields.setdefault("status", _status(record.get("text")))
-        try:
-            answers[image] = AnswerLine.model_validate({**fields, "image": image, "answerer": path.stem})
-        except ValidationError as error:
-            detail = error.errors()[0]
-            raise InvalidAnswers(f"{path}:{number}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
-        groups[image] = record.get("group") or image
-    if not answers:
-        raise InvalidAnswers(f"{path} contains no answers. Write lines such as {_EXAMPLE}")
-    return answers, groups
-
-
-def _status(text: Any) -> str:
-    """Return ``refused`` for a refusal and for a text that is not a list of keywords, such as prose, else ``ok``."""
-    return "refused" if isinstance(text, str) and content_rejection("keywords", text) else "ok"
-
-
-def _parse_record(line: str, place: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise InvalidAnswers(f"{place}: not valid JSON: {error}. Write lines such as {_EXAMPLE}") from None
-    if not isinstance(record, dict) or not isinstance(record.get("image"), str) or not record["image"]:
-        raise InvalidAnswers(f"{place}: the line has no image name. Write lines such as {_EXAMPLE}")
-    if not isinstance(record.get("group"), str | None):
-        raise InvalidAnswers(
-            f"{place}: group is not a string. Use the same string for images that are near-duplicates."
-        )
-    return record

@@ -169,23 +169,31 @@ def watch(
 
 @app.command()
 def evaluate(
-    teacher: Annotated[Path, typer.Option(help='The teacher\'s answers: lines of {"image": ..., "text": ...}.')],
+    teacher: Annotated[Path, typer.Option(help="The teacher's answers: JSON Lines, JSON or CSV with image and text.")],
     student: Annotated[Path, typer.Option(help="The tuned student's answers.")],
     base: Annotated[Path | None, typer.Option(help="The student's answers before training.")] = None,
     ceiling: Annotated[Path | None, typer.Option(help="The teacher's second answers, for the ceiling.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder with the images, named as in the answers.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    fail_under: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if the Jaccard index is below this, 0-1.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two files of answers, without AWS."""
-    from cli.console import print_document, print_line
-    from cli.evaluate import compare_files
+    from cli.console import print_document, print_line, print_to_stderr
+    from cli.evaluate import compare_files, print_comparison
 
     report = compare_files(teacher, student, base, ceiling, images, out)
     if as_json:
         print_document(report)
     else:
-        print_line(f"{report.verdict}\n{out / 'report.html'}")
+        print_comparison(report)
+        print_line(str(out / "report.html"))
+    score = report.evaluation.jaccard.tuned["student"].mean
+    if fail_under is not None and score < fail_under:
+        print_to_stderr(f"The Jaccard index {score:.4f} is below --fail-under {fail_under:g}.")
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -862,6 +862,21 @@ def parse_report(body: bytes) -> AnyReport:
     return _ANY_REPORT.validate_json(body)
 
 
+class AnswersFile(Record):
+    """A file of answers that ``distill evaluate`` read."""
+
+    name: str
+    """Name of the file."""
+    layout: str
+    """``JSON Lines``, ``JSON`` or ``CSV``."""
+    form: str
+    """Form of most answers, such as ``lists of keywords, median 6``."""
+    answers: int
+    """Number of answers."""
+    unknown: list[str]
+    """Images that the teacher's file does not name. Their answers are left out."""
+
+
 class FilesReport(Record):
     """``report.json`` of ``distill evaluate``, which compares files of answers."""
 
@@ -871,6 +886,8 @@ class FilesReport(Record):
     """The result in words."""
     unanswered: int
     """Labelled images without an answer of the student."""
+    files: dict[str, AnswersFile]
+    """Files that were read: ``teacher``, ``student``, ``base`` and ``ceiling``."""
     evaluation: EvaluationFigures
     """Figures."""
 

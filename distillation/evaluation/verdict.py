@@ -73,8 +73,29 @@ def reuse_note(models: Iterable[TrainedModel]) -> str:
 
 
 def files_verdict(figures: EvaluationFigures) -> str:
-    """Return the verdict of ``distill evaluate``, which promotes nothing."""
+    """Return the verdict of a round after which nothing is promoted."""
     return _gate_verdict(figures, passed="The student passes the gate.", refused="The student does not pass the gate")
+
+
+def comparison_verdict(figures: EvaluationFigures) -> str:
+    """Return the verdict of ``distill evaluate``, which promotes nothing and does not know what was trained."""
+    score, base, gate = figures.jaccard.tuned[figures.best], figures.jaccard.base, figures.gate
+    verdict = (
+        f"The student's answers match the teacher's with a Jaccard index of {score.mean:.2f} "
+        f"on {figures.test_images} images."
+    )
+    if gate is None or base is None:
+        return verdict
+    change = (
+        f"That is {gate.gain.mean:+.2f} (95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f}) compared with the base "
+        f"answers ({base.mean:.2f})."
+    )
+    decision = (
+        f"{_SIGNIFICANT} The student passes the gate."
+        if gate.passed
+        else f"The student does not pass the gate: {'; '.join(gate.reasons)}."
+    )
+    return " ".join(filter(None, (verdict, change, decision, gate.disagreement)))
 
 
 def score_verdict(figures: EvaluationFigures) -> str:

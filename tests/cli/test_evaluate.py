@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,9 @@ def test_base_and_ceiling_are_optional(tmp_path: Path) -> None:
         ("{", "student.jsonl:1: not valid JSON"),
         ("[1]", "no image name"),
         ('{"image": "a", "text": 3}', "student.jsonl:1: text"),
+        ("name,size\na,b", "student.jsonl:1: the columns 'name, size' name no image or no answer"),
+        ("image,text\na,cat, sofa", "student.jsonl:2: not as many fields as line 1"),
+        ('[{"image": "a", "text": "cat"}, {"text": "cat"}]', "student.jsonl: answer 2: the answer has no image name"),
         ('{"image": "a"}\n{"image": "a"}', "student.jsonl:2: second answer about a."),
         ('{"image": "a", "group": ["x"]}', "student.jsonl:1: group is not a string"),
         ('{"image": "z"}', "no image in common"),
@@ -94,6 +99,73 @@ def test_invalid_file_is_named_with_line_and_remedy(tmp_path: Path, text: str, m
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+LABELS = {"a": "cat, sofa, lamp", "b": "sea, sky", "c": "tree"}
+
+
+@pytest.mark.parametrize(
+    ("body", "layout"),
+    [
+        (json.dumps([{"image": image, "text": text} for image, text in LABELS.items()]), "JSON"),
+        (json.dumps([{"image": image, "keywords": text.split(", ")} for image, text in LABELS.items()]), "JSON"),
+        (json.dumps(LABELS), "JSON"),
+        (json.dumps({"answers": [{"photo": image, "text": text} for image, text in LABELS.items()]}, indent=1), "JSON"),
+        ("image,text\n" + "".join(f'{image},"{text}"\r\n' for image, text in LABELS.items()), "CSV"),
+        ("photo;label\n" + "".join(f"{image};{text}\n" for image, text in LABELS.items()), "CSV"),
+        ("\n".join(json.dumps({"image": image, "text": text}) for image, text in LABELS.items()), "JSON Lines"),
+        ('{"image": "a", "text": "cat, sofa\u2028lamp"}\n', "JSON Lines"),
+    ],
+)
+def test_answers_are_read_from_json_lines_json_and_csv(tmp_path: Path, body: str, layout: str) -> None:
+    teacher, student = tmp_path / "teacher.jsonl", tmp_path / "student"
+    teacher.write_text("".join(json.dumps({"image": i, "text": t}) + "\n" for i, t in LABELS.items()), "utf-8")
+    student.write_text(body, "utf-8", newline="")
+    result = distill("evaluate", "--teacher", teacher, "--student", student, "--out", tmp_path / "out", "--json")
+    report = json.loads(result.stdout)
+
+    assert report["files"]["student"]["layout"] == layout
+    answered = report["files"]["student"]["answers"]
+    assert report["unanswered"] == 3 - answered
+    assert report["evaluation"]["jaccard"]["tuned"]["student"]["mean"] == pytest.approx(answered / 3)
+
+
+def compare(tmp_path: Path, student: dict[str, str], *more: str) -> Any:
+    for name, answers in (("teacher", LABELS), ("student", student)):
+        lines = (json.dumps({"image": image, "text": text}) for image, text in answers.items())
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
+    files = ("--teacher", tmp_path / "teacher.jsonl", "--student", tmp_path / "student.jsonl")
+    return distill("evaluate", *files, "--out", tmp_path / "out", *more)
+
+
+def test_terminal_shows_form_interval_number_unanswered_and_unknown_ids(tmp_path: Path) -> None:
+    output = compare(tmp_path, {"a": "cat, sofa, lamp", "b": "sea", "z": "cat"}).stdout.splitlines()
+
+    assert output[0] == "teacher: teacher.jsonl, 3 answers (JSON Lines; lists of keywords, median 2)"
+    assert output[1] == "student: student.jsonl, 3 answers (JSON Lines; lists of keywords, median 1)"
+    assert re.fullmatch(
+        r"Jaccard index 0\.500 \(95 % CI 0\.\d{3} to 1\.000\), n = 3 images, 1 without an answer, which score 0",
+        output[2],
+    )
+    assert output[3] == "student: 1 ids are not in the teacher's file and are left out: z"
+    assert output[4] == "The student's answers match the teacher's with a Jaccard index of 0.50 on 3 images."
+
+
+def test_verdict_says_nothing_about_training(tmp_path: Path) -> None:
+    arguments = write_answers(tmp_path, [photo.name for photo in PHOTOS[:20]])
+    output = distill("evaluate", *arguments, "--out", tmp_path / "out").stdout
+
+    assert "compared with the base answers" in output
+    assert "train" not in output
+
+
+@pytest.mark.parametrize(("threshold", "exit_code"), [("0.4", 0), ("0.5", 0), ("0.51", 1)])
+def test_score_below_the_threshold_fails_the_command(tmp_path: Path, threshold: str, exit_code: int) -> None:
+    result = compare(tmp_path, {"a": "cat, sofa, lamp", "b": "sea"}, "--fail-under", threshold)
+
+    assert result.exit_code == exit_code
+    assert ("is below --fail-under" in result.stderr) == bool(exit_code)
+    assert (tmp_path / "out/report.html").exists()
 
 
 def test_report_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
