@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import CommandError, print_document, print_wrapped
+from cli.own_labels import local_collection
 from cli.requests import collection_prefix, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
 from cli.upload import photos_in
-from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.costs import calibration
 from distillation.costs.application import estimate_apply
 from distillation.costs.estimate import estimate_run
@@ -58,30 +58,6 @@ class MeasuredPhoto:
         """Return the line that ResizePhotos would write, without the image; its photo is at ``prefix``."""
         status = "refused" if self.reason else "ok"
         return InventoryLine(photo=f"{prefix}{self.photo}", status=status, reason=self.reason)
-
-
-@dataclass(frozen=True)
-class LocalCollection(Bucket):
-    """The files directly in a folder, with the keys that an upload gives them in the collection ``name``."""
-
-    folder: Path
-
-    def read(self, key: str, limit: int | None = None) -> bytes:
-        """Return at most ``limit`` bytes of a file."""
-        return self._files[key].read_bytes()[:limit]
-
-    def list(self, prefix: str) -> Iterator[Any]:
-        """Yield key and size of each file whose key begins with ``prefix``."""
-        for key, path in self._files.items():
-            if key.startswith(prefix):
-                yield {"Key": key, "Size": path.stat().st_size}
-
-    @property
-    def _files(self) -> dict[str, Path]:
-        # The file of own labels may have a name in any case, such as Labels.CSV.
-        paths = sorted(path for path in self.folder.iterdir() if path.is_file())
-        own = {path: path.name.lower() for path in paths if path.name.lower() in OWN_LABELS_FILES}
-        return {f"{self.name}{own.get(path, path.name)}": path for path in paths}
 
 
 def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, *, as_json: bool) -> bool:
@@ -139,7 +115,7 @@ def _read_photos(what: str, run: Run, stage: Stage, *, is_local: bool) -> tuple[
     if hypothetical := _HYPOTHETICAL_PHOTOS.fullmatch(what):
         return list(_hypothetical_photos(*map(int, hypothetical.groups()), side=run.image_side)), None
     folder = Path(what).expanduser()
-    bucket = LocalCollection(None, run.collection, folder) if is_local else stage.photos  # type: ignore[arg-type]
+    bucket = local_collection(run.collection, folder) if is_local else stage.photos
     photos = list(measure_folder(folder, run.image_side) if is_local else measure_collection(bucket, run))
     if not photos:
         place = "this folder" if is_local else f"s3://{bucket.name}/"

@@ -18,9 +18,9 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import CommandError, NotReachable, is_terminal, print_json, print_line, print_to_stderr
-from cli.requests import collection_prefix
+from cli.own_labels import check_own_labels_in, own_labels_in
+from cli.requests import collection_prefix, resolve_request
 from cli.stage import Stage
-from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import DistillationError
 from distillation.photos.files import replaced_raw_files, skip_kind, skipped_text
 from distillation.photos.resizer import MAXIMUM_BYTES
@@ -50,7 +50,12 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
     """
     prefix = collection_prefix(collection)
     found = _without_large_photos(photos_in(folder))
-    files = found.photos | own_labels_in(folder)
+    labels = own_labels_in(folder)
+    if labels:
+        # The limits of the run's request are not known yet, so the file is checked as gold labels are.
+        run = resolve_request(prefix, {"own_labels": "gold"}, stage.name, stage.region)
+        check_own_labels_in(folder, run, found.photos)
+    files = found.photos | labels
     to_upload = files_to_upload(files, prefix, stage.photos)
     started = time.monotonic()
     results = list(_with_progress_bar(upload_files(to_upload, stage.photos), to_upload, quiet=as_json))
@@ -118,11 +123,6 @@ def _without_large_photos(found: FolderContent) -> FolderContent:
     large = {name for name, path in found.photos.items() if path.stat().st_size > MAXIMUM_BYTES}
     photos = {name: path for name, path in found.photos.items() if name not in large}
     return FolderContent(photos, [*found.skipped, *[f"photo of more than {MAXIMUM_BYTES // 2**20} MiB"] * len(large)])
-
-
-def own_labels_in(folder: Path) -> dict[str, Path]:
-    """Return the file with own labels in a folder, if there is one, keyed by name. The run checks its content."""
-    return {name: folder / name for name in OWN_LABELS_FILES if (folder / name).is_file()}
 
 
 def files_to_upload(files: Mapping[str, Path], prefix: str, photos: Bucket) -> dict[str, Path]:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import CommandError, print_line
+from cli.own_labels import own_labels_in
 from cli.progress import ExecutionObserver
-from cli.upload import FolderContent, own_labels_in, photos_in
+from cli.upload import FolderContent, photos_in
 from cli.watch import follow
 from distillation.documents import Report, ScoresByRole
 from distillation.photos.files import skipped_text

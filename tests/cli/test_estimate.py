@@ -94,6 +94,21 @@ def test_folder_is_estimated_without_aws(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert any("predicted from the number of photos" in source for source in estimate["range_from"])
 
 
+def test_own_labels_are_checked_with_the_request(tmp_path: Path) -> None:
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        shutil.copy(path, tmp_path)
+    photo = min(PHOTOS.glob("*.jpg")).name
+    (tmp_path / "Labels.CSV").write_text(f"photo;label\n{photo};cat, sofa\n", "utf-8")
+    refused = distill("estimate", tmp_path, "--json")
+    (tmp_path / "gold.json").write_text('{"own_labels": "gold"}', "utf-8")
+    (tmp_path / "fewer.json").write_text('{"keywords_min": 2}', "utf-8")
+
+    assert refused.exit_code
+    assert "set keywords_min to 2 in distill.json. Or set own_labels to gold" in refused.stderr
+    for request in ("gold.json", "fewer.json"):
+        assert distill("estimate", tmp_path, "--request", tmp_path / request, "--json").exit_code == 0
+
+
 def test_hypothetical_photos_are_estimated_by_count_and_size(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"max_usd": 1}', "utf-8")

@@ -5,13 +5,16 @@ import hashlib
 import struct
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from cli.console import CommandError
-from cli.upload import _without_large_photos, files_to_upload, own_labels_in, photos_in, upload_files
+from cli.own_labels import own_labels_in
+from cli.upload import _without_large_photos, files_to_upload, photos_in, upload_files, upload_photos
+from distillation.errors import InvalidRequest
 from distillation.storage import Bucket
 from tests.support.fakes import MemoryS3
 
@@ -93,12 +96,33 @@ def test_failed_upload_does_not_stop_the_others(folder: Path) -> None:
     assert set(files_to_upload(photos_in(folder).photos, "a/", objects)) == {"a/bad"}
 
 
-def test_own_labels_are_uploaded_with_the_photos(folder: Path) -> None:
-    (folder / "labels.csv").write_text("photo,label", "utf-8")
+@pytest.mark.parametrize("name", ["labels.csv", "Labels.CSV"])
+def test_own_labels_are_uploaded_with_the_photos(folder: Path, name: str) -> None:
+    (folder / name).write_text("photo,label", "utf-8")
     (folder / "day 1/labels.csv").write_text("not read here, only beside distill.json", "utf-8")
 
-    assert list(own_labels_in(folder)) == ["labels.csv"]
-    assert "labels.csv" not in photos_in(folder).photos
+    assert own_labels_in(folder) == {"labels.csv": folder / name}
+    assert name not in photos_in(folder).photos
+
+
+def test_own_labels_are_checked_before_the_upload(folder: Path) -> None:
+    objects = HashedS3()
+    stage = SimpleNamespace(name="dev", region="us-east-1", photos=Bucket(objects, "photos"))  # type: ignore[arg-type]
+    (folder / "labels.csv").write_text("photo,label\nday 1/none.jpg,cat\n", "utf-8")
+    with pytest.raises(InvalidRequest, match=r"labels\.csv line 2 names 'day 1/none\.jpg', which is not a photo"):
+        upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
+    assert not objects.objects
+
+    (folder / "labels.csv").write_text("photo;label\nday 1/1.jpg;cat\n", "utf-8")
+    upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
+    assert "a/labels.csv" in objects.objects
+
+
+def test_two_files_of_own_labels_are_an_error(folder: Path) -> None:
+    (folder / "labels.csv").write_text("photo,label", "utf-8")
+    (folder / "labels.jsonl").write_text("{}", "utf-8")
+    with pytest.raises(CommandError, match=r"labels\.csv and labels\.jsonl are both in"):
+        own_labels_in(folder)
 
 
 def test_folder_without_photos_is_an_error(tmp_path: Path) -> None:
