@@ -44,21 +44,25 @@ _CLOSING_MARKS = {
     "『": "』",
     "‚": "'",
     "‹": "›",
+    "›": "‹",
     "'": "'",
     "`": "`",
 }
 """Closing quotation mark of each opening one."""
-_DOUBLE_MARKS = frozenset('"“”„«»「」『』`')
+_DOUBLE_MARKS = frozenset('"“”„«»‹›「」『』`')
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _STRING_FIELDS = ("keyword", "tag", "label", "name", "term", "text", "word", "title", "object", "value")
 """Fields that hold the keyword in a JSON object that describes one, the likeliest first."""
 
 _APOSTROPHES = str.maketrans("’‘ʼ´ʹ", "'''''")
+_BACKTICK_APOSTROPHE = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
 _CIRCLED_NUMBER = re.compile("[①-⑳]|([0-9])\ufe0f?\u20e3")
 _WIDE_COLON = re.compile(r"：(?!\d)")
-_REASONING = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|reflection|analysis|scratchpad)>", re.IGNORECASE)
+_REASONING = re.compile(
+    r"[<\[](/?)(?:think|thinking|thought|reasoning|reflection|analysis|scratchpad)[>\]]", re.IGNORECASE
+)
 _BLOCK_TAG = re.compile(rf"</?(?:br|p|ul|ol|li|div|final|{_LIST_WORDS})\s?/?>", re.IGNORECASE)
-_INLINE_TAG = re.compile(r"</?(?:b|i|em|strong|code|span)>|\*\*|__", re.IGNORECASE)
+_INLINE_TAG = re.compile(r"</?(?:b|i|em|strong|code|span|s)>|<\|\w{1,30}\|>|\*\*|__", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[\w+-]*[ \t]*\n")
 
 _STRUCTURE_START = re.compile(r"^(?:[^\n:=\[{]{0,60}[:=])?[ \t]*(?=[\[{])", re.MULTILINE)
@@ -70,30 +74,38 @@ _PYTHON_CONSTANTS = {"None": "null", "True": "true", "False": "false", ",": ""}
 _ORDINARY = re.compile(r"(?:[^\W_]|[ ',-])+\.?")
 _RULE = re.compile(r"[\s|:=*_~-]+")
 _HEADING = re.compile(r"#{1,6}\s+")
-_NAME_OF_LIST = re.compile(r"(?:(?:image|photo) )?(?:keywords|key words|hashtags|tags|labels)", re.IGNORECASE)
-_HEADER = re.compile(r"([^\W\d_][^:,;|]{1,60}):(?:\s+|$)")
+_NAME_OF_LIST = re.compile(
+    r"(?:(?:image|photo) )?(?:keywords|key words|hashtags|tags|labels)"
+    r"|(?:keyword|tag|label|name)s?\s?[,;|\t]\s?(?:score|confidence|probability)s?",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"([^\W\d_][^:,;|]{1,60}):(?:[*_]{0,2}\s+|$)")
 _INTRODUCTION = re.compile(
-    rf"(?:(?:{_OPENERS})\b[^:\n]{{0,120}}|[^:\n]{{0,60}}\b(?:{_LIST_WORDS})\b[^:\n,;|]{{0,60}}):(?:\s+|$)",
+    rf"(?:(?:(?:{_OPENERS})[,!.]?\s)?(?:{_OPENERS})\b[^:\n,;|]{{0,80}}"
+    rf"|[^:\n]{{0,100}}\b(?:{_LIST_WORDS})\b[^:\n,;|]{{0,60}}):(?:[*_]{{0,2}}\s+|$)"
+    r"|(?:keywords|hashtags|tags)\s?:",
     re.IGNORECASE,
 )
 _MAXIMUM_HEADER_WORDS = 4
 _MINIMUM_SENTENCE_WORDS = 5
 
-_BULLET = re.compile(r"(?:[*·–—→➔➜>»★☆◆-]+(?!\d)|\+(?=\s))\s*|[–—-]\s+")
+_BULLET = re.compile(r"(?:[*·・⁃–—→➔➜>»★☆◆-]+(?!\d)|\+(?=\s))\s*|[–—-]\s+")
 _CHECK_BOX = re.compile(r"\[[ xX✓✔]?\]\s+")
 _MARK = re.compile(r"[(\[]?(?:(\d{1,3})(?:[.)\]、]|\s?[:–-](?=\s))|([A-Za-z])[.)](?=\s))(?:\s+|(?=[^\d\s]))")
-_INLINE_MARK = re.compile(r"(?:^|(?<=[\s,;|]))(?:[(\[]?(\d{1,3})[.)\]]|\(?([A-Za-z])\))\s+", re.MULTILINE)
+_INLINE_MARK = re.compile(
+    r"(?:^|(?<=[\s,;|]))(?:[(\[]?(\d{1,3})[.)\]](?:\s+|(?=[^\W\d_]))|\(?([A-Za-z])\)\s+)", re.MULTILINE
+)
 _INLINE_BULLETS = ("* ", "- ", "+ ", "· ")
 
 _SEPARATOR = re.compile(
-    r"(?<![\d.,])(?:\d{1,3}(?:,\d{3}){1,4}|\d,\d{1,2})(?!\w|,\d)|([,;|、،؛\t•‣▪●○◦∙■□✓✔☑✅]|(?<=[^\s#])(?=#[^\W\d_])|(?<=\")\s(?=\"))"
+    r"(?<![\d.,])(?:\d{1,3}(?:,\d{3}){1,4}|\d,\d{1,2})(?!\w|,\d)|([,;|、،؛\t•‣▪●○◦∙■□✓✔☑✅🔹🔸]|(?<=[^\s#])(?=#[^\W\d_])|(?<=\")\s(?=\"))"
 )
 _SPARSE_SEPARATORS = tuple(map(re.compile, ("[・·]", r"\s/\s", r"\s[–—-]\s")))
 _HASHTAG = re.compile(r"#[^\W_]*[^\W\d_]\w*")
 _SCORE_WORD = "(?:confidence|score|probability|prob|certainty|relevance)"
 _SCORE_NUMBER = r"(?:0?[.,]\d{1,9}|1[.,]0{1,9}|(?:100|\d{1,2})(?:[.,]\d{1,9})?\s?%)"
 _SCORE = re.compile(
-    rf"(?:(?:^|[\s:=,–—-])\s?{_SCORE_NUMBER}"
+    rf"(?:(?:^|[\s:=,→–—-])\s?{_SCORE_NUMBER}"
     rf"|\s?[(\[](?:{_SCORE_WORD}\s?[:=]?\s?)?{_SCORE_NUMBER}(?:\s{_SCORE_WORD})?[)\]])$",
     re.IGNORECASE,
 )
@@ -156,7 +168,7 @@ def _is_content(character: str) -> bool:
 
 def _unified(text: str) -> str:
     """Return ``text`` without invisible characters, in Unicode form NFKC, with one apostrophe and one line break."""
-    text = text.translate(_APOSTROPHES)
+    text = _BACKTICK_APOSTROPHE.sub("'", text.translate(_APOSTROPHES))
     if not text.isascii():
         text = _WIDE_COLON.sub(": ", text.replace("，", ", "))
         text = _CIRCLED_NUMBER.sub(lambda match: f" {match[1] or ord(match[0]) - ord('①') + 1}. ", text)
@@ -166,8 +178,6 @@ def _unified(text: str) -> str:
 
 def _without_reasoning(text: str) -> str:
     """Return ``text`` without the reasoning in tags. What precedes an end tag alone is reasoning too."""
-    if "<" not in text:
-        return text
     kept: list[str] = []
     position = depth = 0
     for match in _REASONING.finditer(text):
@@ -247,7 +257,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _described(item: dict[str, Any]) -> Any:
     """Return the keyword that a JSON object describes, or the object itself."""
-    return next((item[field] for field in _STRING_FIELDS if isinstance(item.get(field), str)), item)
+    fields = {name.lower(): value for name, value in item.items()}
+    return next((fields[name] for name in _STRING_FIELDS if isinstance(fields.get(name), str)), item)
 
 
 def _text_items(text: str) -> list[str]:

@@ -17,7 +17,7 @@ from distillation.records import Limits
 MAXIMUM_WORDS = 6
 """Words that one keyword may have. A longer one is a sentence; the default prompt asks for one to three words."""
 
-_HYPHENS_AND_UNDERSCORES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−", " "))
+_HYPHENS_AND_UNDERSCORES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−⁃", " "))
 
 
 def items_as_written(text: str) -> list[str]:
