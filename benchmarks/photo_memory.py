@@ -36,7 +36,7 @@ KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("TIFF", "RGBA", {}),
     ("TIFF", "CMYK", {"compression": "tiff_lzw"}),
     ("BMP", "RGB", {}),
-    ("HEIF", "RGB", {"quality": 60, "tile_size": 512}),
+    ("HEIF", "RGB", {"quality": 10, "tile_size": 512}),
     ("AVIF", "RGB", {"quality": 20, "speed": 10, "subsampling": "4:4:4"}),
 )
 

@@ -56,5 +56,6 @@ class _LocalCollection(Bucket):
 
     @property
     def _files(self) -> dict[str, Path]:
-        paths = {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()}
-        return {f"{self.name}{name}": path for name, path in (paths | own_labels_in(self.folder)).items()}
+        paths = [path for path in sorted(self.folder.iterdir()) if path.is_file()]
+        own = {path: path.name.lower() for path in paths if path.name.lower() in OWN_LABELS_FILES}
+        return {f"{self.name}{own.get(path, path.name)}": path for path in paths}

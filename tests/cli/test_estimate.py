@@ -104,7 +104,7 @@ def test_own_labels_are_checked_with_the_request(tmp_path: Path) -> None:
     (tmp_path / "fewer.json").write_text('{"keywords_min": 2}', "utf-8")
 
     assert refused.exit_code
-    assert "set keywords_min to 2 in distill.json. Or set own_labels to gold" in refused.stderr
+    assert "set keywords_min to 2 in distill.json. Or set own_labels to gold" in refused.stdout
     for request in ("gold.json", "fewer.json"):
         assert distill("estimate", tmp_path, "--request", tmp_path / request, "--json").exit_code == 0
 

@@ -60,6 +60,7 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
             "held_out": 0,
             "own_labels": 0,
             "flags": {"blurred": 1, "dark": 2},
+            "skipped": {},
             "notes": [],
         },
         "leaked_by_random_split": facts["leaked_by_random_split"],
