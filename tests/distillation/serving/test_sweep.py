@@ -124,10 +124,10 @@ class RefusingS3(MemoryS3):
 
     code = "AccessDenied"
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: N803 - boto3's names
         if "/odd/" in Key:
             raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "GetObject")
-        return super().get_object(Bucket=Bucket, Key=Key)
+        return super().get_object(Bucket=Bucket, Key=Key, Range=Range)
 
 
 def test_run_whose_objects_may_not_be_read_is_left_alone_and_the_others_are_swept(
