@@ -32,7 +32,7 @@ demo: .venv/.ready ## Run a distillation on this machine (PHOTOS=dir, TRAIN_SIZE
 	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" $(if $(RPM),--rpm "$(RPM)")
 
 test: setup check ## Run all checks and all tests
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup
 
 test-browser: setup ## Test the report in a headless Chromium (CHROMIUM=path)
 	@test -n "$(CHROMIUM)" || { echo "Chromium not found. Pass its path: make test-browser CHROMIUM=path" >&2; exit 2; }

@@ -188,6 +188,14 @@ class PipelineDriver:
         return self.pipeline.bedrock.service.calls.count(("Converse", model))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one process of pytest-xdist: the functions of each deployment start slowly."""
+    folder = Path(__file__).parent
+    for item in items:
+        if folder in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("deployment"))
+
+
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the stage's templates, which the workers of pytest-xdist share."""
