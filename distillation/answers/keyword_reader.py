@@ -5,17 +5,19 @@
 * Dots and slashes: ``・``, ``·`` and, with spaces around them, ``/`` and ``-`` separate three or more parts of a text
   without another separator.
 * Bullets and check boxes (``- cat``, ``+ cat``, ``- [ ] cat``): the mark at the start of a line or keyword is removed.
+  An emoji at the start or end of a keyword with letters is removed too.
 * Numbers and letters (``1. cat 2. sofa``, ``a) cat``): they are marks only if they count from 1 or a. In
   ``2. bundesliga, stadium`` and ``1. bundesliga, stadium`` the number stays.
 * Scores (``cat: 0.98``, ``cat (70%)``, ``cat, 0.9, sofa, 0.8``): a decimal of 0-1 or a percentage at the end of a
   keyword is removed.
-* "and" and "&" at the start of a keyword are removed after a separator. ``black and white`` stays.
+* "and", "or" and "&" at the start of a keyword are removed after a separator. ``black and white`` stays.
 * Hashtags (``#cat #sofa``): ``#`` is removed only if every keyword has it. ``#1 fan`` stays.
-* Headers (``Keywords: cat``, ``**Mood:** calm``, ``## Tags``) are removed. They name the list, or start with a capital
-  letter and have no digits and at most four words. ``iso 100: noise`` stays.
+* Headers (``Keywords: cat``, ``**Mood:** calm``, ``## Tags``, ``Mood`` above bullets) are removed. They name the list,
+  or start with a capital letter and have no digits and at most four words. ``iso 100: noise`` stays.
 * Sentences: a line of prose, such as ``Here are the keywords:``, is removed if another line is a list.
 * JSON and Python (``["cat"]``, ``{"keyword": "cat", "score": 0.9}``): strings in lists are keywords, and so are keys of
-  scores. A string outside a list is a list itself.
+  scores. A string outside a list is a list itself. Descriptions and reasons beside keywords are removed.
+* HTML entities (``r&amp;b``) and escaped characters (``golden\\_hour``) are replaced.
 * Only the text in code fences is read, and none of the reasoning in ``<thinking>``.
 
 Each step reads the text a bounded number of times, so that a hostile answer takes linear time.
@@ -23,6 +25,7 @@ Each step reads the text a bounded number of times, so that a hostile answer tak
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import re
@@ -45,24 +48,41 @@ _CLOSING_MARKS = {
     "‚": "'",
     "‹": "›",
     "›": "‹",
+    "《": "》",
+    "〈": "〉",
+    "【": "】",
     "'": "'",
     "`": "`",
 }
 """Closing quotation mark of each opening one."""
-_DOUBLE_MARKS = frozenset('"“”„«»‹›「」『』`')
+_DOUBLE_MARKS = frozenset('"“”„«»‹›「」『』《》〈〉【】`')
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _STRING_FIELDS = ("keyword", "tag", "label", "name", "term", "text", "word", "title", "object", "value")
 """Fields that hold the keyword in a JSON object that describes one, the likeliest first."""
+_OTHER_FIELDS = frozenset(
+    (
+        *("analysis", "caption", "confidence", "description", "explanation", "file", "filename", "id", "image"),
+        *("image_id", "language", "model", "notes", "photo", "rationale", "reason", "reasoning", "summary"),
+        *("thinking", "thought", "thoughts"),
+    )
+)
+"""Fields whose text is no keyword if the JSON object has keywords in other fields."""
+_EMOJI = "\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f\u200d"
+"""Range of a regular expression: geometric shapes, dingbats and emoji, which decorate a keyword."""
 
 _APOSTROPHES = str.maketrans("’‘ʼ´ʹ", "'''''")
 _BACKTICK_APOSTROPHE = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
 _CIRCLED_NUMBER = re.compile("[①-⑳]|([0-9])\ufe0f?\u20e3")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+_ESCAPED = re.compile(r"\\(?:(n)|([\\`*_{}\[\]()#+.!\"'>~-]))")
 _WIDE_COLON = re.compile(r"：(?!\d)")
 _REASONING = re.compile(
-    r"[<\[](/?)(?:think|thinking|thought|reasoning|reflection|analysis|scratchpad)[>\]]", re.IGNORECASE
+    r"[<\[◁](/?)(?:think|thinking|thought|reasoning|reflection|analysis|scratchpad)[>\]▷]", re.IGNORECASE
 )
 _BLOCK_TAG = re.compile(rf"</?(?:br|p|ul|ol|li|div|final|{_LIST_WORDS})\s?/?>", re.IGNORECASE)
-_INLINE_TAG = re.compile(r"</?(?:b|i|em|strong|code|span|s)>|<\|\w{1,30}\|>|\*\*|__", re.IGNORECASE)
+_INLINE_TAG = re.compile(
+    r"</?(?:b|i|em|strong|code|span|s)>|<\|\w{1,30}\|>|\*\*|__|~~|\\(?:boxed|text)(?=\{)", re.IGNORECASE
+)
 _LANGUAGE = re.compile(r"[\w+-]*[ \t]*\n")
 
 _STRUCTURE_START = re.compile(r"^(?:[^\n:=\[{]{0,60}[:=])?[ \t]*(?=[\[{])", re.MULTILINE)
@@ -79,6 +99,8 @@ _NAME_OF_LIST = re.compile(
     r"|(?:keyword|tag|label|name)s?\s?[,;|\t]\s?(?:score|confidence|probability)s?",
     re.IGNORECASE,
 )
+_FIRST_COLUMN = re.compile(r"\|?\s*(?:#|no\.?|number|rank|id|category|categories|type|group)\s*\|", re.IGNORECASE)
+"""Header of a Markdown table whose first column has no keywords."""
 _HEADER = re.compile(r"([^\W\d_][^:,;|]{1,60}):(?:[*_]{0,2}\s+|$)")
 _INTRODUCTION = re.compile(
     rf"(?:(?:(?:{_OPENERS})[,!.]?\s)?(?:{_OPENERS})\b[^:\n,;|]{{0,80}}"
@@ -88,17 +110,26 @@ _INTRODUCTION = re.compile(
 )
 _MAXIMUM_HEADER_WORDS = 4
 _MINIMUM_SENTENCE_WORDS = 5
+_REMARK = re.compile(
+    r"(?:i hope|hope|let me|would you|do you|please|feel free|is there|if you)\b.*[.!?]"
+    rf"|\(?(?:total:? )?\d{{1,3}} (?:{_LIST_WORDS})(?: in total)?\)?\.?",
+    re.IGNORECASE,
+)
+"""A line that a model adds below its list."""
 
-_BULLET = re.compile(r"(?:[*·・⁃–—→➔➜>»★☆◆-]+(?!\d)|\+(?=\s))\s*|[–—-]\s+")
+_STARTS = f"[^\\W_]|[{re.escape(''.join(_CLOSING_MARKS))}(#]"
+_BULLET = re.compile(r"(?:[*·・⁃–—→>»※-]+(?!\d)|\+(?=\s))\s*|[–—~-]\s+" rf"|[{_EMOJI}][{_EMOJI}\s]*(?={_STARTS})")
+_EMOJI_AFTER = re.compile(rf"(?<=\w)\s+[{_EMOJI}][{_EMOJI}\s]*$")
 _CHECK_BOX = re.compile(r"\[[ xX✓✔]?\]\s+")
-_MARK = re.compile(r"[(\[]?(?:(\d{1,3})(?:[.)\]、]|\s?[:–-](?=\s))|([A-Za-z])[.)](?=\s))(?:\s+|(?=[^\d\s]))")
+_MARK = re.compile(r"[(\[]?(?:(\d{1,3})(?:[.)\]、]|\s?[:–-](?=\s)|\s?[|\t])|([A-Za-z])[.)](?=\s))(?:\s+|(?=[^\d\s]))")
 _INLINE_MARK = re.compile(
     r"(?:^|(?<=[\s,;|]))(?:[(\[]?(\d{1,3})[.)\]](?:\s+|(?=[^\W\d_]))|\(?([A-Za-z])\)\s+)", re.MULTILINE
 )
 _INLINE_BULLETS = ("* ", "- ", "+ ", "· ")
 
 _SEPARATOR = re.compile(
-    r"(?<![\d.,])(?:\d{1,3}(?:,\d{3}){1,4}|\d,\d{1,2})(?!\w|,\d)|([,;|、،؛\t•‣▪●○◦∙■□✓✔☑✅🔹🔸]|(?<=[^\s#])(?=#[^\W\d_])|(?<=\")\s(?=\"))"
+    r"(?<![\d.,])(?:\d{1,3}(?:,\d{3}){1,4}|\d,\d{1,2})(?!\w|,\d)|([,;|、،؛\t]|[•‣▪●○◦∙■□✓✔☑✅🔹🔸]\ufe0f?|(?<=[^\s#])(?=#[^\W\d_])"
+    r"|(?<=[\"”»`])\s(?=[\"“«`])|(?<=[」』》〉】])\s?(?=[「『《〈【]))"
 )
 _SPARSE_SEPARATORS = tuple(map(re.compile, ("[・·]", r"\s/\s", r"\s[–—-]\s")))
 _HASHTAG = re.compile(r"#[^\W_]*[^\W\d_]\w*")
@@ -109,11 +140,11 @@ _SCORE = re.compile(
     rf"|\s?[(\[](?:{_SCORE_WORD}\s?[:=]?\s?)?{_SCORE_NUMBER}(?:\s{_SCORE_WORD})?[)\]])$",
     re.IGNORECASE,
 )
-_SCORE_FIRST = re.compile(rf"\s*{_SCORE_NUMBER}(?!\w)")
+_SCORE_FIRST = re.compile(rf"\s*(?:{_SCORE_NUMBER}(?!\w)|\d{{1,3}}(?![^\s,;|]|\s\w))")
 _MAXIMUM_LAYERS = 5
 """Quotes, brackets and full stops around each other that are removed from one keyword."""
 _SCORE_ENDS = tuple("0123456789%)]")
-_LEADING_AND = re.compile(r"(?:and|&)\s+", re.IGNORECASE)
+_LEADING_AND = re.compile(r"(?:and|or|&)\s+", re.IGNORECASE)
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:[^\W\d_]\.)+[^\W\d_]$")
 
 
@@ -168,6 +199,8 @@ def _is_content(character: str) -> bool:
 
 def _unified(text: str) -> str:
     """Return ``text`` without invisible characters, in Unicode form NFKC, with one apostrophe and one line break."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     text = _BACKTICK_APOSTROPHE.sub("'", text.translate(_APOSTROPHES))
     if not text.isascii():
         text = _WIDE_COLON.sub(": ", text.replace("，", ", "))
@@ -178,6 +211,7 @@ def _unified(text: str) -> str:
 
 def _without_reasoning(text: str) -> str:
     """Return ``text`` without the reasoning in tags. What precedes an end tag alone is reasoning too."""
+    text = text.rpartition("final<|message|>")[2]  # The last channel of gpt-oss.
     kept: list[str] = []
     position = depth = 0
     for match in _REASONING.finditer(text):
@@ -204,6 +238,8 @@ def _structured_items(text: str) -> list[str] | None:
     """Return the keywords of the JSON or Python values in ``text``, or None if there is none."""
     if "[" not in text and "{" not in text:
         return None
+    if text.lstrip().startswith('"') and '\\"' in text and isinstance(quoted := _decode(text.strip(), 0)[0], str):
+        text = quoted  # JSON in a JSON string.
     values: list[Any] = []
     failures = end = 0
     for match in _STRUCTURE_START.finditer(text):
@@ -248,11 +284,24 @@ def _strings(value: Any) -> Iterator[str]:
             if isinstance(item, int) and not isinstance(item, bool) and any(isinstance(other, str) for other in value):
                 yield str(item)
     elif isinstance(value, dict):
-        if value and all(isinstance(item, int | float) for item in value.values()):
+        if value and all(map(_is_score, value.values())):
             yield from (key for key, item in value.items() if item)
             return
-        for item in value.values():
-            yield from _text_items(item) if isinstance(item, str) else _strings(item)
+        found = {
+            name: _text_items(item) if isinstance(item, str) else list(_strings(item)) for name, item in value.items()
+        }
+        keywords = [strings for name, strings in found.items() if name.lower() not in _OTHER_FIELDS]
+        yield from itertools.chain.from_iterable(keywords if any(keywords) else found.values())
+
+
+def _is_score(value: Any) -> bool:
+    """Return whether a JSON value is a score: a number, ``"70%"``, or an object such as ``{"score": 0.9}``."""
+    if isinstance(value, dict):
+        return all(
+            isinstance(score, int | float) and re.fullmatch(_SCORE_WORD, name, re.IGNORECASE)
+            for name, score in value.items()
+        )
+    return isinstance(value, int | float) or (isinstance(value, str) and bool(_SCORE.fullmatch(value)))
 
 
 def _described(item: dict[str, Any]) -> Any:
@@ -263,7 +312,7 @@ def _described(item: dict[str, Any]) -> Any:
 
 def _text_items(text: str) -> list[str]:
     """Return the items of a list that is not JSON. Marks and scores of single items are still in them."""
-    text = text.strip()
+    text = _ESCAPED.sub(lambda match: "\n" if match[1] else match[2], text).strip()
     unquoted = _unquoted(text)
     if unquoted != text and "\n" not in text:
         text = unquoted
@@ -279,13 +328,16 @@ def _text_items(text: str) -> list[str]:
 def _content_lines(text: str) -> list[str]:
     """Return the lines of ``text`` without rules, headings, introductions and sentences around the list."""
     lines: list[str] = []
+    first_column = 0
     for line in text.split("\n"):
         line = line.strip().removeprefix(">").lstrip()
         if not _RULE.fullmatch(line):
-            lines.append(line)
+            cells = line.removeprefix("|").split("|", first_column) if "|" in line else [line]
+            lines.append(cells[-1] if first_column else line)
         elif "|" in line and lines:
-            lines.pop()  # The header of a Markdown table is above such a rule.
-    lines = [line for line in lines if line]
+            # The header of a Markdown table is above such a rule.
+            first_column = int(bool(_FIRST_COLUMN.match(lines.pop())))
+    lines = _without_titles([line for line in lines if line])
     if any(not _HEADING.match(line) for line in lines):
         lines = [line for line in lines if not _HEADING.match(line)]
     lines = [_HEADING.sub("", line, count=1) if line[0] == "#" else line for line in lines]
@@ -300,9 +352,23 @@ def _content_lines(text: str) -> list[str]:
     return listed if any(map(_is_list_like, listed)) else lines
 
 
+def _without_titles(lines: list[str]) -> list[str]:
+    """Return lines without titles such as ``Objects`` above bullets. The first line is one if it has no bullet."""
+    bullets = [bool(_BULLET.match(line)) for line in lines]
+    if sum(bullets) < 2 or bullets[0]:
+        return lines
+    return [
+        line
+        for line, bullet, next_bullet in zip(lines, bullets, [*bullets[1:], False], strict=True)
+        if bullet or not next_bullet or not line[0].isupper() or _SEPARATOR.search(line)
+    ]
+
+
 def _is_sentence(line: str) -> bool:
     if line[-1] == "。":
         return not _is_marked(line) and "、" not in line
+    if _REMARK.fullmatch(line):
+        return True
     words = line.count(" ") + 1
     if line[-1] not in ".!?:" or words < _MINIMUM_SENTENCE_WORDS or _is_marked(line) or _score(line.rstrip(".")):
         return False
@@ -381,7 +447,7 @@ def _line_items(line: str, has_headers: bool, is_only: bool) -> list[str]:
 
 
 def _are_hashtags(piece: str) -> bool:
-    return piece.startswith("#") and all(map(_HASHTAG.fullmatch, piece.split()))
+    return bool(_HASHTAG.match(piece)) and all(re.fullmatch(r"#\w+", word) for word in piece.split())
 
 
 def _without_header(line: str, has_headers: bool) -> str:
@@ -448,13 +514,13 @@ def _last_of_group(pieces: list[str], number: int, last_with: dict[str, int]) ->
 
 def _without_hashes(items: list[str]) -> list[str]:
     """Return items without the ``#`` of hashtags, if every item has one."""
-    if items and all(map(_starts_as_hashtag, items)):
+    if any(map(_HASHTAG.match, items)) and all(map(_starts_as_hashtag, items)):
         return [item.lstrip("#").lstrip() for item in items]
     return items
 
 
 def _starts_as_hashtag(item: str) -> bool:
-    return bool(_HASHTAG.match(item) or re.match(r"#\s+\w", item))
+    return bool(_HASHTAG.match(item) or re.match(r"#\s+\w|#\d+$", item))
 
 
 def _without_own_scores(items: list[str]) -> list[str]:
@@ -475,6 +541,8 @@ def _without_decoration(item: str) -> str:
     item = _trimmed(item)
     if match := _score(item):
         item = _trimmed(item[: match.start()]) or item
+    if not item[-1:].isascii():
+        item = _EMOJI_AFTER.sub("", item)
     return " ".join(item.split())
 
 

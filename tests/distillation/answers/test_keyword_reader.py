@@ -81,6 +81,7 @@ HOSTILE = (
     *("[", '["a",', '["a",\n', '{"a":', "[\n", "(", "'", '"a, ', "“a, ", "(a, ", "<think>", "```a\n", "#a", "# a\n"),
     *("1. ", "1. a 2. b ", "a) ", "a: ", "A: b\n", "a b c d e.\n", "- a - ", "·", " / ", "0.9, ", "9,", "9,999,"),
     *(" ", "\n", "**", "__", "a.", "|---|\n", "here ", "keywords ", "\u200c", "①", "«", "[a]", "None", "'a':", '\\"'),
+    *("&amp;", "\\_", "🐱", "🐱 ", "- a\nA\n", "| # |\n|-|\n| 1 | a |\n", '{"id": {', "「a」", "final<|message|>"),
 )
 """Texts that would make a reader with backtracking or a nested search take quadratic time."""
 
