@@ -29,8 +29,10 @@ def text_rejection(answer_format: str, text: str, limits: Limits | None) -> str 
     The text may come from a model or from the owner. The reason is a predicate without a subject, such as
     ``is a refusal: 'I cannot help'``.
     """
-    # Without its invisible characters, as it is trained on, a text may contain a reserved word.
-    if reserved_words := find_reserved_words(clean(text)):
+    # A text may contain a reserved word only in the form that it is trained on: without invisible characters, or with
+    # the items of its consensus, which have no markup and no full-width letters.
+    trained_texts = (clean(text), FORMATS[answer_format].consensus([text], 1, None))
+    if reserved_words := next(filter(None, map(find_reserved_words, trained_texts)), None):
         return f"contains {', '.join(reserved_words)}, which Bedrock reserves"
     if reason := content_rejection(answer_format, text):
         return reason
