@@ -250,7 +250,10 @@ def _structured_items(text: str) -> list[str] | None:
         failures += value is None
         if failures == _MAXIMUM_FAILED_STRUCTURES:
             break
-    strings = [string for value in values for string in _strings(value)]
+    try:
+        strings = [string for value in values for string in _strings(value)]
+    except RecursionError:
+        return None  # Nested too deeply to be a list.
     if not strings:
         return None
     # A single string is a list in quotes.

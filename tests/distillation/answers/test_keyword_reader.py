@@ -90,3 +90,12 @@ HOSTILE = (
 def test_long_answer_takes_linear_time(text: str) -> None:
     # In quadratic time such a text takes minutes. In linear time it takes less than a second.
     assert isinstance(normalise((text * 60_000)[:60_000]), list)
+
+
+@pytest.mark.parametrize("depth", [100, 300, 600, 900, 1000, 5000])
+@pytest.mark.parametrize(("start", "end"), [("[", "]"), ('{"a":', "}"), ('[{"b":', "}]")])
+def test_nested_json_of_any_depth_is_read_without_a_crash(start: str, end: str, depth: int) -> None:
+    keywords = normalise(f"{start * depth}[\"cat\", \"sofa\"]{end * depth}")
+
+    assert depth > 100 or keywords == ["cat", "sofa"]
+    assert len(keywords) == 2
