@@ -19,6 +19,7 @@ from distillation.answers.formats import FORMATS
 from distillation.answers.formats.keywords import MAXIMUM_WORDS
 from distillation.answers.rejection import content_rejection
 from distillation.documents import AnswersFile
+from distillation.plain_text import unmark_formula
 from distillation.records import AnswerLine
 
 EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
@@ -131,7 +132,8 @@ def _csv_records(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise InvalidAnswers(
                     f"{place}: not as many fields as line 1. Put answers with commas in double quotes."
                 )
-            yield place, _checked({name: value for name, value in record.items() if value}, place)
+            # results.csv marks what a spreadsheet would read as a formula.
+            yield place, _checked({name: unmark_formula(value) for name, value in record.items() if value}, place)
     except csv.Error as error:
         raise InvalidAnswers(f"{path}:{reader.line_num}: {error}. Check its quotes and commas.") from None
 
@@ -147,11 +149,15 @@ def _checked(record: Any, place: str) -> dict[str, Any]:
     text = next((record[name] for name in _TEXT_FIELDS if record.get(name) is not None), None)
     if isinstance(text, list) and all(isinstance(item, str) for item in text):
         text = _KEYWORDS.write_items(text)
+    elif isinstance(text, list | dict):
+        text = json.dumps(text, ensure_ascii=False)
     return {**record, "image": image, "text": text}
 
 
 def _field(record: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    return next((record[name] for name in names if isinstance(record.get(name), str) and record[name]), None)
+    """Return the first of the fields that is a text or a whole number."""
+    values = (record.get(name) for name in names)
+    return next((str(value) for value in values if value not in ("", None) and type(value) in (str, int)), None)
 
 
 def _answer(record: dict[str, Any], place: str, path: Path) -> AnswerLine:

@@ -91,15 +91,17 @@ def print_comparison(report: FilesReport) -> None:
     for role, file in report.files.items():
         print_line(f"{role}: {file.name}, {file.answers} answers ({file.layout}; {file.form})")
     score = report.evaluation.jaccard.tuned["student"]
+    images = report.evaluation.test_images
+    interval = f"95 % CI {score.low:.3f} to {score.high:.3f}" if images > 1 else "no interval from one image"
     print_line(
-        f"Jaccard index {score.mean:.3f} (95 % CI {score.low:.3f} to {score.high:.3f}), "
-        f"n = {report.evaluation.test_images} images, {report.unanswered} without an answer, which score 0"
+        f"Jaccard index {score.mean:.3f} ({interval}), n = {images} image{'s' if images > 1 else ''}, "
+        f"{report.unanswered} without an answer, which score 0"
     )
     for role, file in report.files.items():
         if file.unknown:
             shown = ", ".join(file.unknown[:_MAXIMUM_SHOWN])
             more = ", ..." if len(file.unknown) > _MAXIMUM_SHOWN else ""
-            print_line(f"{role}: {len(file.unknown)} ids are not in the teacher's file and are left out: {shown}{more}")
+            print_line(f"{role}: {len(file.unknown)} not in the teacher's file, left out: {shown}{more}")
     print_line(report.verdict)
 
 

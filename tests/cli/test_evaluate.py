@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from distillation.plain_text import csv_table
 from tests.support.command import distill
 
 PHOTOS = sorted((Path(__file__).parents[2] / "samples/photos").glob("*.jpg"))
@@ -115,6 +116,8 @@ LABELS = {"a": "cat, sofa, lamp", "b": "sea, sky", "c": "tree"}
         ("photo;label\n" + "".join(f"{image};{text}\n" for image, text in LABELS.items()), "CSV"),
         ("\n".join(json.dumps({"image": image, "text": text}) for image, text in LABELS.items()), "JSON Lines"),
         ('{"image": "a", "text": "cat, sofa\u2028lamp"}\n', "JSON Lines"),
+        ('{"image": "a", "text": {"cat": 0.9, "sofa": 0.8, "lamp": 0.7}}\n', "JSON Lines"),
+        ('{"image": "a", "labels": [{"Name": "Cat"}, {"Name": "Sofa"}, {"Name": "Lamp"}]}\n', "JSON Lines"),
     ],
 )
 def test_answers_are_read_from_json_lines_json_and_csv(tmp_path: Path, body: str, layout: str) -> None:
@@ -147,8 +150,29 @@ def test_terminal_shows_form_interval_number_unanswered_and_unknown_ids(tmp_path
         r"Jaccard index 0\.500 \(95 % CI 0\.\d{3} to 1\.000\), n = 3 images, 1 without an answer, which score 0",
         output[2],
     )
-    assert output[3] == "student: 1 ids are not in the teacher's file and are left out: z"
+    assert output[3] == "student: 1 not in the teacher's file, left out: z"
     assert output[4] == "The student's answers match the teacher's with a Jaccard index of 0.50 on 3 images."
+
+
+def test_one_image_has_no_interval(tmp_path: Path) -> None:
+    for name in ("teacher", "student"):
+        (tmp_path / f"{name}.jsonl").write_text('{"id": 7, "text": "cat"}', "utf-8")
+    files = ("--teacher", tmp_path / "teacher.jsonl", "--student", tmp_path / "student.jsonl")
+
+    output = distill("evaluate", *files, "--out", tmp_path / "out").stdout
+
+    assert "Jaccard index 1.000 (no interval from one image), n = 1 image, 0 without an answer" in output
+
+
+def test_csv_that_was_protected_from_formulas_has_the_original_names_and_keywords(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_bytes(csv_table([["photo", "label"], ["-cat.jpg", "=sum, @home"]]))
+    (tmp_path / "student.jsonl").write_text('{"image": "-cat.jpg", "text": "=sum, @home"}', "utf-8")
+    files = ("--teacher", tmp_path / "results.csv", "--student", tmp_path / "student.jsonl")
+
+    report = json.loads(distill("evaluate", *files, "--out", tmp_path / "out", "--json").stdout)
+
+    assert report["files"]["student"]["unknown"] == []
+    assert report["evaluation"]["jaccard"]["tuned"]["student"]["mean"] == 1
 
 
 def test_verdict_says_nothing_about_training(tmp_path: Path) -> None:
