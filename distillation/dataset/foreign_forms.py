@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +35,16 @@ FOREIGN_RULES = {
 """Remedies for records of other APIs, keyed by rule."""
 _FIELDS: tuple[tuple[str, frozenset[str], str], ...] = (
     ("preference_record", frozenset({"chosen", "rejected"}), "a preference pair with chosen and rejected answers"),
+    (
+        "preference_record",
+        frozenset({"preferred_output", "non_preferred_output"}),
+        "a preference pair with preferred_output and non_preferred_output",
+    ),
     ("prompt_completion_record", frozenset({"prompt", "completion"}), "a record with prompt and completion"),
+    ("prompt_completion_record", frozenset({"prompt", "response"}), "a record with prompt and response"),
     ("prompt_completion_record", frozenset({"instruction", "output"}), "a record with instruction and output"),
+    ("prompt_completion_record", frozenset({"input", "output"}), "a record with input and output"),
+    ("prompt_completion_record", frozenset({"question", "answer"}), "a record with question and answer"),
     ("sharegpt_record", frozenset({"conversations"}), "a record with conversations, as in ShareGPT"),
 )
 """Rule, fields and description of records that are recognised by their fields."""
@@ -44,7 +52,7 @@ _FIELDS: tuple[tuple[str, frozenset[str], str], ...] = (
 
 def file_form(first_line: bytes) -> str | None:
     """Return what a file is, if its first line shows that it is not JSON Lines, and how to convert it."""
-    stripped = first_line.lstrip()
+    stripped = first_line.removeprefix(BOM_UTF8).lstrip()
     for starts, description in _FILE_FORMS:
         if stripped.startswith(starts):
             return description
@@ -59,6 +67,8 @@ def foreign_record(record: Mapping[str, Any]) -> tuple[str, str] | None:
             return rule, f"is {description}"
     if not isinstance(messages, list) or not messages:
         return None
+    if any(isinstance(message, dict) and "candidates" in message for message in messages):
+        return "preference_record", "is a preference record with several candidates of one answer"
     contents = [message.get("content") for message in messages if isinstance(message, dict)]
     if all(isinstance(content, str) for content in contents):
         return ("openai_record", "is a record of the OpenAI API: content is a string") if contents else None

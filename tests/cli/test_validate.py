@@ -90,6 +90,7 @@ def test_problems_of_a_rule_are_one_line_with_their_number_and_all_lists_each(tm
         (("{}\n" * 50).encode("utf-16-le"), "in UTF-16"),
         (json.dumps(examples(9), indent=1).encode(), "a JSON array"),
         (json.dumps(examples(9)).encode(), "a JSON array"),
+        (json.dumps(examples(9)).encode("utf-8-sig"), "a JSON array"),
         (json.dumps(example(), indent=1).encode(), "JSON over several lines"),
         (b"PK\x03\x04" + bytes(range(256)), "a ZIP archive"),
     ],

@@ -188,6 +188,14 @@ ANTHROPIC = [{"type": "image", "source": {"type": "base64", "media_type": "image
         ({"prompt": "a", "completion": "b"}, "prompt_completion_record", "assistant message"),
         ({"instruction": "a", "input": "", "output": "b"}, "prompt_completion_record", "assistant message"),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference_record", "leave out the rejected"),
+        (
+            {"input": {}, "preferred_output": [], "non_preferred_output": []},
+            "preference_record",
+            "leave out the rejected",
+        ),
+        ({"messages": [TEXTS[0], {"role": "assistant", "candidates": []}]}, "preference_record", "chosen answer"),
+        ({"input": "a", "output": "b"}, "prompt_completion_record", "assistant message"),
+        ({"prompt": "a", "response": "b"}, "prompt_completion_record", "assistant message"),
         ({"conversations": [{"from": "human", "value": "a"}]}, "sharegpt_record", "human or user as user"),
     ],
 )
