@@ -18,6 +18,9 @@ from pydantic import (
 
 from distillation.errors import InvalidRequest, error_message, excerpt
 
+MAXIMUM_KEYWORDS = 100
+"""Largest number of distinct keywords that a request may allow in a label."""
+
 Until = Literal["Estimate", "Baseline", "LabelImages", "ValidateDataset"]
 Keep = Literal["best", "none", "all"]
 Flag = Literal["dark", "bright", "blurred", "blank", "odd_aspect"]
@@ -105,9 +108,9 @@ class Request(Record):
     """Name of a file in samples/prompts, or the texts themselves."""
     student_prompt: str | Prompt | None = None
     """Prompt that the student is trained and asked with, given as in ``prompt``; by default the teacher's."""
-    keywords_min: int | None = Field(default=None, ge=1, le=100)
+    keywords_min: int | None = Field(default=None, ge=1, le=MAXIMUM_KEYWORDS)
     """Smallest number of distinct keywords in a label, 1-100; by default the prompt file's."""
-    keywords_max: int | None = Field(default=None, ge=1, le=100)
+    keywords_max: int | None = Field(default=None, ge=1, le=MAXIMUM_KEYWORDS)
     """Largest number of distinct keywords in a label, 1-100; by default the prompt file's."""
     service_tier: RequestedTier = "auto"
     """Service tier of the teacher's calls; ``flex`` costs half and may answer later.

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from distillation.answers.formats import FORMATS
 from distillation.answers.rejection import text_rejection
 from distillation.errors import InvalidRequest, excerpt
 from distillation.plain_text import clean_line, unmark_formula
-from distillation.records import InventoryLine, OwnLabel, Run
+from distillation.records import MAXIMUM_KEYWORDS, InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
 
 OWN_LABELS_FILES = ("labels.csv", "labels.jsonl")
@@ -31,6 +31,7 @@ MAXIMUM_BYTES = 32 * 1024 * 1024
 _CHARACTERS_PER_TOKEN = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _COLUMNS = ("photo", "label")
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SHOWN_PROBLEMS = 10
 
 
@@ -122,7 +123,8 @@ def _read_rows(name: str, body: bytes) -> Iterator[_Row]:
 
 
 def _csv_rows(text: str) -> Iterator[_Row]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    delimiter = _delimiter(text)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
         if not set(_COLUMNS) <= set(columns):
@@ -134,7 +136,10 @@ def _csv_rows(text: str) -> Iterator[_Row]:
         for fields in reader:
             # DictReader marks surplus fields with the key None, and missing fields with the value None.
             if None in fields or None in fields.values():
-                problem = f"does not have {len(columns)} fields as line 1 has. Put labels with commas in double quotes."
+                problem = (
+                    f"does not have {len(columns)} fields as line 1 has. "
+                    f"Put labels with {_DELIMITERS[delimiter]} in double quotes."
+                )
                 yield _Row(reader.line_num, problem=problem)
             else:
                 yield _Row(reader.line_num, *(unmark_formula(fields[column]) for column in _COLUMNS))
@@ -145,7 +150,7 @@ def _csv_rows(text: str) -> Iterator[_Row]:
 def _delimiter(text: str) -> str:
     """Return the delimiter of line 1: a semicolon in spreadsheets of many locales, a tab in Unicode text of Excel."""
     header = text.partition("\n")[0]
-    return "," if "," in header else next((delimiter for delimiter in ";\t" if delimiter in header), ",")
+    return next((delimiter for delimiter in _DELIMITERS if delimiter in header), ",")
 
 
 def _json_rows(text: str) -> Iterator[_Row]:
@@ -176,9 +181,7 @@ def _check_rows(
     first_lines: dict[str, int] = {}
     shown_names = _shown_names(lines_by_name)
     for row in rows:
-        photo = _composed(row.photo.strip())
-        if photo not in lines_by_name:
-            photo = shown_names.get(_shown_name(photo), photo)
+        photo = _photo_of(row, lines_by_name, shown_names)
         problem = row.problem or _row_problem(run, row, photo, lines_by_name, first_lines)
         first_lines.setdefault(photo, row.line)
         if problem is None and (image := lines_by_name[photo].image):
@@ -234,20 +237,24 @@ def _label_problem(run: Run, label: str) -> str | None:
     return None
 
 
-def _limits_to_set(run: Run, rows: Iterable[_Row], photos: Container[str]) -> str:
+def _limits_to_set(run: Run, rows: Iterable[_Row], lines_by_name: Mapping[str, InventoryLine]) -> str:
     """Return the values of ``keywords_min`` and ``keywords_max`` that allow all labels; empty if they are allowed."""
-    counts = [
-        len(FORMATS[run.answer_format].items(row.label)) for row in rows if row.photo in photos and row.label.strip()
-    ]
-    if run.request.own_labels == "gold" or not counts:
+    if run.request.own_labels == "gold":
         return ""
-    to_set = [f"keywords_min to {min(counts)}"] if min(counts) < run.limits.minimum else []
-    to_set += [f"keywords_max to {max(counts)}"] if max(counts) > run.limits.maximum else []
-    return (
-        f" To train on all labels, set {' and '.join(to_set)} in distill.json. Or set own_labels to gold."
-        if to_set
-        else ""
-    )
+    shown_names = _shown_names(lines_by_name)
+    labels = [row.label for row in rows if _photo_of(row, lines_by_name, shown_names) in lines_by_name]
+    counts = [
+        len(FORMATS[run.answer_format].items(label))
+        for label in labels
+        if text_rejection(run.answer_format, label, None) is None
+    ]
+    smallest, largest = min(counts, default=run.limits.minimum), max(counts, default=run.limits.maximum)
+    to_set = [f"keywords_min to {smallest}"] if smallest < run.limits.minimum else []
+    to_set += [f"keywords_max to {min(largest, MAXIMUM_KEYWORDS)}"] if largest > run.limits.maximum else []
+    if not to_set:
+        return ""
+    shorten = f" and shorten those with more than {MAXIMUM_KEYWORDS} keywords" if largest > MAXIMUM_KEYWORDS else ""
+    return f" To train on all labels, set {' and '.join(to_set)} in distill.json{shorten}. Or set own_labels to gold."
 
 
 def _spelling_hint(photo: str, names: Iterable[str]) -> str:
@@ -262,6 +269,12 @@ def _spelling_hint(photo: str, names: Iterable[str]) -> str:
 def _formatted_label(run: Run, label: str) -> str:
     """Return a label in the layout of the answer format, because the student learns the layout too."""
     return FORMATS[run.answer_format].consensus([label], 1, None)
+
+
+def _photo_of(row: _Row, lines_by_name: Mapping[str, InventoryLine], shown_names: Mapping[str, str]) -> str:
+    """Return the name of the photo that a row names as it is, in another Unicode form or as tables show it."""
+    photo = _composed(row.photo.strip())
+    return photo if photo in lines_by_name else shown_names.get(_shown_name(photo), photo)
 
 
 def _shown_names(names: Iterable[str]) -> dict[str, str]:

@@ -98,6 +98,10 @@ def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: st
         ("photo,label\n", "contains no label"),
         ("photo,label\n01.jpg,cat, sofa, lamp\n", "line 2 does not have 2 fields.*double quotes"),
         ("photo,label\n01.jpg\n", "line 2 does not have 2 fields"),
+        (
+            "photo;label\n01.jpg;cat; sofa\n",
+            "line 2 does not have 2 fields as line 1 has. Put labels with semicolons in",
+        ),
         ('photo,label\n01.jpg,"cat, sofa\n', "Check its quotes"),
         (
             "photo,label\n1.jpg,cat\n",
@@ -159,6 +163,25 @@ def test_message_about_limits_has_the_values_that_allow_all_labels() -> None:
         "To train on all labels, set keywords_min to 2 and keywords_max to 8 in distill.json. "
         "Or set own_labels to gold."
     )
+
+
+@pytest.mark.parametrize(
+    ("label", "to_set"),
+    [
+        ("!!!", "set keywords_min to 2 in distill.json."),
+        ("a label that is a whole long sentence", "set keywords_min to 2 in distill.json."),
+        (
+            ", ".join(f"word {number}" for number in range(130)),
+            "set keywords_min to 2 and keywords_max to 100 in distill.json and shorten those with more than 100 "
+            "keywords.",
+        ),
+    ],
+)
+def test_message_about_limits_has_only_values_that_a_request_may_have(label: str, to_set: str) -> None:
+    with pytest.raises(InvalidRequest) as error:
+        split_with(f'photo,label\n Cafe\u0301.jpg,"cat, sofa"\n02.jpg,"{label}"\n')
+
+    assert str(error.value).endswith(f"To train on all labels, {to_set} Or set own_labels to gold.")
 
 
 def test_limits_of_the_prompt_and_of_the_student_do_not_refuse_gold_labels() -> None:
