@@ -12,20 +12,21 @@ from distillation.answers.formats import FORMATS
 from distillation.records import AnswerLine
 
 _NO_PLURALS = """
-    abs acoustics acropolis adidas aerobics aesthetics afterwards aircraft alms alps always amends andes angeles
-    antics apparatus apropos arkansas asbestos athens athletics axis bacteria bahamas balkans barbados barracks
-    basis bermudas bias biceps billiards binoculars bliss boxers briefs brussels bus cannabis canvas ceramics chaos
-    charles chassis chess chinos chris christmas citrus clematis clothes compass corps cosmetics cosmos crossroads
-    cyprus dallas data debris dos downstairs dungarees dynamics economics electronics ethics ethos eyeglasses
-    forceps gallows gas genetics glass gps graphics grass gymnastics hans headquarters hercules hermes himalayas
-    honduras hummus ibis indoors ios iris italics james jeans jesus kansas khakis kinetics knickers kudos laos las
-    leggings lens les levis linguistics logistics logos los lotus louis lucas maldives mantis mars mathematics means
-    measles mechanics media mercedes metropolis molasses moses mumps naples necropolis netherlands news nicolas
-    oasis olympics optics orleans outdoors overalls overseas pajamas pancreas pants paralympics paris pathos pelvis
-    philippines physics plus polis politics proceeds pyjamas pyrenees quadriceps rabies rhinoceros rickets robotics
-    rockies scissors series seychelles shambles shears shorts slacks socrates species spectacles statistics status
-    sunglasses sweatpants swiss tactics tapas tennis tetris texas thanks thermos thomas tights tongs trellis triceps
-    trousers tweezers underpants upstairs us venus virus wales whereas williams yes
+    abs achilles acoustics acropolis adams adidas aerobics aesthetics afterwards aircraft alms alps always amends
+    andes angeles antics apparatus apropos arkansas as asbestos athens athletics aws axis bacteria bahamas balkans
+    barbados barracks basis bermudas bias biceps billiards binoculars bliss boxers briefs brussels bus cannabis
+    canvas ceramics chaos charles chassis chess chinos chris christmas citrus clematis clothes compass corps
+    cosmetics cosmos crossroads cyclops cyprus dallas das data davis debris des dolores dos downstairs dungarees
+    dynamics economics electronics ethics ethos evans eyeglasses forceps gallows gas genetics glass goggles gps
+    graphics grass gymnastics hans headquarters hercules hermes himalayas honduras hopkins hummus ibis indoors ios
+    iris italics james jeans jesus jones kansas khakis kinetics knickers kudos laos las leggings lens les levis
+    linguistics logistics logos los lotus louis lucas maldives mantis mars mathematics means measles mechanics media
+    mercedes mes metropolis molasses moses ms mumps naples necropolis netherlands news nicolas oasis olympics optics
+    orleans outdoors overalls overseas pajamas pancreas pants paralympics paris pathos pelvis philippines physics
+    plus polis politics proceeds pyjamas pyrenees quadriceps rabies rhinoceros rickets robotics rockies rogers
+    scissors series seychelles shambles shears shorts slacks sms socrates sos species spectacles statistics status
+    suds sunglasses sweatpants swiss tactics tapas tennis tetris texas thanks thermos thomas tights tongs trellis
+    triceps trousers tweezers underpants upstairs us usps venus virus wales whereas williams yes
 """
 NEVER_SINGULARISED = frozenset(_NO_PLURALS.split())
 """Words with the form of a plural that are no plural, or whose singular is another word."""
