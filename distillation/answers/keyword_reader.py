@@ -118,7 +118,8 @@ _REMARK = re.compile(
 """A line that a model adds below its list."""
 
 _STARTS = f"[^\\W_]|[{re.escape(''.join(_CLOSING_MARKS))}(#]"
-_BULLET = re.compile(r"(?:[*·・⁃–—→>»※-]+(?!\d)|\+(?=\s))\s*|[–—~-]\s+" rf"|[{_EMOJI}][{_EMOJI}\s]*(?={_STARTS})")
+_EMOJI_BEFORE = re.compile(rf"[{_EMOJI}][{_EMOJI}\s]*(?={_STARTS})")
+_BULLET = re.compile(rf"(?:[*·・⁃–—→>»※-]+(?!\d)|\+(?=\s))\s*|[–—~-]\s+|{_EMOJI_BEFORE.pattern}")
 _EMOJI_AFTER = re.compile(rf"(?<=\w)\s+[{_EMOJI}][{_EMOJI}\s]*$")
 _CHECK_BOX = re.compile(r"\[[ xX✓✔]?\]\s+")
 _MARK = re.compile(r"[(\[]?(?:(\d{1,3})(?:[.)\]、]|\s?[:–-](?=\s)|\s?[|\t])|([A-Za-z])[.)](?=\s))(?:\s+|(?=[^\d\s]))")
@@ -544,8 +545,9 @@ def _without_decoration(item: str) -> str:
     item = _trimmed(item)
     if match := _score(item):
         item = _trimmed(item[: match.start()]) or item
-    if not item[-1:].isascii():
-        item = _EMOJI_AFTER.sub("", item)
+    if not item.isascii():
+        emoji = _EMOJI_BEFORE.match(item)
+        item = _EMOJI_AFTER.sub("", item[emoji.end() :] if emoji else item)
     return " ".join(item.split())
 
 

@@ -52,6 +52,7 @@ FORMS: dict[str, list[str]] = {
     # Emoji
     "🐱 cat\n🛋️ sofa": ["cat", "sofa"],
     "cat 🐱, sofa 🛋️": ["cat", "sofa"],
+    '"🐱 cat", "sofa 🛋️"': ["cat", "sofa"],
     "i ❤️ ny, ❤️, 5★ hotel": ["i ❤️ ny", "❤️", "5★ hotel"],
     "✔️ cat\n✔️ sofa": ["cat", "sofa"],
     # Tables and titles
