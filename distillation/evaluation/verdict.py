@@ -82,7 +82,7 @@ def comparison_verdict(figures: EvaluationFigures) -> str:
     score, base, gate = figures.jaccard.tuned[figures.best], figures.jaccard.base, figures.gate
     verdict = (
         f"The student's answers match the teacher's with a Jaccard index of {score.mean:.2f} "
-        f"on {figures.test_images} images."
+        f"on {figures.test_images} image{'s' if figures.test_images > 1 else ''}."
     )
     if gate is None or base is None:
         return verdict

@@ -162,6 +162,7 @@ def test_one_image_has_no_interval(tmp_path: Path) -> None:
     output = distill("evaluate", *files, "--out", tmp_path / "out").stdout
 
     assert "Jaccard index 1.000 (no interval from one image), n = 1 image, 0 without an answer" in output
+    assert "a Jaccard index of 1.00 on 1 image." in output
 
 
 def test_csv_that_was_protected_from_formulas_has_the_original_names_and_keywords(tmp_path: Path) -> None:
