@@ -7,20 +7,27 @@ differently, so the declared sizes decide (TIFF/EP, ISO 12234-2; Adobe DNG 1.7.1
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 256, 257, 259, 262
 _STRIP_OFFSETS, _ORIENTATION, _STRIP_BYTES, _SUB_IFDS = 273, 274, 279, 330
 _JPEG_TABLES, _JPEG_OFFSET, _JPEG_BYTES = 347, 513, 514
-_SENSOR_DATA = {32803, 34892}
-"""PhotometricInterpretation of sensor data: CFA and LinearRaw."""
+_TAGS = {
+    *(_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _STRIP_OFFSETS, _ORIENTATION, _STRIP_BYTES, _SUB_IFDS),
+    *(_JPEG_TABLES, _JPEG_OFFSET, _JPEG_BYTES),
+}
+_PICTURE = {1, 2, 6}
+"""PhotometricInterpretation of pictures: greyscale, RGB and YCbCr. Sensor data, masks and depth maps have others."""
+_DECODABLE = {1, 5, 7, 8, 32773, 32946}
+"""Compression that libtiff decodes: none, LZW, JPEG, Deflate and PackBits."""
+_INTEGERS = {3: "H", 4: "L", 7: "B", 13: "L"}
+"""Formats of the types SHORT, LONG, UNDEFINED and IFD."""
+_JPEG_START = b"\xff\xd8"
 _MAXIMUM_IFDS = 64
+_MAXIMUM_VALUES = 64
+"""Values of a tag that are read. An image in many strips has more."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class EmbeddedImage:
     height: int
     """Declared height in pixels; 0 if the file does not declare it."""
     orientation: int | None
-    """EXIF orientation of the whole file."""
+    """EXIF orientation of the whole file; None if ``file`` has its own."""
     largest: tuple[int, int]
     """Width and height of the largest image in the file, which may be sensor data."""
 
@@ -44,63 +51,82 @@ def largest_embedded_image(photo: bytes) -> EmbeddedImage | None:
 
     Damaged directories are left out.
     """
-    if photo[:4] not in (b"II*\0", b"MM\0*"):
+    if len(photo) < 8 or photo[:4] not in (b"II*\0", b"MM\0*"):
         return None
-    images: list[tuple[int, int, bytes]] = []
+    images: list[tuple[int, int, int, slice | None]] = []
     sizes: list[tuple[int, int]] = []
-    orientation = None
+    orientation, oriented = None, set[int]()
     for offset, tags in _directories(photo):
-        orientation = orientation or tags.get(_ORIENTATION)
-        width, height = _integer(tags, _WIDTH), _integer(tags, _HEIGHT)
-        sizes.append((width, height))
-        if jpeg := _jpeg(tags, photo):
-            images.append((*(_jpeg_size(jpeg) or (width, height)), jpeg))
-        elif tags.get(_PHOTOMETRIC) not in _SENSOR_DATA and width and height and _STRIP_OFFSETS in tags:
-            images.append((width, height, _with_first_directory(photo, offset)))
+        orientation = orientation or _single(tags, _ORIENTATION)
+        size = (_single(tags, _WIDTH) or 0, _single(tags, _HEIGHT) or 0)
+        sizes.append(size)
+        photometric, compression = _single(tags, _PHOTOMETRIC), _single(tags, _COMPRESSION) or 1
+        if _ORIENTATION in tags:
+            oriented.add(offset)
+        jpeg = _jpeg(tags)
+        if jpeg and photo[jpeg].startswith(_JPEG_START):
+            jpeg_size = _jpeg_size(photo[jpeg])
+            if jpeg_size and photometric in {None, *_PICTURE}:
+                images.append((*jpeg_size, offset, jpeg))
+        elif photometric in _PICTURE and compression in _DECODABLE and all(size) and _STRIP_OFFSETS in tags:
+            images.append((*size, offset, None))
     if not images:
         return None
-    width, height, file = max(images, key=lambda image: image[0] * image[1])
+    width, height, offset, jpeg = max(images, key=lambda image: image[0] * image[1])
     largest = max([*sizes, (width, height)], key=lambda size: size[0] * size[1])
-    return EmbeddedImage(file, width, height, orientation, largest)
+    if jpeg:
+        return EmbeddedImage(photo[jpeg], width, height, orientation, largest)
+    # Pillow applies the orientation of a TIFF file's first directory itself, and then removes it.
+    orientation = None if offset in oriented else orientation
+    return EmbeddedImage(_with_first_directory(photo, offset), width, height, orientation, largest)
 
 
-def _directories(photo: bytes) -> Iterator[tuple[int, dict[int, Any]]]:
+def _directories(photo: bytes) -> Iterator[tuple[int, dict[int, tuple[int, ...]]]]:
     """Yield the offset and the tags of each image file directory, those in SubIFDs included."""
-    file, order = io.BytesIO(photo), "<" if photo[:2] == b"II" else ">"
-    offsets, seen = [struct.unpack(f"{order}L", photo[4:8])[0]], set[int]()
+    order = _byte_order(photo)
+    offsets, seen = [*struct.unpack_from(f"{order}L", photo, 4)], set[int]()
     while offsets and len(seen) < _MAXIMUM_IFDS:
         offset = offsets.pop(0)
-        if offset in seen or not 8 <= offset < len(photo):
+        if offset in seen:
             continue
         seen.add(offset)
-        directory = ImageFileDirectory_v2(photo[:8])
         try:
-            file.seek(offset)
-            directory.load(file)
-            tags = dict(directory)
-        except Exception:  # noqa: BLE001 - any damage; the other directories may be intact
+            (count,) = struct.unpack_from(f"{order}H", photo, offset)
+            end = offset + 2 + 12 * count
+            tags = dict(_entry(photo, order, position) for position in range(offset + 2, end, 12))
+            following = struct.unpack_from(f"{order}L", photo, end)
+        except struct.error:  # The file ends before the directory, or before the values of a tag.
             continue
         yield offset, tags
-        sub_ifds = tags.get(_SUB_IFDS, ())
-        offsets += sub_ifds if isinstance(sub_ifds, tuple) else (sub_ifds,)
-        offsets.append(directory.next)
+        offsets += [*tags.get(_SUB_IFDS, ()), *(offset for offset in following if offset)]
 
 
-def _jpeg(tags: dict[int, Any], photo: bytes) -> bytes | None:
-    """Return the JPEG file that a directory points to, if it has a single one."""
-    offset, length = tags.get(_JPEG_OFFSET), tags.get(_JPEG_BYTES)
-    if offset is None and tags.get(_COMPRESSION) in (6, 7) and _JPEG_TABLES not in tags:
-        offset, length = _single(tags.get(_STRIP_OFFSETS)), _single(tags.get(_STRIP_BYTES))
-        if tags.get(_PHOTOMETRIC) in _SENSOR_DATA:
-            return None
-    if not isinstance(offset, int) or not isinstance(length, int):
-        return None
-    jpeg = photo[offset : offset + length]
-    return jpeg if jpeg.startswith(b"\xff\xd8") and _jpeg_size(jpeg) else None
+def _entry(photo: bytes, order: str, position: int) -> tuple[int, tuple[int, ...]]:
+    """Return a tag and its first values; no values if the tag is not in ``_TAGS`` or has other values than integers.
+
+    Pillow reads all tags, and each value of 2 bytes takes 40 bytes of memory there.
+    """
+    tag, kind, count = struct.unpack_from(f"{order}HHL", photo, position)
+    if tag not in _TAGS or kind not in _INTEGERS:
+        return tag, ()
+    position += 8
+    if count * struct.calcsize(f"={_INTEGERS[kind]}") > 4:
+        (position,) = struct.unpack_from(f"{order}L", photo, position)
+    return tag, struct.unpack_from(f"{order}{min(count, _MAXIMUM_VALUES)}{_INTEGERS[kind]}", photo, position)
 
 
-def _single(value: Any) -> Any:
-    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+def _jpeg(tags: dict[int, tuple[int, ...]]) -> slice | None:
+    """Return the place of the JPEG file that a directory points to, if it has a single one."""
+    offset, length = _single(tags, _JPEG_OFFSET), _single(tags, _JPEG_BYTES)
+    if offset is None and _single(tags, _COMPRESSION) in (6, 7) and _JPEG_TABLES not in tags:
+        offset, length = _single(tags, _STRIP_OFFSETS), _single(tags, _STRIP_BYTES)
+    return None if offset is None or length is None else slice(offset, offset + length)
+
+
+def _single(tags: dict[int, tuple[int, ...]], tag: int) -> int | None:
+    """Return the value of a tag; None if it has none or several."""
+    values = tags.get(tag, ())
+    return values[0] if len(values) == 1 else None
 
 
 def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
@@ -109,7 +135,7 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
     while position + 9 <= len(jpeg) and jpeg[position] == 0xFF:
         marker, length = jpeg[position + 1], int.from_bytes(jpeg[position + 2 : position + 4], "big")
         if marker in (0xC0, 0xC1, 0xC2):
-            height, width = struct.unpack(">HH", jpeg[position + 5 : position + 9])
+            height, width = struct.unpack_from(">HH", jpeg, position + 5)
             return width, height
         if marker in (0xC3, 0xD9, 0xDA):
             return None
@@ -117,12 +143,10 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _integer(tags: dict[int, Any], tag: int) -> int:
-    value = _single(tags.get(tag, 0))
-    return value if isinstance(value, int) else 0
+def _byte_order(photo: bytes) -> str:
+    return "<" if photo[:2] == b"II" else ">"
 
 
 def _with_first_directory(photo: bytes, offset: int) -> bytes:
     """Return the TIFF file with another directory as its first, so that a decoder reads that image."""
-    order = "<" if photo[:2] == b"II" else ">"
-    return photo[:4] + struct.pack(f"{order}L", offset) + photo[8:]
+    return b"".join((photo[:4], struct.pack(f"{_byte_order(photo)}L", offset), memoryview(photo)[8:]))

@@ -67,6 +67,7 @@ _TRANSPOSE_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_NO_EMBEDDED_IMAGE = "RAW: it contains no image that can be decoded. Export it as JPEG."
 # Exceptions that Pillow raises for truncated, damaged or malicious files.
 _DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError),
@@ -94,10 +95,7 @@ def resize(photo: bytes, side: int, name: str = "") -> ResizedImage:
     The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation or sequence
     and the first page of a document is used; of a RAW file, which ``name`` tells, the largest image.
     """
-    if not photo:
-        raise PhotoRefused("the file is empty. Upload it again.")
-    if len(photo) > MAXIMUM_BYTES:
-        raise PhotoRefused(f"{len(photo):,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")
+    check_file_size(len(photo))
     with _decode_errors_as_refusals(name):
         image = _decode_and_resize(*_decodable(photo, side, name), side)
     output = io.BytesIO()
@@ -120,11 +118,11 @@ def resized_size(photo: BinaryIO, side: int, name: str = "") -> tuple[int, int]:
 
 def _decodable(photo: bytes, side: int, name: str) -> tuple[bytes, int | None]:
     """Return a file that Pillow decodes to the wanted image, and its EXIF orientation if the file does not have it."""
-    if not is_raw(name):
-        return photo, None
+    if not is_raw(name) or photo[:2] not in (b"II", b"MM"):
+        return photo, None  # A JPEG with the name of a RAW file is decoded as what it is.
     embedded = largest_embedded_image(photo)
     if embedded is None:
-        raise PhotoRefused("RAW: it contains no image that can be decoded. Export it as JPEG.")
+        raise PhotoRefused(_NO_EMBEDDED_IMAGE)
     wanted = min(side, max(embedded.largest))
     if max(embedded.width, embedded.height) < wanted:
         width, height = embedded.largest
@@ -147,12 +145,15 @@ def _decode_errors_as_refusals(name: str) -> Iterator[None]:
         formats = ", ".join(MAXIMUM_PIXELS)
         if is_heif(name):
             raise PhotoRefused("HEIC: the file cannot be decoded. Export it as JPEG.") from None
+        if is_raw(name):
+            raise PhotoRefused(_NO_EMBEDDED_IMAGE) from None
         raise PhotoRefused(f"not an image in a supported format. Save it as one of {formats}.") from None
     except Image.DecompressionBombError:
         maximum = max(MAXIMUM_PIXELS.values())
         raise PhotoRefused(f"more than the maximum of {maximum:,} pixels. Save it smaller.") from None
     except _DECODE_ERRORS as error:
-        reason = str(error) or type(error).__name__
+        # Messages of libheif end with a line break.
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         if is_heif(name):
             raise PhotoRefused(f"HEIC: the file cannot be decoded: {reason}. Export it as JPEG.") from None
         raise PhotoRefused(f"damaged: {reason}. Open it in a photo editor and save it again.") from None
@@ -263,6 +264,8 @@ def _srgb_profile() -> ImageCms.ImageCmsProfile:
 
 
 def check_file_size(size: int) -> None:
-    """Raise ``PhotoRefused`` if a photo's file has more bytes than the maximum."""
+    """Raise ``PhotoRefused`` if a photo's file is empty or has more bytes than the maximum."""
+    if not size:
+        raise PhotoRefused("the file is empty. Upload it again.")
     if size > MAXIMUM_BYTES:
         raise PhotoRefused(f"{size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 Kind = str
-"""``preview`` (uncompressed RGB), ``jpeg`` (in a SubIFD), or ``sensor`` (in a SubIFD)."""
+"""``preview`` (uncompressed RGB), ``jpeg``, ``sensor`` (in a SubIFD), ``mask``, or ``jpeg xl``."""
 
 
 def raw_file(images: Sequence[tuple[int, int, Kind]], orientation: int = 1) -> bytes:
@@ -33,7 +33,7 @@ def raw_file(images: Sequence[tuple[int, int, Kind]], orientation: int = 1) -> b
 
 
 def _pixels(width: int, height: int, kind: Kind) -> bytes:
-    if kind == "sensor":
+    if kind in ("sensor", "mask", "jpeg xl"):
         return bytes(1000)
     image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     if kind == "preview":
@@ -44,7 +44,13 @@ def _pixels(width: int, height: int, kind: Kind) -> bytes:
 
 
 def _tags(width: int, height: int, kind: Kind, offset: int, length: int) -> dict[int, tuple[int, ...]]:
-    photometric, compression, samples = {"preview": (2, 1, 3), "jpeg": (6, 7, 3), "sensor": (32803, 7, 1)}[kind]
+    photometric, compression, samples = {
+        "preview": (2, 1, 3),
+        "jpeg": (6, 7, 3),
+        "sensor": (32803, 7, 1),
+        "mask": (52527, 1, 1),
+        "jpeg xl": (2, 52546, 3),
+    }[kind]
     # NewSubfileType says "reduced" (1) for all of them, as some programs do.
     return {
         254: (4, 1),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from distillation.photos.raw import largest_embedded_image
 from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize, resized_size
 from tests.distillation.photos.raw_files import raw_file
 
@@ -199,6 +201,51 @@ def test_raw_file_that_is_no_tiff_is_refused_by_name() -> None:
 def test_rotation_of_a_raw_file_applies_to_its_preview() -> None:
     rotated = raw_file([(160, 120, "preview"), (1200, 800, "jpeg"), (1600, 1200, "sensor")], orientation=6)
     assert resize(rotated, 900, "DSC_1.NEF").pixels.size == (600, 900)
+
+
+def test_image_that_has_the_orientation_itself_is_rotated_once() -> None:
+    assert resize(raw_file([(1200, 800, "preview")], orientation=6), 900, "a.dng").pixels.size == (600, 900)
+
+
+@pytest.mark.parametrize("kind", ["mask", "jpeg xl"])
+def test_image_of_a_raw_file_that_is_no_picture_or_cannot_be_decoded_is_not_used(kind: str) -> None:
+    body = raw_file([(160, 120, "preview"), (1200, 800, "jpeg"), (2400, 1600, kind)])
+    assert resize(body, 900, "a.dng").pixels.size == (900, 600)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "HEIF", "PNG"])
+def test_photo_of_another_format_with_the_name_of_a_raw_file_is_used(kind: str) -> None:
+    assert resize(photo(kind=kind), 900, "DSC_1.NEF").pixels.size == (900, 600)
+    assert resized_size(io.BytesIO(photo(kind=kind)), 900, "DSC_1.NEF") == (900, 600)
+
+
+@pytest.mark.parametrize("body", [b"II*\0", b"MM\0*\0\0", b"II+\0" + bytes(100), b"II*\0\xff\xff\xff\xff"])
+def test_cut_raw_file_is_refused_by_name(body: bytes) -> None:
+    with pytest.raises(PhotoRefused, match=r"^RAW: "):
+        resize(body, 900, "a.dng")
+
+
+def test_raw_file_needs_little_more_memory_than_its_bytes() -> None:
+    # Pillow would make Python integers of the last tag, and each directory could need a copy of the file.
+    body = bytearray(raw_file([(160, 120, "preview")] * 30))
+    values = len(body)
+    body += bytes(range(256)) * 8_000
+    directory = struct.pack("<HHHLLL", 1, 40_000, 3, 1_000_000, values, int.from_bytes(body[4:8], "little"))
+    body[4:8] = struct.pack("<L", len(body))
+    tracemalloc.start()
+    embedded = largest_embedded_image(bytes(body + directory))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert embedded
+    assert embedded.width == 160
+    assert peak < 4 * len(body)
+
+
+def test_reason_has_one_line() -> None:
+    body = photo(kind="HEIF")
+    with pytest.raises(PhotoRefused, match=r"^[^\n]+[^.\n]\. Export it as JPEG\.$"):
+        resize(body[: len(body) // 2], 900, "a.heic")
 
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "MPO", "HEIF"]
