@@ -24,7 +24,7 @@ from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, Preflight, SetAside
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
-from distillation.photos.files import replaced_raw_files, skip_kind
+from distillation.photos.files import is_raw, replaced_raw_files, skip_kind
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
 from distillation.records import Dimensions, InventoryLine, Run
 from distillation.runs.existing_model import with_tuned_model
@@ -52,11 +52,11 @@ class MeasuredPhoto:
     size: Dimensions | None
     """Width and height after resizing, in pixels."""
     reason: str | None = None
-    """Reason why the photo cannot be used."""
+    """Reason why the photo cannot be used; None also for a RAW file that a JPEG or HEIC replaces."""
 
     def inventory_line(self, prefix: str) -> InventoryLine:
         """Return the line that ResizePhotos would write, without the image; its photo is at ``prefix``."""
-        status = "refused" if self.reason else "ok"
+        status = "refused" if self.reason else "ok" if self.size else "ignored"
         return InventoryLine(photo=f"{prefix}{self.photo}", status=status, reason=self.reason)
 
 
@@ -168,20 +168,28 @@ def measure_folder(folder: Path, side: int) -> Iterator[MeasuredPhoto]:
 
 
 def measure_collection(photos: Bucket, run: Run) -> Iterator[MeasuredPhoto]:
-    """Yield the sizes of the photos in a collection. Usually only the first bytes of each are read."""
-    items = [item for item in photos.list(run.collection) if skip_kind(item["Key"]) is None]
-    replaced = replaced_raw_files([item["Key"] for item in items], {item["Key"] for item in items})
-    items = [item for item in items if item["Key"] not in replaced]
+    """Yield the sizes of the photos in a collection; None for a RAW file that a JPEG or HEIC replaces.
 
-    def measure(item: Any) -> MeasuredPhoto:
-        head = photos.read_first(item["Key"], _HEADER_BYTES) if item["Size"] else b""
-        photo = _measure(item["Key"], item["Size"], io.BytesIO(head), run.image_side)
-        if photo.reason and len(head) < item["Size"] <= MAXIMUM_BYTES:
-            return _measure(item["Key"], item["Size"], io.BytesIO(photos.read(item["Key"])), run.image_side)
+    Usually only the first bytes of each photo are read.
+    """
+    items = {item["Key"]: item for item in photos.list(run.collection) if skip_kind(item["Key"]) is None}
+
+    def measure(key: str) -> MeasuredPhoto:
+        size = items[key]["Size"]
+        # The images of a RAW file can be anywhere in it.
+        head = photos.read_first(key, _HEADER_BYTES) if size and not is_raw(key) else b""
+        photo = _measure(key, size, io.BytesIO(head), run.image_side)
+        if photo.reason and len(head) < size <= MAXIMUM_BYTES:
+            return _measure(key, size, io.BytesIO(photos.read(key)), run.image_side)
         return photo
 
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        yield from pool.map(measure, items)
+        measured = {photo.photo: photo for photo in pool.map(measure, [key for key in items if not is_raw(key)])}
+        replaced = replaced_raw_files(items, lambda key: measured[key].size is not None)
+        raw = [key for key in items if is_raw(key) and key not in replaced]
+        measured |= {photo.photo: photo for photo in pool.map(measure, raw)}
+    measured |= {key: MeasuredPhoto(key, items[key]["Size"], None) for key in replaced}
+    yield from (measured[key] for key in items)
 
 
 def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:

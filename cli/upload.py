@@ -23,11 +23,14 @@ from cli.requests import collection_prefix, resolve_request
 from cli.stage import Stage
 from distillation.errors import DistillationError
 from distillation.photos.files import replaced_raw_files, skip_kind, skipped_text
-from distillation.photos.resizer import MAXIMUM_BYTES
+from distillation.photos.inventory import REPLACED_RAW
+from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
 from distillation.storage import Bucket
 
 CONCURRENCY = 16
 """Number of parallel uploads."""
+_SIDE = 900
+"""Side in pixels at which a photo that replaces a RAW file has to be usable."""
 _MAXIMUM_PROBLEMS_SHOWN = 3
 
 
@@ -101,21 +104,32 @@ class FolderContent:
 def photos_in(folder: Path) -> FolderContent:
     """Return the content of a folder with its subfolders. Raises ``CommandError`` if it has no photo.
 
-    A RAW file with a JPEG or HEIC of the same name is skipped. The run checks the content of each photo.
+    A RAW file with a JPEG or HEIC of the same name is skipped, unless the header of that file shows that it cannot be
+    used. The run checks the content of each photo.
     """
     if not folder.is_dir():
         raise CommandError(f"{folder} is not a folder. Name a folder of photos.")
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     kinds = {name: skip_kind(name) for name in files}
     photos = {name: path for name, path in files.items() if kinds[name] is None}
-    for name in replaced_raw_files(photos, photos):
-        kinds[name] = "RAW file with a JPEG or HEIC of the same name"
+    for name in replaced_raw_files(photos, lambda name: _is_usable(photos[name])):
+        kinds[name] = REPLACED_RAW
         del photos[name]
     skipped = [kind for kind in kinds.values() if kind]
     if not photos:
         others = f" (skipped: {skipped_text(skipped)})" if skipped else ""
         raise CommandError(f"{folder} contains no photos{others}. Name another folder.")
     return FolderContent(photos, skipped)
+
+
+def _is_usable(photo: Path) -> bool:
+    try:
+        check_file_size(photo.stat().st_size)
+        with photo.open("rb") as file:
+            resized_size(file, _SIDE, photo.name)
+    except PhotoRefused:
+        return False
+    return True
 
 
 def _without_large_photos(found: FolderContent) -> FolderContent:

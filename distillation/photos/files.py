@@ -7,7 +7,7 @@ skipped, whatever their size, and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from distillation.answers.own_labels import OWN_LABELS_FILES
@@ -54,11 +54,17 @@ def is_heif(key: str) -> bool:
     return PurePosixPath(key).suffix.lower() in _HEIF_SUFFIXES
 
 
-def replaced_raw_files(keys: Iterable[str], usable: Container[str]) -> set[str]:
-    """Return the RAW files among ``keys`` that have a JPEG or HEIC of the same name, which is in ``usable``."""
+def replaced_raw_files(keys: Iterable[str], is_usable: Callable[[str], bool]) -> set[str]:
+    """Return the RAW files among ``keys`` that have a usable JPEG or HEIC of the same name in the same folder.
+
+    ``is_usable`` is only called for JPEG and HEIC files with the name of a RAW file.
+    """
     keys = list(keys)
-    replacing = {_stem(key) for key in keys if PurePosixPath(key).suffix.lower() in _REPLACES_RAW and key in usable}
-    return {key for key in keys if is_raw(key) and _stem(key) in replacing}
+    raw_files = {key: _stem(key) for key in keys if is_raw(key)}
+    stems = set(raw_files.values())
+    others = {key: _stem(key) for key in keys if PurePosixPath(key).suffix.lower() in _REPLACES_RAW}
+    replacing = {stem for key, stem in others.items() if stem in stems and is_usable(key)}
+    return {key for key, stem in raw_files.items() if stem in replacing}
 
 
 def skipped_text(kinds: Iterable[str]) -> str:

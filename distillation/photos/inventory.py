@@ -41,8 +41,8 @@ def read_resize_results(run: Run, data: Bucket, photos: Bucket) -> list[Inventor
         remaining = without_line.intersection(photos.keys(run.collection))
         for photo in remaining:
             lines[photo] = _line_of_unlistable(run, photo, len(remaining), len(listed), data)
-    usable = {photo for photo, line in lines.items() if line.status == "ok"}
-    lines |= {photo: _line_of_replaced_raw(photo) for photo in replaced_raw_files(lines, usable)}
+    replaced = replaced_raw_files(lines, lambda photo: lines[photo].status == "ok")
+    lines |= {photo: _line_of_replaced_raw(photo) for photo in replaced}
     return [lines[photo] for photo in sorted(lines)]
 
 

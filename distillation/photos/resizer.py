@@ -67,6 +67,7 @@ _TRANSPOSE_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_EMPTY_FILE = "the file is empty. Upload it again."
 _NO_EMBEDDED_IMAGE = "RAW: it contains no image that can be decoded. Export it as JPEG."
 # Exceptions that Pillow raises for truncated, damaged or malicious files.
 _DECODE_ERRORS = (
@@ -95,6 +96,8 @@ def resize(photo: bytes, side: int, name: str = "") -> ResizedImage:
     The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation or sequence
     and the first page of a document is used; of a RAW file, which ``name`` tells, the largest image.
     """
+    if not photo:
+        raise PhotoRefused(_EMPTY_FILE)
     check_file_size(len(photo))
     with _decode_errors_as_refusals(name):
         image = _decode_and_resize(*_decodable(photo, side, name), side)
@@ -108,6 +111,9 @@ def resized_size(photo: BinaryIO, side: int, name: str = "") -> tuple[int, int]:
 
     Only the header of the photo is read; a RAW or HEIC file is read whole.
     """
+    if not photo.read(1):
+        raise PhotoRefused(_EMPTY_FILE)
+    photo.seek(0)
     with _decode_errors_as_refusals(name):
         if is_raw(name):
             photo = io.BytesIO(_decodable(photo.read(MAXIMUM_BYTES + 1), side, name)[0])
@@ -264,8 +270,6 @@ def _srgb_profile() -> ImageCms.ImageCmsProfile:
 
 
 def check_file_size(size: int) -> None:
-    """Raise ``PhotoRefused`` if a photo's file is empty or has more bytes than the maximum."""
-    if not size:
-        raise PhotoRefused("the file is empty. Upload it again.")
+    """Raise ``PhotoRefused`` if a photo's file has more bytes than the maximum."""
     if size > MAXIMUM_BYTES:
         raise PhotoRefused(f"{size:,} bytes, more than the maximum of {MAXIMUM_BYTES:,}. Save it smaller.")

@@ -22,6 +22,7 @@ from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
 from distillation.photos.splits import split
 from distillation.runs.preflight import Account
 from distillation.storage import Bucket
+from tests.distillation.photos.raw_files import raw_file
 from tests.support.account import stubbed_account
 from tests.support.command import distill
 from tests.support.fakes import bucket
@@ -45,12 +46,13 @@ def test_size_from_the_header_is_that_of_the_resized_image(side: int, tmp_path: 
         assert sorted(photo.size or ()) == sorted(image.pixels.size)
 
 
-def test_unusable_file_has_the_reason_that_resize_would_give(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"no image")
+@pytest.mark.parametrize("body", [b"no image", b""])
+def test_unusable_file_has_the_reason_that_resize_would_give(body: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(body)
     (tmp_path / "b.xmp").write_bytes(b"sidecar file")
     (photo,) = measure_folder(tmp_path, 900)
     with pytest.raises(PhotoRefused) as refusal:
-        resize(b"no image", 900)
+        resize(body, 900)
 
     assert (photo.photo, photo.size, photo.reason) == ("a.jpg", None, str(refusal.value))
 
@@ -65,6 +67,25 @@ def test_photo_of_a_collection_that_resize_would_refuse_for_its_bytes_is_not_rea
 
     assert photo.size is None
     assert photo.reason == "104,857,601 bytes, more than the maximum of 104,857,600. Save it smaller."
+
+
+def test_raw_files_of_a_collection_are_measured_and_replaced_as_in_a_run() -> None:
+    jpeg = next(PHOTOS.glob("*.jpg")).read_bytes()
+    # The second image is behind the first bytes that are read of other photos.
+    raw = raw_file([(160, 160, "preview"), (1200, 800, "jpeg")])
+    files = {"1.jpg": jpeg, "1.nef": raw, "2.jpg": b"damaged", "2.nef": raw, "3.nef": b""}
+    photos = bucket(**{f"photos/{name}": body for name, body in files.items()})
+    measured = list(measure_collection(photos, resolve_request("photos/", {}, "dev", "us-east-1")))
+    statuses = [(photo.photo.removeprefix("photos/"), photo.inventory_line("").status) for photo in measured]
+
+    assert statuses == [
+        ("1.jpg", "ok"),
+        ("1.nef", "ignored"),
+        ("2.jpg", "refused"),
+        ("2.nef", "ok"),
+        ("3.nef", "refused"),
+    ]
+    assert measured[3].size == (900, 600)
 
 
 def test_unreadable_photo_is_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from PIL import Image
 
 from cli.console import CommandError
 from cli.own_labels import own_labels_in
@@ -133,8 +134,9 @@ def test_folder_without_photos_is_an_error(tmp_path: Path) -> None:
 
 
 def test_other_files_of_a_folder_are_skipped_whatever_their_size(tmp_path: Path) -> None:
-    for name in ("1.jpg", "2.HEIC", "2.dng", "3.nef", "notes.txt", "Icon\r", ".DS_Store"):
+    for name in ("1.jpg", "2.dng", "3.nef", "notes.txt", "Icon\r", ".DS_Store"):
         (tmp_path / name).write_bytes(b"x")
+    Image.new("RGB", (90, 60)).save(tmp_path / "2.HEIC", "JPEG")
     for name in ("IMG_0001.MOV", "huge.jpg"):
         with (tmp_path / name).open("wb") as file:
             file.truncate(150 * 2**20)
@@ -149,3 +151,11 @@ def test_other_files_of_a_folder_are_skipped_whatever_their_size(tmp_path: Path)
         "text",
         "video",
     ]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no image"])
+def test_raw_file_is_uploaded_if_its_jpeg_cannot_be_used(damaged: bytes, tmp_path: Path) -> None:
+    (tmp_path / "1.nef").write_bytes(b"x")
+    (tmp_path / "1.jpg").write_bytes(damaged)
+
+    assert set(photos_in(tmp_path).photos) == {"1.jpg", "1.nef"}
