@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, Preflight, SetAside
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
-from distillation.photos.files import is_raw, replaced_raw_files, skip_kind
+from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, skipped_text
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
+from distillation.plain_text import clean_line
 from distillation.records import Dimensions, InventoryLine, Run
 from distillation.runs.existing_model import with_tuned_model
 from distillation.runs.list_images import check_any_image, teacher_questions
@@ -91,6 +93,7 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     found = {
         "refusals": refusals.errors,
         "not_checked": refusals.not_checked,
+        "skipped": _skipped_files(what, bucket, run, is_local=is_local),
         "unreadable": [SetAside(photo=photo.photo, reason=photo.reason) for photo in photos if photo.reason],
     }
     preflight = estimate.model_copy(update=found) if estimate else Preflight(**found)
@@ -123,6 +126,15 @@ def _read_photos(what: str, run: Run, stage: Stage, *, is_local: bool) -> tuple[
             f"{what}: no photos in {place}. Name another folder, or a collection of stage {stage.name!r}."
         )
     return photos, bucket
+
+
+def _skipped_files(what: str, bucket: Bucket | None, run: Run, *, is_local: bool) -> dict[str, int]:
+    """Return the number of files that are not photos, keyed by kind. ``bucket`` is None if there are no files yet."""
+    if bucket is None:
+        return {}
+    if is_local:
+        return dict(Counter(photos_in(Path(what).expanduser()).skipped))
+    return dict(Counter(kind for key in bucket.keys(run.collection) if (kind := skip_kind(key))))
 
 
 def _account(stage: Stage) -> Account:
@@ -203,7 +215,9 @@ def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
 def _report_lines(what: str, run: Run, preflight: Preflight) -> Iterable[str]:
     if preflight.unreadable:
         first = preflight.unreadable[0]
-        yield f"{len(preflight.unreadable)} photos cannot be used, such as {first.photo}: {first.reason}"
+        yield f"{len(preflight.unreadable)} photos cannot be used, such as {clean_line(first.photo)}: {first.reason}"
+    if preflight.skipped:
+        yield f"{sum(preflight.skipped.values())} other files skipped: {skipped_text(preflight.skipped)}"
     if isinstance(preflight, Estimate):
         yield from _estimate_lines(what, run, preflight)
     elif isinstance(preflight, ApplyEstimate):

@@ -82,7 +82,7 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
             f"{seconds:.1f} s), {summary['unchanged']} unchanged"
         )
         if found.skipped:
-            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(found.skipped)}")
+            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
     if failed:
         first = "; ".join(f"{result.key}: {result.problem}" for result in failed[:_MAXIMUM_PROBLEMS_SHOWN])
         raise NotReachable(
@@ -117,7 +117,7 @@ def photos_in(folder: Path) -> FolderContent:
         del photos[name]
     skipped = [kind for kind in kinds.values() if kind]
     if not photos:
-        others = f" (skipped: {skipped_text(skipped)})" if skipped else ""
+        others = f" (skipped: {skipped_text(Counter(skipped))})" if skipped else ""
         raise CommandError(f"{folder} contains no photos{others}. Name another folder.")
     return FolderContent(photos, skipped)
 
@@ -190,6 +190,8 @@ def _upload_file(key: str, path: Path, photos: Bucket) -> UploadResult:
     try:
         with path.open("rb") as file:
             photos.write(key, file, content_type)
+    except UnicodeEncodeError:
+        return UploadResult(key, 0, "its name is not UTF-8, which S3 requires. Rename it.")
     except (OSError, Boto3Error, BotoCoreError, DistillationError) as error:
         return UploadResult(key, 0, str(error))
     return UploadResult(key, path.stat().st_size)

@@ -193,6 +193,8 @@ class Preflight(Record):
     """What may still stop the run and could not be checked."""
     unreadable: list[SetAside] = Field(default_factory=list)
     """Photos that cannot be used."""
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """Number of files that are not photos, keyed by kind."""
 
 
 class ApplyEstimate(Preflight):

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) 
     with local_pipeline(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as pipeline:
         print_line(f"uploading {len(found.photos)} photos and distill.json")
         if found.skipped:
-            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(found.skipped)}")
+            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
         pipeline.upload(found.photos | own_labels_in(arguments.photos), COLLECTION)
         request = {
             "teacher": pair.teacher_id,

@@ -7,7 +7,7 @@ skipped, whatever their size, and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from distillation.answers.own_labels import OWN_LABELS_FILES
@@ -67,9 +67,9 @@ def replaced_raw_files(keys: Iterable[str], is_usable: Callable[[str], bool]) ->
     return {key for key, stem in raw_files.items() if stem in replacing}
 
 
-def skipped_text(kinds: Iterable[str]) -> str:
-    """Return the numbers of skipped files by kind, such as ``2 video, 1 text``."""
-    return ", ".join(f"{count} {kind}" for kind, count in Counter(kinds).most_common())
+def skipped_text(counts: Mapping[str, int]) -> str:
+    """Return the numbers of skipped files, keyed by kind, such as ``2 video, 1 text``."""
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(counts).most_common())
 
 
 def _stem(key: str) -> str:

@@ -324,6 +324,18 @@ def test_request_that_is_not_valid_is_a_wrong_argument(tmp_path: Path) -> None:
     assert result.stderr.startswith("distill estimate: max_usd: 201.00 is above the stage's max_usd_per_run 200.00.")
 
 
+def test_files_that_are_not_photos_are_counted_as_in_an_upload(tmp_path: Path) -> None:
+    folder = photos_in(tmp_path / "holiday", 30)
+    for name in ("a.mov", "b.MP4", "Icon\r", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    (folder / "!bad\nname.jpg").write_bytes(b"x")
+    text = distill("estimate", str(folder)).stdout.splitlines()
+
+    assert text[0].startswith("1 photos cannot be used, such as !bad name.jpg: not an image")
+    assert text[1] == "4 other files skipped: 2 video, 1 system file, 1 text"
+    assert estimated(folder)["skipped"] == {"system file": 1, "video": 2, "text": 1}
+
+
 def test_run_that_can_start_says_what_was_not_checked(tmp_path: Path) -> None:
     folder = photos_in(tmp_path / "holiday", 30)
     estimate = estimated(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
@@ -159,3 +160,11 @@ def test_raw_file_is_uploaded_if_its_jpeg_cannot_be_used(damaged: bytes, tmp_pat
     (tmp_path / "1.jpg").write_bytes(damaged)
 
     assert set(photos_in(tmp_path).photos) == {"1.jpg", "1.nef"}
+
+
+def test_name_that_is_not_utf_8_is_a_problem_of_its_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    client = boto3.client("s3", "us-east-1", endpoint_url="http://127.0.0.1:9")
+    (result,) = upload_files({"holiday/\udcff.jpg": tmp_path / "1.jpg"}, Bucket(client, "photos"))
+
+    assert result.problem == "its name is not UTF-8, which S3 requires. Rename it."

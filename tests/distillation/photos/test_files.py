@@ -62,4 +62,4 @@ def test_names_of_raw_files_of_every_large_maker_are_known() -> None:
 
 
 def test_skipped_files_are_counted_by_kind() -> None:
-    assert skipped_text(["video", "text", "video"]) == "2 video, 1 text"
+    assert skipped_text({"text": 1, "video": 2}) == "2 video, 1 text"
