@@ -16,11 +16,16 @@ _NAMES = {
     **dict.fromkeys(("distill.json", *OWN_LABELS_FILES), "own file"),
     **dict.fromkeys(("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "icon\r", "icon\n"), "system file"),
 }
+_HIDDEN_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}
+"""Folders of macOS archives, of Synology's thumbnails, and of Windows, in lower case."""
 _SUFFIXES_BY_KIND = {
-    "video": "3gp avi crm insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts mxf r3d webm wmv",
-    "audio": "aac m4a mp3 wav",
+    "video": "360 3gp avi crm insv lrf lrv m2ts m4v mkv mov mp mp4 mpeg mpg mts mxf ogv r3d ts vob webm wmv",
+    "audio": "aac amr flac m4a mp3 ogg opus wav wma",
     "side file": "aae acr cos dop lrcat lrtemplate nksc on1 pp3 thm vrd xmp",
-    "text": "csv doc docx htm html ini json jsonl log md pdf rtf tsv txt url xls xlsx xml",
+    "text": (
+        "csv doc docx gpx htm html ini json jsonl kml log md nfo pdf plist ppt pptx rtf srt tsv txt url xls xlsx xml "
+        "yaml yml"
+    ),
     "archive": "7z gz rar tar tgz zip",
     "system file": "db lnk tmp",
 }
@@ -39,7 +44,7 @@ def skip_kind(key: str) -> str | None:
     path = PurePosixPath(key)
     if key.endswith("/"):
         return "folder"
-    if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+    if any(part.startswith(".") or part.lower() in _HIDDEN_FOLDERS for part in path.parts):
         return "hidden file"
     return _NAMES.get(path.name.lower()) or _SUFFIXES.get(path.suffix.lower())
 
