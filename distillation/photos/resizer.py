@@ -33,7 +33,7 @@ MAXIMUM_PIXELS = {
     "AVIF": 24_000_000,
     "HEIF": 51_000_000,
 }
-"""Maximum number of pixels, keyed by format, so that decoding needs at most 300 MB of memory (HEIF: 450 MB).
+"""Maximum number of pixels, keyed by format, so that decoding needs at most 300 MB of memory (HEIF: 460 MB).
 
 HEIF includes HEIC, with which iPhones store up to 48 megapixels.
 
