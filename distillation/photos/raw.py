@@ -24,6 +24,8 @@ _DECODABLE = {1, 5, 7, 8, 32773, 32946}
 """Compression that libtiff decodes: none, LZW, JPEG, Deflate and PackBits."""
 _INTEGERS = {3: "H", 4: "L", 7: "B", 13: "L"}
 """Formats of the types SHORT, LONG, UNDEFINED and IFD."""
+_BYTES = {1, 2, 7}
+"""Types BYTE, ASCII and UNDEFINED, whose values Pillow keeps as bytes."""
 _JPEG_START = b"\xff\xd8"
 _MAXIMUM_IFDS = 64
 _MAXIMUM_VALUES = 64
@@ -79,6 +81,23 @@ def largest_embedded_image(photo: bytes) -> EmbeddedImage | None:
     # Pillow applies the orientation of a TIFF file's first directory itself, and then removes it.
     orientation = None if offset in oriented else orientation
     return EmbeddedImage(_with_first_directory(photo, offset), width, height, orientation, largest)
+
+
+def count_values(photo: bytes) -> int | None:
+    """Return the number of values in the first directory of a TIFF file that Pillow turns into Python numbers.
+
+    None for a file that is not a TIFF file, or has no directory that can be read; a decoder refuses it.
+    """
+    if photo[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    order = _byte_order(photo)
+    try:
+        (offset,) = struct.unpack_from(f"{order}L", photo, 4)
+        (count,) = struct.unpack_from(f"{order}H", photo, offset)
+        entries = [struct.unpack_from(f"{order}HHL", photo, offset + 2 + 12 * n) for n in range(count)]
+    except struct.error:
+        return None
+    return sum(values for _, kind, values in entries if kind not in _BYTES)
 
 
 def _directories(photo: bytes) -> Iterator[tuple[int, dict[int, tuple[int, ...]]]]:

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from distillation.photos.files import is_heif, is_raw
-from distillation.photos.raw import largest_embedded_image
+from distillation.photos.raw import count_values, largest_embedded_image
 
 # One thread, because Resize handles one photo at a time and each thread needs memory of its own.
 pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
@@ -45,6 +45,8 @@ MAXIMUM_COEFFICIENT_BYTES = 200 * 1024 * 1024
 
 All coefficients, two bytes each, are in memory before decoding starts.
 """
+MAXIMUM_TIFF_VALUES = 1_000_000
+"""Maximum number of values in the directory of a TIFF file. Pillow needs about 40 bytes of memory for each."""
 MAXIMUM_BYTES = 100 * 1024 * 1024
 """Maximum size of a photo file, in bytes."""
 MINIMUM_SIDE = 25
@@ -167,6 +169,7 @@ def _decode_errors_as_refusals(name: str) -> Iterator[None]:
 
 def _decode_and_resize(photo: bytes, orientation: int | None, side: int) -> Image.Image:
     """Return the upright image; ``orientation`` is the EXIF orientation of a photo whose own EXIF has none."""
+    _check_tiff_directory(photo)
     with Image.open(io.BytesIO(photo), formats=_PILLOW_FORMATS) as source:
         size = _target_size(source, side)
         _check_memory(source)
@@ -180,6 +183,17 @@ def _decode_and_resize(photo: bytes, orientation: int | None, side: int) -> Imag
     # Pillow copies a comment from ``info`` into the JPEG. Remove all metadata of the photo.
     image.info = {}
     return image
+
+
+def _check_tiff_directory(photo: bytes) -> None:
+    """Raise ``PhotoRefused`` for a TIFF file whose directory would need more memory than its pixels."""
+    if photo[:4] in (b"II+\0", b"MM\0+"):
+        raise PhotoRefused("a BigTIFF file. Save it as TIFF or JPEG.")
+    if (values := count_values(photo) or 0) > MAXIMUM_TIFF_VALUES:
+        raise PhotoRefused(
+            f"damaged: its TIFF directory has {values:,} values, more than {MAXIMUM_TIFF_VALUES:,}. Open it in a photo "
+            "editor and save it again."
+        )
 
 
 def _target_size(source: Image.Image, side: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from distillation.photos.raw import largest_embedded_image
-from distillation.photos.resizer import MAXIMUM_PIXELS, PhotoRefused, resize, resized_size
+from distillation.photos.resizer import MAXIMUM_PIXELS, MAXIMUM_TIFF_VALUES, PhotoRefused, resize, resized_size
 from tests.distillation.photos.raw_files import raw_file
 
 
@@ -196,6 +196,23 @@ def test_raw_file_with_a_thumbnail_alone_is_refused_by_name() -> None:
 def test_raw_file_that_is_no_tiff_is_refused_by_name() -> None:
     with pytest.raises(PhotoRefused, match=r"^RAW: it contains no image that can be decoded\. Export it as JPEG\.$"):
         resize(b"FUJIFILMCCD-RAW 0201", 900, "DSCF0001.RAF")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiff_whose_directory_needs_more_memory_than_its_pixels_is_refused_before_it_is_opened(order: str) -> None:
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    strips = struct.pack(f"{order}HHLL", 273, 4, MAXIMUM_TIFF_VALUES + 1, 8)
+    hostile = start + struct.pack(f"{order}LH", 8, 1) + strips + bytes(4)
+
+    with pytest.raises(PhotoRefused, match=r"its TIFF directory has 1,000,001 values, more than 1,000,000"):
+        resize(hostile, 900)
+
+
+def test_big_tiff_is_refused_by_name() -> None:
+    output = io.BytesIO()
+    Image.new("RGB", (90, 70)).save(output, "TIFF", big_tiff=True)
+    with pytest.raises(PhotoRefused, match="BigTIFF"):
+        resize(output.getvalue(), 900)
 
 
 def test_rotation_of_a_raw_file_applies_to_its_preview() -> None:
