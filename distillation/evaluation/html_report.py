@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,15 +108,21 @@ class Chart(NamedTuple):
     svg: Markup
 
 
-def render(page: Page, pictures: Iterable[Picture]) -> str:
-    """Return the page as HTML without invisible characters; the template escapes photo names and model answers."""
-    environment = Environment(
+@cache
+def _environment() -> Environment:
+    """Return the environment of the templates, which keeps those that it has compiled."""
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+
+
+def render(page: Page, pictures: Iterable[Picture]) -> str:
+    """Return the page as HTML without invisible characters; the template escapes photo names and model answers."""
+    environment = _environment()
     figures = page.evaluation.figures if page.evaluation else None
     best = figures.best if figures else None
     html = environment.get_template("report.html.j2").render(
