@@ -144,7 +144,7 @@ class PlannedRound(Record):
     hours: Bounds
     """Duration of the round in hours."""
     result: str
-    """What is known after the round, in a sentence."""
+    """Result that the round gives, in a sentence."""
 
 
 class ProvisionedCost(Record):
@@ -181,7 +181,7 @@ class DailyQuotaUse(Record):
 
 
 class Preflight(Record):
-    """What ``distill estimate`` found out before the run starts.
+    """Findings of ``distill estimate`` before the run starts.
 
     Also the output of ``distill estimate --json`` if the run cannot be estimated, such as for too few photos. Only that
     command fills the fields.
@@ -190,7 +190,7 @@ class Preflight(Record):
     refusals: list[str] = Field(default_factory=list)
     """Errors with which the run would be refused."""
     not_checked: list[str] = Field(default_factory=list)
-    """What may still stop the run and could not be checked."""
+    """Checks that ``distill estimate`` could not make and that may still stop the run."""
     unreadable: list[SetAside] = Field(default_factory=list)
     """Photos that cannot be used."""
     skipped: dict[str, int] = Field(default_factory=dict)
@@ -609,9 +609,9 @@ class Growth(Record):
     next_usd: Bounds | None
     """Expected cost of the next round in US dollars; null without one."""
     stopped: Literal["flat", "budget", "quota", "all images", "failed"] | None
-    """Why growth stopped; null while it goes on."""
+    """Reason why growth stopped; null while it continues."""
     reason: str
-    """Why growth stopped or goes on, in a sentence."""
+    """Reason why growth stopped or continues, in a sentence."""
 
 
 class Audit(Record):
@@ -788,13 +788,13 @@ class Report(Record):
     money: Money
     """Estimated and spent US dollars by step."""
     student_prompt: StudentPrompt | None = None
-    """What another prompt than the teacher's changes; null if both have the same one."""
+    """Effect of the student's own prompt; null if it has the teacher's."""
     baseline: Baseline | None = None
     """Copy of ``baseline.json``; null without a baseline round."""
     growth: Growth | None = None
     """Rounds of a run with ``grow``; null without."""
     recommendation: Recommendation | None = None
-    """What to do next."""
+    """Recommended next step."""
     notes: list[str] = Field(default_factory=list)
     """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
 
@@ -845,7 +845,7 @@ class ApplyReport(Record):
     audit: Audit | None = None
     """Agreement on the audited images; null with ``audit_share`` 0."""
     recommendation: Recommendation | None = None
-    """What to do next."""
+    """Recommended next step."""
     files: list[str]
     """Keys of the result tables."""
 

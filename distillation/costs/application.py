@@ -18,7 +18,7 @@ from distillation.records import Dimensions, RequestedTier, Run
 
 @dataclass(frozen=True)
 class TeacherQuestions:
-    """What the teacher is asked in a run with ``apply``."""
+    """Questions to the teacher in a run with ``apply``."""
 
     audited: Sequence[Dimensions]
     """One entry for each label of the audit that no run has paid for."""

@@ -47,7 +47,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class RoundWork:
-    """What one round pays for. Answers and models of earlier rounds are left out."""
+    """Paid work of one round. Answers and models of earlier rounds are left out."""
 
     number: int
     kind: Literal["baseline", "training"]

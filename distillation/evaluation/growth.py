@@ -32,7 +32,7 @@ class NextRound:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the scores so far say about the next round."""
+    """Forecast of the next round from the scores so far."""
 
     gain: Interval | None
     """Expected gain in agreement; None with one size, which shows no slope."""
@@ -58,7 +58,7 @@ def expectation(
 def grow(
     request: Request, rounds: Sequence[GrownRound], expected: Expectation | None, following: NextRound | None
 ) -> Growth:
-    """Return the rounds so far, and whether the run goes on.
+    """Return the rounds so far, and whether the run continues.
 
     Growth stops if the newest size was not trained, if all images are used (``following`` is None), if the next round
     is expected to gain less than ``grow_until``, if its highest cost would pass ``max_usd``, or if it needs more daily
@@ -78,7 +78,7 @@ def grow(
 def _decide(
     request: Request, newest: GrownRound, expected: Expectation | None, following: NextRound | None
 ) -> tuple[Stopped | None, str]:
-    """Return why growth stops, None if it goes on, and the reason in a sentence."""
+    """Return why growth stops, None if it continues, and the reason in a sentence."""
     if newest.jaccard is None:
         return "failed", f"Growth stopped: the model of {newest.size:,} images was not trained."
     if following is None or expected is None:

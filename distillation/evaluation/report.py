@@ -70,7 +70,7 @@ def scores_table(evaluation: Evaluation | None) -> bytes:
 
 
 def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None) -> Growth | None:
-    """Return the rounds of a run with ``grow`` and whether it goes on; None for another run or without a model."""
+    """Return the rounds of a run with ``grow`` and whether it continues; None for another run or without a model."""
     run, data = run_data.run, run_data.data
     rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds if evaluation else []
     sizes = [round_.sizes for round_ in rounds if round_.kind == "training"]

@@ -48,7 +48,7 @@ def baseline_verdict(baseline: Baseline) -> str:
 
 
 def run_verdict(figures: EvaluationFigures, growth: Growth | None = None) -> str:
-    """Return the verdict of a run that trained a model, and with ``growth`` why it stopped or goes on."""
+    """Return the verdict of a run that trained a model, and with ``growth`` why it stopped or continues."""
     if growth is not None:
         decision = run_verdict(figures) if growth.stopped else files_verdict(figures)
         return f"{decision} {growth.reason}"

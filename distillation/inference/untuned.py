@@ -6,7 +6,7 @@ from functools import partial
 
 from distillation import keys
 from distillation.inference.image_batch import Target
-from distillation.models import catalog, ids
+from distillation.inference.labeler import make_labeler
 from distillation.records import Labeler, Prompt, Run
 
 
@@ -15,15 +15,7 @@ def untuned_labeler(run: Run, model: str, prompt: Prompt) -> Labeler:
 
     A question that the teacher is asked as well, word for word, has the teacher's id.
     """
-    max_tokens = run.teacher.max_tokens
-    temperature = catalog.get_model(model).family.accepted_temperature(run.teacher.temperature)
-    settings = {"maxTokens": max_tokens, "temperature": temperature}
-    return Labeler(
-        id=keys.labeler_id(ids.foundation_id(model), prompt.system, prompt.user, settings),
-        model=model,
-        max_tokens=max_tokens,
-        temperature=temperature,
-    )
+    return make_labeler(model, prompt, run.teacher.max_tokens, run.teacher.temperature)
 
 
 def untuned_target(run: Run, name: str, model: str, prompt: Prompt) -> Target:

@@ -13,12 +13,12 @@ from distillation import keys
 from distillation.answers.formats import FORMATS
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.errors import InvalidRequest, excerpt
+from distillation.inference.labeler import make_labeler
 from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import (
     Concurrency,
-    Labeler,
     Limits,
     Prompt,
     Quota,
@@ -108,8 +108,8 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         execution=execution,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         account=defaults.account,
-        teacher=_labeler(teacher, prompt, request.max_tokens, request.temperature, profile),
-        ceiling=_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature, profile),
+        teacher=make_labeler(teacher, prompt, request.max_tokens, request.temperature, profile),
+        ceiling=make_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature, profile),
         student=student,
         alternatives=alternatives,
         prompt=Prompt(system=prompt.system, user=prompt.user),
@@ -308,15 +308,3 @@ def _check_terms(teacher: str, student: str, request: Request) -> None:
             "A provider may forbid training other models on its answers. Read its terms "
             f"({_TERMS}), and if they allow it, set accept_teacher_terms to true."
         )
-
-
-def _labeler(model: str, prompt: Prompt, max_tokens: int, temperature: float, profile: str | None) -> Labeler:
-    temperature = catalog.get_model(model).family.accepted_temperature(temperature)
-    settings = {"maxTokens": max_tokens, "temperature": temperature}
-    return Labeler(
-        id=keys.labeler_id(ids.foundation_id(model), prompt.system, prompt.user, settings),
-        model=model,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        profile=profile,
-    )
