@@ -127,7 +127,7 @@ class TierChoice:
             logger.warning("rest of the batch is asked on the standard tier", flex_error=str(failures.errors[-1]))
 
     def end_probe(self, failures: FlexFailures) -> None:
-        """Let another question become the probe, if this one was it."""
+        """End the probe if this question was it, so that another question becomes it."""
         with self._lock:
             if failures.is_probe:
                 self._is_probing = failures.is_probe = False
