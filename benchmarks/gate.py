@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from distillation.evaluation.parsed_answers import parse_answer
 from PIL import Image
 
 from cli.upload import photos_in
 from distillation.evaluation import scores
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
-from distillation.evaluation.parsed_answers import parse_answer
 from distillation.models import catalog
 from distillation.records import AnswerLine
 from distillation.statistical_power import minimum_detectable_difference
@@ -206,9 +206,9 @@ def _summary(evaluations: Sequence[Evaluation]) -> dict[str, float]:
         "gain": round(statistics.fmean(gate.gain.mean for gate in gates), 3),
         "gain_over_control": round(
             statistics.fmean(
-                figure.jaccard.tuned[figure.best].mean - figure.jaccard.control.mean
+                figure.agreement.tuned[figure.best].mean - figure.agreement.control.mean
                 for figure in figures
-                if figure.jaccard.control
+                if figure.agreement.control
             ),
             3,
         ),

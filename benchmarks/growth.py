@@ -165,7 +165,9 @@ def _decision(measured: Mapping[int, Sequence[float]], later: Sequence[int]) -> 
         {answerer_of(size): values for size, values in measured.items()},
         [str(number) for number in range(len(measured[max(measured)]))],
     )
-    rounds = [GrownRound(size=size, labels=0, usd=0.0, jaccard=resampled.mean(answerer_of(size))) for size in measured]
+    rounds = [
+        GrownRound(size=size, labels=0, usd=0.0, agreement=resampled.mean(answerer_of(size))) for size in measured
+    ]
     if not later:
         return grow(Request(), rounds, None, None).stopped
     expected = expectation(list(measured), later[0], resampled, resampled)

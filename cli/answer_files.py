@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cli.console import CommandError
-from distillation.answers.formats import FORMATS
-from distillation.answers.formats.keywords import MAXIMUM_WORDS
+from distillation.answers.formats.keywords import MAXIMUM_WORDS, Keywords, normalised_keyword
+from distillation.answers.keyword_reader import read_keywords, write_keywords
 from distillation.answers.rejection import content_rejection
 from distillation.documents import AnswersFile
 from distillation.plain_text import unmark_formula
@@ -26,7 +26,7 @@ EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("status", "reason", "usage", "latency_ms")
 _IMAGE_FIELDS = ("image", "photo", "file", "filename", "file_name", "path", "id", "name")
 _TEXT_FIELDS = ("text", "answer", "label", "keywords", "tags", "labels", "prediction", "output")
-_KEYWORDS = FORMATS["keywords"]
+_KEYWORDS = Keywords()
 _PROSE_SHARE = 0.5
 """Share of answers (0-1) from which a form describes the file."""
 
@@ -148,7 +148,7 @@ def _checked(record: Any, place: str) -> dict[str, Any]:
         )
     text = next((record[name] for name in _TEXT_FIELDS if record.get(name) is not None), None)
     if isinstance(text, list) and all(isinstance(item, str) for item in text):
-        text = _KEYWORDS.write_items(text)
+        text = write_keywords(text)
     elif isinstance(text, list | dict):
         text = json.dumps(text, ensure_ascii=False)
     return {**record, "image": image, "text": text}
@@ -176,12 +176,12 @@ def _answer(record: dict[str, Any], place: str, path: Path) -> AnswerLine:
 
 def _status(text: Any) -> str:
     """Return ``refused`` for a refusal and for a text that is not a list of keywords, such as prose, else ``ok``."""
-    return "refused" if isinstance(text, str) and content_rejection("keywords", text) else "ok"
+    return "refused" if isinstance(text, str) and content_rejection(_KEYWORDS, text) else "ok"
 
 
 def _form(texts: list[str]) -> str:
     """Return the form of most answers, such as ``lists of keywords, median 6``."""
-    items = [_KEYWORDS.items(text) for text in texts if text.strip()]
+    items = [list(dict.fromkeys(map(normalised_keyword, read_keywords(text)))) for text in texts if text.strip()]
     if not items:
         return "empty"
     prose = sum(any(len(item.split()) > MAXIMUM_WORDS for item in found) for found in items)

@@ -300,7 +300,7 @@ def _comparisons(estimate: Estimate) -> Iterator[str]:
     known = "assumed" if estimate.gain_sd is None else "measured in the student's last run"
     sd = TYPICAL_SD if estimate.gain_sd is None else estimate.gain_sd
     yield (
-        f"Minimum detectable gain in the Jaccard index: {estimate.detectable:.3f} with {estimate.test} test images "
+        f"Minimum detectable gain in agreement: {estimate.detectable:.3f} with {estimate.test} test images "
         f"(80 % power, standard deviation {sd:.2f}, {known})."
     )
     if estimate.break_even:

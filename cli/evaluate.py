@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.answer_files import EXAMPLE, Answers, InvalidAnswers, read_answers
 from cli.console import print_line
+from distillation.answers.formats.keywords import Keywords
 from distillation.documents import AnswersFile, FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
@@ -48,6 +49,7 @@ def compare_files(
             f"{teacher} and {student} have no image in common. Use the same image names in both files."
         )
     evidence = Evidence(
+        answer_format=Keywords(),
         labels=labels,
         tuned={"student": answers},
         base=read["base"].lines if base else None,
@@ -65,6 +67,7 @@ def compare_files(
         evaluation=evaluation.figures,
     )
     page = Page(
+        answer_format=Keywords(),
         title=student.stem,
         subtitle=f"{len(labels)} images · {report.status}",
         teacher=teacher.stem,
@@ -90,11 +93,11 @@ def print_comparison(report: FilesReport) -> None:
     """Print what was read, the score with its interval, and the images that are in one file only."""
     for role, file in report.files.items():
         print_line(f"{role}: {file.name}, {file.answers} answers ({file.layout}; {file.form})")
-    score = report.evaluation.jaccard.tuned["student"]
+    score = report.evaluation.agreement.tuned["student"]
     images = report.evaluation.test_images
     interval = f"95 % CI {score.low:.3f} to {score.high:.3f}" if images > 1 else "no interval from one image"
     print_line(
-        f"Jaccard index {score.mean:.3f} ({interval}), n = {images} image{'s' if images > 1 else ''}, "
+        f"agreement {score.mean:.3f} ({interval}), n = {images} image{'s' if images > 1 else ''}, "
         f"{report.unanswered} without an answer, which score 0"
     )
     for role, file in report.files.items():

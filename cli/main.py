@@ -176,7 +176,7 @@ def evaluate(
     images: Annotated[Path | None, typer.Option(help="Folder with the images, named as in the answers.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     fail_under: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit with 1 if the Jaccard index is below this, 0-1.")
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if the agreement is below this, 0-1.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -190,9 +190,9 @@ def evaluate(
     else:
         print_comparison(report)
         print_line(str(out / "report.html"))
-    score = report.evaluation.jaccard.tuned["student"].mean
+    score = report.evaluation.agreement.tuned["student"].mean
     if fail_under is not None and score < fail_under:
-        print_to_stderr(f"The Jaccard index {score:.4f} is below --fail-under {fail_under:g}.")
+        print_to_stderr(f"The agreement {score:.4f} is below --fail-under {fail_under:g}.")
         raise typer.Exit(1)
 
 

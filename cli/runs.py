@@ -100,10 +100,10 @@ def _deployments(report: AnyReport | None, replaced: ReplacedDeployment | None) 
 
 
 def _scores(report: AnyReport | None) -> dict[str, Any]:
-    """Return the mean Jaccard index of base, best model and ceiling, and the best and promoted models."""
+    """Return the mean agreement of base, best model and ceiling, and the best and promoted models."""
     if not isinstance(report, Report) or report.evaluation is None:
         return dict.fromkeys(("base", "tuned", "ceiling", "best", "promoted"))
-    best, jaccard = report.evaluation.best, report.evaluation.jaccard
+    best, jaccard = report.evaluation.best, report.evaluation.agreement
     scores = {"base": jaccard.base, "tuned": jaccard.tuned[best], "ceiling": jaccard.ceiling}
     return {
         **{name: score.mean if score else None for name, score in scores.items()},

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
-from distillation.records import Limits, Record, Round, Run, ServiceTier, TrainedModel, Until
+from distillation.records import Record, Round, Run, ServiceTier, TrainedModel, Until
 
 
 class Interval(Record):
@@ -242,7 +242,7 @@ class Estimate(ApplyEstimate):
     warnings: list[str]
     """Old or not confirmed prices, reduced training sizes, and daily quotas of which the run uses more than half."""
     detectable: float
-    """Minimum detectable gain in the Jaccard index (80 % power).
+    """Minimum detectable gain in agreement (80 % power).
 
     Its standard deviation is ``gain_sd``, or 0.1 before the first run.
     """
@@ -309,6 +309,10 @@ class DatasetHashes(Record):
     """SHA-256 of each file in hexadecimal, keyed by S3 key."""
 
 
+REFERENCES = ("floor", "control", "nearest")
+"""Reference values that scores are compared with, in the order of the report."""
+
+
 class ScoresByRole(Record):
     """Mean agreement with the teacher, by answerer and for the reference values."""
 
@@ -321,12 +325,14 @@ class ScoresByRole(Record):
     floor: Interval | None = None
     """Agreement of shuffled pairs."""
     control: Interval | None = None
-    """Agreement of the most common keywords of the training labels."""
+    """Agreement of the best constant answer, learnt from the training labels."""
+    nearest: Interval | None = None
+    """Agreement of the label of the training image that looks most similar; null without perceptual hashes."""
 
     @property
     def by_name(self) -> dict[str, Interval]:
-        """Scores that were measured, by name: ``base``, ``ceiling``, ``floor``, ``control``; without ``tuned``."""
-        named = {name: getattr(self, name) for name in ("base", "ceiling", "floor", "control")}
+        """Scores that were measured, by name, without ``tuned``."""
+        named = {name: getattr(self, name) for name in ("base", "ceiling", *REFERENCES)}
         return {name: score for name, score in named.items() if score is not None}
 
 
@@ -339,7 +345,7 @@ class Headlines(Record):
     gap_closed: Interval | None = None
     """Share of the gap from base to ceiling."""
     gap_closed_unnormalised: Interval | None = None
-    """The same with keywords compared without normalisation."""
+    """The same without normalisation; null in a format without it."""
     beyond_control: Interval | None = None
     """Share of the gap from control to ceiling."""
 
@@ -348,7 +354,7 @@ class SizeTest(Record):
     """Paired comparison of a tuned model with base."""
 
     gain: Interval
-    """Mean gain in the Jaccard index."""
+    """Mean gain in agreement."""
     p: float
     """Two-sided p value of a sign-flip permutation test over groups."""
     p_holm: float
@@ -362,8 +368,8 @@ class SizeChoice(Record):
     """Set whose images it was chosen on. Validation images leave the test images for a single comparison."""
     images: int
     """Images of the set with a label."""
-    jaccard: dict[str, float]
-    """Mean Jaccard index on them by tuned model."""
+    agreement: dict[str, float]
+    """Mean agreement on them by tuned model."""
 
 
 class Gate(Record):
@@ -372,7 +378,7 @@ class Gate(Record):
     best: str
     """Chosen tuned model, such as ``n30``."""
     gain: Interval
-    """Its gain over base in the Jaccard index."""
+    """Its gain over base in agreement."""
     passed: bool
     """Whether enough answers are valid, and the gain is significant, above ``gate_margin`` and over the control."""
     promoted: str | None
@@ -384,7 +390,7 @@ class Gate(Record):
     disagreement: str | None = None
     """Why the interval of the gain and the permutation test disagree; null if they agree."""
     over_control: Interval | None = None
-    """Gain over always answering with the most common keywords of the training labels."""
+    """Gain over the control."""
 
 
 class CurvePoint(Interval):
@@ -407,13 +413,17 @@ class Curve(Record):
     """Expected gain from the largest size to ``next_size``."""
 
 
-class KeywordChanges(Record):
-    """Keywords of the teacher that the best tuned model gained or lost against base, with their number of images."""
+class Table(Record):
+    """A table of a report."""
 
-    learned: list[tuple[str, int]]
-    """Gained keywords, most frequent first."""
-    lost: list[tuple[str, int]]
-    """Lost keywords, most frequent first."""
+    title: str
+    """Heading of the table."""
+    columns: list[str]
+    """Headings of the columns; the first column names the rows."""
+    rows: list[list[str | int | float | None]]
+    """Cells of each row; null for one that has no value."""
+    note: str | None = None
+    """Sentence below the table."""
 
 
 class GoldScores(Record):
@@ -421,8 +431,8 @@ class GoldScores(Record):
 
     images: int
     """Test images with an own label."""
-    jaccard: dict[str, Interval]
-    """Jaccard index by answerer, teacher included."""
+    agreement: dict[str, Interval]
+    """Agreement by answerer, teacher included."""
 
 
 class ServingCost(Record):
@@ -442,17 +452,15 @@ class EvaluationFigures(Record):
     """Figures of an evaluation: every answerer against the teacher's labels of the test images."""
 
     best: str
-    """Chosen tuned model, with the highest mean Jaccard index on the images of ``size_choice``, such as ``n30``."""
-    jaccard: ScoresByRole
-    """Jaccard index of normalised keywords."""
-    jaccard_unnormalised: ScoresByRole
-    """Jaccard index without normalisation; without floor and control."""
+    """Chosen tuned model, with the highest mean agreement on the images of ``size_choice``, such as ``n30``."""
+    format: str
+    """Answer format."""
+    similarity: str
+    """Name of the similarity of two answers, such as ``Jaccard index``; 0-1."""
+    agreement: ScoresByRole
+    """Mean similarity to the teacher's labels. An answer that is missing or not valid has 0."""
     metrics: dict[str, dict[str, Interval]]
-    """Mean of each metric by answerer.
-
-    Metrics: jaccard, jaccard_unnormalised, soft_jaccard, f1, precision, recall, count_drift, valid, and within_limits
-    if a number of keywords was asked for. An answer that is not valid has no keywords.
-    """
+    """Mean of each measure by answerer: ``valid``, the share of valid answers, and those of the answer format."""
     headlines: Headlines
     """Shares of the gap closed."""
     gate: Gate | None
@@ -460,13 +468,13 @@ class EvaluationFigures(Record):
     tests: dict[str, SizeTest]
     """Comparison with base by tuned model."""
     detectable: float
-    """Minimum detectable gain in the Jaccard index (80 % power), from the measured standard deviation of the gains."""
+    """Minimum detectable gain in agreement (80 % power), from the measured standard deviation of the gains."""
     gain_sd: float | None = None
     """Standard deviation of the best model's gains over base per image; null without base or with a single image."""
     curve: Curve | None
     """Scaling curve; null with fewer than three sizes."""
-    keywords: KeywordChanges | None
-    """Keywords learned and lost; null without base."""
+    tables: list[Table]
+    """Tables of the answer format."""
     gold: GoldScores | None
     """Scores against own labels; null without them."""
     serving: dict[str, ServingCost]
@@ -475,8 +483,6 @@ class EvaluationFigures(Record):
     """Test images with a label."""
     test_groups: int
     """Groups of near-duplicates among them."""
-    limits: Limits | None = None
-    """Number of keywords that was asked for; null if it is unknown."""
     size_choice: SizeChoice | None = None
     """How the best size was chosen; null with one size."""
     ceiling_images: int | None = None
@@ -518,7 +524,7 @@ class Alternative(Record):
     """Name for people, such as ``Nova Lite with 5 examples in its prompt``."""
     model: str
     """Model id."""
-    jaccard: Interval
+    agreement: Interval
     """Agreement with the teacher's labels on the images of the ceiling."""
     valid: Interval
     """Share of valid answers."""
@@ -582,7 +588,7 @@ class GrownRound(Record):
 
     Null if the report of an earlier round could not be read.
     """
-    jaccard: Interval | None
+    agreement: Interval | None
     """Agreement of the tuned model with the teacher; null if the size was not trained."""
 
 
@@ -621,12 +627,12 @@ class Audit(Record):
     """Images that were chosen for the audit."""
     images: int
     """Images among them that the teacher gave a valid label for."""
-    jaccard: Interval | None
+    agreement: Interval | None
     """Agreement with the teacher on them; null if there is none. An answer that is not valid scores 0."""
     evaluation: Interval | None
     """Agreement that the model's own run measured; null if it cannot be read or has your own labels in it."""
     drifted: bool
-    """Whether the upper bound of ``jaccard`` is below the lower bound of ``evaluation``, with at least 10 images."""
+    """Whether the upper bound of ``agreement`` is below the lower bound of ``evaluation``, with at least 10 images."""
     reason: str | None = None
     """Why the teacher did not label the first image without a label; null if it labelled all."""
 
@@ -639,7 +645,7 @@ class Disagreement(Record):
     image: str
     """SHA-256 of the image's bytes, in hexadecimal."""
     disagreement: float
-    """One minus the mean Jaccard index of each two samples, 0-1."""
+    """One minus the mean similarity of each two samples, 0-1."""
 
 
 class Loss(Record):
@@ -693,7 +699,7 @@ class Doubling(Record):
     size: int
     """Training images."""
     gain: Interval
-    """Expected gain in the Jaccard index."""
+    """Expected gain in agreement."""
     usd: float
     """Expected cost in US dollars."""
 
@@ -915,7 +921,7 @@ class Manifest(Record):
     """Model ids of ``teacher``, ``student`` and ``tuned_as``, the id that jobs are created with."""
     models: list[TrainedModel]
     """Trained sizes."""
-    jaccard: ScoresByRole | None
+    agreement: ScoresByRole | None
     """Scores; null if nothing was trained."""
     gate: Gate | None
     """Promotion decision; null if nothing was trained."""

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -48,13 +49,11 @@ class Prompt(Record):
     """User prompt, 1-10,000 characters."""
 
 
-class Limits(Record):
-    """Number of items that a label has, such as keywords. A prediction may have any number."""
+class PromptFile(Prompt):
+    """A file of samples/prompts, or the same fields in a request."""
 
-    minimum: int = 1
-    """Smallest number of distinct items."""
-    maximum: int = 100
-    """Largest number of distinct items."""
+    answers: dict[str, JsonValue] = {}
+    """Name of the answer format in ``format``, by default ``keywords``, and its settings."""
 
 
 class Quota(Record):
@@ -104,14 +103,14 @@ class Request(Record):
     """Model id of the teacher; by default the stage's first."""
     student: str | None = None
     """Model id of the student; by default the stage's first."""
-    prompt: str | Prompt = "keywords"
+    prompt: str | PromptFile = "keywords"
     """Name of a file in samples/prompts, or the texts themselves."""
     student_prompt: str | Prompt | None = None
     """Prompt that the student is trained and asked with, given as in ``prompt``; by default the teacher's."""
     keywords_min: int | None = Field(default=None, ge=1, le=MAXIMUM_KEYWORDS)
-    """Smallest number of distinct keywords in a label, 1-100; by default the prompt file's."""
+    """Smallest number of distinct keywords in a label, 1-100; by default the prompt file's. For keywords only."""
     keywords_max: int | None = Field(default=None, ge=1, le=MAXIMUM_KEYWORDS)
-    """Largest number of distinct keywords in a label, 1-100; by default the prompt file's."""
+    """Largest number of distinct keywords in a label, 1-100; by default the prompt file's. For keywords only."""
     service_tier: RequestedTier = "auto"
     """Service tier of the teacher's calls; ``flex`` costs half and may answer later.
 
@@ -237,10 +236,8 @@ class Run(Record):
     """Prompt of the teacher."""
     student_prompt: Prompt
     """Prompt that the student is trained and asked with."""
-    answer_format: str = "keywords"
-    """Name of the answer format; see ``distillation.answers.formats``."""
-    limits: Limits = Limits()
-    """Number of items that a label has."""
+    answers: dict[str, JsonValue] = {"format": "keywords"}
+    """Answer format and its settings; see ``distillation.answers.formats``."""
     image_side: int
     """Longest side of images in pixels."""
     quotas: dict[str, Quota] = {}
@@ -445,8 +442,6 @@ class AnswerLine(Record):
     """
     status: Literal["ok", "refused"]
     """Whether the answer is valid."""
-    format: str = "keywords"
-    """Name of the answer format."""
     sample: int = 0
     """Number of the answer, from 0."""
     text: str | None = None

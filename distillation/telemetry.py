@@ -47,8 +47,8 @@ def count_call_metrics(paid: Sequence[Answer], counts: CallCounts) -> None:
 def count_audit(audit: Audit | None) -> None:
     """Add the audit of a run with ``apply`` as metrics; without one, only that no image was audited."""
     metrics.add_metric("ImagesAudited", MetricUnit.Count, audit.images if audit else 0)
-    if audit and audit.jaccard:
-        metrics.add_metric("AuditAgreement", MetricUnit.NoUnit, audit.jaccard.mean)
+    if audit and audit.agreement:
+        metrics.add_metric("AuditAgreement", MetricUnit.NoUnit, audit.agreement.mean)
         metrics.add_metric("PhotosDrifted", MetricUnit.Count, int(audit.drifted))
 
 

@@ -185,7 +185,7 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
         **{field: getattr(report, field, None) for field in fields},
         "rejected": [item.model_dump() for item in report.photos_set_aside] if report else [],
         "teacher_calls": sum(entry.calls for entry in entries if entry.model == pair.teacher_id),
-        "jaccard": _scores_by_size(figures.jaccard) if figures else None,
+        "jaccard": _scores_by_size(figures.agreement) if figures else None,
         "states": states_entered(pipeline.aws, execution),
         "report": str(out / "report.html") if report else None,
         "models": {"teacher": pair.teacher_id, "student": pair.student_id},

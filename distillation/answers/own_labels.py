@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distillation.answers.formats import FORMATS
+from distillation.answers.formats import format_of
 from distillation.answers.rejection import text_rejection
 from distillation.errors import InvalidRequest, excerpt
 from distillation.plain_text import clean_line, unmark_formula
-from distillation.records import MAXIMUM_KEYWORDS, InventoryLine, OwnLabel, Run
+from distillation.records import InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
 
 OWN_LABELS_FILES = ("labels.csv", "labels.jsonl")
@@ -73,7 +73,7 @@ def parse_own_labels(run: Run, name: str, body: bytes, inventory: Iterable[Inven
         hidden = len(problems) - _SHOWN_PROBLEMS
         more = f" And {hidden} more." if hidden > 0 else ""
         shown = " ".join(f"{name} {problem}" for problem in problems[:_SHOWN_PROBLEMS])
-        raise InvalidRequest(f"{shown}{more}{_limits_to_set(run, rows, lines_by_name)}")
+        raise InvalidRequest(f"{shown}{more}{_remedy(run, rows, lines_by_name)}")
     return list(labels.values())
 
 
@@ -230,31 +230,23 @@ def _label_problem(run: Run, label: str) -> str | None:
     The rules are those for the teacher's answers. Labels with ``own_labels: gold`` may have any number of items,
     because nothing is trained on them.
     """
-    if reason := text_rejection(run.answer_format, label, None):
+    answer_format = format_of(run)
+    if reason := text_rejection(answer_format, label, is_trained_on=False):
         return f"has a label that {reason}. Change it."
-    if run.request.own_labels != "gold" and (reason := text_rejection(run.answer_format, label, run.limits)):
+    if run.request.own_labels != "gold" and (reason := text_rejection(answer_format, label)):
         return f"has a label that {reason}."
     return None
 
 
-def _limits_to_set(run: Run, rows: Iterable[_Row], lines_by_name: Mapping[str, InventoryLine]) -> str:
-    """Return the values of ``keywords_min`` and ``keywords_max`` that allow all labels; empty if they are allowed."""
+def _remedy(run: Run, rows: Iterable[_Row], lines_by_name: Mapping[str, InventoryLine]) -> str:
+    """Return the settings of the format that allow all labels, in a sentence; empty if none are needed."""
     if run.request.own_labels == "gold":
         return ""
-    shown_names = _shown_names(lines_by_name)
+    answer_format, shown_names = format_of(run), _shown_names(lines_by_name)
     labels = [row.label for row in rows if _photo_of(row, lines_by_name, shown_names) in lines_by_name]
-    counts = [
-        len(FORMATS[run.answer_format].items(label))
-        for label in labels
-        if text_rejection(run.answer_format, label, None) is None
-    ]
-    smallest, largest = min(counts, default=run.limits.minimum), max(counts, default=run.limits.maximum)
-    to_set = [f"keywords_min to {smallest}"] if smallest < run.limits.minimum else []
-    to_set += [f"keywords_max to {min(largest, MAXIMUM_KEYWORDS)}"] if largest > run.limits.maximum else []
-    if not to_set:
-        return ""
-    shorten = f" and shorten those with more than {MAXIMUM_KEYWORDS} keywords" if largest > MAXIMUM_KEYWORDS else ""
-    return f" To train on all labels, set {' and '.join(to_set)} in distill.json{shorten}. Or set own_labels to gold."
+    valid = [label for label in labels if text_rejection(answer_format, label, is_trained_on=False) is None]
+    remedy = answer_format.label_remedy(map(answer_format.parse, valid))
+    return f" To train on all labels, {remedy}. Or set own_labels to gold." if remedy else ""
 
 
 def _spelling_hint(photo: str, names: Iterable[str]) -> str:
@@ -268,7 +260,8 @@ def _spelling_hint(photo: str, names: Iterable[str]) -> str:
 
 def _formatted_label(run: Run, label: str) -> str:
     """Return a label in the layout of the answer format, because the student learns the layout too."""
-    return FORMATS[run.answer_format].consensus([label], 1, None)
+    answer_format = format_of(run)
+    return answer_format.write(answer_format.parse(label))
 
 
 def _photo_of(row: _Row, lines_by_name: Mapping[str, InventoryLine], shown_names: Mapping[str, str]) -> str:

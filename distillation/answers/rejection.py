@@ -2,51 +2,65 @@
 
 from __future__ import annotations
 
-from distillation.answers.formats import FORMATS
+from distillation.answers.formats import format_of
+from distillation.answers.formats.base import Format, NotInFormat
 from distillation.answers.refusals import find_refusal
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.plain_text import clean
-from distillation.records import Answer, Limits, Run
+from distillation.records import Answer, Run
 
 
 def label_rejection(run: Run, answer: Answer) -> str | None:
     """Return why a model's answer is not a label of a run, or None if it is one."""
-    return _incomplete(answer) or _with_subject(text_rejection(run.answer_format, answer.text, run.limits))
+    return _incomplete(answer) or _with_subject(text_rejection(format_of(run), answer.text))
 
 
 def prediction_rejection(run: Run, answer: Answer) -> str | None:
     """Return why a model's answer is not a valid prediction of a run, or None if it is one.
 
-    A prediction is valid if it is usable: complete, no refusal, and in the answer format. It may have any number of
-    items and any words, because nothing is trained on it.
+    A prediction is valid if it is usable: complete, no refusal, and in the answer format. It need not meet the further
+    conditions of a label, such as a number of keywords, and may have any words, because nothing is trained on it.
     """
-    return _incomplete(answer) or _with_subject(content_rejection(run.answer_format, answer.text))
+    return _incomplete(answer) or _with_subject(content_rejection(format_of(run), answer.text))
 
 
-def text_rejection(answer_format: str, text: str, limits: Limits | None) -> str | None:
-    """Return why ``text`` cannot be trained on, or None if it can. Without ``limits`` it may have any number of items.
+def text_rejection(answer_format: Format, text: str, *, is_trained_on: bool = True) -> str | None:
+    """Return why ``text`` is not a label, or None if it is one.
 
     The text may come from a model or from the owner. The reason is a predicate without a subject, such as
-    ``is a refusal: 'I cannot help'``.
+    ``is a refusal: 'I cannot help'``. A label that is only compared with may have a ``label_problem``.
     """
-    # A text may contain a reserved word only in the form that it is trained on: without invisible characters, or with
-    # the items of its consensus, which have no markup and no full-width letters.
-    trained_texts = (clean(text), FORMATS[answer_format].consensus([text], 1, None))
-    if reserved_words := next(filter(None, map(find_reserved_words, trained_texts)), None):
+    if reserved_words := next(filter(None, map(find_reserved_words, _trained_texts(answer_format, text))), None):
         return f"contains {', '.join(reserved_words)}, which Bedrock reserves"
     if reason := content_rejection(answer_format, text):
         return reason
-    return FORMATS[answer_format].limit_rejection(text, limits) if limits else None
+    return answer_format.label_problem(answer_format.parse(text)) if is_trained_on else None
 
 
-def content_rejection(answer_format: str, text: str) -> str | None:
+def content_rejection(answer_format: Format, text: str) -> str | None:
     """Return why ``text`` is not usable, or None if it is: a refusal, or not in the answer format.
 
     The reason is a predicate without a subject.
     """
     if refusal := find_refusal(clean(text)):
         return f"is a refusal: {refusal!r}"
-    return FORMATS[answer_format].rejection(text)
+    try:
+        answer_format.parse(text)
+    except NotInFormat as error:
+        return str(error)
+    return None
+
+
+def _trained_texts(answer_format: Format, text: str) -> tuple[str, ...]:
+    """Return the forms in which a text may be trained on, which must not contain a reserved word.
+
+    These are the text without invisible characters, and its value as written by the format, without markup and
+    full-width letters.
+    """
+    try:
+        return clean(text), answer_format.write(answer_format.parse(text))
+    except NotInFormat:
+        return (clean(text),)
 
 
 def _incomplete(answer: Answer) -> str | None:

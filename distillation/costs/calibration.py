@@ -33,7 +33,7 @@ class Calibration(Record):
     answer_tokens: float = Field(ge=0)
     """Mean tokens of an answer."""
     gain_sd: float | None = Field(default=None, ge=0)
-    """Standard deviation of a student's gains in the Jaccard index per image; null for a teacher."""
+    """Standard deviation of a student's gains in agreement per image; null for a teacher."""
 
 
 def text_tokens(prompt: Prompt, bytes_per_token: float = BYTES_PER_TOKEN) -> float:

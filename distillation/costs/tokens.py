@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from distillation.answers.formats import format_of
 from distillation.costs.calibration import Calibration, text_tokens
 from distillation.costs.lines import exactly
 from distillation.documents import Bounds
@@ -12,8 +13,6 @@ from distillation.models import catalog
 from distillation.models.model import Family
 from distillation.records import Dimensions, Prompt, Run
 
-_ANSWER = Bounds(low=45, expected=120, high=200)
-"""Tokens of an answer to the shipped prompt: 15 keywords of one word, 25 of two words, 25 of three long words."""
 _DEVIATION = 0.1
 """Share by which other photos than the measured ones may differ."""
 
@@ -86,9 +85,10 @@ def question_tokens(run: Run, model: str, prompt: Prompt, calibration: Calibrati
     fewest, expected, most = (text_tokens(prompt, bytes_per_token) for bytes_per_token in (5, 4, 3))
     text = Bounds(low=fewest, expected=expected, high=most)
     factor = Bounds(low=low, expected=1.0, high=high)
-    answer, answers = _answer_tokens(run), "answers of 45 to 200 tokens"
+    answer = _answer_tokens(run)
+    answers = f"answers of {answer.low:.0f} to {answer.high:.0f} tokens"
     if _has_own_prompt(run):
-        answers = f"answers of 45 to {answer.high:.0f} tokens, because the prompt is your own"
+        answers += ", because the prompt is your own"
     source = f"images at {low:g} to {high:g} times the family's rule, three to five bytes of text per token"
     if calibration:
         factor = _plus_minus(calibration.image_factor)
@@ -105,8 +105,8 @@ def question_tokens(run: Run, model: str, prompt: Prompt, calibration: Calibrati
 
 def _answer_tokens(run: Run) -> Bounds:
     maximum = run.teacher.max_tokens
-    high = maximum if _has_own_prompt(run) else min(_ANSWER.high, maximum)
-    return Bounds(low=min(_ANSWER.low, maximum), expected=min(_ANSWER.expected, maximum), high=high)
+    low, expected, high = (min(tokens, maximum) for tokens in format_of(run).answer_tokens())
+    return Bounds(low=low, expected=expected, high=maximum if _has_own_prompt(run) else high)
 
 
 def _has_own_prompt(run: Run) -> bool:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 
 from distillation import keys
-from distillation.answers.formats import FORMATS
+from distillation.answers.formats import format_of
+from distillation.answers.formats.base import Format, Value
 from distillation.documents import Rounds
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.plain_text import clean
 from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
 from distillation.storage import Bucket
-
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def read_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
@@ -76,47 +74,40 @@ def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
     except ObjectMissing:
         return {}
     return {
-        label.image: AnswerLine(
-            image=label.image, answerer="owner", status="ok", format=run.answer_format, text=label.text
-        )
-        for label in labels
+        label.image: AnswerLine(image=label.image, answerer="owner", status="ok", text=label.text) for label in labels
     }
 
 
 def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
-    """Return the consensus of the samples of an image: the items that at least half of the samples contain.
+    """Return the label of an image: the consensus of its samples, as far as at least half of them agree.
 
-    Invisible characters are removed; see ``plain_text.clean``. The label of one sample keeps its layout, unless it has
-    words beside its items, such as reasoning or an introduction.
-    The label is refused if fewer than half of the samples are valid, or if the consensus is empty.
+    Invisible characters are removed; see ``plain_text.clean``. The label is refused if fewer than half of the samples
+    are valid, or if they agree on nothing.
     """
+    answer_format = format_of(run)
     if len(samples) == 1:
         (line,) = samples
-        if not line.text:
+        if not line.text or line.status != "ok":
             return line
-        return line.model_copy(update={"text": _label_of_one_sample(run, clean(line.text))})
+        return line.model_copy(update={"text": answer_format.training_text(clean(line.text))})
     votes = math.ceil(len(samples) / 2)
     valid = [line for line in samples if line.status == "ok"]
     if len(valid) < votes:
         refused = next(line for line in samples if line.status == "refused")
         reason = f"only {len(valid)} of {len(samples)} answers are valid: {refused.reason}"
         return refused.model_copy(update={"reason": reason, "text": None})
-    texts = [line.text or "" for line in valid]
-    answer_format = FORMATS[run.answer_format]
-    text = answer_format.consensus(texts, votes, run.limits)
-    update = {"text": text, "disagreement": _disagreement([frozenset(answer_format.items(text)) for text in texts])}
-    if not text:
-        update |= {"status": "refused", "reason": f"no item is in at least half of the {len(samples)} answers"}
-    return valid[0].model_copy(update=update)
+    values = [answer_format.parse(line.text or "") for line in valid]
+    consensus = answer_format.consensus(values, votes)
+    disagreement = _disagreement(answer_format, values)
+    if consensus is None:
+        reason = f"at least half of the {len(samples)} answers agree on nothing"
+        update = {"status": "refused", "reason": reason, "text": None}
+    else:
+        update = {"text": answer_format.write(consensus)}
+    return valid[0].model_copy(update={**update, "disagreement": disagreement})
 
 
-def _label_of_one_sample(run: Run, text: str) -> str:
-    answer_format = FORMATS[run.answer_format]
-    words = sum(len(_WORD.findall(item)) for item in answer_format.items_as_written(text))
-    return text if len(_WORD.findall(text)) == words else answer_format.consensus([text], 1, None)
-
-
-def _disagreement(answers: Sequence[frozenset[str]]) -> float:
-    """Return one minus the mean Jaccard index of all pairs of answers (0-1); 0 for a single answer."""
-    pairs = itertools.combinations(answers, 2)
-    return round(statistics.fmean([1 - len(a & b) / len(a | b) for a, b in pairs] or [0.0]), 4)
+def _disagreement(answer_format: Format, values: Sequence[Value]) -> float:
+    """Return one minus the mean similarity of all pairs of answers (0-1); 0 for a single answer."""
+    pairs = itertools.combinations(values, 2)
+    return round(statistics.fmean([1 - answer_format.similarity(a, b) for a, b in pairs] or [0.0]), 4)

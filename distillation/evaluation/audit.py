@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from distillation import keys
+from distillation.answers.formats import format_of
 from distillation.dataset.labels import combine_samples
 from distillation.documents import Audit, Interval, Report
 from distillation.errors import ObjectDamaged
 from distillation.evaluation.intervals import resample
-from distillation.evaluation.parsed_answers import parse_answer
-from distillation.evaluation.scores import agreement
+from distillation.evaluation.scores import agreement, label_values
 from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.records import AnswerLine, Run, SplitLine
 from distillation.run_documents import find_report
@@ -35,17 +35,18 @@ def measure_audit(run: Run, data: Bucket) -> Audit | None:
     tuned, samples = _read_lines(run, set(asked), data)
     require_lines(run, "the audit", asked, samples, PartsOf("predict", list_key), data)
     lines = {image: combine_samples(run, samples[image]) for image in asked}
-    labels = {image: parse_answer(line) for image, line in lines.items() if line.status == "ok"}
-    jaccard = None
+    answer_format = format_of(run)
+    labels = label_values(answer_format, {image: line for image, line in lines.items() if line.status == "ok"})
+    measured = None
     if labels:
-        values = agreement(tuned, labels)["jaccard"]
-        jaccard = resample({"jaccard": values}, list(labels)).mean("jaccard")
+        values = agreement(answer_format, tuned, labels)
+        measured = resample({"tuned": values}, list(labels)).mean("tuned")
     evaluation = _evaluated(run, data)
-    drifted = len(labels) >= MINIMUM_IMAGES and bool(jaccard and evaluation and jaccard.high < evaluation.low)
+    drifted = len(labels) >= MINIMUM_IMAGES and bool(measured and evaluation and measured.high < evaluation.low)
     return Audit(
         asked=len(asked),
         images=len(labels),
-        jaccard=jaccard,
+        agreement=measured,
         evaluation=evaluation,
         drifted=drifted,
         reason=next((line.reason for line in lines.values() if line.status == "refused"), None),
@@ -75,4 +76,4 @@ def _evaluated(run: Run, data: Bucket) -> Interval | None:
         return None
     if not isinstance(report, Report) or report.evaluation is None or report.own_test_labels or run.applies is None:
         return None
-    return report.evaluation.jaccard.tuned.get(run.applies.answerer)
+    return report.evaluation.agreement.tuned.get(run.applies.answerer)

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from distillation import keys, ledger
+from distillation.answers.formats import format_of
 from distillation.documents import Alternative, Baseline, BaselineFigures, BreakEven, Estimate, Recommendation, Rounds
 from distillation.errors import LABELS_ARE_REUSED, ToleranceExceeded, excerpt
 from distillation.evaluation import intervals, scores
-from distillation.evaluation.parsed_answers import parse_answers
 from distillation.evaluation.recommendation import LOW_CEILING, LOW_VALIDITY
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.inference.alternatives import NOT_ASKED, alternative_targets
@@ -81,11 +81,13 @@ def measure(run_data: RunData, test: Sequence[SplitLine], targets: Sequence[Targ
         f"{_label(run, target)} is left out: {reason}" for target in targets if (reason := _left_out(answers, target))
     ]
     asked = [target for target in targets if not _left_out(answers, target)]
-    labels, groups = parse_answers(usable), [line.group for line in test if line.image in usable]
+    answer_format = format_of(run)
+    labels = scores.label_values(answer_format, usable)
+    groups = [line.group for line in test if line.image in labels]
     series: dict[str, list[float]] = {}
     for name in (*(target.name for target in asked), "ceiling"):
-        columns = scores.agreement(answers[name], labels)
-        series |= {name: columns["jaccard"], f"{name} valid": columns["valid"]}
+        columns = scores.measure(answer_format, answers[name], labels)
+        series |= {name: columns[scores.AGREEMENT], f"{name} valid": columns[scores.VALID]}
     resampled = intervals.resample(series, groups)
     best = max((target.name for target in asked), key=lambda name: resampled.means[name])
     # The best of several alternatives is partly the best by chance, which makes the gap look smaller than it is.
@@ -100,7 +102,7 @@ def measure(run_data: RunData, test: Sequence[SplitLine], targets: Sequence[Targ
                 name=target.name,
                 label=_label(run, target),
                 model=target.billed_as,
-                jaccard=resampled.mean(target.name),
+                agreement=resampled.mean(target.name),
                 valid=resampled.mean(f"{target.name} valid"),
                 usd_per_1000=_usd_per_1000(answers[target.name], target.billed_as, "default"),
             )
@@ -173,7 +175,7 @@ def _prompt_problem(figures: BaselineFigures) -> str | None:
     if figures.ceiling_valid.high < LOW_VALIDITY:
         return f"only {100 * figures.ceiling_valid.mean:.0f} % of the teacher's second answers are valid"
     if figures.ceiling.high < LOW_CEILING:
-        return f"the teacher agrees with itself with a Jaccard index of {figures.ceiling.mean:.2f} only"
+        return f"the teacher agrees with itself with an agreement of {figures.ceiling.mean:.2f} only"
     return None
 
 

@@ -56,7 +56,7 @@ def display_name(answerer: str) -> str:
 
 
 def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
-    """Return overlaid histograms of the Jaccard index of base and every tuned model, with their means."""
+    """Return overlaid histograms of the agreement of base and every tuned model, with their means."""
     series = {**({"base": base} if base is not None else {}), **tuned}
     colours = _colours(tuned)
     figure, axes = _figure()
@@ -68,7 +68,7 @@ def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
             axes.hist(values, bins=bins, color=colour, alpha=0.18)
         axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=display_name(answerer))
         axes.axvline(sum(values) / len(values), color=colour, linestyle=(0, (4, 3)), linewidth=1.2)
-    axes.set(xlim=(0, 1), xlabel="Jaccard index with the teacher", ylabel="test images")
+    axes.set(xlim=(0, 1), xlabel="agreement with the teacher", ylabel="test images")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return _svg(figure, "distributions")
@@ -107,7 +107,7 @@ def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xlim(min(ticks) / 1.3, max(ticks) * 1.3)
     axes.minorticks_off()
-    axes.set(xlabel="training images", ylabel="Jaccard index", ylim=(0, None))
+    axes.set(xlabel="training images", ylabel="agreement", ylim=(0, None))
     return _svg(figure, "scaling")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from distillation import ledger
+from distillation.answers.formats.base import Compared, Format
 from distillation.documents import (
     Curve,
     EvaluationFigures,
@@ -19,16 +20,16 @@ from distillation.documents import (
     GoldScores,
     Headlines,
     Interval,
-    KeywordChanges,
     ScoresByRole,
     ServingCost,
     SizeChoice,
     SizeTest,
+    Table,
 )
 from distillation.evaluation import intervals, scores
-from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, parse_answers
+from distillation.evaluation.scores import AGREEMENT, label_values, value_of
 from distillation.models import catalog
-from distillation.records import AnswerLine, Limits, ServiceTier, Usage, size_of
+from distillation.records import AnswerLine, ServiceTier, Usage, size_of
 from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES, TYPICAL_SD, minimum_detectable_difference
 
 SIGNIFICANCE = 0.05
@@ -41,6 +42,8 @@ AnswersByImage = Mapping[str, AnswerLine]
 class Evidence:
     """Answers about the test images, and what they are compared with."""
 
+    answer_format: Format
+    """Format of all answers."""
     labels: AnswersByImage
     """The teacher's labels of the test images."""
     tuned: Mapping[str, AnswersByImage]
@@ -63,10 +66,8 @@ class Evidence:
     """Model ids by answerer, for prices."""
     tier: ServiceTier = "default"
     """Service tier of the teacher."""
-    limits: Limits | None = None
-    """Number of keywords that was asked for, if it is known."""
     gate_margin: float = 0.0
-    """Gain in the Jaccard index that the gate requires the interval to exceed."""
+    """Gain in agreement that the gate requires the interval to exceed."""
     gate_validity: float = 0.98
     """Share of valid answers, 0-1, that the gate requires."""
 
@@ -87,14 +88,14 @@ class Evaluation:
     images: list[str]
     """Test images that have a label."""
     per_image: dict[str, list[float]]
-    """Jaccard index by answerer, one value for each of ``images``; the columns of scores.csv.
+    """Agreement by answerer, one value for each of ``images``; the columns of scores.csv.
 
     NaN where the ceiling was not asked.
     """
     answers: dict[str, AnswersByImage]
     """Answers by answerer."""
     resampled: intervals.Resampled
-    """Jaccard index by answerer on all test images, resampled."""
+    """Agreement by answerer on all test images, resampled."""
     on_ceiling: intervals.Resampled
     """The same on the images of the ceiling."""
 
@@ -113,7 +114,7 @@ class _Scores:
     metrics: Mapping[str, Mapping[str, list[float]]]
     """Values by answerer and metric."""
     per_image: dict[str, list[float]]
-    """Jaccard index by answerer, floor and control. The ceiling has NaN where it was not asked."""
+    """Agreement by answerer, floor and control. The ceiling has NaN where it was not asked."""
     resampled: intervals.Resampled
     """All series on all images; without the ceiling if it was not asked about all of them."""
     on_ceiling: intervals.Resampled
@@ -122,7 +123,7 @@ class _Scores:
     """Images of the ceiling."""
 
     def mean(self, answerer: str, metric: str | None = None) -> Interval:
-        """Return the mean of an answerer's metric on its images; without ``metric``, of its Jaccard index."""
+        """Return the mean of an answerer's metric on its images; without ``metric``, of its agreement."""
         resampled = self.on_ceiling if answerer == "ceiling" else self.resampled
         return resampled.mean(f"{answerer} {metric}" if metric else answerer)
 
@@ -159,12 +160,11 @@ def evaluate(evidence: Evidence) -> Evaluation:
     answers = evidence.answerers
     figures = EvaluationFigures(
         best=measured.best,
-        jaccard=_by_role(evidence, {name: measured.mean(name) for name in measured.per_image}),
-        jaccard_unnormalised=_by_role(
-            evidence, {name: measured.mean(name, "jaccard_unnormalised") for name in measured.metrics}
-        ),
+        format=evidence.answer_format.format,
+        similarity=evidence.answer_format.similarity_name,
+        agreement=_by_role(evidence, {name: measured.mean(name) for name in measured.per_image}),
         metrics={
-            name: {metric: measured.mean(name, metric) for metric in values}
+            name: {metric: measured.mean(name, metric) for metric in values if metric != AGREEMENT}
             for name, values in measured.metrics.items()
         },
         headlines=_headlines(measured),
@@ -173,12 +173,11 @@ def evaluate(evidence: Evidence) -> Evaluation:
         detectable=_detectable(measured),
         gain_sd=measured.gain_sd,
         curve=_curve(evidence, measured.resampled),
-        keywords=_keyword_changes(evidence, measured.best),
+        tables=_tables(evidence, measured),
         gold=_gold(evidence, measured),
         serving=_serving(evidence),
         test_images=len(measured.images),
         test_groups=len(set(measured.groups)),
-        limits=evidence.limits,
         size_choice=measured.choice,
         ceiling_images=measured.ceiling_images if evidence.ceiling is not None else None,
     )
@@ -192,21 +191,22 @@ def _images_of_ceiling(evidence: Evidence) -> list[str]:
 
 
 def _score(evidence: Evidence) -> _Scores:
-    labels = parse_answers(evidence.labels)
+    answer_format = evidence.answer_format
+    labels = label_values(answer_format, evidence.labels)
     groups = {image: evidence.groups.get(image, image) for image in labels}
     answers = evidence.answerers
-    of_ceiling = {image: labels[image] for image in _images_of_ceiling(evidence)}
+    of_ceiling = {image: labels[image] for image in _images_of_ceiling(evidence) if image in labels}
     metrics = {
-        name: _metrics(lines, of_ceiling if name == "ceiling" else labels, evidence.limits)
+        name: scores.measure(answer_format, lines, of_ceiling if name == "ceiling" else labels)
         for name, lines in answers.items()
     }
     choice = _size_choice(evidence, metrics)
-    best = max(choice.jaccard, key=lambda name: choice.jaccard[name]) if choice else next(iter(evidence.tuned))
-    per_image = {name: values["jaccard"] for name, values in metrics.items()}
-    per_image["floor"] = scores.floor(answers[best], labels, groups)
-    training = [parse_answer(line).keywords for line in evidence.training.values()]
-    control = scores.control(training or [label.keywords for label in labels.values()])
-    per_image["control"] = [scores.jaccard(control, label.keywords) for label in labels.values()]
+    best = max(choice.agreement, key=lambda name: choice.agreement[name]) if choice else next(iter(evidence.tuned))
+    per_image = {name: values[AGREEMENT] for name, values in metrics.items()}
+    per_image["floor"] = scores.floor(answer_format, answers[best], labels, groups)
+    training = label_values(answer_format, evidence.training)
+    control = answer_format.control(list((training or labels).values()))
+    per_image["control"] = [answer_format.similarity(control, label) for label in labels.values()]
     # Resampling dominates the run time, so all series are resampled together.
     series = per_image | {
         f"{name} {metric}": column for name, values in metrics.items() for metric, column in values.items()
@@ -243,13 +243,6 @@ def _apart_from_ceiling(
     return whole, intervals.resample(paired, [groups[image] for image in of_ceiling])
 
 
-def _metrics(
-    answers: AnswersByImage, labels: Mapping[str, ParsedAnswer], limits: Limits | None
-) -> dict[str, list[float]]:
-    columns = scores.agreement(answers, labels)
-    return columns | ({"within_limits": scores.within_limits(answers, labels, limits)} if limits else {})
-
-
 def _size_choice(evidence: Evidence, metrics: Mapping[str, Mapping[str, list[float]]]) -> SizeChoice | None:
     """Return the scores that the best size is chosen by; None with one size.
 
@@ -257,15 +250,17 @@ def _size_choice(evidence: Evidence, metrics: Mapping[str, Mapping[str, list[flo
     """
     if len(evidence.tuned) < 2:
         return None
-    columns = {name: metrics[name]["jaccard"] for name in evidence.tuned}
+    columns = {name: metrics[name][AGREEMENT] for name in evidence.tuned}
     on_validation = len(evidence.validation) >= MINIMUM_VALIDATION_IMAGES
     if on_validation:
-        labels = parse_answers(evidence.validation)
-        columns = {name: scores.agreement(lines, labels)["jaccard"] for name, lines in evidence.tuned.items()}
+        labels = label_values(evidence.answer_format, evidence.validation)
+        columns = {
+            name: scores.agreement(evidence.answer_format, lines, labels) for name, lines in evidence.tuned.items()
+        }
     return SizeChoice(
         set="validation" if on_validation else "test",
         images=len(next(iter(columns.values()))),
-        jaccard={name: statistics.fmean(values) for name, values in columns.items()},
+        agreement={name: statistics.fmean(values) for name, values in columns.items()},
     )
 
 
@@ -284,9 +279,9 @@ def _headlines(measured: _Scores) -> Headlines:
         return Headlines(beyond_control=beyond_control)
     return Headlines(
         gap_closed=share(best, "base", "ceiling"),
-        gap_closed_unnormalised=share(
-            *(f"{name} jaccard_unnormalised" for name in (best, "base", "ceiling")),
-        ),
+        gap_closed_unnormalised=share(*(f"{name} unnormalised" for name in (best, "base", "ceiling")))
+        if "unnormalised" in measured.metrics[best]
+        else None,
         beyond_control=beyond_control,
     )
 
@@ -332,7 +327,9 @@ def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) 
         reasons.append(f"the gain is not statistically significant (p = {p:.4f})")
     over_control = measured.resampled.difference(best, "control")
     if over_control.low <= 0 or p_over_control > SIGNIFICANCE:
-        reasons.append("it is not significantly better than always answering with the most common keywords")
+        reasons.append(
+            f"it is not significantly better than always answering with {evidence.answer_format.control_name}"
+        )
     return Gate(
         best=best,
         gain=test.gain,
@@ -375,26 +372,39 @@ def _curve(evidence: Evidence, resampled: intervals.Resampled) -> Curve | None:
     return intervals.fit_curve(sorted(names), resampled, [names[size] for size in sorted(names)])
 
 
-def _keyword_changes(evidence: Evidence, best: str) -> KeywordChanges | None:
-    if evidence.base is None:
-        return None
-    return scores.keyword_changes(evidence.base, evidence.tuned[best], parse_answers(evidence.labels))
+def _tables(evidence: Evidence, measured: _Scores) -> list[Table]:
+    """Return the tables of the answer format."""
+    answer_format, labels = evidence.answer_format, label_values(evidence.answer_format, evidence.labels)
+    of_ceiling = set(_images_of_ceiling(evidence))
+    compared = [
+        Compared(
+            label,
+            {
+                name: value_of(answer_format, lines.get(image))
+                for name, lines in evidence.answerers.items()
+                if name != "ceiling" or image in of_ceiling
+            },
+        )
+        for image, label in labels.items()
+    ]
+    return answer_format.tables(compared, measured.best)
 
 
 def _gold(evidence: Evidence, measured: _Scores) -> GoldScores | None:
-    """Return every answerer's Jaccard index against the owner's labels; None without such labels."""
-    gold = {image: parse_answer(evidence.gold[image]) for image in measured.images if image in evidence.gold}
+    """Return every answerer's agreement with the owner's labels; None without such labels."""
+    of_test = {image: evidence.gold[image] for image in measured.images if image in evidence.gold}
+    gold = label_values(evidence.answer_format, of_test)
     if not gold:
         return None
     group_of = dict(zip(measured.images, measured.groups, strict=True))
-    of_ceiling = [image for image in _images_of_ceiling(evidence) if image in gold]
-    jaccard: dict[str, Interval] = {}
+    of_ceiling = {image: gold[image] for image in _images_of_ceiling(evidence) if image in gold}
+    agreement: dict[str, Interval] = {}
     for name, lines in {"teacher": evidence.labels, **evidence.answerers}.items():
-        images = of_ceiling if name == "ceiling" else list(gold)
-        values = [scores.jaccard(parse_answer(lines.get(image)).keywords, gold[image].keywords) for image in images]
-        if values:
-            jaccard[name] = intervals.resample({name: values}, [group_of[image] for image in images]).mean(name)
-    return GoldScores(images=len(gold), jaccard=jaccard)
+        labels = of_ceiling if name == "ceiling" else gold
+        if labels:
+            values = scores.agreement(evidence.answer_format, lines, labels)
+            agreement[name] = intervals.resample({name: values}, [group_of[image] for image in labels]).mean(name)
+    return GoldScores(images=len(gold), agreement=agreement)
 
 
 def _serving(evidence: Evidence) -> dict[str, ServingCost]:

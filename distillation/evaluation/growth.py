@@ -79,7 +79,7 @@ def _decide(
     request: Request, newest: GrownRound, expected: Expectation | None, following: NextRound | None
 ) -> tuple[Stopped | None, str]:
     """Return why growth stops, None if it continues, and the reason in a sentence."""
-    if newest.jaccard is None:
+    if newest.agreement is None:
         return "failed", f"Growth stopped: the model of {newest.size:,} images was not trained."
     if following is None or expected is None:
         return "all images", f"Growth ended: all {newest.size:,} training images are used."
@@ -139,7 +139,7 @@ def grown_rounds(
                 size=size,
                 labels=round_.to_label + (0 if grown else before_training),
                 usd=rest if round_ is training[-1] else earlier_usd.get(size),
-                jaccard=figures.jaccard.tuned.get(answerer_of(size)),
+                agreement=figures.agreement.tuned.get(answerer_of(size)),
             )
         )
     return grown

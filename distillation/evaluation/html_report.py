@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from distillation.answers.formats import FORMATS
-from distillation.documents import EvaluationFigures, Interval, Manifest, Report
+from distillation.answers.formats.base import Format, Metric, Value
+from distillation.documents import REFERENCES, EvaluationFigures, Interval, Manifest, Report
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
-from distillation.evaluation.parsed_answers import ParsedAnswer, parse_answer, singular
+from distillation.evaluation.scores import value_of
 from distillation.plain_text import clean
 from distillation.records import AnswerLine, size_of
 from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
@@ -28,21 +28,9 @@ THUMBNAIL_SIDE = 280
 _DESCRIPTIONS = {
     "floor": "tuned answers compared with other images' labels (chance)",
     "base": "the student before training",
-    "control": "always answering with the most common keywords",
     "ceiling": "the teacher compared with itself",
 }
-_METRICS = {
-    "jaccard": ("Jaccard index", "%.3f", 1),
-    "jaccard_unnormalised": ("Jaccard index without normalisation", "%.3f", 1),
-    "soft_jaccard": ("Jaccard index with similar spellings counted", "%.3f", 1),
-    "f1": ("F1", "%.3f", 1),
-    "precision": ("precision", "%.3f", 1),
-    "recall": ("recall", "%.3f", 1),
-    "count_drift": ("keywords more than the teacher", "%+.1f", 1),
-    "valid": ("valid answers", "%.1f %%", 100),
-    "within_limits": ("answers with the requested number of keywords", "%.1f %%", 100),
-}
-"""Label, format and factor of each row of the table of metrics."""
+_VALID = Metric("valid answers", "%.1f %%", 100)
 
 
 @dataclass(frozen=True)
@@ -56,6 +44,8 @@ class Page:
     student: str
     """Display name of the student."""
     verdict: str
+    answer_format: Format
+    """Format of the answers."""
     evaluation: Evaluation | None
     """Evaluation; None if nothing was trained."""
     report: Report | None = None
@@ -131,28 +121,28 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
         figures=figures,
         best=best,
         display_name=charts.display_name,
-        headlines=_headlines(figures) if figures else [],
-        notes=_notes(figures) if figures else [],
-        score_rows=_score_rows(figures),
+        headlines=_headlines(figures, page.answer_format) if figures else [],
+        notes=_notes(figures, page.answer_format) if figures else [],
+        score_rows=_score_rows(figures, page.answer_format),
         charts=_charts(page, figures, best),
         metrics=[
             {"key": key, "label": label, "form": form, "scale": scale}
-            for key, (label, form, scale) in _METRICS.items()
+            for key, (label, form, scale) in {**page.answer_format.metrics, "valid": _VALID}.items()
             if figures and key in figures.metrics[figures.best]
         ],
-        cards=[_card(picture, page.evaluation, best) for picture in pictures],
+        cards=[_card(picture, page, best) for picture in pictures],
         promoted=page.report.promoted if page.report else None,
     )
     return clean(html)
 
 
-def _headlines(figures: EvaluationFigures) -> list[Headline]:
+def _headlines(figures: EvaluationFigures, answer_format: Format) -> list[Headline]:
     """Return the figures of the headline; the smaller of the two shares of a gap comes first."""
     shares = [
         (share, start, unnormalised)
         for share, start, unnormalised in (
             (figures.headlines.gap_closed, "base", figures.headlines.gap_closed_unnormalised),
-            (figures.headlines.beyond_control, "the most common keywords", None),
+            (figures.headlines.beyond_control, answer_format.control_name, None),
         )
         if share
     ]
@@ -172,35 +162,32 @@ def _headlines(figures: EvaluationFigures) -> list[Headline]:
         corrected = f", corrected{sizes}" if sizes and not _chosen_on_validation(figures) else ""
         p = "" if gate.p is None else f"; p = {gate.p:.4f} (permutation test){corrected}"
         about = f"95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f}{p}; n = {figures.test_images} test images"
-        headlines.append(Headline(f"{gate.gain.mean:+.2f}", "gain in Jaccard index", about))
-    headlines.append(_validity(figures))
+        headlines.append(Headline(f"{gate.gain.mean:+.2f}", "gain in agreement", about))
+    headlines.append(_validity(figures, answer_format))
     about = f"with {figures.test_images} test images, at 80 % power"
     headlines.append(Headline(f"{figures.detectable:.2f}", "minimum detectable gain", about))
     return headlines
 
 
-def _validity(figures: EvaluationFigures) -> Headline:
+def _validity(figures: EvaluationFigures, answer_format: Format) -> Headline:
     best = figures.metrics[figures.best]
-    about = ["complete, no refusal, and a list of keywords"]
+    about = [f"complete, no refusal, and {answer_format.noun}"]
     about += [
         f"{name}: {_share(figures.metrics[name]['valid'].mean)}"
         for name in ("base", "ceiling")
         if name in figures.metrics
     ]
-    if figures.limits and "within_limits" in best:
-        number = f"{figures.limits.minimum} to {figures.limits.maximum}"
-        about.append(f"{_share(best['within_limits'].mean)} have {number} keywords as requested (not part of the gate)")
     return Headline(_share(best["valid"].mean), "valid answers", "; ".join(about))
 
 
-def _notes(figures: EvaluationFigures) -> list[str]:
+def _notes(figures: EvaluationFigures, answer_format: Format) -> list[str]:
     """Return why no share of a gap is shown, how the size was chosen, and why interval and test disagree."""
     notes = []
-    shares = {"base": figures.headlines.gap_closed, "the most common keywords": figures.headlines.beyond_control}
-    if figures.jaccard.base is None:
+    shares = {"base": figures.headlines.gap_closed, answer_format.control_name: figures.headlines.beyond_control}
+    if figures.agreement.base is None:
         del shares["base"]
     missing = [start for start, share in shares.items() if share is None]
-    if missing and figures.jaccard.ceiling:
+    if missing and figures.agreement.ceiling:
         notes.append(
             f"The teacher's agreement with itself is not significantly above {' and '.join(missing)}, so no share of "
             "that gap is shown."
@@ -212,7 +199,7 @@ def _notes(figures: EvaluationFigures) -> list[str]:
             "images."
         )
     if choice := figures.size_choice:
-        sizes = len(choice.jaccard)
+        sizes = len(choice.agreement)
         notes.append(
             f"The best of {sizes} sizes was chosen on {choice.images} validation images. The test images serve for "
             "one comparison, so its p value needs no correction."
@@ -240,18 +227,28 @@ def _share(share: float) -> str:
     return "100 %" if share == 1 else f"{min(99.9, 100 * share):.1f} %"
 
 
-def _score_rows(figures: EvaluationFigures | None) -> list[ScoreRow]:
+def _score_rows(figures: EvaluationFigures | None, answer_format: Format) -> list[ScoreRow]:
     """Return the rows of the table of scores, lowest score first."""
     if figures is None:
         return []
-    scores, unnormalised = figures.jaccard, figures.jaccard_unnormalised
+    scores, metrics = figures.agreement, figures.metrics
+    descriptions = {
+        **_DESCRIPTIONS,
+        "control": f"always answering with {answer_format.control_name}",
+        "nearest": "copying the label of the training image that looks most similar",
+    }
     rows = [
-        ScoreRow(name, description + _images_of(name, figures), scores.by_name[name], unnormalised.by_name.get(name))
-        for name, description in _DESCRIPTIONS.items()
+        ScoreRow(
+            name,
+            description + _images_of(name, figures),
+            scores.by_name[name],
+            metrics.get(name, {}).get("unnormalised"),
+        )
+        for name, description in descriptions.items()
         if name in scores.by_name
     ]
     rows += [
-        ScoreRow(charts.display_name(name), "the student after training", score, unnormalised.tuned.get(name))
+        ScoreRow(charts.display_name(name), "the student after training", score, metrics[name].get("unnormalised"))
         for name, score in scores.tuned.items()
     ]
     return sorted(rows, key=lambda row: row.score.mean)
@@ -268,11 +265,11 @@ def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> 
     drawn: list[tuple[str, str, str | None]] = []
     if page.evaluation and figures and best:
         scores = page.evaluation.per_image
-        tuned = {name: values for name, values in scores.items() if name not in ("base", "ceiling", "floor", "control")}
+        tuned = {name: values for name, values in scores.items() if name not in ("base", "ceiling", *REFERENCES)}
         drawn.append(
             (
                 "Scores of the test images",
-                "Number of test images by Jaccard index. Dashed lines are the means of the table above.",
+                "Number of test images by agreement. Dashed lines are the means of the table above.",
                 charts.distribution_chart(scores.get("base"), tuned),
             )
         )
@@ -280,9 +277,9 @@ def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> 
             gained = sum(after > before for before, after in zip(scores["base"], scores[best], strict=True))
             text = f"One point for each image. {gained} of {len(scores[best])} are above the line: training helped."
             drawn.append(("Image by image", text, charts.change_chart(scores["base"], scores[best], best)))
-        if all(size_of(name) is not None for name in figures.jaccard.tuned):
+        if all(size_of(name) is not None for name in figures.agreement.tuned):
             fit = "The band is the 95 % CI of the fit." if figures.curve else "A curve needs three sizes or more."
-            svg = charts.scaling_chart(figures.jaccard, figures.curve)
+            svg = charts.scaling_chart(figures.agreement, figures.curve)
             drawn.append(("Score by number of training images", f"Bars are 95 % CIs. {fit}", svg))
     if page.report and page.report.training_loss:
         svg = charts.loss_chart(page.report.training_loss, page.report.validation_loss)
@@ -290,42 +287,36 @@ def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> 
     return [Chart(title, text, Markup(svg)) for title, text, svg in drawn if svg]
 
 
-def _card(picture: Picture, evaluation: Evaluation | None, best: str | None) -> dict[str, Any]:
+def _card(picture: Picture, page: Page, best: str | None) -> dict[str, Any]:
     """Return what the gallery shows of an image."""
-    label = picture.label
+    line, answer_format, evaluation = picture.label, page.answer_format, page.evaluation
+    label = value_of(answer_format, line)
     card: dict[str, Any] = {
         "name": picture.name,
         "source": thumbnail(picture.jpeg) if picture.jpeg else None,
-        "disagreement": label.disagreement,
-        "reason": label.reason,
-        "label": list(_spellings(label).values()),
+        "disagreement": line.disagreement,
+        "reason": line.reason,
+        "label": "" if label is None else answer_format.write(label),
         "answers": [],
         "scores": {},
     }
     if evaluation and best:
         position = evaluation.images.index(picture.image)
-        parsed = parse_answer(label)
         names = [best, *(["base"] if "base" in evaluation.answers else [])]
         card["scores"] = {name: evaluation.per_image[name][position] for name in names}
-        card["answers"] = [_comparison(name, evaluation.answers[name].get(picture.image), parsed) for name in names]
+        answers = {name: evaluation.answers[name].get(picture.image) for name in names}
+        card["answers"] = [_comparison(name, answer, label, answer_format) for name, answer in answers.items()]
     return card
 
 
-def _comparison(name: str, line: AnswerLine | None, label: ParsedAnswer) -> dict[str, Any]:
-    answer = parse_answer(line)
+def _comparison(name: str, line: AnswerLine | None, label: Value, answer_format: Format) -> dict[str, Any]:
+    answer = value_of(answer_format, line)
     return {
         "name": name,
-        "invalid": None if answer.valid else (line and line.reason) or "there is no answer",
-        "text": None if answer.valid or line is None else line.text,
-        "shared": sorted(answer.keywords & label.keywords),
-        "missed": sorted(label.keywords - answer.keywords),
-        "extra": sorted(answer.keywords - label.keywords),
+        "invalid": None if answer is not None else (line and line.reason) or "there is no answer",
+        "text": None if answer is not None or line is None else line.text,
+        "parts": answer_format.parts(answer, label),
     }
-
-
-def _spellings(label: AnswerLine) -> dict[str, str]:
-    """Return the spelling of each keyword by its singular; the last one if there are several."""
-    return {singular(word): word for word in FORMATS[label.format].items(label.text or "")}
 
 
 def thumbnail(jpeg: bytes) -> str | None:

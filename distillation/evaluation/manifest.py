@@ -12,7 +12,7 @@ from distillation.errors import InvalidRequest
 from distillation.models import catalog
 from distillation.models.hyperparameters import job_hyperparameters
 from distillation.models.service_tier import dearest_tier, first_tier
-from distillation.records import Request, Run, ServiceTier, parse
+from distillation.records import PromptFile, Request, Run, ServiceTier, parse
 from distillation.storage import Bucket
 
 
@@ -29,7 +29,7 @@ def build_manifest(run: Run, report: Report, data: Bucket, code: str) -> Manifes
         hyperparameters={str(model.size): job_hyperparameters(run, model.size) for model in report.models},
         model_ids={"teacher": run.teacher.model, "student": run.student, "tuned_as": student.training_id},
         models=report.models,
-        jaccard=report.evaluation.jaccard if report.evaluation else None,
+        agreement=report.evaluation.agreement if report.evaluation else None,
         gate=report.evaluation.gate if report.evaluation else None,
         usd=report.usd,
         prices=_prices(run),
@@ -49,10 +49,8 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
     chosen = {
         "teacher": run.teacher.model,
         "student": run.student,
-        "prompt": run.prompt,
+        "prompt": PromptFile(system=run.prompt.system, user=run.prompt.user, answers=run.answers),
         "student_prompt": run.student_prompt,
-        "keywords_min": run.limits.minimum,
-        "keywords_max": run.limits.maximum,
         "hyperparameters": run.request.hyperparameters | _shared_hyperparameters(document.hyperparameters),
     }
     repeated = Request.model_validate(run.request.model_dump() | chosen)

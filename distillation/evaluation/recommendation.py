@@ -9,7 +9,7 @@ The first rule that applies decides. The order of the rules is the order of the 
 5. Would more images help? The round that budget or quota stopped comes first, then images that exist, then new ones.
 6. Otherwise the run has ended as planned: use its model, or stop.
 
-Effects are gains in the Jaccard index with their 95 % confidence interval. They are expected, not promised.
+Effects are gains in agreement with their 95 % confidence interval. They are expected, not promised.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from distillation.statistical_power import TYPICAL_SD, required_test_images
 LOW_CEILING = 0.4
 """Agreement of the teacher with itself below which its prompt leaves too much open.
 
-Two answers of ten keywords with a Jaccard index of 0.4 share fewer than six.
+Two answers of ten keywords with an agreement of 0.4 share fewer than six.
 """
 LOW_VALIDITY = 0.9
 """Share of valid answers or labels of the teacher below which its prompt does not work.
@@ -82,12 +82,12 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
             text=f"Nothing shows whether {model} still agrees with the teacher, because no photo was audited. "
             "Apply it with --audit-share 0.02 next time.",
         )
-    if audit.jaccard is None or audit.evaluation is None or audit.images < MINIMUM_IMAGES:
+    if audit.agreement is None or audit.evaluation is None or audit.images < MINIMUM_IMAGES:
         return Recommendation(
             action="cannot tell",
             text=f"The audit cannot tell whether {model} still agrees with the teacher, because {_audit_lacks(audit)}.",
         )
-    measured, before = _score(audit.jaccard), f"the {audit.evaluation.mean:.2f} of its evaluation"
+    measured, before = _score(audit.agreement), f"the {audit.evaluation.mean:.2f} of its evaluation"
     if audit.drifted:
         usd = label_usd(run, ledger, None, "PredictImages")
         price = f" {_AUDIT_LABELS} labels are expected to cost {_usd(_AUDIT_LABELS * usd)}." if usd else ""
@@ -189,7 +189,7 @@ class _TrainedCase(_Case):
     @property
     def tuned(self) -> Interval:
         """Agreement of the best tuned model with the teacher."""
-        return self.figures.jaccard.tuned[self.figures.best]
+        return self.figures.agreement.tuned[self.figures.best]
 
     @property
     def passed(self) -> bool:
@@ -320,7 +320,7 @@ def _start_without_until(case: _Case) -> Recommendation:
 
 def _low_ceiling(case: _TrainedCase) -> Recommendation | None:
     """Fix the prompt: the teacher's second answers differ so much that no student can learn from the first."""
-    ceiling = case.figures.jaccard.ceiling
+    ceiling = case.figures.agreement.ceiling
     if ceiling is None or ceiling.high >= LOW_CEILING:
         return None
     return _fix_teacher_prompt(
@@ -407,21 +407,21 @@ def _use_an_alternative(case: _TrainedCase) -> Recommendation | None:
     candidates = [
         alternative
         for alternative in (baseline.alternatives if baseline else [])
-        if alternative.jaccard.mean >= case.tuned.mean
+        if alternative.agreement.mean >= case.tuned.mean
         and alternative.valid.mean >= case.run.request.gate_validity
         and _below(alternative.usd_per_1000, baseline and baseline.teacher_usd_per_1000)
         and (not case.passed or _costs_less(case, alternative))
     ]
     if not candidates:
         return None
-    best = max(candidates, key=lambda alternative: alternative.jaccard.mean)
+    best = max(candidates, key=lambda alternative: alternative.agreement.mean)
     usd, unit = best.usd_per_1000, "1,000 images are"
     if usd is not None and volume is not None:
         usd, unit = case.monthly_usd(usd), f"{volume:,} images a month are"
     price = f" {unit} expected to cost {_usd(usd)}, without storage." if usd is not None else ""
     return Recommendation(
         action="use an alternative",
-        text=f"Use {best.label} without training: it agrees with the teacher with {_score(best.jaccard)}, and the "
+        text=f"Use {best.label} without training: it agrees with the teacher with {_score(best.agreement)}, and the "
         f"tuned model with {_score(case.tuned)}.{price}",
         usd=usd,
     )
@@ -445,12 +445,12 @@ def _not_above_control(case: _TrainedCase) -> Recommendation | None:
 
     More images help only if the teacher's second answers are better than that: then the photos do differ for it.
     """
-    gate, scores = case.gate, case.figures.jaccard
+    gate, scores = case.gate, case.figures.agreement
     if gate is None or gate.over_control is None or gate.over_control.low > 0 or scores.control is None:
         return None
     finding = (
-        f"the tuned model ({scores.tuned[gate.best].mean:.2f}) is not better than always answering with the most "
-        f"common keywords ({scores.control.mean:.2f})"
+        f"the tuned model ({scores.tuned[gate.best].mean:.2f}) is not better than the best constant answer "
+        f"({scores.control.mean:.2f})"
     )
     if case.figures.headlines.beyond_control is None or scores.ceiling is None:
         return _fix_teacher_prompt(
@@ -520,7 +520,7 @@ def _curve_rises(case: _TrainedCase) -> Recommendation | None:
 
 def _gate_refused(case: _TrainedCase) -> Recommendation | None:
     """Stop: the gate refused the model, the test set is large enough, and more images are not expected to help."""
-    gate, base = case.gate, case.figures.jaccard.base
+    gate, base = case.gate, case.figures.agreement.base
     if gate is None or gate.passed:
         return None
     keep = f" {case.student} without training agrees with the teacher with {_score(base)}." if base else ""
@@ -547,7 +547,7 @@ def _nothing_kept(case: _TrainedCase) -> Recommendation | None:
 
 def _use_the_tuned_model(case: _TrainedCase) -> Recommendation:
     """Use the tuned model: it passed the gate, and nothing above is worth more."""
-    base, costs = case.figures.jaccard.base, case.break_even
+    base, costs = case.figures.agreement.base, case.break_even
     before = f", up from {base.mean:.2f} before training" if base else ""
     usd, price = None, ""
     if costs:
@@ -635,7 +635,7 @@ def _gain(gain: Interval, digits: int = 2) -> str:
 
 
 def _score(score: Interval) -> str:
-    return f"a Jaccard index of {score.mean:.2f} (95 % CI {score.low:.2f}-{score.high:.2f})"
+    return f"an agreement of {score.mean:.2f} (95 % CI {score.low:.2f}-{score.high:.2f})"
 
 
 def _count(share: float, images: int) -> int:

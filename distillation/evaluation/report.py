@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from distillation import keys, ledger
+from distillation.answers.formats import format_of
 from distillation.costs.calibration import calibrate
 from distillation.costs.rounds import cost_of_round, cost_to_first_verdict
 from distillation.documents import Bounds, EvaluationFigures, Growth, Manifest, Report, Rounds
@@ -58,7 +59,7 @@ def write_report(run: Run, round_number: int, models: list[TrainedModel], data: 
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:
-    """Return scores.csv: the Jaccard index of each test image, one column for each answerer."""
+    """Return scores.csv: the agreement of each test image, one column for each answerer."""
     columns: dict[str, Sequence[object]] = {}
     if evaluation:
         columns["image"] = evaluation.images
@@ -85,7 +86,7 @@ def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None)
         planned, daily_quotas = cost_of_round(run, round_number + 1, data)
         paid_usd = sum(ledger.paid_and_reserved_usd(run.name, data))
         following = NextRound(size, planned.usd, paid_usd, daily_quotas)
-        trained = [round_.size for round_ in grown if round_.jaccard]
+        trained = [round_.size for round_ in grown if round_.agreement]
         expected = expectation(trained, size, evaluation.resampled, evaluation.on_ceiling)
     return grow(run.request, grown, expected, following)
 
@@ -148,6 +149,7 @@ def _page(run_data: RunData, report: Report, manifest: Manifest, evaluation: Eva
     run = run_data.run
     teacher, student = catalog.get_model(run.teacher.model), catalog.get_model(run.student)
     return Page(
+        answer_format=format_of(run_data.run),
         title=run.name,
         subtitle=f"{run.collection.rstrip('/') or 'all photos'} · {run.created[:10]} · {report.status}",
         teacher=teacher.display_name,

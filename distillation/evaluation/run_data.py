@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from distillation import keys, ledger
+from distillation.answers.formats import format_of
 from distillation.dataset.labels import read_labels, read_stored_own_labels, require_labels
 from distillation.documents import (
     Baseline,
@@ -65,6 +66,7 @@ class RunData:
         test, train = (read_checked_split(self.run, name, self.inventory, self.data) for name in ("test", "train"))
         answers = {name: self.answers.get(name, {}) for name in tuned}
         return Evidence(
+            answer_format=format_of(self.run),
             labels=self._labels_of(test),
             tuned=answers,
             base=self.answers["base"],
@@ -76,7 +78,6 @@ class RunData:
             groups={line.image: line.group for line in [*test, *train]},
             models={"teacher": self.run.teacher.model, **dict.fromkeys(["base", *tuned], self.run.student)},
             tier=first_tier(self.run.teacher.model, self.run.request.service_tier),
-            limits=self.run.limits,
             gate_margin=self.run.request.gate_margin,
             gate_validity=self.run.request.gate_validity,
         )

@@ -26,7 +26,7 @@ from distillation.ledger import inference_usd
 from distillation.models.service_tier import cheapest_tier
 from distillation.records import Run, ServiceTier, TrainedModel, Until, size_of
 
-_SIGNIFICANT = "The gain is statistically significant and larger than always answering with the most common keywords."
+_SIGNIFICANT = "The gain is statistically significant, and larger than that of the best constant answer (control)."
 
 
 def stopped_verdict(until: Until | None, baseline: Baseline | None = None) -> str:
@@ -41,7 +41,7 @@ def baseline_verdict(baseline: Baseline) -> str:
     """Return the figures of a baseline in a sentence."""
     gap, best = baseline.gap, baseline.best_alternative
     return (
-        f"Without training, {best.label} matches the teacher with a Jaccard index of {best.jaccard.mean:.2f} on "
+        f"Without training, {best.label} matches the teacher with an agreement of {best.agreement.mean:.2f} on "
         f"{baseline.test_images} test images, and the teacher matches itself with {baseline.ceiling.mean:.2f} "
         f"(gap {gap.mean:+.2f}, 95 % CI {gap.low:+.2f} to {gap.high:+.2f}; minimum_gap {baseline.minimum_gap:.2f})."
     )
@@ -79,9 +79,9 @@ def files_verdict(figures: EvaluationFigures) -> str:
 
 def comparison_verdict(figures: EvaluationFigures) -> str:
     """Return the verdict of ``distill evaluate``, which promotes nothing and does not know what was trained."""
-    score, base, gate = figures.jaccard.tuned[figures.best], figures.jaccard.base, figures.gate
+    score, base, gate = figures.agreement.tuned[figures.best], figures.agreement.base, figures.gate
     verdict = (
-        f"The student's answers match the teacher's with a Jaccard index of {score.mean:.2f} "
+        f"The student's answers match the teacher's with an agreement of {score.mean:.2f} "
         f"on {figures.test_images} image{'s' if figures.test_images > 1 else ''}."
     )
     if gate is None or base is None:
@@ -100,8 +100,8 @@ def comparison_verdict(figures: EvaluationFigures) -> str:
 
 def score_verdict(figures: EvaluationFigures) -> str:
     """Return the score of the best tuned model alone, where there is no base to compare it with."""
-    score = figures.jaccard.tuned[figures.best]
-    return f"The {figures.best} matches the teacher with a Jaccard index of {score.mean:.2f}."
+    score = figures.agreement.tuned[figures.best]
+    return f"The {figures.best} matches the teacher with an agreement of {score.mean:.2f}."
 
 
 def _gate_verdict(figures: EvaluationFigures, *, passed: str, refused: str) -> str:
@@ -114,11 +114,11 @@ def _gate_verdict(figures: EvaluationFigures, *, passed: str, refused: str) -> s
 
 
 def _change(figures: EvaluationFigures, gate: Gate) -> str:
-    size, tuned, base = size_of(figures.best), figures.jaccard.tuned[figures.best], figures.jaccard.base
+    size, tuned, base = size_of(figures.best), figures.agreement.tuned[figures.best], figures.agreement.base
     subject = f"Trained on {size} images, the student matches" if size is not None else "The student matches"
     before = f", {_direction(gate.gain.mean)} from {base.mean:.2f} before training" if base else ""
     return (
-        f"{subject} the teacher with a Jaccard index of {tuned.mean:.2f} on {figures.test_images} test images{before} "
+        f"{subject} the teacher with an agreement of {tuned.mean:.2f} on {figures.test_images} test images{before} "
         f"({gate.gain.mean:+.2f}, 95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f})."
     )
 

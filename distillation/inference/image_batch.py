@@ -201,7 +201,6 @@ class ImageBatch:
             image=answer.image,
             answerer=target.name,
             status="refused" if reason else "ok",
-            format=self.run.answer_format,
             sample=target.sample,
             text=answer.text,
             reason=reason,

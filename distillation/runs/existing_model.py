@@ -24,7 +24,6 @@ _COPIED_FIELDS = (
     "student",
     "prompt",
     "student_prompt",
-    "answer_format",
     "limits",
     "image_side",
     "quotas",

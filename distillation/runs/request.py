@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from distillation import keys
-from distillation.answers.formats import FORMATS
+from distillation.answers.formats import Format, Keywords, parse_format
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.errors import InvalidRequest, excerpt
 from distillation.inference.labeler import make_labeler
@@ -19,8 +19,8 @@ from distillation.models.hyperparameters import record_count
 from distillation.models.rate_limits import resolve_quotas
 from distillation.records import (
     Concurrency,
-    Limits,
     Prompt,
+    PromptFile,
     Quota,
     Request,
     Run,
@@ -35,17 +35,8 @@ _TERMS = "https://aws.amazon.com/legal/bedrock/third-party-models/"
 MAXIMUM_REQUEST_BYTES = 256 * 1024
 """Largest size of distill.json in bytes, as of an execution's input."""
 PROMPTS = Path(__file__).parents[2] / "samples" / "prompts"
-
-
-class PromptFile(Prompt):
-    """A file of samples/prompts: the prompt, and the format of the answers to it."""
-
-    answer_format: str = "keywords"
-    """Format of the answers."""
-    keywords_min: int = 1
-    """Minimum number of keywords in a valid answer."""
-    keywords_max: int = 100
-    """Maximum number of keywords in a valid answer."""
+ANSWER_FORMAT = "{answer_format}"
+"""Place in a prompt where the answer format's instruction goes."""
 
 
 class Defaults(StageLimits):
@@ -93,7 +84,9 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     teacher = _allowed(request.teacher, defaults.teachers, "teacher")
     student = _allowed(request.student, defaults.students, "student")
     _check_student(student, request, defaults.region)
-    prompt = _prompt(request.prompt, "prompt")
+    prompt_file = _prompt(request.prompt, "prompt")
+    answer_format = _with_limits(parse_format(prompt_file.answers, "prompt.answers"), request)
+    prompt = _with_instruction(prompt_file, answer_format)
     _check_samples(request)
     _check_images(request)
     if not request.apply:
@@ -112,10 +105,9 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
         ceiling=make_labeler(teacher, prompt, request.max_tokens, request.ceiling_temperature, profile),
         student=student,
         alternatives=alternatives,
-        prompt=Prompt(system=prompt.system, user=prompt.user),
-        student_prompt=_student_prompt(request.student_prompt, prompt),
-        answer_format=prompt.answer_format,
-        limits=_limits(request, prompt),
+        prompt=prompt,
+        student_prompt=_student_prompt(request.student_prompt, prompt, answer_format),
+        answers=answer_format.model_dump(mode="json"),
         image_side=catalog.get_model(student).family.image_side,
         quotas=resolve_quotas((teacher, student, *alternatives), defaults.quotas, request.quotas),
         concurrency=defaults.concurrency,
@@ -230,7 +222,7 @@ def _check_student(student: str, request: Request, region: str) -> None:
 
 
 def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
-    file = _shipped(prompt, field) if isinstance(prompt, str) else PromptFile(system=prompt.system, user=prompt.user)
+    file = _shipped(prompt, field) if isinstance(prompt, str) else PromptFile.model_validate(prompt.model_dump())
     for part in ("system", "user"):
         if words := find_reserved_words(getattr(file, part)):
             raise InvalidRequest(
@@ -240,15 +232,31 @@ def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
     return file
 
 
-def _student_prompt(requested: str | Prompt | None, teacher_prompt: PromptFile) -> Prompt:
+def _with_instruction(prompt: Prompt, answer_format: Format) -> Prompt:
+    """Return a prompt with the format's instruction in place of ``{answer_format}``, or at the end of the user prompt.
+
+    A prompt that has the instruction already stays as it is, so that the prompt of an earlier run can be used again.
+    """
+    instruction = answer_format.instruction()
+    texts = {part: getattr(prompt, part).replace(ANSWER_FORMAT, instruction) for part in ("system", "user")}
+    if instruction and not any(instruction in text for text in texts.values()):
+        texts["user"] = f"{texts['user']}\n\n{instruction}"
+    return Prompt(**texts)
+
+
+def _student_prompt(requested: str | Prompt | None, teacher_prompt: Prompt, answer_format: Format) -> Prompt:
     """Return the student's prompt, by default the teacher's; its answers have the format of the teacher's."""
-    prompt = teacher_prompt if requested is None else _prompt(requested, "student_prompt")
-    if isinstance(requested, str) and prompt.answer_format != teacher_prompt.answer_format:
+    if requested is None:
+        return teacher_prompt
+    prompt = _prompt(requested, "student_prompt")
+    if prompt.answers and (other := parse_format(prompt.answers, "student_prompt.answers").format) != (
+        answer_format.format
+    ):
         raise InvalidRequest(
-            f"student_prompt: the answers to {requested!r} have the format {prompt.answer_format!r}, but those to the "
-            f"teacher's prompt have {teacher_prompt.answer_format!r}. Choose two prompts of the same format."
+            f"student_prompt: the answers to {excerpt(requested)!r} have the format {other!r}, but those to the "
+            f"teacher's prompt have {answer_format.format!r}. Choose two prompts of the same format."
         )
-    return Prompt(system=prompt.system, user=prompt.user)
+    return _with_instruction(prompt, answer_format)
 
 
 def _shipped(name: str, field: str) -> PromptFile:
@@ -261,20 +269,28 @@ def _shipped(name: str, field: str) -> PromptFile:
     file = PROMPTS / f"{name}.toml"
     fields = tomllib.loads(file.read_text(encoding="utf-8"))
     texts = {part: fields[part].strip() for part in ("system", "user") if part in fields}
-    prompt = parse(PromptFile, fields | texts, f"samples/prompts/{file.name}")
-    if prompt.answer_format not in FORMATS:
+    return parse(PromptFile, fields | texts, f"samples/prompts/{file.name}")
+
+
+def _with_limits(answer_format: Format, request: Request) -> Format:
+    """Return the format with the number of keywords that the request sets."""
+    limits = {
+        field: value for field in ("keywords_min", "keywords_max") if (value := getattr(request, field)) is not None
+    }
+    if not limits:
+        return answer_format
+    if not isinstance(answer_format, Keywords):
         raise InvalidRequest(
-            f"samples/prompts/{file.name}: unknown answer_format {prompt.answer_format!r} (known: {', '.join(FORMATS)})"
+            f"{', '.join(limits)}: the answers to this prompt have the format {answer_format.format!r}, which has no "
+            "number of keywords. Leave it out."
         )
-    return prompt
-
-
-def _limits(request: Request, prompt: PromptFile) -> Limits:
-    minimum = request.keywords_min or prompt.keywords_min
-    maximum = request.keywords_max or prompt.keywords_max
-    if minimum > maximum:
-        raise InvalidRequest(f"keywords_min: {minimum} is above keywords_max {maximum}. Give both, or change one.")
-    return Limits(minimum=minimum, maximum=maximum)
+    limited = answer_format.model_copy(update=limits)
+    if limited.keywords_min > limited.keywords_max:
+        raise InvalidRequest(
+            f"keywords_min: {limited.keywords_min} is above keywords_max {limited.keywords_max}. Give both, or change "
+            "one."
+        )
+    return limited
 
 
 def _check_images(request: Request) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from pydantic import JsonValue
+
 from distillation import keys, ledger
-from distillation.answers.formats import FORMATS
+from distillation.answers.formats import format_of
+from distillation.answers.formats.base import Format, Value
 from distillation.documents import ApplyEstimate, ApplyReport, Audit, Interval, Recommendation
 from distillation.errors import excerpt
 from distillation.events import WriteResultsResult
@@ -27,8 +30,8 @@ class ResultLine(Record):
     """Whether there is a usable answer."""
     answered_by: Literal["tuned", "teacher"] | None
     """Who gave the answer: the tuned model, or with ``fallback`` the teacher; null if it was set aside."""
-    keywords: list[str]
-    """Keywords of the answer; empty if it was set aside."""
+    answer: JsonValue
+    """Answer in the form of its format, such as a list of keywords; null if it was set aside."""
     reason: str | None
     """Why it was set aside."""
     image: str | None
@@ -47,10 +50,12 @@ def write_results(
     answers = _read_answers(run, inventory, data)
     refused = [f"{line.image[:12]}: {line.reason}" for line in answers.values() if line.status == "refused"]
     check_tolerance(run, "answers", len(answers), refused, "Check the reasons, or raise 'tolerance'")
-    lines = list(_lines(run, answers, inventory))
+    answer_format = format_of(run)
+    answered = list(_lines(run, answer_format, answers, inventory))
+    lines = [line for line, _ in answered]
     csv_key = keys.results_key(run.name, "csv")
     data.write_lines(keys.results_key(run.name, "jsonl"), [line.model_dump() for line in lines])
-    data.write(csv_key, _csv(lines, FORMATS[run.answer_format].write_items), "text/csv; charset=utf-8")
+    data.write(csv_key, _csv(answer_format, answered), "text/csv; charset=utf-8")
     report = _report(run, lines, audit, data).model_copy(update={"recommendation": recommendation})
     data.write_document(keys.ledger_key(run.name), report.ledger)
     data.write_document(keys.report_json_key(run.name), report)
@@ -80,29 +85,42 @@ def _both_reasons(tuned: AnswerLine, teacher: AnswerLine) -> dict[str, str]:
     return {"reason": f"tuned model: {tuned.reason}; teacher: {teacher.reason}"}
 
 
-def _lines(run: Run, answers: dict[str, AnswerLine], inventory: list[InventoryLine]) -> Iterator[ResultLine]:
-    """Yield a line for each photo; one that was set aside has a reason and no keywords."""
+def _lines(
+    run: Run, answer_format: Format, answers: dict[str, AnswerLine], inventory: list[InventoryLine]
+) -> Iterator[tuple[ResultLine, Value | None]]:
+    """Yield a line for each photo, with its answer; one that was set aside has a reason and no answer."""
     for photo in inventory:
         if photo.status == "ignored":
             continue
         answer = answers.get(photo.image or "")
         name = photo.photo.removeprefix(run.collection)
         if answer is not None and answer.status == "ok":
-            keywords = FORMATS[run.answer_format].items_as_written(answer.text or "")
-            answered_by = "teacher" if answer.answerer == "fallback" else "tuned"
-            yield ResultLine(
-                photo=name, status="ok", answered_by=answered_by, keywords=keywords, reason=None, image=photo.image
+            value = answer_format.parse(answer.text or "")
+            line = ResultLine(
+                photo=name,
+                status="ok",
+                answered_by="teacher" if answer.answerer == "fallback" else "tuned",
+                answer=answer_format.json_value(value),
+                reason=None,
+                image=photo.image,
             )
+            yield line, value
         else:
             reason = answer.reason if answer else photo.reason
-            yield ResultLine(
-                photo=name, status="set aside", answered_by=None, keywords=[], reason=reason, image=photo.image
+            line = ResultLine(
+                photo=name, status="set aside", answered_by=None, answer=None, reason=reason, image=photo.image
             )
+            yield line, None
 
 
-def _csv(lines: Sequence[ResultLine], write_items: Callable[[Sequence[str]], str]) -> bytes:
-    rows = ([line.photo, line.status, write_items(line.keywords), line.reason, line.answered_by] for line in lines)
-    return csv_table([["photo", "status", "keywords", "reason", "answered_by"], *rows])
+def _csv(answer_format: Format, lines: Iterable[tuple[ResultLine, Value | None]]) -> bytes:
+    columns = answer_format.columns()
+    blank = [""] * len(columns)
+    rows = []
+    for line, value in lines:
+        cells = blank if value is None else answer_format.cells(value)
+        rows.append([line.photo, line.status, *cells, line.reason, line.answered_by])
+    return csv_table([["photo", "status", *columns, "reason", "answered_by"], *rows])
 
 
 def _report(run: Run, lines: Sequence[ResultLine], audit: Audit | None, data: Bucket) -> ApplyReport:
@@ -134,9 +152,9 @@ def _report(run: Run, lines: Sequence[ResultLine], audit: Audit | None, data: Bu
 
 def audit_verdict(audit: Audit) -> str:
     """Return the result of an audit in one or two sentences."""
-    if audit.jaccard is None:
+    if audit.agreement is None:
         return f"The audit failed: the teacher labelled none of {audit.asked} images. {excerpt(audit.reason)}"
-    text = f"Audit: on {audit.images} random images the model agrees with the teacher by {_interval(audit.jaccard)}"
+    text = f"Audit: on {audit.images} random images the model agrees with the teacher by {_interval(audit.agreement)}"
     if audit.images < audit.asked:
         text += f" ({audit.asked - audit.images} more have no label of the teacher)"
     if audit.evaluation is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distillation.answers.formats.keywords import normalise
+from distillation.answers.formats.keywords import Keywords
 from distillation.dataset.validator import DatasetValidator
 from local.bedrock.faults import is_affected
 from local.bedrock.protocol import BedrockError
@@ -113,7 +113,7 @@ class JobWorker:
         if uri not in features:
             image = decode_image(self._read(uri))
             features[uri] = self.service.student(student_of(self.job).id).features(image)
-        return _Example(features[uri], normalise(record["messages"][1]["content"][0]["text"]))
+        return _Example(features[uri], list(Keywords().parse(record["messages"][1]["content"][0]["text"]).distinct))
 
     def _read_lines(self, uri: str) -> list[bytes]:
         return self._read(uri).splitlines(keepends=True)

@@ -151,7 +151,7 @@ def test_terminal_shows_form_interval_number_unanswered_and_unknown_ids(tmp_path
         output[2],
     )
     assert output[3] == "student: 1 not in the teacher's file, left out: z"
-    assert output[4] == "The student's answers match the teacher's with a Jaccard index of 0.50 on 3 images."
+    assert output[4] == "The student's answers match the teacher's with an agreement of 0.50 on 3 images."
 
 
 def test_one_image_has_no_interval(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_one_image_has_no_interval(tmp_path: Path) -> None:
     output = distill("evaluate", *files, "--out", tmp_path / "out").stdout
 
     assert "Jaccard index 1.000 (no interval from one image), n = 1 image, 0 without an answer" in output
-    assert "a Jaccard index of 1.00 on 1 image." in output
+    assert "an agreement of 1.00 on 1 image." in output
 
 
 def test_csv_that_was_protected_from_formulas_has_the_original_names_and_keywords(tmp_path: Path) -> None:

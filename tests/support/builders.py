@@ -32,7 +32,7 @@ from distillation.documents import (
 from distillation.inference.rate_limit import BatchLimits, Clock
 from distillation.photos.rounds import plan_rounds
 from distillation.photos.splits import write_rounds
-from distillation.records import Labeler, Limits, Prompt, Request, Run, SetName, SplitLine, TrainedModel
+from distillation.records import Labeler, Prompt, Request, Run, SetName, SplitLine, TrainedModel
 from distillation.storage import Bucket
 from tests.support.fakes import bucket
 
@@ -59,7 +59,8 @@ def any_run(**request: Any) -> Run:
 
 def run_with_limits(minimum: int, maximum: int, **request: Any) -> Run:
     """Return a run whose answers must have ``minimum`` to ``maximum`` items; keywords are fields of its request."""
-    return any_run(**request).model_copy(update={"limits": Limits(minimum=minimum, maximum=maximum)})
+    answers = {"format": "keywords", "keywords_min": minimum, "keywords_max": maximum}
+    return any_run(**request).model_copy(update={"answers": answers})
 
 
 def any_limits(clock: Clock | None = None, seconds: float = 600, batches: int = 1) -> BatchLimits:
@@ -118,7 +119,7 @@ def any_baseline(**fields: Any) -> Baseline:
         name="base",
         label="Nova Lite",
         model="amazon.nova-lite-v1:0",
-        jaccard=any_interval(0.3),
+        agreement=any_interval(0.3),
         valid=any_interval(1.0),
         usd_per_1000=0.09,
     )
@@ -190,16 +191,17 @@ def any_report(
     scores = ScoresByRole(base=any_interval(0.3), tuned={name: any_interval(0.5) for name in sorted(names)})
     reasons = [] if promoted else ["the gain is not statistically significant (p = 0.500)"]
     figures = EvaluationFigures(
+        format="keywords",
+        similarity="Jaccard index",
         best=best,
-        jaccard=scores,
-        jaccard_unnormalised=scores,
+        agreement=scores,
         metrics={},
         headlines=Headlines(),
         gate=Gate(best=best, gain=any_interval(0.2), passed=bool(promoted), promoted=promoted, reasons=reasons),
         tests={},
         detectable=0.072,
         curve=None,
-        keywords=None,
+        tables=[],
         gold=None,
         serving={},
         test_images=15,
@@ -209,7 +211,7 @@ def any_report(
         "run": "holiday-1",
         "status": "complete",
         "until": None,
-        "verdict": "The student matches the teacher with a Jaccard index of 0.50, up from 0.30 before training.",
+        "verdict": "The student matches the teacher with an agreement of 0.50, up from 0.30 before training.",
         "photos": 60,
         "images": 60,
         "photos_set_aside": [],
@@ -243,7 +245,7 @@ def any_report(
 def any_growth(**fields: Any) -> Growth:
     """Return the growth of a run after its first round, which goes on; keywords replace its fields."""
     default: dict[str, Any] = {
-        "rounds": [GrownRound(size=300, labels=400, usd=2.0, jaccard=any_interval(0.5))],
+        "rounds": [GrownRound(size=300, labels=400, usd=2.0, agreement=any_interval(0.5))],
         "next_size": 900,
         "next_gain": None,
         "next_usd": Bounds(low=2, expected=4, high=6),

@@ -1,50 +1,38 @@
 """Answer formats: one module per format, and one entry in ``FORMATS``.
 
-A prompt file names its format. All code that reads answers goes through ``FORMATS``.
+A prompt file names its format in ``[answers]``. All code that reads answers goes through ``format_of``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from distillation.answers.formats import keywords
-from distillation.answers.keyword_reader import write_keywords
-from distillation.records import Limits
+from pydantic import JsonValue
 
+from distillation.answers.formats.base import Format
+from distillation.answers.formats.keywords import Keywords
+from distillation.errors import InvalidRequest, excerpt
+from distillation.records import Run, parse
 
-@dataclass(frozen=True)
-class AnswerFormat:
-    """Operations on the text of an answer."""
+__all__ = ["FORMATS", "Format", "Keywords", "format_of", "parse_format"]
 
-    items: Callable[[str], list[str]]
-    """Return the distinct items of a text, normalised for comparison, in the order of the text."""
-    items_as_written: Callable[[str], list[str]]
-    """Return the distinct items of a text as written, without bullets and other marks of the list."""
-    write_items: Callable[[Sequence[str]], str]
-    """Return items as a text in this format."""
-    rejection: Callable[[str], str | None]
-    """Return why a text is not in this format, such as ``is not a list of keywords``, or None."""
-    limit_rejection: Callable[[str, Limits], str | None]
-    """Return why a text has too few or too many items, such as ``has 2 distinct keywords, not 3 to 4``, or None."""
-    consensus: Callable[[Sequence[str], int, Limits | None], str]
-    """Return a text of the items on which at least this many of the texts agree; empty if they agree on none.
-
-    It has at most as many items as the limits allow, or all of them without limits.
-    """
-
-
-FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
-    {
-        "keywords": AnswerFormat(
-            items=keywords.normalise,
-            items_as_written=keywords.items_as_written,
-            write_items=write_keywords,
-            rejection=keywords.rejection,
-            limit_rejection=keywords.limit_rejection,
-            consensus=keywords.consensus,
-        ),
-    }
-)
+FORMATS: Mapping[str, type[Format]] = MappingProxyType({"keywords": Keywords})
 """Formats keyed by the name that a prompt file gives."""
+
+
+def parse_format(answers: Mapping[str, JsonValue], source: str) -> Format:
+    """Return the format that ``answers`` describes: ``format``, its name, and its settings.
+
+    ``source`` names the input in the message. Raises ``InvalidRequest`` that names each wrong setting.
+    """
+    name = answers.get("format", "keywords")
+    kind = FORMATS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InvalidRequest(f"{source}: unknown answer format {excerpt(name)!r} (known: {', '.join(FORMATS)})")
+    return parse(kind, dict(answers), source)
+
+
+def format_of(run: Run) -> Format:
+    """Return the answer format of a run."""
+    return parse_format(run.answers, f"answer format of run {run.name}")

@@ -55,9 +55,9 @@ def test_agreement_is_the_mean_over_the_audited_images_and_an_invalid_answer_sco
     measured = audit(["cat, sofa"] * 20, ["cat, sofa"] * 10 + ["cat, dog, lamp"] * 8 + ["", ""])
 
     assert (measured.asked, measured.images) == (20, 20)
-    assert measured.jaccard
-    assert measured.jaccard.mean == pytest.approx((10 + 8 / 4) / 20)
-    assert measured.jaccard.low < measured.jaccard.mean < measured.jaccard.high
+    assert measured.agreement
+    assert measured.agreement.mean == pytest.approx((10 + 8 / 4) / 20)
+    assert measured.agreement.low < measured.agreement.mean < measured.agreement.high
     assert measured.evaluation == any_interval(0.5)
     assert not measured.drifted
 
@@ -66,14 +66,14 @@ def test_image_without_a_valid_label_of_the_teacher_is_left_out_with_a_reason() 
     measured = audit(["cat, sofa"] * 18 + ["", ""], ["cat, sofa"] * 20)
 
     assert (measured.asked, measured.images, measured.reason) == (20, 18, "not a list")
-    assert measured.jaccard
-    assert measured.jaccard.mean == 1
+    assert measured.agreement
+    assert measured.agreement.mean == 1
 
 
 def test_audit_without_any_label_has_no_agreement_and_no_drift() -> None:
     measured = audit([""] * 20, ["cat, sofa"] * 20)
 
-    assert (measured.images, measured.jaccard, measured.drifted) == (0, None, False)
+    assert (measured.images, measured.agreement, measured.drifted) == (0, None, False)
 
 
 def test_photos_have_drifted_only_if_the_whole_interval_is_below_that_of_the_evaluation() -> None:
@@ -81,8 +81,8 @@ def test_photos_have_drifted_only_if_the_whole_interval_is_below_that_of_the_eva
     drifted, by_chance = audit(labels, worse), audit(labels, noise)
 
     assert drifted.drifted
-    assert by_chance.jaccard
-    assert by_chance.jaccard.mean < 0.49 < by_chance.jaccard.high
+    assert by_chance.agreement
+    assert by_chance.agreement.mean < 0.49 < by_chance.agreement.high
     assert not by_chance.drifted
 
 
@@ -102,8 +102,8 @@ def test_consensus_of_several_answers_is_the_label() -> None:
     measured = measure_audit(run, data)
 
     assert measured
-    assert measured.jaccard
-    assert measured.jaccard.mean == 1
+    assert measured.agreement
+    assert measured.agreement.mean == 1
 
 
 @pytest.mark.parametrize("report", [{"own_test_labels": 3}, {"evaluation": None}])

@@ -82,10 +82,10 @@ def test_alternatives_are_compared_with_the_ceiling_on_its_images() -> None:
 
     assert (baseline.test_images, baseline.test_groups, baseline.labels_refused) == (40, 40, 0)
     assert (base.name, other.name, other.label) == ("base", OTHER, "Nova 2 Lite")
-    assert base.jaccard.mean == pytest.approx(0.2)
-    assert other.jaccard.mean == pytest.approx(0.2 + 0.8 * 2 / 6)
+    assert base.agreement.mean == pytest.approx(0.2)
+    assert other.agreement.mean == pytest.approx(0.2 + 0.8 * 2 / 6)
     assert (baseline.ceiling.mean, baseline.best) == (1, OTHER)
-    assert baseline.gap.mean == pytest.approx(1 - other.jaccard.mean)
+    assert baseline.gap.mean == pytest.approx(1 - other.agreement.mean)
     assert baseline.worth_training
 
 
@@ -103,7 +103,7 @@ def test_invalid_answers_count_as_such_and_score_0() -> None:
     baseline = write_baseline(run, measured(run, {"base": "invalid", OTHER: HALF, "ceiling": SAME}))
     base = baseline.alternatives[0]
 
-    assert base.valid.mean == base.jaccard.mean == pytest.approx(0.2)
+    assert base.valid.mean == base.agreement.mean == pytest.approx(0.2)
 
 
 def test_training_is_not_worth_it_only_if_the_upper_bound_of_the_gap_is_below_minimum_gap() -> None:
@@ -241,7 +241,7 @@ BREAK_EVEN = BreakEven(
         (SMALL_GAP | {"teacher_usd_per_1000": 0.08}, "use the teacher", "but the teacher costs no more ($0.08 per"),
         ({"labels_refused": 50}, "fix the prompt", "50 of 250 labels of the teacher are not valid"),
         ({"ceiling_valid": gap_of(0.7, 0.8, 0.89)}, "fix the prompt", "only 80 % of the teacher's second answers"),
-        ({"ceiling": gap_of(0.2, 0.3, 0.39)} | SMALL_GAP, "fix the prompt", "a Jaccard index of 0.30 only"),
+        ({"ceiling": gap_of(0.2, 0.3, 0.39)} | SMALL_GAP, "fix the prompt", "an agreement of 0.30 only"),
         ({"ceiling": gap_of(0.2, 0.3, 0.41)}, "train", "Train: Nova Lite is the best alternative"),
         ({"test_groups": 19}, "cannot tell", "Cannot tell with 19 independent test images"),
     ],

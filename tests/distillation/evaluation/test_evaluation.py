@@ -18,7 +18,7 @@ def test_model_that_sees_the_images_passes_the_gate() -> None:
 
     assert figures.gate is not None
     assert figures.gate.passed
-    assert figures.jaccard.tuned["n8"].mean == pytest.approx(0.75)
+    assert figures.agreement.tuned["n8"].mean == pytest.approx(0.75)
     assert figures.headlines.gap_closed is not None
     assert figures.headlines.gap_closed.mean == pytest.approx(0.75)
     assert figures.headlines.beyond_control is not None
@@ -36,8 +36,8 @@ def test_model_that_only_answers_the_most_common_keywords_is_not_promoted() -> N
     assert figures.headlines.beyond_control is not None
     assert figures.headlines.beyond_control.mean <= 0
     assert figures.gate.over_control is not None
-    assert figures.jaccard.control is not None
-    over_control = figures.jaccard.tuned[figures.best].mean - figures.jaccard.control.mean
+    assert figures.agreement.control is not None
+    over_control = figures.agreement.tuned[figures.best].mean - figures.agreement.control.mean
     assert figures.gate.over_control.mean == pytest.approx(over_control)
     assert figures.gate.over_control.low <= 0
 
@@ -72,7 +72,7 @@ def test_model_whose_answers_are_half_invalid_is_not_promoted() -> None:
     assert figures.gate.reasons[0] == (
         "12 of 24 answers are valid (base: 24), fewer than the 98 % that gate_validity requires"
     )
-    assert figures.jaccard.tuned["n8"].mean == pytest.approx(0.75 / 2)
+    assert figures.agreement.tuned["n8"].mean == pytest.approx(0.75 / 2)
 
 
 def test_share_just_below_the_required_one_is_not_rounded_up_to_it() -> None:
@@ -100,10 +100,10 @@ def test_invalid_answers_of_base_and_ceiling_score_zero_too() -> None:
     base = {image: answer("cat, sofa", image=image) for image in evidence.labels}
     figures = evaluate(replace(evidence, base=refused(base, half), ceiling=refused(evidence.labels, half))).figures
 
-    assert figures.jaccard.base is not None
-    assert figures.jaccard.base.mean == pytest.approx(0.5 / 2)
-    assert figures.jaccard.ceiling is not None
-    assert figures.jaccard.ceiling.mean == pytest.approx(0.5)
+    assert figures.agreement.base is not None
+    assert figures.agreement.base.mean == pytest.approx(0.5 / 2)
+    assert figures.agreement.ceiling is not None
+    assert figures.agreement.ceiling.mean == pytest.approx(0.5)
 
 
 def test_number_of_keywords_is_measured_but_not_part_of_the_gate() -> None:
@@ -133,7 +133,7 @@ def test_size_is_chosen_on_50_validation_images_and_its_p_value_is_not_corrected
     figures = evaluate(evidence_with_validation(50)).figures
 
     assert figures.best == "n16"
-    assert figures.size_choice == SizeChoice(set="validation", images=50, jaccard={"n8": 0, "n16": 1})
+    assert figures.size_choice == SizeChoice(set="validation", images=50, agreement={"n8": 0, "n16": 1})
     assert figures.gate is not None
     assert figures.gate.p == figures.tests["n16"].p < figures.tests["n16"].p_holm
     assert figures.test_images == 24
@@ -233,16 +233,22 @@ def test_ceiling_of_some_test_images_is_compared_with_the_others_on_these_images
     figures = partial.figures
 
     assert (figures.ceiling_images, figures.test_images) == (9, 24)
-    assert figures.jaccard.ceiling == alone.jaccard.ceiling
+    assert figures.agreement.ceiling == alone.agreement.ceiling
     assert figures.metrics["ceiling"] == alone.metrics["ceiling"]
     assert figures.headlines == alone.headlines
     assert figures.headlines.gap_closed is not None
-    assert (figures.gate, figures.tests, figures.jaccard.tuned, figures.jaccard.control, figures.jaccard.floor) == (
+    assert (
+        figures.gate,
+        figures.tests,
+        figures.agreement.tuned,
+        figures.agreement.control,
+        figures.agreement.floor,
+    ) == (
         without.gate,
         without.tests,
-        without.jaccard.tuned,
-        without.jaccard.control,
-        without.jaccard.floor,
+        without.agreement.tuned,
+        without.agreement.control,
+        without.agreement.floor,
     )
     assert [math.isnan(score) for score in partial.per_image["ceiling"]] == [False] * 9 + [True] * 15
 
@@ -257,7 +263,7 @@ def test_ceiling_of_all_test_images_gives_the_same_figures_whether_or_not_they_a
 def test_ceiling_none_of_whose_images_has_a_label_is_left_out() -> None:
     figures = evaluate(replace(any_evidence(), ceiling_images={"other"})).figures
 
-    assert figures.ceiling_images is figures.jaccard.ceiling is figures.headlines.gap_closed is None
+    assert figures.ceiling_images is figures.agreement.ceiling is figures.headlines.gap_closed is None
 
 
 def test_owners_labels_are_compared_with_the_ceiling_on_its_images_only() -> None:
@@ -267,13 +273,13 @@ def test_owners_labels_are_compared_with_the_ceiling_on_its_images_only() -> Non
 
     assert figures.gold is not None
     assert figures.gold.images == 10
-    assert figures.gold.jaccard["ceiling"].mean == pytest.approx(0.5)
+    assert figures.gold.agreement["ceiling"].mean == pytest.approx(0.5)
 
 
 def test_without_base_there_is_no_gate() -> None:
     figures = evaluate(replace(any_evidence(), base=None)).figures
 
-    assert figures.gate is figures.keywords is figures.headlines.gap_closed is figures.jaccard.base is None
+    assert figures.gate is figures.keywords is figures.headlines.gap_closed is figures.agreement.base is None
     assert figures.tests == {}
     assert figures.headlines.beyond_control is not None
 
@@ -282,7 +288,7 @@ def test_scores_are_named_by_training_size() -> None:
     evidence = any_evidence()
     figures = evaluate(replace(evidence, tuned={f"n{size}": evidence.tuned["n8"] for size in (8, 16, 32)})).figures
 
-    assert list(figures.jaccard.tuned) == list(figures.jaccard_unnormalised.tuned) == ["n8", "n16", "n32"]
+    assert list(figures.agreement.tuned) == list(figures.unnormalised_.tuned) == ["n8", "n16", "n32"]
     assert list(figures.tests) == ["n8", "n16", "n32"]
     assert figures.curve is not None
     assert figures.curve.next_size == 64
@@ -313,6 +319,6 @@ def test_answers_are_also_compared_with_the_owners_labels() -> None:
 
     assert figures.gold is not None
     assert figures.gold.images == 10
-    means = {name: score.mean for name, score in figures.gold.jaccard.items()}
+    means = {name: score.mean for name, score in figures.gold.agreement.items()}
     assert means == pytest.approx({"teacher": 0.5, "base": 0, "n8": 2 / 3, "ceiling": 0.5})
     assert evaluate(any_evidence()).figures.gold is None

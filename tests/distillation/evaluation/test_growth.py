@@ -32,7 +32,7 @@ def rounds(*sizes: int, trained: bool = True) -> list[GrownRound]:
     """Return rounds of these sizes; the last one only if ``trained`` has a model."""
     scores = [interval(0.5)] * (len(sizes) - 1) + [interval(0.5) if trained else None]
     return [
-        GrownRound(size=size, labels=size, usd=1.0, jaccard=score) for size, score in zip(sizes, scores, strict=True)
+        GrownRound(size=size, labels=size, usd=1.0, agreement=score) for size, score in zip(sizes, scores, strict=True)
     ]
 
 
@@ -227,7 +227,7 @@ def test_run_whose_second_size_failed_ends_with_the_first_one() -> None:
 
     assert report.growth is not None
     assert report.growth.stopped == "failed"
-    assert [round_.jaccard is None for round_ in report.growth.rounds] == [False, True]
+    assert [round_.agreement is None for round_ in report.growth.rounds] == [False, True]
     assert result.promoted == "holiday-1-n8-a1"
 
 

@@ -46,8 +46,8 @@ def test_manifest_has_scores_and_gate_of_the_report() -> None:
     manifest = build_manifest(any_run(), report, bucket(), "abc")
 
     assert report.evaluation is not None
-    assert (manifest.jaccard, manifest.gate) == (report.evaluation.jaccard, report.evaluation.gate)
-    assert any_manifest().jaccard is any_manifest().gate is None
+    assert (manifest.agreement, manifest.gate) == (report.evaluation.agreement, report.evaluation.gate)
+    assert any_manifest().agreement is any_manifest().gate is None
 
 
 def test_prices_are_those_of_the_service_tier_of_the_teacher() -> None:

@@ -95,7 +95,7 @@ def report(run: Run, figures: dict[str, Any] | None = None, **fields: Any) -> Re
     }
     whole = any_report(**default | fields)
     assert whole.evaluation is not None
-    scores = whole.evaluation.jaccard.model_copy(
+    scores = whole.evaluation.agreement.model_copy(
         update={"base": interval(0.30), "tuned": {"n900": interval(0.50)}, "ceiling": interval(0.70)}
         | figures.pop("scores", {})
     )
@@ -121,7 +121,7 @@ def baseline(best: float, usd: float = 1.1, **fields: Any) -> Baseline:
         "test_images": 200,
         "test_groups": 200,
         "alternatives": [
-            Alternative(name=name, label=model, model=model, jaccard=score, valid=interval(1, 0), usd_per_1000=price)
+            Alternative(name=name, label=model, model=model, agreement=score, valid=interval(1, 0), usd_per_1000=price)
             for name, (score, model, price) in scores.items()
         ],
         "ceiling": interval(0.70),
@@ -137,7 +137,7 @@ def baseline(best: float, usd: float = 1.1, **fields: Any) -> Baseline:
 
 
 def growth(stopped: Any, gain: Interval | None, usd: Bounds | None) -> Growth:
-    rounds = [GrownRound(size=size, labels=size, usd=1.0, jaccard=interval(0.5)) for size in (300, 900)]
+    rounds = [GrownRound(size=size, labels=size, usd=1.0, agreement=interval(0.5)) for size in (300, 900)]
     next_size = 2_700 if usd else None
     return Growth(rounds=rounds, next_size=next_size, next_gain=gain, next_usd=usd, stopped=stopped, reason="Why.")
 
@@ -176,9 +176,7 @@ def test_teacher_that_contradicts_itself_is_a_reason_to_fix_the_prompt_even_if_t
     result = recommend(run, report(run, {"scores": {"ceiling": interval(0.33)}}))
 
     assert result.action == "fix the prompt"
-    assert (
-        "two answers of the teacher about a photo agree with a Jaccard index of 0.33 (95 % CI 0.30-0.36)" in result.text
-    )
+    assert "two answers of the teacher about a photo agree with an agreement of 0.33 (95 % CI 0.30-0.36)" in result.text
     assert '200 photos with {"sample": 200, "until": "Baseline"} in distill.json for about $0.06.' in result.text
     assert result.usd == pytest.approx(2 * 200 * 0.25 * LABEL_USD)
     # The interval includes 0.4, so the teacher may be consistent enough.
@@ -252,8 +250,8 @@ def test_model_without_training_is_used_if_it_agrees_as_well_as_the_tuned_model_
     result = recommend(run, report(run, {"gate": refused}, baseline=baseline(0.52, 0.6)))
 
     assert (result.action, result.usd) == ("use an alternative", 0.6)
-    assert "agrees with the teacher with a Jaccard index of 0.52" in result.text
-    assert "the tuned model with a Jaccard index of 0.50" in result.text
+    assert "agrees with the teacher with an agreement of 0.52" in result.text
+    assert "the tuned model with an agreement of 0.50" in result.text
     assert "1,000 images are expected to cost $0.60, without storage." in result.text
     assert recommend(run, report(run, {"gate": refused}, baseline=baseline(0.49, 0.6))).action == "stop here"
 
@@ -310,7 +308,7 @@ def test_gain_that_is_too_small_to_matter_needs_no_more_test_images() -> None:
     assert result.action == "stop here"
     assert result.text == (
         f"Stop here and do not use the tuned model: {NOT_SIGNIFICANT}. Nova Lite without training agrees with the "
-        "teacher with a Jaccard index of 0.30 (95 % CI 0.27-0.33)."
+        "teacher with an agreement of 0.30 (95 % CI 0.27-0.33)."
     )
 
 
@@ -486,7 +484,7 @@ def test_promoted_model_is_used_if_the_curve_is_flat() -> None:
 
     assert (result.action, result.usd, result.effect) == ("use the tuned model", 0.09, interval(0.2))
     assert result.text == (
-        "Use the tuned model (900 images): it agrees with the teacher with a Jaccard index of 0.50 (95 % CI "
+        "Use the tuned model (900 images): it agrees with the teacher with an agreement of 0.50 (95 % CI "
         "0.47-0.53), up from 0.30 before training. 1,000 images cost $0.09 plus $1.95 a month for storage, against "
         "$0.65 with Nova Pro on the flex tier. Apply it with: distill apply COLLECTION --run holiday-1 --stage test"
     )
@@ -561,13 +559,13 @@ APPLIED = Ledger(usd=0.1, entries=[entry("PredictImages", PRO, 40, 0.024), entry
 
 
 def test_newer_photos_are_labelled_and_trained_on_after_a_drift() -> None:
-    drifted = audit(jaccard=interval(0.41), drifted=True)
+    drifted = audit(agreement=interval(0.41), drifted=True)
     result = recommend_after_apply(any_run(apply="summer-1"), drifted, APPLIED)
 
     assert (result.action, result.usd) == ("train", pytest.approx(300 * LABEL_USD))
     assert result.text == (
         "Label newer photos and train again: on 40 audited photos the tuned model of run summer-1 agrees with the "
-        "teacher with a Jaccard index of 0.41 (95 % CI 0.38-0.44), below the 0.50 of its evaluation. "
+        "teacher with an agreement of 0.41 (95 % CI 0.38-0.44), below the 0.50 of its evaluation. "
         "300 labels are expected to cost $0.18."
     )
 
@@ -586,7 +584,7 @@ def test_model_that_agrees_as_in_its_evaluation_is_kept_in_use() -> None:
         (None, "--audit-share 0.02"),
         (audit(evaluation=None), "because the report of its evaluation cannot be read, or compares it with your own"),
         (
-            audit(images=0, jaccard=None, reason="no access"),
+            audit(images=0, agreement=None, reason="no access"),
             "because 0 of 40 photos have a label of the teacher (no access); 10 are needed.",
         ),
         (audit(images=9), "because 9 of 40 photos have a label of the teacher; 10 are needed."),

@@ -80,7 +80,7 @@ def test_scores_have_one_line_for_each_test_image(promoted_run: Written) -> None
     assert list(rows[0]) == ["image", "base", "n12", "ceiling", "floor", "control"]
     assert report.evaluation is not None
     mean = sum(float(row["n12"]) for row in rows) / TEST
-    assert mean == pytest.approx(report.evaluation.jaccard.tuned["n12"].mean)
+    assert mean == pytest.approx(report.evaluation.agreement.tuned["n12"].mean)
 
 
 def test_ledger_manifest_and_calibration_are_written_beside_the_report(promoted_run: Written) -> None:

@@ -41,7 +41,7 @@ def serving(usd_per_1000: float | None) -> ServingCost:
 
 def test_verdict_has_score_change_and_decision() -> None:
     assert run_verdict(figures(gate=gate(promoted="m"))) == (
-        "Trained on 12 images, the student matches the teacher with a Jaccard index of 0.50 on 15 test images, up from "
+        "Trained on 12 images, the student matches the teacher with an agreement of 0.50 on 15 test images, up from "
         "0.30 before training (+0.20, 95 % CI +0.10 to +0.30). The gain is statistically significant and larger than "
         "always answering with the most common keywords. Model promoted."
     )
@@ -50,9 +50,9 @@ def test_verdict_has_score_change_and_decision() -> None:
 def test_score_without_base_is_that_of_the_best_size() -> None:
     scores = {f"n{size}": Interval(mean=size / 100, ci95=(0, 1)) for size in (10, 90)}
     both = figures(gate=None, best="n90")
-    text = run_verdict(both.model_copy(update={"jaccard": both.jaccard.model_copy(update={"tuned": scores})}))
+    text = run_verdict(both.model_copy(update={"jaccard": both.agreement.model_copy(update={"tuned": scores})}))
 
-    assert text == "The n90 matches the teacher with a Jaccard index of 0.90."
+    assert text == "The n90 matches the teacher with an agreement of 0.90."
 
 
 @pytest.mark.parametrize(("gain", "change"), [(0.001, "up"), (0.0, "unchanged"), (-0.001, "down")])
@@ -109,7 +109,7 @@ def test_verdict_of_a_run_that_ended_with_its_baseline_has_the_gap(until: Any, b
     verdict = stopped_verdict(until, any_baseline())
 
     assert verdict.startswith(beginning)
-    assert "Nova Lite matches the teacher with a Jaccard index of 0.30 on 200 test images" in verdict
+    assert "Nova Lite matches the teacher with an agreement of 0.30 on 200 test images" in verdict
     assert "(gap +0.40, 95 % CI " in verdict
     assert verdict.endswith("; minimum_gap 0.05).")
 

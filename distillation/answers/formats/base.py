@@ -1,0 +1,143 @@
+"""What an answer format says. A format is one module of this folder with one subclass of ``Format``.
+
+All other code (prompts, labels, dataset, bootstrap, gate, report, tables of results) works on these operations and
+knows no format. ``Value`` is what a format reads from the text of an answer; other code only passes it on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import JsonValue
+
+from distillation.documents import Table
+from distillation.records import Record
+
+Value = Any
+
+
+class NotInFormat(ValueError):
+    """A text is not in an answer format. The message is a predicate, such as ``is not a list of keywords: 'Sorry'``."""
+
+
+class Metric(NamedTuple):
+    """How the report shows the mean of a measure."""
+
+    label: str
+    """Name of the row."""
+    form: str
+    """printf-style format of the value."""
+    factor: float
+    """Multiplier of the value, such as 100 for per cent."""
+
+
+class Part(NamedTuple):
+    """A piece of an answer in the gallery, compared with the label."""
+
+    text: str
+    state: Literal["shared", "missed", "extra"]
+    """In both, in the label only, or in the answer only."""
+    field: str | None = None
+    """Name of the field that the piece belongs to, in a format with fields."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One test image: the teacher's label and the answers about it."""
+
+    label: Value
+    answers: Mapping[str, Value | None]
+    """Answer by answerer; None for one that is missing or not valid."""
+
+
+class Format(Record, ABC):
+    """Operations on answers in one format. Its fields are the settings that a prompt file gives in ``[answers]``."""
+
+    format: str
+    """Name of the format."""
+
+    similarity_name: ClassVar[str]
+    """Name of the similarity in reports, such as ``Jaccard index``."""
+    noun: ClassVar[str]
+    """What a valid answer is, with its article, such as ``a list of keywords``."""
+    control_name: ClassVar[str]
+    """What the control answers about every image, such as ``the most common keywords``."""
+    layout: ClassVar[Literal["items", "words", "fields"]]
+    """How the gallery shows the parts of an answer: as separate items, as running text or as a table of fields."""
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+    """Rows of the report's table of metrics, keyed by the names of ``measures``."""
+    measures_agreement: ClassVar[str | None] = None
+    """Sentence on what the similarity cannot tell, for the report; None if there is nothing to add."""
+
+    def instruction(self) -> str:
+        """Return the text that tells a model the form of its answer; empty if the prompt says it in its own words.
+
+        It replaces ``{answer_format}`` in a prompt.
+        """
+        return ""
+
+    @abstractmethod
+    def parse(self, text: str) -> Value:
+        """Return the value of a complete answer that is no refusal. Raises ``NotInFormat``."""
+
+    @abstractmethod
+    def write(self, value: Value) -> str:
+        """Return a value as text in the layout that the student learns."""
+
+    def training_text(self, text: str) -> str:
+        """Return the text of a valid label as it is trained on. Raises ``NotInFormat``."""
+        return self.write(self.parse(text))
+
+    def label_problem(self, value: Value) -> str | None:
+        """Return why a value that is a valid prediction is no label to train on, as a predicate; None if it is one."""
+        return None
+
+    def label_remedy(self, values: Iterable[Value]) -> str:
+        """Return settings that would accept all of your own labels, as a sentence; empty without any."""
+        return ""
+
+    @abstractmethod
+    def consensus(self, values: Sequence[Value], votes: int) -> Value | None:
+        """Return what at least ``votes`` of several samples agree on; None if they agree on nothing."""
+
+    @abstractmethod
+    def similarity(self, left: Value, right: Value) -> float:
+        """Return the similarity of two values: symmetric, 0-1, and 1 for equal values."""
+
+    @abstractmethod
+    def control(self, training: Sequence[Value]) -> Value:
+        """Return the best constant answer, learnt from at least one training label."""
+
+    def measures(self, answer: Value | None, label: Value) -> dict[str, float]:
+        """Return further measures of an answer against a label; ``answer`` is None if it is missing or not valid.
+
+        The measure ``unnormalised`` is the similarity of the texts as written, if the format has one.
+        """
+        return {}
+
+    def tables(self, images: Sequence[Compared], best: str) -> list[Table]:
+        """Return the tables of the format's section of the report; ``best`` is the answerer to report on."""
+        return []
+
+    @abstractmethod
+    def parts(self, answer: Value | None, label: Value) -> list[Part]:
+        """Return the pieces of an answer for the gallery; those of the label alone if ``answer`` is None."""
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns of results.csv."""
+        return [self.format]
+
+    def cells(self, value: Value) -> list[str]:
+        """Return the cells of results.csv, one for each column."""
+        return [self.write(value)]
+
+    @abstractmethod
+    def json_value(self, value: Value) -> JsonValue:
+        """Return the value of ``answer`` in results.jsonl."""
+
+    @abstractmethod
+    def answer_tokens(self) -> tuple[int, int, int]:
+        """Return the low, expected and high number of tokens of an answer."""
