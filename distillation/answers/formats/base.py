@@ -99,6 +99,10 @@ class Format(Record, ABC):
         """Return settings that would accept all of your own labels, as a sentence; empty without any."""
         return ""
 
+    def stratum(self, value: Value) -> str | None:
+        """Return the group of a label whose images are spread evenly over training and test sets; None for none."""
+        return None
+
     @abstractmethod
     def consensus(self, values: Sequence[Value], votes: int) -> Value | None:
         """Return what at least ``votes`` of several samples agree on; None if they agree on nothing."""
