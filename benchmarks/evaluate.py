@@ -46,20 +46,21 @@ def main() -> None:
 
 
 def _measure(pairs: int) -> dict[str, Any]:
+    from distillation.answers.formats.keywords import Keywords
     from distillation.evaluation import intervals, scores
     from distillation.evaluation.evaluation import Evidence, evaluate
-    from distillation.evaluation.parsed_answers import parse_answers
 
     labels, tuned, base = _answers(pairs)
-    evidence = Evidence(labels=labels, tuned={"n100": tuned}, base=base, ceiling=tuned)
+    answer_format = Keywords()
+    evidence = Evidence(answer_format=answer_format, labels=labels, tuned={"n100": tuned}, base=base, ceiling=tuned)
     _, evaluate_s = _timed(lambda: evaluate(evidence))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    parsed, parse_s = _timed(lambda: parse_answers(labels))
-    metrics, metrics_s = _timed(lambda: scores.agreement(tuned, parsed))
+    parsed, parse_s = _timed(lambda: scores.label_values(answer_format, labels))
+    metrics, metrics_s = _timed(lambda: scores.measure(answer_format, tuned, parsed))
     groups = list(labels)
-    _, floor_s = _timed(lambda: scores.floor(tuned, parsed, {image: image for image in groups}))
+    _, floor_s = _timed(lambda: scores.floor(answer_format, tuned, parsed, {image: image for image in groups}))
     _, bootstrap_s = _timed(lambda: intervals.resample(metrics, groups))
-    _, permutation_s = _timed(lambda: intervals.permutation_p(metrics["jaccard"], groups))
+    _, permutation_s = _timed(lambda: intervals.permutation_p(metrics[scores.AGREEMENT], groups))
     return {
         "pairs": pairs,
         "parse_labels_s": parse_s,

@@ -26,11 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from distillation.evaluation.parsed_answers import parse_answer
 from PIL import Image
 
 from cli.upload import photos_in
-from distillation.evaluation import scores
+from distillation.answers.formats.keywords import KeywordList, Keywords
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.models import catalog
 from distillation.records import AnswerLine
@@ -38,6 +37,7 @@ from distillation.statistical_power import minimum_detectable_difference
 from local.models import NETWORKS, available_pair, load_student, load_teacher
 from local.models.student import fit
 
+KEYWORDS = Keywords()
 _ROOT = Path(__file__).parents[1]
 _TEST_SHARE = 0.25
 _SIZES = (12, 30)
@@ -146,6 +146,7 @@ def _epochs() -> int:
 def _evaluate(test: Sequence[Photo], train: Sequence[Photo], tuned: dict[str, Answer]) -> Evaluation:
     return evaluate(
         Evidence(
+            answer_format=KEYWORDS,
             labels=_lines(test, lambda photo: photo.label),
             tuned={name: _lines(test, answer) for name, answer in tuned.items()},
             base=_lines(test, lambda photo: photo.base),
@@ -164,17 +165,17 @@ def _lines(photos: Sequence[Photo], answer: Answer) -> dict[str, AnswerLine]:
 
 def _planted_share(photos: Sequence[Photo], train: Sequence[Photo], test_images: int) -> float:
     """Return the share of wrong keywords to replace, for a gain of twice what ``test_images`` images can detect."""
-    control = scores.control([parsed(photo.label) for photo in train])
+    control = KEYWORDS.control([parsed(photo.label) for photo in train])
     references = [
-        [scores.jaccard(parsed(photo.base), parsed(photo.label)) for photo in photos],
-        [scores.jaccard(control, parsed(photo.label)) for photo in photos],
+        [KEYWORDS.similarity(parsed(photo.base), parsed(photo.label)) for photo in photos],
+        [KEYWORDS.similarity(control, parsed(photo.label)) for photo in photos],
     ]
     reference = max(references, key=statistics.fmean)
     for step in range(1, 100):
         share = step / 100
         planted = [_planted(photo, share, random.Random(photo.name)) for photo in photos]
         gains = [
-            scores.jaccard(parsed(answer), parsed(photo.label)) - before
+            KEYWORDS.similarity(parsed(answer), parsed(photo.label)) - before
             for answer, photo, before in zip(planted, photos, reference, strict=True)
         ]
         if statistics.fmean(gains) >= 2 * minimum_detectable_difference(test_images, statistics.stdev(gains)):
@@ -192,8 +193,8 @@ def _planted(photo: Photo, share: float, generator: random.Random) -> list[str]:
     return [replaced.get(word, word) for word in photo.base]
 
 
-def parsed(words: Sequence[str]) -> frozenset[str]:
-    return parse_answer(AnswerLine(image="", answerer="any", status="ok", text=", ".join(words))).keywords
+def parsed(words: Sequence[str]) -> KeywordList:
+    return KEYWORDS.parse(", ".join(words))
 
 
 def _summary(evaluations: Sequence[Evaluation]) -> dict[str, float]:

@@ -29,14 +29,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gate import Photo, answered, parsed, split, tuned
+from benchmarks.gate import KEYWORDS, Photo, answered, parsed, split, tuned
 from cli.requests import resolve_request
 from distillation.costs.lines import exactly
 from distillation.costs.rounds import planned_round
 from distillation.costs.tokens import RunTokens
 from distillation.costs.workload import workload_of
 from distillation.documents import GrownRound
-from distillation.evaluation import intervals, scores
+from distillation.evaluation import intervals
 from distillation.evaluation.growth import NextRound, expectation, grow
 from distillation.photos.rounds import growth_sizes
 from distillation.records import Request, SetName, SplitLine, answerer_of
@@ -113,7 +113,7 @@ def photo_run(generator: random.Random, photos: Sequence[Photo], grow_from: int)
 
     def measure(size: int) -> list[float]:
         answer = tuned(train[:size], train[:size])
-        return [scores.jaccard(parsed(answer(photo)), label) for photo, label in zip(test, labels, strict=True)]
+        return [KEYWORDS.similarity(parsed(answer(photo)), label) for photo, label in zip(test, labels, strict=True)]
 
     return stopped_run(measure, grow_from, len(train), len(test))
 

@@ -15,18 +15,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from cli.console import CommandError
+from distillation.answers.formats import Format, parse_format
 from distillation.answers.formats.keywords import MAXIMUM_WORDS, Keywords, normalised_keyword
 from distillation.answers.keyword_reader import read_keywords, write_keywords
 from distillation.answers.rejection import content_rejection
 from distillation.documents import AnswersFile
 from distillation.plain_text import unmark_formula
 from distillation.records import AnswerLine
+from distillation.runs.request import read_prompt_file, shipped_prompt
 
 EXAMPLE = '{"image": "cat.jpg", "text": "cat, sofa"}'
 _FIELDS = ("status", "reason", "usage", "latency_ms")
 _IMAGE_FIELDS = ("image", "photo", "file", "filename", "file_name", "path", "id", "name")
 _TEXT_FIELDS = ("text", "answer", "label", "keywords", "tags", "labels", "prediction", "output")
-_KEYWORDS = Keywords()
 _PROSE_SHARE = 0.5
 """Share of answers (0-1) from which a form describes the file."""
 
@@ -46,8 +47,11 @@ class Answers:
     """Group of near-duplicates by image."""
 
 
-def read_answers(path: Path) -> Answers:
-    """Return the answers in a file. Raises ``InvalidAnswers`` that names the place and the remedy."""
+def read_answers(path: Path, answer_format: Format) -> Answers:
+    """Return the answers in a file; an answer that is not in ``answer_format`` is refused.
+
+    Raises ``InvalidAnswers`` that names the place and the remedy.
+    """
     try:
         body = path.read_bytes()
         text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
@@ -60,11 +64,11 @@ def read_answers(path: Path) -> Answers:
         image = record["image"]
         if image in answers:
             raise InvalidAnswers(f"{place}: second answer about {image}. Keep one for each image.")
-        answers[image] = _answer(record, place, path)
+        answers[image] = _answer(record, place, path, answer_format)
         groups[image] = record.get("group") or image
     if not answers:
         raise InvalidAnswers(f"{path} contains no answers. Write lines such as {EXAMPLE}")
-    form = _form([line.text or "" for line in answers.values()])
+    form = _form(answer_format, list(answers.values()))
     facts = AnswersFile(name=path.name, layout=layout, form=form, answers=len(answers), unknown=[])
     return Answers(facts, answers, groups)
 
@@ -160,13 +164,15 @@ def _field(record: Mapping[str, Any], names: Iterable[str]) -> str | None:
     return next((str(value) for value in values if value not in ("", None) and type(value) in (str, int)), None)
 
 
-def _answer(record: dict[str, Any], place: str, path: Path) -> AnswerLine:
+def _answer(record: dict[str, Any], place: str, path: Path, answer_format: Format) -> AnswerLine:
     text = record["text"]
     fields = {name: record[name] for name in _FIELDS if name in record} | ({} if text is None else {"text": text})
     # results.jsonl and results.csv have the status "set aside".
     if fields.get("status") == "set aside":
         fields["status"] = "refused"
-    fields.setdefault("status", _status(text))
+    if "status" not in fields:
+        reason = content_rejection(answer_format, text) if isinstance(text, str) else None
+        fields |= {"status": "refused", "reason": reason} if reason else {"status": "ok"}
     try:
         return AnswerLine.model_validate({**fields, "image": record["image"], "answerer": path.stem})
     except ValidationError as error:
@@ -174,16 +180,19 @@ def _answer(record: dict[str, Any], place: str, path: Path) -> AnswerLine:
         raise InvalidAnswers(f"{place}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
 
 
-def _status(text: Any) -> str:
-    """Return ``refused`` for a refusal and for a text that is not a list of keywords, such as prose, else ``ok``."""
-    return "refused" if isinstance(text, str) and content_rejection(_KEYWORDS, text) else "ok"
-
-
-def _form(texts: list[str]) -> str:
-    """Return the form of most answers, such as ``lists of keywords, median 6``."""
-    items = [list(dict.fromkeys(map(normalised_keyword, read_keywords(text)))) for text in texts if text.strip()]
-    if not items:
+def _form(answer_format: Format, lines: list[AnswerLine]) -> str:
+    """Return the form of the answers, such as ``lists of keywords, median 6``."""
+    texts = [line.text for line in lines if line.text and line.text.strip()]
+    if not texts:
         return "empty"
+    if isinstance(answer_format, Keywords):
+        return _form_of_keywords(texts)
+    valid = sum(line.status == "ok" for line in lines)
+    return f"{valid} of {len(lines)} are {answer_format.noun}"
+
+
+def _form_of_keywords(texts: list[str]) -> str:
+    items = [list(dict.fromkeys(map(normalised_keyword, read_keywords(text)))) for text in texts]
     prose = sum(any(len(item.split()) > MAXIMUM_WORDS for item in found) for found in items)
     if prose > _PROSE_SHARE * len(items):
         return "prose"
@@ -191,3 +200,14 @@ def _form(texts: list[str]) -> str:
     if max(counts) == 1:
         return "one keyword each, such as a class"
     return f"lists of keywords, median {statistics.median(counts):g}"
+
+
+def read_format(prompt: str) -> Format:
+    """Return the answer format of a prompt: a TOML file, or the name of one in samples/prompts.
+
+    Raises ``InvalidRequest`` that names the wrong field.
+    """
+    path = Path(prompt)
+    is_file = path.suffix == ".toml" or path.is_file()
+    file = read_prompt_file(path, prompt) if is_file else shipped_prompt(prompt, "--prompt")
+    return parse_format(file.answers, f"{prompt}: answers")

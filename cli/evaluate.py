@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli.answer_files import EXAMPLE, Answers, InvalidAnswers, read_answers
 from cli.console import print_line
-from distillation.answers.formats.keywords import Keywords
+from distillation.answers.formats import Format
 from distillation.documents import AnswersFile, FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import Page, Picture, render
@@ -25,7 +25,13 @@ _NOT_VERIFIED = (
 
 
 def compare_files(
-    teacher: Path, student: Path, base: Path | None, ceiling: Path | None, images: Path | None, out: Path
+    teacher: Path,
+    student: Path,
+    base: Path | None,
+    ceiling: Path | None,
+    images: Path | None,
+    answer_format: Format,
+    out: Path,
 ) -> FilesReport:
     """Write report.html, report.json and scores.csv into ``out`` and return the report.
 
@@ -36,12 +42,12 @@ def compare_files(
     if out.exists() and not out.is_dir():
         raise InvalidAnswers(f"--out {out} is a file. Name a folder.")
     files = {"teacher": teacher, "student": student, "base": base, "ceiling": ceiling}
-    read = {role: read_answers(path) for role, path in files.items() if path}
+    read = {role: read_answers(path, answer_format) for role, path in files.items() if path}
     labels = {image: line for image, line in read["teacher"].lines.items() if line.status == "ok"}
     if not labels:
         raise InvalidAnswers(
-            f"{teacher} contains no list of keywords: its answers are {read['teacher'].facts.form}. "
-            f"Write lines such as {EXAMPLE}"
+            f"{teacher} has no answer that is {answer_format.noun}: its answers are {read['teacher'].facts.form}. "
+            f"Write lines such as {EXAMPLE}, or name the prompt that was used with --prompt."
         )
     answers = read["student"].lines
     if not labels.keys() & answers.keys():
@@ -49,7 +55,7 @@ def compare_files(
             f"{teacher} and {student} have no image in common. Use the same image names in both files."
         )
     evidence = Evidence(
-        answer_format=Keywords(),
+        answer_format=answer_format,
         labels=labels,
         tuned={"student": answers},
         base=read["base"].lines if base else None,
@@ -67,7 +73,7 @@ def compare_files(
         evaluation=evaluation.figures,
     )
     page = Page(
-        answer_format=Keywords(),
+        answer_format=answer_format,
         title=student.stem,
         subtitle=f"{len(labels)} images · {report.status}",
         teacher=teacher.stem,
@@ -97,7 +103,7 @@ def print_comparison(report: FilesReport) -> None:
     images = report.evaluation.test_images
     interval = f"95 % CI {score.low:.3f} to {score.high:.3f}" if images > 1 else "no interval from one image"
     print_line(
-        f"agreement {score.mean:.3f} ({interval}), n = {images} image{'s' if images > 1 else ''}, "
+        f"{report.evaluation.similarity} {score.mean:.3f} ({interval}), n = {images} image{'s' if images > 1 else ''}, "
         f"{report.unanswered} without an answer, which score 0"
     )
     for role, file in report.files.items():

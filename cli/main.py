@@ -174,6 +174,9 @@ def evaluate(
     base: Annotated[Path | None, typer.Option(help="The student's answers before training.")] = None,
     ceiling: Annotated[Path | None, typer.Option(help="The teacher's second answers, for the ceiling.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder with the images, named as in the answers.")] = None,
+    prompt: Annotated[
+        str, typer.Option(help="Prompt file, or its name in samples/prompts, that gives the form of the answers.")
+    ] = "keywords",
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     fail_under: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if the agreement is below this, 0-1.")
@@ -181,10 +184,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare two files of answers, without AWS."""
+    from cli.answer_files import read_format
     from cli.console import print_document, print_line, print_to_stderr
     from cli.evaluate import compare_files, print_comparison
 
-    report = compare_files(teacher, student, base, ceiling, images, out)
+    report = compare_files(teacher, student, base, ceiling, images, read_format(prompt), out)
     if as_json:
         print_document(report)
     else:

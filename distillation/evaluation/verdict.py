@@ -26,7 +26,7 @@ from distillation.ledger import inference_usd
 from distillation.models.service_tier import cheapest_tier
 from distillation.records import Run, ServiceTier, TrainedModel, Until, size_of
 
-_SIGNIFICANT = "The gain is statistically significant, and larger than that of the best constant answer (control)."
+_SIGNIFICANT = "The gain is statistically significant, and the student is better than the best constant answer."
 
 
 def stopped_verdict(until: Until | None, baseline: Baseline | None = None) -> str:

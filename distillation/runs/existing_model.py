@@ -24,7 +24,7 @@ _COPIED_FIELDS = (
     "student",
     "prompt",
     "student_prompt",
-    "limits",
+    "answers",
     "image_side",
     "quotas",
 )

@@ -222,7 +222,7 @@ def _check_student(student: str, request: Request, region: str) -> None:
 
 
 def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
-    file = _shipped(prompt, field) if isinstance(prompt, str) else PromptFile.model_validate(prompt.model_dump())
+    file = shipped_prompt(prompt, field) if isinstance(prompt, str) else PromptFile.model_validate(prompt.model_dump())
     for part in ("system", "user"):
         if words := find_reserved_words(getattr(file, part)):
             raise InvalidRequest(
@@ -259,17 +259,25 @@ def _student_prompt(requested: str | Prompt | None, teacher_prompt: Prompt, answ
     return _with_instruction(prompt, answer_format)
 
 
-def _shipped(name: str, field: str) -> PromptFile:
+def shipped_prompt(name: str, field: str) -> PromptFile:
+    """Return a prompt of samples/prompts by its name. Raises ``InvalidRequest`` that names ``field``."""
     known = sorted(path.stem for path in PROMPTS.glob("*.toml"))
     if name not in known:
         raise InvalidRequest(
             f"{field}: there is no prompt file {excerpt(name)!r} (shipped: {', '.join(known)}). "
             'Choose one, or give your own prompt as {"system": "...", "user": "..."}.'
         )
-    file = PROMPTS / f"{name}.toml"
-    fields = tomllib.loads(file.read_text(encoding="utf-8"))
-    texts = {part: fields[part].strip() for part in ("system", "user") if part in fields}
-    return parse(PromptFile, fields | texts, f"samples/prompts/{file.name}")
+    return read_prompt_file(PROMPTS / f"{name}.toml", f"samples/prompts/{name}.toml")
+
+
+def read_prompt_file(path: Path, source: str) -> PromptFile:
+    """Return the prompt in a TOML file. ``source`` names it in messages. Raises ``InvalidRequest``."""
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{source} is not a prompt file in TOML: {excerpt(str(error))}") from None
+    texts = {part: fields[part].strip() for part in ("system", "user") if isinstance(fields.get(part), str)}
+    return parse(PromptFile, fields | texts, source)
 
 
 def _with_limits(answer_format: Format, request: Request) -> Format:

@@ -38,7 +38,7 @@ def test_two_files_of_answers_give_all_report_files(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert report["evaluation"]["gate"]["passed"]
-    assert report["evaluation"]["jaccard"]["ceiling"]["mean"] == 1
+    assert report["evaluation"]["agreement"]["ceiling"]["mean"] == 1
     assert "The student passes the gate" in result.stdout
     assert len((tmp_path / "out/scores.csv").read_text("utf-8").splitlines()) == 21
     assert page.count("data:image/jpeg;base64,") == 20
@@ -54,7 +54,7 @@ def test_prose_is_not_a_label(tmp_path: Path) -> None:
     result = distill("evaluate", *arguments, "--out", tmp_path / "out")
 
     assert result.exit_code != 0
-    assert "contains no list of keywords" in result.stderr
+    assert "has no answer that is a list of keywords" in result.stderr
 
 
 def test_refusal_is_not_a_label(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_refusal_is_not_a_label(tmp_path: Path) -> None:
     result = distill("evaluate", *arguments, "--out", tmp_path / "out")
 
     assert result.exit_code != 0
-    assert "contains no list of keywords" in result.stderr
+    assert "has no answer that is a list of keywords" in result.stderr
 
 
 def test_base_and_ceiling_are_optional(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_answers_are_read_from_json_lines_json_and_csv(tmp_path: Path, body: str
     assert report["files"]["student"]["layout"] == layout
     answered = report["files"]["student"]["answers"]
     assert report["unanswered"] == 3 - answered
-    assert report["evaluation"]["jaccard"]["tuned"]["student"]["mean"] == pytest.approx(answered / 3)
+    assert report["evaluation"]["agreement"]["tuned"]["student"]["mean"] == pytest.approx(answered / 3)
 
 
 def compare(tmp_path: Path, student: dict[str, str], *more: str) -> Any:
@@ -173,7 +173,7 @@ def test_csv_that_was_protected_from_formulas_has_the_original_names_and_keyword
     report = json.loads(distill("evaluate", *files, "--out", tmp_path / "out", "--json").stdout)
 
     assert report["files"]["student"]["unknown"] == []
-    assert report["evaluation"]["jaccard"]["tuned"]["student"]["mean"] == 1
+    assert report["evaluation"]["agreement"]["tuned"]["student"]["mean"] == 1
 
 
 def test_verdict_says_nothing_about_training(tmp_path: Path) -> None:
@@ -202,3 +202,26 @@ def test_report_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "is a file. Name a folder." in result.stderr
     assert (tmp_path / "out").read_text("utf-8") == "mine"
+
+
+CATEGORY = 'system = "s"\nuser = "u"\n[answers]\nformat = "class"\nlabels = ["cat", "sea", "tree"]\n'
+
+
+def test_answers_are_compared_in_the_format_of_the_prompt(tmp_path: Path) -> None:
+    (tmp_path / "category.toml").write_text(CATEGORY, "utf-8")
+    for name, answers in (("teacher", "cat sea tree"), ("student", "Cat. cat tree")):
+        lines = (json.dumps({"image": i, "text": text}) for i, text in zip("abc", answers.split(), strict=True))
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
+    files = ("--teacher", tmp_path / "teacher.jsonl", "--student", tmp_path / "student.jsonl")
+    result = distill("evaluate", *files, "--prompt", tmp_path / "category.toml", "--out", tmp_path / "out", "--json")
+    report = json.loads(result.stdout)
+
+    assert report["evaluation"]["format"] == "class"
+    assert report["evaluation"]["agreement"]["tuned"]["student"]["mean"] == pytest.approx(2 / 3)
+
+
+def test_prompt_that_does_not_exist_is_refused_before_the_answers_are_read(tmp_path: Path) -> None:
+    result = compare(tmp_path, {"a": "cat"}, "--prompt", "poems")
+
+    assert result.exit_code == 2
+    assert "--prompt: there is no prompt file 'poems'" in result.stderr

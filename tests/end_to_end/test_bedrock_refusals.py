@@ -19,7 +19,7 @@ def test_deployments_that_refuse_s3_locations_after_training_are_asked_with_byte
 
         assert ended.status == "SUCCEEDED", ended.cause
         assert [model["images_by"] for model in report["models"]] == ["bytes"]
-        (tuned,) = report["evaluation"]["jaccard"]["tuned"].values()
+        (tuned,) = report["evaluation"]["agreement"]["tuned"].values()
         assert tuned["mean"] > 0
         calls = {entry["step"]: entry["calls"] for entry in report["ledger"]["entries"]}
         assert calls["Deploy"] == 1

@@ -101,7 +101,7 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert json.loads(applied[-1])["files"] == [str(tables / f"results.{kind}") for kind in ("csv", "jsonl")]
         applied_run, audit = (json.loads(applied[-1])[field] for field in ("run", "audit"))
         assert audit["asked"] == 20
-        assert 0 < audit["jaccard"]["mean"] <= 1
+        assert 0 < audit["agreement"]["mean"] <= 1
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
         assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])

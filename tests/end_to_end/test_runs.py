@@ -64,9 +64,9 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert (report["photos"], report["images"]) == (26, 24)
         assert [item["photo"] for item in report["photos_set_aside"]] == [f"holiday/a/{broken.name}"]
         assert report["status"] == "complete with 1 set aside"
-        jaccard = report["evaluation"]["jaccard"]
-        assert set(jaccard["tuned"]) == {"n8", "n14"}
-        assert jaccard["tuned"]["n14"]["mean"] > jaccard["base"]["mean"]
+        agreement = report["evaluation"]["agreement"]
+        assert set(agreement["tuned"]) == {"n8", "n14"}
+        assert agreement["tuned"]["n14"]["mean"] > agreement["base"]["mean"]
         assert report["training_loss"]["14"][0]["loss"] > report["training_loss"]["14"][-1]["loss"]
         promoted = report["evaluation"]["gate"]["promoted"]
         retained = [promoted] if promoted else []
@@ -81,7 +81,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         assert again.status == "SUCCEEDED"
         assert_key_and_tags(running)
         assert running.image_calls(PIXELS["teacher"]) == teacher_calls
-        assert running.report()["evaluation"]["jaccard"] == jaccard
+        assert running.report()["evaluation"]["agreement"] == agreement
 
         running.upload(dict(list(PHOTOS.items())[:4]) | {f"a/{broken.name}": broken}, "new/")
         applied = running.wait(running.start_from_console(collection="new/", apply=running.report()["run"]))

@@ -129,7 +129,7 @@ def test_student_goes_from_photos_to_a_report(
     write_report(run, training.number, [trained], data, "test")
     report = json.loads(data.read(keys.report_json_key(run.name)))
 
-    jaccard = report["evaluation"]["jaccard"]
+    agreement = report["evaluation"]["agreement"]
     assert family.minimum_records <= records <= family.maximum_records
     assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
     assert bool(job["validationDataConfig"]["validators"]) == bool(split_result.validation)
@@ -137,7 +137,7 @@ def test_student_goes_from_photos_to_a_report(
         family.validation_file and split_result.images >= MINIMUM_IMAGES_FOR_VALIDATION
     )
     assert bool(report["validation_loss"][str(size)]) == bool(split_result.validation)
-    assert jaccard["tuned"][trained.answerer]["mean"] > jaccard["base"]["mean"]
+    assert agreement["tuned"][trained.answerer]["mean"] > agreement["base"]["mean"]
 
 
 def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:

@@ -168,7 +168,7 @@ def any_manifest(run: Run, **fields: Any) -> Manifest:
         "hyperparameters": {},
         "model_ids": {},
         "models": [],
-        "jaccard": None,
+        "agreement": None,
         "gate": None,
         "usd": 0.5,
         "prices": [],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from distillation.answers.formats.keywords import KeywordList, Keywords
 from distillation.evaluation.evaluation import Evidence
-from distillation.evaluation.parsed_answers import ParsedAnswer
 from distillation.records import AnswerLine
 
 
@@ -12,9 +12,9 @@ def answer(text: str | None, status: str = "ok", image: str = "i") -> AnswerLine
     return AnswerLine.model_validate({"image": image, "answerer": "x", "status": status, "text": text})
 
 
-def parsed(*keywords: str) -> ParsedAnswer:
+def parsed(*keywords: str) -> KeywordList:
     """Return a valid answer whose keywords need no normalisation."""
-    return ParsedAnswer(frozenset(keywords), frozenset(keywords), valid=True)
+    return KeywordList(keywords)
 
 
 def any_evidence(tuned: str = "cat, sofa, thing {}", images: int = 24) -> Evidence:
@@ -27,6 +27,7 @@ def any_evidence(tuned: str = "cat, sofa, thing {}", images: int = 24) -> Eviden
         name: answer(f"cat, sofa, thing {number}, colour {number}", image=name) for number, name in enumerate(names)
     }
     return Evidence(
+        answer_format=Keywords(),
         labels=labels,
         tuned={"n8": {name: answer(tuned.format(number), image=name) for number, name in enumerate(names)}},
         base={name: answer("dog, sea, sky", image=name) for name in names},

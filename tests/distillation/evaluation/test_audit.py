@@ -39,7 +39,7 @@ def applied(
     data.write_lines(keys.part_key(run.name, "predict", "b"), lines)
     figures = any_report(models=[MODEL], promoted="m").evaluation
     assert figures
-    figures = figures.model_copy(update={"jaccard": ScoresByRole(tuned={"n12": any_interval(evaluation)})})
+    figures = figures.model_copy(update={"agreement": ScoresByRole(tuned={"n12": any_interval(evaluation)})})
     fields = {"models": [MODEL], "promoted": "m", "evaluation": figures, **(report or {})}
     data.write_document(keys.report_json_key("tuned-1"), any_report(**fields))
     return run, data

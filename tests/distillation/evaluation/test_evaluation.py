@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from distillation.answers.formats.keywords import Keywords
 from distillation.documents import SizeChoice
 from distillation.evaluation.evaluation import SIGNIFICANCE, AnswersByImage, Evidence, evaluate
-from distillation.records import Limits, Usage
+from distillation.records import Usage
 from distillation.statistical_power import minimum_detectable_difference
 from tests.distillation.evaluation.answers import answer, any_evidence
 
@@ -107,7 +108,7 @@ def test_invalid_answers_of_base_and_ceiling_score_zero_too() -> None:
 
 
 def test_number_of_keywords_is_measured_but_not_part_of_the_gate() -> None:
-    figures = evaluate(replace(any_evidence(), limits=Limits(minimum=4, maximum=9))).figures
+    figures = evaluate(replace(any_evidence(), answer_format=Keywords(keywords_min=4, keywords_max=9))).figures
 
     assert figures.gate is not None
     assert figures.gate.passed
@@ -279,7 +280,7 @@ def test_owners_labels_are_compared_with_the_ceiling_on_its_images_only() -> Non
 def test_without_base_there_is_no_gate() -> None:
     figures = evaluate(replace(any_evidence(), base=None)).figures
 
-    assert figures.gate is figures.keywords is figures.headlines.gap_closed is figures.agreement.base is None
+    assert figures.gate is figures.headlines.gap_closed is figures.agreement.base is None
     assert figures.tests == {}
     assert figures.headlines.beyond_control is not None
 
@@ -288,7 +289,7 @@ def test_scores_are_named_by_training_size() -> None:
     evidence = any_evidence()
     figures = evaluate(replace(evidence, tuned={f"n{size}": evidence.tuned["n8"] for size in (8, 16, 32)})).figures
 
-    assert list(figures.agreement.tuned) == list(figures.unnormalised_.tuned) == ["n8", "n16", "n32"]
+    assert list(figures.agreement.tuned) == ["n8", "n16", "n32"]
     assert list(figures.tests) == ["n8", "n16", "n32"]
     assert figures.curve is not None
     assert figures.curve.next_size == 64
@@ -304,7 +305,7 @@ def test_near_duplicates_are_counted_as_one_group() -> None:
 def test_flex_tier_halves_the_price_of_the_teacher_but_not_of_the_student() -> None:
     answers = {"i0": answer("cat", image="i0").model_copy(update={"usage": Usage(input_tokens=1000, output_tokens=0)})}
     models = {"teacher": "amazon.nova-pro-v1:0", "base": "amazon.nova-lite-v1:0"}
-    evidence = Evidence(labels=answers, tuned={"n8": answers}, base=answers, models=models)
+    evidence = Evidence(answer_format=Keywords(), labels=answers, tuned={"n8": answers}, base=answers, models=models)
     standard, flex = (evaluate(replace(evidence, tier=tier)).figures.serving for tier in ("default", "flex"))
 
     assert standard["teacher"].usd_per_1000 is not None

@@ -10,7 +10,7 @@ from distillation import keys
 from distillation.documents import Manifest
 from distillation.errors import InvalidRequest
 from distillation.evaluation.manifest import build_manifest, request_again
-from distillation.records import Request, TrainedModel
+from distillation.records import PromptFile, Request, TrainedModel
 from distillation.runs.existing_model import check_fields_without_apply
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
@@ -70,10 +70,10 @@ def test_repeated_run_has_the_choices_of_its_stage_written_out() -> None:
     again = Request.model_validate(request_again(as_json(manifest), "manifest.json"))
 
     assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
-    assert again.prompt == again.student_prompt == any_run().prompt
+    assert again.student_prompt == any_run().prompt
     # A training request may not set a field of apply.
     check_fields_without_apply(again)
-    assert (again.keywords_min, again.keywords_max) == (any_run().limits.minimum, any_run().limits.maximum)
+    assert again.prompt == PromptFile(**any_run().prompt.model_dump(), answers=any_run().answers)
     assert again.hyperparameters["epochCount"] == 5
     assert (again.train_sizes, again.max_usd) == ([12], 3)
 

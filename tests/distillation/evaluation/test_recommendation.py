@@ -101,7 +101,7 @@ def report(run: Run, figures: dict[str, Any] | None = None, **fields: Any) -> Re
     )
     valid = {name: {"valid": interval(share, 0)} for name, share in figures.pop("valid", {}).items()}
     evaluation = whole.evaluation.model_copy(
-        update={"best": "n900", "jaccard": scores, "metrics": valid, "test_images": 300, "gate": gate(interval(0.2))}
+        update={"best": "n900", "agreement": scores, "metrics": valid, "test_images": 300, "gate": gate(interval(0.2))}
         | figures
     )
     more = doubling(run, evaluation, whole.models, whole.ledger)
@@ -363,7 +363,7 @@ def test_model_no_better_than_the_most_common_keywords_needs_more_photos_if_the_
     assert result.action == "more photos"
     assert result.usd == pytest.approx(1_800 * LABEL_USD + 3 * JOB_USD)
     assert result.text.startswith("Add about 2,400 photos and train on 2,700 images for about $23.58: the tuned model ")
-    assert "(0.50) is not better than always answering with the most common keywords (0.49)" in result.text
+    assert "(0.50) is not better than the best constant answer (0.49)" in result.text
 
 
 def test_model_no_better_than_the_most_common_keywords_needs_a_prompt_if_the_teacher_is_no_better() -> None:
@@ -551,7 +551,7 @@ def test_report_without_an_estimate_has_a_recommendation() -> None:
 
 
 def audit(**fields: Any) -> Audit:
-    default = {"asked": 40, "images": 40, "jaccard": interval(0.52), "evaluation": interval(0.50), "drifted": False}
+    default = {"asked": 40, "images": 40, "agreement": interval(0.52), "evaluation": interval(0.50), "drifted": False}
     return Audit.model_validate(default | fields)
 
 

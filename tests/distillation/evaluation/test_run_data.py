@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from distillation import keys
+from distillation.answers.formats import format_of
 from distillation.documents import Loss, Money, Report, SetAside
 from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import evaluate
@@ -68,11 +69,11 @@ def test_evidence_has_the_validation_images_that_every_tuned_model_was_asked_abo
     assert list(evidence.validation) == names[:validated]
 
 
-def test_evidence_has_the_limits_and_the_validity_of_the_request() -> None:
+def test_evidence_has_the_answer_format_and_the_validity_of_the_request() -> None:
     evidence = run_data(gate_validity=0.9).evidence()
 
     assert evidence is not None
-    assert (evidence.limits, evidence.gate_validity) == (any_run().limits, 0.9)
+    assert (evidence.answer_format, evidence.gate_validity) == (format_of(any_run()), 0.9)
 
 
 def test_without_an_active_model_there_is_no_evidence() -> None:

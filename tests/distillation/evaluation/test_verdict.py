@@ -42,15 +42,15 @@ def serving(usd_per_1000: float | None) -> ServingCost:
 def test_verdict_has_score_change_and_decision() -> None:
     assert run_verdict(figures(gate=gate(promoted="m"))) == (
         "Trained on 12 images, the student matches the teacher with an agreement of 0.50 on 15 test images, up from "
-        "0.30 before training (+0.20, 95 % CI +0.10 to +0.30). The gain is statistically significant and larger than "
-        "always answering with the most common keywords. Model promoted."
+        "0.30 before training (+0.20, 95 % CI +0.10 to +0.30). The gain is statistically significant, and the student "
+        "is better than the best constant answer. Model promoted."
     )
 
 
 def test_score_without_base_is_that_of_the_best_size() -> None:
     scores = {f"n{size}": Interval(mean=size / 100, ci95=(0, 1)) for size in (10, 90)}
     both = figures(gate=None, best="n90")
-    text = run_verdict(both.model_copy(update={"jaccard": both.agreement.model_copy(update={"tuned": scores})}))
+    text = run_verdict(both.model_copy(update={"agreement": both.agreement.model_copy(update={"tuned": scores})}))
 
     assert text == "The n90 matches the teacher with an agreement of 0.90."
 
@@ -94,7 +94,7 @@ def test_verdict_without_base_has_the_score_alone() -> None:
     alone = figures(gate=None)
 
     assert run_verdict(alone) == files_verdict(alone) == score_verdict(alone)
-    assert "Jaccard index of 0.50" in score_verdict(alone)
+    assert "agreement of 0.50" in score_verdict(alone)
 
 
 def test_verdict_of_a_run_that_stopped_early_names_the_step() -> None:
