@@ -27,12 +27,12 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from distillation.answers.markup import decode_structure, without_reasoning
 from distillation.plain_text import clean
 
 _LIST_WORDS = "keywords?|key ?words|hashtags?|tags?|labels?|terms|list|answer|output|result|response"
@@ -76,9 +76,6 @@ _CIRCLED_NUMBER = re.compile("[①-⑳]|([0-9])\ufe0f?\u20e3")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
 _ESCAPED = re.compile(r"\\(?:(n)|([\\`*_{}\[\]()#+.!\"'>~-]))")
 _WIDE_COLON = re.compile(r"：(?!\d)")
-_REASONING = re.compile(
-    r"[<\[◁](/?)(?:think|thinking|thought|reasoning|reflection|analysis|scratchpad)[>\]▷]", re.IGNORECASE
-)
 _BLOCK_TAG = re.compile(rf"</?(?:br|p|ul|ol|li|div|final|{_LIST_WORDS})\s?/?>", re.IGNORECASE)
 _INLINE_TAG = re.compile(
     r"</?(?:b|i|em|strong|code|span|s)>|<\|\w{1,30}\|>|\*\*|__|~~|\\(?:boxed|text)(?=\{)", re.IGNORECASE
@@ -87,9 +84,6 @@ _LANGUAGE = re.compile(r"[\w+-]*[ \t]*\n")
 
 _STRUCTURE_START = re.compile(r"^(?:[^\n:=\[{]{0,60}[:=])?[ \t]*(?=[\[{])", re.MULTILINE)
 _MAXIMUM_FAILED_STRUCTURES = 3
-_SINGLE_QUOTED = re.compile(r"'([^'\n]*)'(?=\s{0,9}[,:\]}])|\"[^\"\n]*\"")
-_PYTHON_CONSTANT = re.compile(r"\b(?:None|True|False)\b|,(?=\s{0,9}[\]}])")
-_PYTHON_CONSTANTS = {"None": "null", "True": "true", "False": "false", ",": ""}
 
 _ORDINARY = re.compile(r"(?:[^\W_]|[ ',-])+\.?")
 _RULE = re.compile(r"[\s|:=*_~-]+")
@@ -174,7 +168,7 @@ def _ordinary_keywords(text: str) -> list[str] | None:
 
 
 def _keywords_of_any_form(text: str) -> list[str]:
-    text = _without_reasoning(text)
+    text = without_reasoning(text)
     text = _INLINE_TAG.sub("", _BLOCK_TAG.sub("\n", _fenced(text)))
     pieces = _structured_items(text)
     if pieces is None:
@@ -210,23 +204,6 @@ def _unified(text: str) -> str:
     return clean(text)
 
 
-def _without_reasoning(text: str) -> str:
-    """Return ``text`` without the reasoning in tags. What precedes an end tag alone is reasoning too."""
-    text = text.rpartition("final<|message|>")[2]  # The last channel of gpt-oss.
-    kept: list[str] = []
-    position = depth = 0
-    for match in _REASONING.finditer(text):
-        if not depth:
-            kept.append(text[position : match.start()])
-        if match[1]:
-            kept = kept if depth else []
-            depth = max(0, depth - 1)
-        else:
-            depth += 1
-        position = match.end()
-    return "".join(kept) if depth else "".join(kept) + text[position:]
-
-
 def _fenced(text: str) -> str:
     """Return the text in code fences, or ``text`` if it has none."""
     if "```" not in text:
@@ -239,14 +216,15 @@ def _structured_items(text: str) -> list[str] | None:
     """Return the keywords of the JSON or Python values in ``text``, or None if there is none."""
     if "[" not in text and "{" not in text:
         return None
-    if text.lstrip().startswith('"') and '\\"' in text and isinstance(quoted := _decode(text.strip(), 0)[0], str):
-        text = quoted  # JSON in a JSON string.
+    if text.lstrip().startswith('"') and '\\"' in text:
+        quoted, _ = decode_structure(text.strip(), 0)
+        text = quoted if isinstance(quoted, str) else text  # JSON in a JSON string.
     values: list[Any] = []
     failures = end = 0
     for match in _STRUCTURE_START.finditer(text):
         if match.end() < end:
             continue
-        value, end = _decode(text, match.end())
+        value, end = decode_structure(text, match.end())
         values.append(value)
         failures += value is None
         if failures == _MAXIMUM_FAILED_STRUCTURES:
@@ -259,23 +237,6 @@ def _structured_items(text: str) -> list[str] | None:
         return None
     # A single string is a list in quotes.
     return _text_items(strings[0]) if len(strings) == 1 else strings
-
-
-def _decode(text: str, start: int) -> tuple[Any, int]:
-    """Return the JSON or Python value at ``start`` and its end, or None and ``start``."""
-    try:
-        return json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        pass
-    end = max(text.rfind("]"), text.rfind("}")) + 1
-    as_json = _SINGLE_QUOTED.sub(
-        lambda match: json.dumps(match[1], ensure_ascii=False) if match[1] is not None else match[0], text[start:end]
-    )
-    try:
-        value = json.loads(_PYTHON_CONSTANT.sub(lambda match: _PYTHON_CONSTANTS[match[0]], as_json))
-    except (ValueError, RecursionError):
-        return None, start
-    return value, end
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -13,13 +13,16 @@ from pydantic import JsonValue
 from distillation.answers.formats.base import Format
 from distillation.answers.formats.caption import Caption
 from distillation.answers.formats.class_label import ClassLabel
+from distillation.answers.formats.fields import Fields
 from distillation.answers.formats.keywords import Keywords
 from distillation.errors import InvalidRequest, excerpt
 from distillation.records import Run, parse
 
-__all__ = ["FORMATS", "ClassLabel", "Format", "Keywords", "format_of", "parse_format"]
+__all__ = ["FORMATS", "ClassLabel", "Fields", "Format", "Keywords", "format_of", "parse_format"]
 
-FORMATS: Mapping[str, type[Format]] = MappingProxyType({"class": ClassLabel, "keywords": Keywords, "caption": Caption})
+FORMATS: Mapping[str, type[Format]] = MappingProxyType(
+    {"keywords": Keywords, "class": ClassLabel, "fields": Fields, "caption": Caption}
+)
 """Formats keyed by the name that a prompt file gives."""
 
 

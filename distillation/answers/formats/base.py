@@ -138,6 +138,10 @@ class Format(Record, ABC):
         """Return the cells of results.csv, one for each column."""
         return [self.write(value)]
 
+    def text_of_cells(self, cells: Sequence[str]) -> str:
+        """Return the text of the answer that the cells of a table give, one for each column."""
+        return cells[0]
+
     @abstractmethod
     def json_value(self, value: Value) -> JsonValue:
         """Return the value of ``answer`` in results.jsonl."""
