@@ -490,6 +490,8 @@ class EvaluationFigures(Record):
 
     The shares of a gap in ``headlines`` are those of these images too, all other figures of all test images.
     """
+    over_nearest: Interval | None = None
+    """Best tuned model's gain over ``nearest``; null without perceptual hashes."""
 
 
 class Recommendation(Record):

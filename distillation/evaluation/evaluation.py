@@ -62,6 +62,8 @@ class Evidence:
     """The owner's labels, which no model was trained on."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Group of near-duplicates by image; an image without an entry is its own group."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Perceptual hashes of test and training images by image, in hexadecimal; empty if they are not known."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Model ids by answerer, for prices."""
     tier: ServiceTier = "default"
@@ -114,7 +116,7 @@ class _Scores:
     metrics: Mapping[str, Mapping[str, list[float]]]
     """Values by answerer and metric."""
     per_image: dict[str, list[float]]
-    """Agreement by answerer, floor and control. The ceiling has NaN where it was not asked."""
+    """Agreement by answerer and reference value. The ceiling has NaN where it was not asked."""
     resampled: intervals.Resampled
     """All series on all images; without the ceiling if it was not asked about all of them."""
     on_ceiling: intervals.Resampled
@@ -180,6 +182,9 @@ def evaluate(evidence: Evidence) -> Evaluation:
         test_groups=len(set(measured.groups)),
         size_choice=measured.choice,
         ceiling_images=measured.ceiling_images if evidence.ceiling is not None else None,
+        over_nearest=measured.resampled.difference(measured.best, "nearest")
+        if "nearest" in measured.per_image
+        else None,
     )
     return Evaluation(figures, measured.images, measured.per_image, answers, measured.resampled, measured.on_ceiling)
 
@@ -207,6 +212,8 @@ def _score(evidence: Evidence) -> _Scores:
     training = label_values(answer_format, evidence.training)
     control = answer_format.control(list((training or labels).values()))
     per_image["control"] = [answer_format.similarity(control, label) for label in labels.values()]
+    nearest = scores.nearest(answer_format, labels, training, evidence.hashes)
+    per_image |= {} if nearest is None else {"nearest": nearest}
     # Resampling dominates the run time, so all series are resampled together.
     series = per_image | {
         f"{name} {metric}": column for name, values in metrics.items() for metric, column in values.items()
@@ -361,6 +368,10 @@ def _disagreement(test: SizeTest, p: float, groups: int, sizes: int) -> str | No
         f"The interval excludes 0 although the permutation test is not significant (p = {p:.4f}): the test set is "
         f"small ({groups} independent groups of images) and the interval too narrow for it, so the gate requires both."
     )
+
+
+def _over_nearest(measured: _Scores) -> Interval | None:
+    return measured.resampled.difference(measured.best, "nearest") if "nearest" in measured.per_image else None
 
 
 def _detectable(measured: _Scores) -> float:

@@ -76,6 +76,7 @@ class RunData:
             validation=self._validation_labels(answers),
             gold=self._gold_labels(),
             groups={line.image: line.group for line in [*test, *train]},
+            hashes=self._hashes,
             models={"teacher": self.run.teacher.model, **dict.fromkeys(["base", *tuned], self.run.student)},
             tier=first_tier(self.run.teacher.model, self.run.request.service_tier),
             gate_margin=self.run.request.gate_margin,
@@ -91,6 +92,11 @@ class RunData:
     def photo_of(self) -> dict[str, str]:
         """Key of the first photo of each image."""
         return {line.image: line.photo for line in reversed(self.inventory) if line.image}
+
+    @property
+    def _hashes(self) -> dict[str, str]:
+        """Perceptual hash by image."""
+        return {line.image: line.perceptual_hash for line in self.inventory if line.image and line.perceptual_hash}
 
     def photo_names(self) -> dict[str, str]:
         """Return the name of the photo in the collection by image."""

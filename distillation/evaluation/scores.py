@@ -1,7 +1,8 @@
 """Agreement of answers with labels in any answer format, and the reference values that scores are compared with.
 
 Ceiling: the teacher's agreement with itself. Floor: agreement of answers with labels of other images. Control:
-agreement of the best constant answer, learnt from the training labels.
+agreement of the best constant answer, learnt from the training labels. Nearest: agreement of the label of the training
+image that looks most similar.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Mapping
+
+import numpy as np
 
 from distillation.answers.formats.base import Format, NotInFormat, Value
 from distillation.records import AnswerLine
@@ -83,3 +86,21 @@ def floor(
         values = [answer_format.similarity(answer, labels[other]) for other in others if groups[other] != groups[image]]
         floors[image] = statistics.fmean(values) if values else 0.0
     return [floors[image] for image in labels]
+
+
+def nearest(
+    answer_format: Format, labels: Mapping[str, Value], training: Mapping[str, Value], hashes: Mapping[str, str]
+) -> list[float] | None:
+    """Return the similarity of each label to that of the training image with the most similar perceptual hash.
+
+    ``hashes`` has hashes by image, in hexadecimal. A blank image has none and counts as a hash of zeros. None if there
+    are no hashes or no training labels.
+    """
+    if not hashes or not training:
+        return None
+    of_training, of_labels = (
+        np.array([int(hashes.get(image, "0"), 16) for image in images], np.uint64) for images in (training, labels)
+    )
+    copies = list(training.values())
+    copied = [copies[int(np.bitwise_count(of_training ^ query).argmin())] for query in of_labels]
+    return [answer_format.similarity(copy, label) for copy, label in zip(copied, labels.values(), strict=True)]

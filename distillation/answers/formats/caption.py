@@ -16,7 +16,6 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator, model_validator
-from rapidfuzz.distance import LCSseq
 
 from distillation.answers.formats.base import Compared, Format, Metric, NotInFormat, Part
 from distillation.documents import Table
@@ -180,7 +179,7 @@ class Caption(Format):
     def measures(self, answer: Text | None, label: Text) -> dict[str, float]:
         """Return the measures of ``metrics``."""
         answer = answer or Text("")
-        common = LCSseq.similarity(answer.tokens, label.tokens)
+        common = _common(answer.tokens, label.tokens)
         return {
             "unnormalised": rouge_l(tuple(answer.written.split()), tuple(label.written.split())),
             "precision": common / len(answer.tokens) if answer.tokens else 0.0,
@@ -216,6 +215,9 @@ class Caption(Format):
         """Return the words in the order of the text; a word of the label alone comes before one of the answer alone."""
         if answer is None:
             return [Part(label.written, "missed")]
+        # Steps that compare no captions start without the library, whose import takes 50 ms.
+        from rapidfuzz.distance import LCSseq
+
         parts: list[Part] = []
         opcodes = LCSseq.opcodes(label.tokens, answer.tokens)
         for is_shared, run in itertools.groupby(opcodes, lambda opcode: opcode.tag == "equal"):
@@ -239,7 +241,14 @@ class Caption(Format):
 def rouge_l(left: Sequence[str], right: Sequence[str]) -> float:
     """Return ROUGE-L F1, 0-1: twice the longest common subsequence over all items; 0 for two empty sequences."""
     total = len(left) + len(right)
-    return 2 * LCSseq.similarity(left, right) / total if total else 0.0
+    return 2 * _common(left, right) / total if total else 0.0
+
+
+def _common(left: Sequence[str], right: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence."""
+    from rapidfuzz.distance import LCSseq
+
+    return LCSseq.similarity(left, right)
 
 
 def _closest(texts: Sequence[Text]) -> tuple[Text, float]:
