@@ -73,7 +73,10 @@ class Keywords(Format):
 
     def parse(self, text: str) -> KeywordList:
         """Return the keywords of a text. No keyword may exceed ``MAXIMUM_WORDS``."""
-        keywords = KeywordList(tuple(dict.fromkeys(read_keywords(text))))
+        spellings: dict[str, str] = {}
+        for keyword in read_keywords(text):
+            spellings.setdefault(normalised_keyword(keyword), keyword)
+        keywords = KeywordList(tuple(spellings.values()))
         if not keywords.written or any(len(keyword.split()) > MAXIMUM_WORDS for keyword in keywords.distinct):
             raise NotInFormat(f"is not a list of keywords: {excerpt(text)!r}")
         return keywords

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillation.answers import keyword_reader
-from distillation.answers.formats.keywords import normalise, normalised_keyword
+from distillation.answers.formats.keywords import KeywordList, normalised_keyword
 from distillation.answers.keyword_reader import read_keywords, write_keywords
 
 _WORDS = "cat sofa Red light 24 mm 3d 1960s 4k a x i café 窓 o'hara women's st New York close-up the objects tags"
@@ -20,6 +20,11 @@ ITEMS = ("{}", '"{}"', "“{}”", "„{}“", "«{}»", "「{}」", "**{}**", "
 SCORES = ("", "", "", ": 0.93", " (0.9)", " - 0.85", ": 95%", " (70%)", " [0.5]")
 BEFORE = ("", "", "Here are the keywords for this photo:\n\n", "**Keywords:**\n", "## Keywords\n", "Keywords: ")
 AFTER = ("", "", ".", "\n\nThese keywords describe the image.", "\n\nLet me know if you need more!")
+
+
+def normalise(text: str) -> list[str]:
+    """Return the distinct normalised keywords of a text."""
+    return list(KeywordList(tuple(read_keywords(text))).distinct)
 
 
 def written(keywords: list[str], draw: st.DataObject) -> str:

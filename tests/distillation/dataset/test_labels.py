@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from distillation import keys
-from distillation.answers.formats import FORMATS
+from distillation.answers.formats import format_of
 from distillation.dataset.labels import read_labels, require_labels
 from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.photos.inventory import read_inventory
-from distillation.records import AnswerLine, InventoryLine, Limits, Run
+from distillation.records import AnswerLine, InventoryLine, Run
 from distillation.storage import Bucket
-from tests.support.builders import any_run
+from tests.support.builders import any_run, run_with_limits
 from tests.support.fakes import bucket
 from tests.support.resized_collection import image_names, resized_collection, rounds, split
 
@@ -20,7 +20,7 @@ def label_of(*texts: str | None, run: Run | None = None) -> AnswerLine:
     """Return the label of an image with one sample per text; None is a refused sample."""
     run, data = run or any_run(samples_per_image=len(texts), temperature=0.5), bucket()
     lines = [
-        {"image": IMAGE, "answerer": "teacher", "sample": sample, "format": "keywords"}
+        {"image": IMAGE, "answerer": "teacher", "sample": sample}
         | ({"status": "ok", "text": text} if text else {"status": "refused", "reason": "no"})
         for sample, text in enumerate(texts)
     ]
@@ -58,7 +58,7 @@ def test_label_of_one_sample_is_unchanged() -> None:
 
 
 def test_label_has_at_most_the_requested_number_of_keywords() -> None:
-    run = any_run(samples_per_image=2, temperature=0.5).model_copy(update={"limits": Limits(maximum=2)})
+    run = run_with_limits(1, 2, samples_per_image=2, temperature=0.5)
 
     assert label_of("lamp, cat", "sofa, cat", run=run).text == "cat, lamp"
 
@@ -74,7 +74,7 @@ def test_refused_samples_do_not_vote_and_too_few_valid_samples_refuse_the_label(
 def test_label_is_refused_if_the_samples_share_no_keyword() -> None:
     refused = label_of("a", "b", "c")
 
-    assert (refused.status, refused.reason) == ("refused", "no item is in at least half of the 3 answers")
+    assert (refused.status, refused.reason) == ("refused", "at least half of the 3 answers agree on nothing")
 
 
 def test_disagreement_is_one_minus_the_mean_jaccard_index_of_the_samples() -> None:
@@ -82,11 +82,12 @@ def test_disagreement_is_one_minus_the_mean_jaccard_index_of_the_samples() -> No
     assert label_of("cat, sofa", "cat, dog").disagreement == pytest.approx(2 / 3, abs=1e-4)
 
 
-def test_format_of_the_run_parses_and_accepts_its_own_consensus() -> None:
-    keywords = FORMATS[any_run().answer_format]
+def test_label_may_be_any_consensus_of_its_format() -> None:
+    keywords = format_of(any_run())
+    label = keywords.consensus([keywords.parse("Cats, CATS")], 1)
 
-    assert keywords.items("Cats, CATS") == ["cats"]
-    assert keywords.rejection(keywords.consensus(["Cats"], 1, Limits())) is None
+    assert keywords.write(label) == "Cats"
+    assert keywords.label_problem(label) is None
 
 
 def run_after_its_baseline_round() -> tuple[Run, Bucket, list[InventoryLine]]:

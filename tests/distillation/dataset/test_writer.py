@@ -119,7 +119,7 @@ class GrowingRun:
     def label(self, number: int, refused: Collection[str] = ()) -> None:
         """Write the labels of a round."""
         images = [line["image"] for line in self.data.read_lines(rounds(self.data)[number].to_label_key)]
-        line = {"answerer": "teacher", "format": "keywords"}
+        line = {"answerer": "teacher"}
         valid, invalid = {"status": "ok", "text": "cat, sofa, window"}, {"status": "refused", "reason": "no"}
         answers = [line | {"image": image} | (invalid if image in refused else valid) for image in images]
         self.data.write_lines(keys.part_key(self.run.name, "label", f"round-{number}"), answers)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from distillation.answers.formats import Keywords, format_of
 from distillation.errors import InvalidRequest
-from distillation.records import Concurrency, Limits, Quota, Run
+from distillation.records import Concurrency, Quota, Run
 from distillation.run_documents import find_run
 from distillation.runs.request import Defaults, claim, is_upload, resolve, run_name_of
 from tests.support.fakes import bucket
@@ -111,13 +112,20 @@ def test_ceiling_is_never_one_of_the_samples_of_the_label() -> None:
     assert other_settings.ceiling_sample == 1
 
 
+def number_of_keywords(**request: Any) -> tuple[int, int]:
+    """Return the smallest and the largest number of keywords that a request leads to."""
+    answer_format = format_of(from_console(**request))
+    assert isinstance(answer_format, Keywords)
+    return answer_format.keywords_min, answer_format.keywords_max
+
+
 def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
     own_prompt = {"system": "You index.", "user": "Write five keywords."}
 
-    assert from_console().limits == Limits(minimum=15, maximum=25)
+    assert number_of_keywords() == (15, 25)
     assert "15 to 25 keywords" in from_console().prompt.user
-    assert from_console(keywords_min=10).limits == Limits(minimum=10, maximum=25)
-    assert from_console(prompt=own_prompt, keywords_max=5).limits == Limits(minimum=1, maximum=5)
+    assert number_of_keywords(keywords_min=10) == (10, 25)
+    assert number_of_keywords(prompt=own_prompt, keywords_max=5) == (1, 5)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,7 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
         ),
         ({"hyperparameters": {"epochs": 3}}, "unknown 'epochs' .known: epochCount"),
         ({"hyperparameters": {"epochCount": 9}}, "epochCount must be a whole number from 1 to 5"),
-        ({"prompt": "poems"}, "there is no prompt file 'poems' .shipped: keywords"),
+        ({"prompt": "poems"}, "there is no prompt file 'poems' .shipped: .*keywords"),
         ({"prompt": {"system": "System: x", "user": "y"}}, "prompt.system: contains System:"),
         ({"student_prompt": "poems"}, "student_prompt: there is no prompt file 'poems'"),
         ({"student_prompt": {"system": "x", "user": "User: y"}}, "student_prompt.user: contains User:"),
@@ -165,17 +173,20 @@ def test_student_without_a_training_price_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('system = "a"\nuser = "b"\nanswer_format = "poems"', "unknown answer_format 'poems' .known: keywords"),
-        ('system = "a"', "field 'user'"),
-        ('system = "a"\nuser = "b"\nkeyword_min = 3', "unknown field 'keyword_min'"),
+        ('system = "a"', r"samples/prompts/own\.toml: field 'user'"),
+        ('system = "a"\nuser = "b"\nkeyword_min = 3', r"samples/prompts/own\.toml: .*unknown field 'keyword_min'"),
+        ('system = "a"\nuser = "b"\nanswers.format = "poems"', "unknown answer format 'poems' .known: .*keywords"),
+        ('system = "a"\nuser = "b"\nanswers.format = 3', "unknown answer format '3' .known: .*keywords"),
+        ('system = "a"\nuser = "b"\nanswers.keyword_min = 3', "prompt.answers: unknown field 'keyword_min'"),
     ],
+    ids=["no user", "unknown field", "unknown format", "format is no name", "unknown setting"],
 )
 def test_invalid_prompt_file_is_refused_by_name(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own.toml").write_text(text, "utf-8")
     monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
-    with pytest.raises(InvalidRequest, match=rf"samples/prompts/own\.toml: {message}"):
+    with pytest.raises(InvalidRequest, match=message):
         from_console(prompt="own")
 
 
@@ -189,11 +200,10 @@ def test_student_has_its_own_prompt_or_that_of_the_teacher() -> None:
 def test_prompt_file_of_the_student_must_have_the_answer_format_of_the_teachers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, answer_format in (("long", "keywords"), ("short", "keywords"), ("class", "class")):
-        text = f'system = "{name}"\nuser = "b"\nanswer_format = "{answer_format}"'
-        (tmp_path / f"{name}.toml").write_text(text, "utf-8")
+    class_answers = 'answers = { format = "class", labels = ["cat", "dog"] }'
+    for name, answers in (("long", ""), ("short", 'answers.format = "keywords"'), ("class", class_answers)):
+        (tmp_path / f"{name}.toml").write_text(f'system = "{name}"\nuser = "b"\n{answers}', "utf-8")
     monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
-    monkeypatch.setattr("distillation.runs.request.FORMATS", {"keywords": None, "class": None})
 
     assert from_console(prompt="long", student_prompt="short").student_prompt.system == "short"
     with pytest.raises(InvalidRequest, match="student_prompt: the answers to 'class' have the format 'class', but"):

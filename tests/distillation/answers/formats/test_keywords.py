@@ -1,8 +1,21 @@
 from __future__ import annotations
 
-import pytest
+from collections.abc import Mapping
 
-from distillation.answers.formats.keywords import consensus, items_as_written, normalise, normalised_keyword, rejection
+import numpy as np
+import pytest
+from scipy import optimize
+
+from distillation.answers.formats.base import Compared, NotInFormat
+from distillation.answers.formats.keywords import (
+    FUZZY_CUTOFF,
+    KeywordList,
+    Keywords,
+    jaccard,
+    soft_jaccard,
+)
+from distillation.answers.keyword_reader import read_keywords, write_keywords
+from distillation.documents import Table
 
 FORMS: dict[str, list[str]] = {
     # Scores
@@ -172,25 +185,25 @@ FORMS: dict[str, list[str]] = {
 """Keywords by the text of an answer."""
 
 
+def written_in(text: str) -> tuple[str, ...]:
+    """Return the distinct keywords of a text as written."""
+    return tuple(dict.fromkeys(read_keywords(text)))
+
+
 @pytest.mark.parametrize("text", FORMS)
 def test_keywords_of_each_form_of_a_list_are_read(text: str) -> None:
-    assert normalise(text) == FORMS[text]
-
-
-@pytest.mark.parametrize("text", FORMS)
-def test_keywords_as_written_are_the_normalised_keywords_in_another_spelling(text: str) -> None:
-    assert list(dict.fromkeys(map(normalised_keyword, items_as_written(text)))) == FORMS[text]
+    assert list(KeywordList(written_in(text)).distinct) == FORMS[text]
 
 
 @pytest.mark.parametrize("text", FORMS)
 def test_list_written_from_an_answer_has_the_same_keywords(text: str) -> None:
-    assert normalise(consensus([text], 1, None)) == FORMS[text]
+    assert KeywordList(written_in(write_keywords(written_in(text)))).distinct == tuple(FORMS[text])
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "---", "[]", "{}", '""', "```\n```", "Keywords:"])
 def test_text_without_a_keyword_is_no_list(text: str) -> None:
-    assert normalise(text) == []
-    assert rejection(text)
+    with pytest.raises(NotInFormat, match="is not a list of keywords"):
+        Keywords().parse(text)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +214,109 @@ def test_text_without_a_keyword_is_no_list(text: str) -> None:
     ],
 )
 def test_prose_is_no_list(text: str) -> None:
-    assert rejection(text)
+    with pytest.raises(NotInFormat, match="is not a list of keywords"):
+        Keywords().parse(text)
 
 
-def test_split_returns_distinct_keywords_as_written() -> None:
-    assert items_as_written("Cats, sofa-bed, Cats") == ["Cats", "sofa-bed"]
+def test_value_has_the_distinct_keywords_as_written_and_the_compared_ones_with_one_form_of_plurals() -> None:
+    keywords = Keywords().parse("Cats, sofa-bed, Cats, red car")
+
+    assert keywords.written == ("Cats", "sofa-bed", "red car")
+    assert keywords.distinct == ("cats", "sofa bed", "red car")
+    assert keywords.keywords == {"cat", "sofa bed", "red car"}
+
+
+def test_jaccard_is_shared_keywords_over_all_keywords() -> None:
+    a, b = frozenset("abc"), frozenset("bcd")
+
+    assert jaccard(a, a) == 1
+    assert jaccard(a, b) == 0.5
+    assert jaccard(a, frozenset("x")) == 0
+    assert jaccard(frozenset(), frozenset()) == 0
+
+
+def test_similar_spellings_count_by_their_similarity_and_only_once() -> None:
+    assert soft_jaccard(frozenset({"grey sky"}), frozenset({"sky grey"})) == 1
+    assert 0.8 < soft_jaccard(frozenset({"colour"}), frozenset({"color"})) < 1
+    assert soft_jaccard(frozenset({"harbour", "harbor"}), frozenset({"harbours"})) < 0.5
+
+
+def test_similar_spellings_are_matched_so_that_the_sum_of_similarities_is_largest() -> None:
+    from rapidfuzz import fuzz, process
+
+    words = ["colour", "colours", "color", "colored", "coloured", "harbour", "harbours", "harbor"]
+    generator = np.random.default_rng(1)
+    for _ in range(200):
+        chosen = [str(word) for word in generator.permutation(words)]
+        left, right = sorted(chosen[: generator.integers(1, 5)]), sorted(chosen[4 : generator.integers(5, 9)])
+        weights = process.cdist(left, right, scorer=fuzz.token_sort_ratio, score_cutoff=FUZZY_CUTOFF) / 100
+        shared = weights[optimize.linear_sum_assignment(weights, maximize=True)].sum()
+        expected = shared / (len(left) + len(right) - shared)
+        assert soft_jaccard(frozenset(left), frozenset(right)) == pytest.approx(expected)
+
+
+def test_measures_compare_an_answer_with_a_label() -> None:
+    measures = Keywords().measures(KeywordList(tuple("abcx")), KeywordList(tuple("abc")))
+
+    assert measures["unnormalised"] == measures["soft_jaccard"] == measures["precision"] == 0.75
+    assert measures["recall"] == measures["count_drift"] == 1
+    assert measures["f1"] == pytest.approx(6 / 7)
+    assert "within_limits" not in measures
+
+
+def test_measures_of_a_missing_answer_are_zero() -> None:
+    measures = Keywords(keywords_min=2).measures(None, KeywordList(tuple("abc")))
+
+    assert measures.pop("count_drift") == -3
+    assert set(measures.values()) == {0.0}
+
+
+@pytest.mark.parametrize(("answer", "is_within"), [("a, b", True), ("a, b, c, d", False), ("a", False)])
+def test_number_of_keywords_is_compared_with_the_requested_one(answer: str, is_within: bool) -> None:
+    keywords = Keywords(keywords_min=2, keywords_max=3)
+
+    assert keywords.measures(keywords.parse(answer), KeywordList(tuple("abc")))["within_limits"] == is_within
+
+
+def test_spelling_is_compared_without_normalisation_too() -> None:
+    measures = Keywords().measures(Keywords().parse("Red Cars"), Keywords().parse("red car"))
+
+    assert measures["f1"] == 1
+    assert measures["unnormalised"] == 0
+
+
+def test_control_has_the_most_common_keywords_at_the_median_length() -> None:
+    training = [KeywordList(tuple(text)) for text in ("ab", "ac", "abd")]
+
+    assert Keywords().control(training) == KeywordList(("a", "b"))
+
+
+def test_tables_count_the_images_of_keywords_learned_and_lost() -> None:
+    def image(label: str, base: str, tuned: str) -> Compared:
+        answers: Mapping[str, KeywordList] = {"base": KeywordList(tuple(base)), "n8": KeywordList(tuple(tuned))}
+        return Compared(KeywordList(tuple(label)), answers)
+
+    images = [image("abc", "cx", "abx"), image("abd", "d", "ad")]
+
+    assert Keywords().tables(images, "n8") == [
+        Table(title="Keywords learned", columns=["keyword", "images"], rows=[["a", 2], ["b", 1]]),
+        Table(title="Keywords lost", columns=["keyword", "images"], rows=[["c", 1]]),
+    ]
+
+
+def test_without_an_answer_of_base_there_is_no_table_of_changes() -> None:
+    label = KeywordList(("a",))
+
+    assert Keywords().tables([Compared(label, {"n8": label})], "n8") == []
+
+
+def test_parts_are_shared_missed_and_extra_in_the_spelling_of_the_label() -> None:
+    label = Keywords().parse("cats, sofa, lamp")
+
+    assert [tuple(part) for part in Keywords().parts(Keywords().parse("cat, tree, lamps"), label)] == [
+        ("cats", "shared", None),
+        ("lamp", "shared", None),
+        ("sofa", "missed", None),
+        ("tree", "extra", None),
+    ]
+    assert {part.state for part in Keywords().parts(None, label)} == {"missed"}
