@@ -1,0 +1,57 @@
+"""Each answer format but keywords, which all other tests use, from the photos to the tables of an applied model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from distillation import keys
+from tests.end_to_end.conftest import PHOTOS, Ended, PipelineDriver
+
+Start = Callable[..., AbstractContextManager[PipelineDriver]]
+COLUMNS = {
+    "category": ["class"],
+    "listing": ["subject", "place", "colours", "people", "mood"],
+    "alt_text": ["caption"],
+}
+"""Columns of the table of results by prompt."""
+
+
+def document(running: PipelineDriver, key: str) -> Any:
+    return json.loads(running.pipeline.data.read(key))
+
+
+def table(running: PipelineDriver, applied: Ended) -> list[dict[str, str]]:
+    body = running.pipeline.data.read(applied.output["applied"]["results_key"]).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(body, newline="")))
+
+
+def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start) -> None:
+    with pipeline() as running:
+        started = {}
+        for prompt in COLUMNS:
+            running.upload(PHOTOS, f"{prompt}/")
+            started[prompt] = running.start(f"{prompt}/", prompt=prompt, train_sizes=[14], keep="all")
+        runs = {prompt: running.wait(execution) for prompt, execution in started.items()}
+        some = dict(list(PHOTOS.items())[:4])
+        for prompt, ended in runs.items():
+            assert ended.status == "SUCCEEDED", ended.cause
+            running.upload(some, f"new-{prompt}/")
+            start = {"collection": f"new-{prompt}/", "apply": ended.output["run"], "audit_share": 0}
+            started[prompt] = running.start_from_console(**start)
+        for prompt, execution in started.items():
+            report = document(running, keys.report_json_key(runs[prompt].output["run"]))
+            agreement = report["evaluation"]["agreement"]
+            assert all(0 <= agreement[name]["mean"] <= 1 for name in ("base", "ceiling", "control", "floor", "nearest"))
+            # The small models learn the form of the answers even from 14 images.
+            assert report["evaluation"]["metrics"]["n14"]["valid"]["mean"] == 1, prompt
+            applied = running.wait(execution)
+            assert applied.status == "SUCCEEDED", applied.cause
+            rows = table(running, applied)
+            assert [*rows[0]][2:-2] == COLUMNS[prompt]
+            assert [row["status"] for row in rows] == ["ok"] * 4
+            assert all(row[COLUMNS[prompt][0]] for row in rows)
