@@ -42,6 +42,8 @@ class Part(NamedTuple):
     """In both, in the label only, or in the answer only."""
     field: str | None = None
     """Name of the field that the piece belongs to, in a format with fields."""
+    label_text: str | None = None
+    """The same piece as the label has it, if its spelling or punctuation differs."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Format(Record, ABC):
     """What a valid answer is, with its article, such as ``a list of keywords``."""
     control_name: ClassVar[str]
     """What the control answers about every image, such as ``the most common keywords``."""
+    similarity_about: ClassVar[str] = ""
+    """Sentence on how the similarity is measured, for the report."""
     layout: ClassVar[Literal["items", "words", "fields"]]
     """How the gallery shows the parts of an answer: as separate items, as running text or as a table of fields."""
     metrics: ClassVar[Mapping[str, Metric]] = {}

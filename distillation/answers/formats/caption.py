@@ -89,6 +89,10 @@ class Caption(Format):
     """Largest number of words in a label, 1-300; by default 30, or 120 for a paragraph."""
 
     similarity_name: ClassVar = "ROUGE-L F1"
+    similarity_about: ClassVar = (
+        "Twice the number of words that two captions share in the same order over all their words, without case and "
+        "punctuation."
+    )
     noun: ClassVar = "a caption"
     control_name: ClassVar = "the most typical training caption"
     layout: ClassVar = "words"
@@ -100,9 +104,9 @@ class Caption(Format):
         "within_limits": Metric("answers with the requested number of words", "%.1f %%", 100),
     }
     measures_agreement: ClassVar = (
-        "ROUGE-L F1 counts the words that two captions share in the same order. It cannot tell whether a caption is "
-        "true of the photo: a right caption in other words scores low, and one wrong word, such as the name of an "
-        "animal, costs little. Read the captions of the test images below before you rely on this figure."
+        "ROUGE-L F1 cannot tell whether a caption is true of the photo: a right caption in other words scores low, and "
+        "one wrong word, such as the name of an animal, costs little. Read the captions of the test images below before "
+        "you rely on this figure."
     )
 
     @model_validator(mode="before")
@@ -224,8 +228,11 @@ class Caption(Format):
             spans = list(run)
             ours = " ".join("".join(answer.pieces[span.dest_start : span.dest_end]).strip() for span in spans).strip()
             theirs = " ".join("".join(label.pieces[span.src_start : span.src_end]).strip() for span in spans).strip()
-            compared = (Part(ours, "shared"),) if is_shared else (Part(theirs, "missed"), Part(ours, "extra"))
-            parts += [part for part in compared if part.text]
+            if is_shared:
+                parts.append(Part(ours, "shared", label_text=None if ours == theirs else theirs))
+            else:
+                parts += [Part(theirs, "missed")] if theirs else []
+                parts += [Part(ours, "extra")] if ours else []
         return parts
 
     def json_value(self, value: Text) -> JsonValue:

@@ -50,9 +50,10 @@ class ClassLabel(Format):
     """What a label includes, keyed by label; the instruction to the models shows it. A label needs none."""
 
     similarity_name: ClassVar = "share of equal labels"
+    similarity_about: ClassVar = "1 for the teacher's label, 0 for any other."
     noun: ClassVar = "one of the labels"
     control_name: ClassVar = "the most common label"
-    layout: ClassVar = "items"
+    layout: ClassVar = "words"
     measures_agreement: ClassVar = (
         "A wrong label counts the same whichever it is. In a set with one large class a high share of equal labels "
         "can hide that the small classes fail: macro F1, Cohen's kappa and the table of classes show it."

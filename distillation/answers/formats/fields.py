@@ -136,6 +136,10 @@ class Fields(Format):
     """Schema: the fields of an answer, 1-50."""
 
     similarity_name: ClassVar = "mean similarity of fields"
+    similarity_about: ClassVar = (
+        "The weighted mean of the fields: 1 for an equal value or a number within its tolerance, else 0; for a list the "
+        "shared items over all items."
+    )
     noun: ClassVar = "a JSON object with the fields of the prompt"
     control_name: ClassVar = "the most common value of each field"
     layout: ClassVar = "fields"
