@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillation.answers.formats import format_of
+from distillation.answers.formats.base import Format
 from distillation.answers.rejection import text_rejection
 from distillation.errors import InvalidRequest, excerpt
 from distillation.plain_text import clean_line, unmark_formula
@@ -30,7 +31,8 @@ MAXIMUM_BYTES = 32 * 1024 * 1024
 """Size limit of the file, in bytes."""
 _CHARACTERS_PER_TOKEN = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_COLUMNS = ("photo", "label")
+_PHOTO, _LABEL = "photo", "label"
+_JSON_FORM = '{"photo": "cat.jpg", "label": "cat, sofa"}; a label may also be a JSON list or object'
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SHOWN_PROBLEMS = 10
 
@@ -62,7 +64,7 @@ def parse_own_labels(run: Run, name: str, body: bytes, inventory: Iterable[Inven
     Before the images exist, as in ``distill estimate`` and ``distill upload``, inventory lines have only names: the
     file is checked and no label is returned. Raises ``InvalidRequest`` that names each wrong line and its remedy.
     """
-    rows = list(_read_rows(name, body))
+    rows = list(_read_rows(name, body, format_of(run)))
     if not rows:
         raise InvalidRequest(f"{name} contains no label. Write a line for each photo that has one, or remove the file.")
     lines_by_name = {
@@ -110,7 +112,7 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
     return names[0]
 
 
-def _read_rows(name: str, body: bytes) -> Iterator[_Row]:
+def _read_rows(name: str, body: bytes, answer_format: Format) -> Iterator[_Row]:
     try:
         # Excel saves "Unicode text" as UTF-16 with a byte order mark.
         text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
@@ -119,19 +121,24 @@ def _read_rows(name: str, body: bytes) -> Iterator[_Row]:
         raise InvalidRequest(
             f"{name} line {line} is not {error.encoding.upper()}. Save the file as UTF-8 (CSV UTF-8 in Excel)."
         ) from None
-    yield from (_csv_rows(text) if name.endswith(".csv") else _json_rows(text))
+    yield from (_csv_rows(text, answer_format) if name.endswith(".csv") else _json_rows(text))
 
 
-def _csv_rows(text: str) -> Iterator[_Row]:
+def _csv_rows(text: str, answer_format: Format) -> Iterator[_Row]:
     delimiter = _delimiter(text)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
-        if not set(_COLUMNS) <= set(columns):
+        columns = list(map(_column, reader.fieldnames or ()))
+        of_format = list(map(_column, answer_format.columns()))
+        of_label = [_LABEL] if _LABEL in columns else of_format
+        if missing := [column for column in (_PHOTO, *of_label) if column not in columns]:
             raise InvalidRequest(
-                "labels.csv line 1 must name the columns photo and label, separated by a comma, a semicolon or a tab "
-                f"(got {excerpt(columns)})."
+                "labels.csv line 1 must name the columns photo and label, separated by a comma, a semicolon or a tab. "
+                f"Instead of label it may name {excerpt(', '.join(of_format))} (missing: "
+                f"{excerpt(', '.join(missing))}; got {excerpt(columns)})."
             )
+        if twice := [column for column in (_PHOTO, *of_label) if columns.count(column) > 1]:
+            raise InvalidRequest(f"labels.csv line 1 names the column {excerpt(twice[0])!r} twice. Remove one of them.")
         reader.fieldnames = columns
         for fields in reader:
             # DictReader marks surplus fields with the key None, and missing fields with the value None.
@@ -142,9 +149,20 @@ def _csv_rows(text: str) -> Iterator[_Row]:
                 )
                 yield _Row(reader.line_num, problem=problem)
             else:
-                yield _Row(reader.line_num, *(unmark_formula(fields[column]) for column in _COLUMNS))
+                cells = [unmark_formula(fields[column]) for column in of_label]
+                label = cells[0] if of_label == [_LABEL] else _label_of_cells(cells, answer_format)
+                yield _Row(reader.line_num, unmark_formula(fields[_PHOTO]), label)
     except csv.Error as error:
         raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}. Check its quotes and commas.") from None
+
+
+def _column(name: str | None) -> str:
+    return (name or "").strip().lower()
+
+
+def _label_of_cells(cells: list[str], answer_format: Format) -> str:
+    """Return the label that the columns of an answer format give, such as one for each field; empty without any."""
+    return answer_format.text_of_cells(cells) if any(map(str.strip, cells)) else ""
 
 
 def _delimiter(text: str) -> str:
@@ -164,12 +182,16 @@ def _json_row(number: int, line: str) -> _Row:
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         return _Row(number, problem=f"is not valid JSON: {error}. Write one JSON object per line.")
-    if not isinstance(record, dict) or not all(isinstance(record.get(column), str) for column in _COLUMNS):
-        return _Row(number, problem='must have the form {"photo": "cat.jpg", "label": "cat, sofa"}.')
-    if _SURROGATE.search(record["photo"] + record["label"]):
+    if not isinstance(record, dict) or not isinstance(record.get(_PHOTO), str):
+        return _Row(number, problem=f"must have the form {_JSON_FORM}.")
+    label = record.get(_LABEL)
+    if not isinstance(label, str | list | dict):
+        return _Row(number, problem=f"must have the form {_JSON_FORM}.")
+    text = label if isinstance(label, str) else json.dumps(label, ensure_ascii=False) if label else ""
+    if _SURROGATE.search(record[_PHOTO] + text):
         problem = "contains an unpaired surrogate (\\ud800 to \\udfff). Write the whole character."
         return _Row(number, problem=problem)
-    return _Row(number, record["photo"], record["label"])
+    return _Row(number, record[_PHOTO], text)
 
 
 def _check_rows(

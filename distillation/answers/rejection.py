@@ -28,13 +28,15 @@ def text_rejection(answer_format: Format, text: str, *, is_trained_on: bool = Tr
     """Return why ``text`` is not a label, or None if it is one.
 
     The text may come from a model or from the owner. The reason is a predicate without a subject, such as
-    ``is a refusal: 'I cannot help'``. A label that is only compared with may have a ``label_problem``.
+    ``is a refusal: 'I cannot help'``. A label that is only compared with may have a ``label_problem``,
+    but no ``gold_problem``.
     """
     if reserved_words := next(filter(None, map(find_reserved_words, _trained_texts(answer_format, text))), None):
         return f"contains {', '.join(reserved_words)}, which Bedrock reserves"
     if reason := content_rejection(answer_format, text):
         return reason
-    return answer_format.label_problem(answer_format.parse(text)) if is_trained_on else None
+    value = answer_format.parse(text)
+    return answer_format.label_problem(value) if is_trained_on else answer_format.gold_problem(value)
 
 
 def content_rejection(answer_format: Format, text: str) -> str | None:

@@ -99,6 +99,10 @@ class Format(Record, ABC):
         """Return why a value that is a valid prediction is no label to train on, as a predicate; None if it is one."""
         return None
 
+    def gold_problem(self, value: Value) -> str | None:
+        """Return why a value that is a valid prediction is no label to compare with, as a predicate; None if it is."""
+        return None
+
     def label_remedy(self, values: Iterable[Value]) -> str:
         """Return settings that would accept all of your own labels, as a sentence; empty without any."""
         return ""

@@ -40,6 +40,8 @@ _MAXIMUM_NUMBER = 10**15
 _DECIMALS = 9
 """Decimals to which two numbers are compared, so that 0.3 - 0.2 is within a tolerance of 0.1."""
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,15})(?:\.\d{1,15})?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d{1,15},\d{1,2}")
+"""Number of a spreadsheet in many locales; three digits after a comma are thousands."""
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 _SEPARATOR = re.compile(r"[,;\n]")
 _SPACES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−⁃", " "))
@@ -137,8 +139,8 @@ class Fields(Format):
 
     similarity_name: ClassVar = "mean similarity of fields"
     similarity_about: ClassVar = (
-        "The weighted mean of the fields: 1 for an equal value or a number within its tolerance, else 0; for a list the "
-        "shared items over all items."
+        "The weighted mean of the fields: 1 for an equal value or a number within its tolerance, else 0; for a list "
+        "the shared items over all items."
     )
     noun: ClassVar = "a JSON object with the fields of the prompt"
     control_name: ClassVar = "the most common value of each field"
@@ -217,6 +219,10 @@ class Fields(Format):
     def label_problem(self, value: FieldValues) -> str | None:
         """Return the fields that are missing or invalid, or None if there are none."""
         return f"does not have every field: {_first_problems(value.problems)}" if value.problems else None
+
+    def gold_problem(self, value: FieldValues) -> str | None:
+        """Return the fields that are missing or invalid: an answer that has them would score 0 for them."""
+        return self.label_problem(value)
 
     def consensus(self, values: Sequence[FieldValues], votes: int) -> FieldValues | None:
         """Return the fields on which at least ``votes`` answers agree; None if they agree on no field.
@@ -397,6 +403,8 @@ def _read_number(each: AnswerField, value: Any) -> int | float:
     text = unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else ""
     if _NUMBER.fullmatch(text):
         value = float(text.replace(",", ""))
+    elif _DECIMAL_COMMA.fullmatch(text):
+        value = float(text.replace(",", "."))
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not -_MAXIMUM_NUMBER <= value <= _MAXIMUM_NUMBER:
         raise ValueError(f"is {excerpt(_json(value))}, not a number")
