@@ -148,7 +148,7 @@ EXAMPLES: dict[str, BaseModel] = {
             cause="Bedrock denied access to amazon.nova-pro-v1:0. Request access in the Bedrock console.",
         ),
         ResultLine(
-            photo="IMG (1).JPG", status="ok", answered_by="tuned", keywords=["cat", "sofa"], reason=None, image=_IMAGE
+            photo="IMG (1).JPG", status="ok", answered_by="tuned", answer=["cat", "sofa"], reason=None, image=_IMAGE
         ),
     )
 }

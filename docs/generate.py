@@ -22,9 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, JsonValue
 
 from distillation import documents, events, records
+from distillation.answers.formats import FORMATS
 from distillation.costs import calibration
 from distillation.runs import result_tables
 from docs.assumptions import HEADER, assumption_rows
@@ -37,7 +38,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "data-formats.md"
 ASSUMPTIONS_PAGE = ROOT / "docs" / "local-vs-aws.md"
 WIDTH = 100
-_MODULES = (records, documents, events, calibration, result_tables)
+_FORMAT_MODULES = tuple(sys.modules[kind.__module__] for kind in FORMATS.values())
+_MODULES = (records, documents, events, calibration, result_tables, *_FORMAT_MODULES)
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _JSON_TYPES: dict[Any, str] = {
     str: "string",
@@ -47,6 +49,7 @@ _JSON_TYPES: dict[Any, str] = {
     bool: "boolean",
     type(None): "null",
     Any: "any",
+    JsonValue: "any",
 }
 
 
