@@ -1,5 +1,7 @@
 """Assign images to sets: keep the set of an earlier run, else join near-duplicates, else choose by a hash.
 
+Images whose class is known, from the owner's labels, are chosen so that each set gets the same share of every class.
+
 Near-duplicates are never in two different sets, and an image never changes its set when photos are added later. To
 keep both rules, a new image that is a near-duplicate of images in two sets is assigned to none.
 """
@@ -45,18 +47,25 @@ def sample_images(images: Iterable[str], near_duplicates: NearDuplicates, count:
 
 
 def assign_sets(
-    images: Iterable[str], near_duplicates: NearDuplicates, earlier: Mapping[str, SetName], shares: Shares
+    images: Iterable[str],
+    near_duplicates: NearDuplicates,
+    earlier: Mapping[str, SetName],
+    shares: Shares,
+    strata: Mapping[str, str],
 ) -> dict[str, SetName]:
     """Return the set of each image, without images that are near-duplicates of images in two sets.
 
     ``earlier`` maps images to the sets that earlier runs chose, in the order of the runs. It may contain images that
-    no longer exist. The returned images are in the order of ``earlier``; new images follow, sorted.
+    no longer exist. ``strata`` has the classes of the images whose class is known. The returned images are in the
+    order of ``earlier``; new images follow, sorted.
     """
     images = set(images)
     assigned = _restore_earlier(images, near_duplicates, earlier)
     restored = list(assigned)
     unassigned = _join_near_duplicates(images - assigned.keys() - earlier.keys(), near_duplicates, assigned)
-    _assign_by_hash(unassigned, near_duplicates, assigned, len(images), shares)
+    members = _members_by_group(unassigned, near_duplicates)
+    _assign_by_stratum(members, assigned, len(images), shares, strata)
+    _assign_by_hash(members, assigned, len(images), shares)
     return {image: assigned[image] for image in [*restored, *sorted(assigned.keys() - restored)]}
 
 
@@ -122,14 +131,64 @@ def _members_by_group(images: Iterable[str], near_duplicates: NearDuplicates) ->
     return members
 
 
-def _assign_by_hash(
-    unassigned: set[str],
-    near_duplicates: NearDuplicates,
+def _assign_by_stratum(
+    members: dict[str, list[str]],
     assigned: dict[str, SetName],
     image_count: int,
     shares: Shares,
+    strata: Mapping[str, str],
 ) -> None:
-    members = _members_by_group(unassigned, near_duplicates)
+    """Assign the groups that have a class and remove them from ``members``.
+
+    The class of a group is the most common one of its images. Images that already have a set count, and keep it.
+    """
+    groups = {group: stratum for group in members if (stratum := _stratum(members[group], strata))}
+    if not groups:
+        return
+    of_image = {image: strata[image] for image in assigned if image in strata}
+    of_image |= {image: stratum for group, stratum in groups.items() for image in members[group]}
+    targets: tuple[tuple[SetName, float], ...] = (
+        ("test", max(shares.test, MINIMUM_TEST_IMAGES / image_count)),
+        ("validation", shares.validation),
+    )
+    others = image_count
+    for set_name, share in targets:
+        in_set = {image for image, name in assigned.items() if name == set_name}
+        quotas = _quotas(Counter(of_image.values()), min(share, shares.maximum / others))
+        missing = quotas - Counter(of_image[image] for image in in_set if image in of_image)
+        for group in sorted(groups, key=lambda group: hash_fraction(set_name, group)):
+            images, stratum = members[group], groups[group]
+            if len(images) <= missing[stratum] and len(in_set) + len(images) <= shares.maximum:
+                missing[stratum] -= len(images)
+                in_set.update(images)
+                del groups[group]
+                assigned.update(dict.fromkeys(members.pop(group), set_name))
+        of_image = {image: stratum for image, stratum in of_image.items() if image not in in_set}
+        others = max(1, image_count - len(in_set))
+    for group in groups:
+        assigned.update(dict.fromkeys(members.pop(group), "train"))
+
+
+def _stratum(images: Iterable[str], strata: Mapping[str, str]) -> str | None:
+    """Return the most common class of images; of several, the first in the alphabet; None if none has a class."""
+    counts = Counter(strata[image] for image in images if image in strata)
+    return min(counts, key=lambda stratum: (-counts[stratum], stratum), default=None)
+
+
+def _quotas(totals: Counter[str], share: float) -> Counter[str]:
+    """Return the images of each class in a set, which add up to ``share`` of all images.
+
+    The share of each class is rounded up or down by the method of the largest remainder.
+    """
+    quotas = Counter({stratum: int(share * total) for stratum, total in totals.items()})
+    by_remainder = sorted(totals, key=lambda stratum: (quotas[stratum] - share * totals[stratum], stratum))
+    quotas.update(by_remainder[: round(share * totals.total()) - quotas.total()])
+    return quotas
+
+
+def _assign_by_hash(
+    members: Mapping[str, list[str]], assigned: dict[str, SetName], image_count: int, shares: Shares
+) -> None:
     counts = Counter(assigned.values())
 
     def fits(set_name: SetName, share: float, size: int) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distillation import keys
+from distillation.answers.formats import format_of
 from distillation.answers.own_labels import parse_own_labels_file
 from distillation.documents import Rounds, SplitFacts
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, TooFewImages, excerpt
@@ -72,7 +73,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     lines = read_resize_results(run, data, photos)
     check_refused_photos(run, lines)
     labels = parse_own_labels_file(run, photos, lines)
-    assignment = _assign(run, lines, data)
+    assignment = _assign(run, lines, labels, data)
     sets = _ordered_sets(assignment)
     labels = [label for label in labels if label.image in assignment.sets]
     labelled = set() if run.request.own_labels == "gold" else {label.image for label in labels}
@@ -180,7 +181,7 @@ def mark_duplicate(line: InventoryLine, first_photos: Mapping[str, InventoryLine
     return line.model_copy(update={"status": "duplicate", "reason": "same image as another photo"})
 
 
-def _assign(run: Run, lines: list[InventoryLine], data: Bucket) -> _Assignment:
+def _assign(run: Run, lines: list[InventoryLine], labels: Iterable[OwnLabel], data: Bucket) -> _Assignment:
     photos = first_photo_by_image(lines)
     flagged = {image: flags for image, line in photos.items() if (flags := _excluded_flags(run, line))}
     usable = photos.keys() - flagged.keys()
@@ -189,7 +190,7 @@ def _assign(run: Run, lines: list[InventoryLine], data: Bucket) -> _Assignment:
     sample = usable if run.request.sample is None else sample_images(usable, near_duplicates, run.request.sample)
     _check_sample(run, len(sample))
     notes: list[str] = []
-    assigned = _assign_and_store_sets(run, sample, near_duplicates, data, notes)
+    assigned = _assign_and_store_sets(run, sample, near_duplicates, _strata(run, labels), data, notes)
     held_out = held_out_images(assigned, run.request.test_images)
     sets: dict[str, SetName] = {image: name for image, name in assigned.items() if image not in held_out}
     left_out = {image: f"{', '.join(flags)}: excluded by exclude_flags" for image, flags in flagged.items()}
@@ -222,8 +223,20 @@ def _check_sample(run: Run, images: int) -> None:
         )
 
 
+def _strata(run: Run, labels: Iterable[OwnLabel]) -> dict[str, str]:
+    """Return the classes of the images with your own labels; empty if the answer format has no classes."""
+    answer_format = format_of(run)
+    strata = {label.image: answer_format.stratum(answer_format.parse(label.text)) for label in labels}
+    return {image: stratum for image, stratum in strata.items() if stratum is not None}
+
+
 def _assign_and_store_sets(
-    run: Run, images: Collection[str], near_duplicates: NearDuplicates, data: Bucket, damaged: list[str]
+    run: Run,
+    images: Collection[str],
+    near_duplicates: NearDuplicates,
+    strata: Mapping[str, str],
+    data: Bucket,
+    damaged: list[str],
 ) -> dict[str, SetName]:
     """Assign sets as earlier runs did, and store the sets of new images for later runs.
 
@@ -240,7 +253,7 @@ def _assign_and_store_sets(
             earlier.setdefault(line.image, line.set)
     if damaged:
         logger.warning("damaged set assignments ignored", run=run.name, lines=len(damaged), first=damaged[0])
-    assigned = assign_sets(images, near_duplicates, earlier, shares)
+    assigned = assign_sets(images, near_duplicates, earlier, shares, strata)
     new = sorted(assigned.keys() - earlier.keys())
     if new:
         data.put_lines_if_absent(

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,8 +16,8 @@ from distillation.documents import SplitFacts
 from distillation.errors import TooFewImages
 from distillation.models import catalog
 from distillation.photos.near_duplicates import MAXIMUM_DISTANCE, NearDuplicates
-from distillation.photos.set_assignment import hash_fraction, sample_images
-from distillation.records import InventoryLine, Run
+from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction, sample_images
+from distillation.records import InventoryLine, Run, SetName
 from distillation.storage import Bucket
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
@@ -275,3 +276,103 @@ def test_sample_that_has_no_room_for_its_groups_says_what_to_do() -> None:
     runs = RunSequence(dict.fromkeys(names[:50], 1))
     with pytest.raises(TooFewImages, match=r"sample 40 takes 10 images, fewer than min_images 20.* Raise sample"):
         runs.split(names, sample=40)
+
+
+SHARES = Shares(test=0.2, validation=0.1, maximum=500)
+NO_HASHES = NearDuplicates({})
+
+
+def classes(counts: Mapping[str, int]) -> dict[str, str]:
+    """Return the class of each image; ``counts`` has the number of images by class."""
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    return dict(zip(shuffled(image_names(len(labels))), labels, strict=True))
+
+
+def counts_by_set(sets: Mapping[str, SetName], strata: Mapping[str, str]) -> dict[SetName, Counter[str]]:
+    counts: dict[SetName, Counter[str]] = {"train": Counter(), "validation": Counter(), "test": Counter()}
+    for image, name in sets.items():
+        counts[name][strata.get(image, "")] += 1
+    return counts
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=8))
+def test_each_set_has_the_same_share_of_every_class(sizes: list[int]) -> None:
+    strata = classes({f"class {number}": 10 + size for number, size in enumerate(sizes)})
+    sets = assign_sets(strata, NO_HASHES, {}, replace(SHARES, maximum=10_000), strata)
+    counts = counts_by_set(sets, strata)
+    test_share = max(0.2, 8 / len(strata))
+
+    assert sets.keys() == strata.keys()
+    assert counts["test"].total() == round(test_share * len(strata))
+    for label, total in Counter(strata.values()).items():
+        assert abs(counts["test"][label] - test_share * total) < 1
+        assert abs(counts["validation"][label] - 0.1 * (total - counts["test"][label])) < 1
+
+
+def test_images_without_a_class_are_chosen_by_their_hash_as_before() -> None:
+    strata = classes({"cat": 40, "dog": 40})
+    others = {f"{n:064x}" for n in range(1000, 1200)}
+    sets = assign_sets({*strata, *others}, NO_HASHES, {}, SHARES, strata)
+    without = assign_sets({*strata, *others}, NO_HASHES, {}, SHARES, {})
+
+    assert {image: sets[image] for image in others} == {image: without[image] for image in others}
+    assert counts_by_set({image: sets[image] for image in strata}, strata)["test"] == {"cat": 8, "dog": 8}
+
+
+def test_images_that_have_a_set_keep_it_and_count_for_their_class() -> None:
+    strata = classes({"cat": 60, "dog": 60})
+    cats = [image for image, label in strata.items() if label == "cat"]
+    earlier: dict[str, SetName] = {image: "test" if n < 15 else "train" for n, image in enumerate(cats[:30])}
+    sets = assign_sets(strata, NO_HASHES, earlier, SHARES, strata)
+
+    assert {image: sets[image] for image in earlier} == earlier
+    # The cats have more than their share of the test set already.
+    assert counts_by_set(sets, strata)["test"] == {"cat": 15, "dog": 12}
+
+
+def test_class_that_lacks_test_images_gets_them_from_its_new_images() -> None:
+    strata = classes({"cat": 100, "dog": 100})
+    cats = [image for image, label in strata.items() if label == "cat"]
+    sets = assign_sets(strata, NO_HASHES, dict.fromkeys(cats[:60], "train"), SHARES, strata)
+
+    assert counts_by_set(sets, strata)["test"] == {"cat": 20, "dog": 20}
+
+
+def test_test_set_of_known_classes_has_at_most_its_maximum_and_equal_shares() -> None:
+    strata = classes({"cat": 300, "dog": 300, "bird": 600})
+    counts = counts_by_set(assign_sets(strata, NO_HASHES, {}, replace(SHARES, maximum=40), strata), strata)
+
+    assert counts["test"] == {"cat": 10, "dog": 10, "bird": 20}
+    assert counts["validation"] == {"cat": 10, "dog": 10, "bird": 20}
+
+
+def test_collection_of_known_classes_tests_on_at_least_8_images() -> None:
+    strata = classes({"cat": 10, "dog": 10})
+
+    assert counts_by_set(assign_sets(strata, NO_HASHES, {}, SHARES, strata), strata)["test"] == {"cat": 4, "dog": 4}
+
+
+@given(near_hashes, st.lists(st.sampled_from(["cat", "dog", None]), min_size=120, max_size=120))
+def test_near_duplicates_of_different_classes_are_in_the_same_set(
+    draws: list[tuple[int, int, int, int]], labels: list[str | None]
+) -> None:
+    centres = [random.Random(n).getrandbits(63) for n in range(6)]
+    hashes = {
+        image: f"{centres[centre] ^ (1 << a) ^ (1 << b) ^ (1 << c):x}"
+        for image, (centre, a, b, c) in zip(image_names(len(draws)), draws, strict=True)
+    }
+    strata = {image: label for image, label in zip(hashes, labels, strict=False) if label}
+    near_duplicates = NearDuplicates(hashes)
+    sets = assign_sets(hashes, near_duplicates, {}, SHARES, strata)
+
+    assert sets.keys() == hashes.keys()
+    assert all(sets[image] == sets[other] for image in hashes for other in near_duplicates.of(image))
+
+
+def test_burst_larger_than_its_class_should_have_in_the_test_set_is_in_the_training_set() -> None:
+    strata = classes({"cat": 20, "dog": 20})
+    cats = [image for image, label in strata.items() if label == "cat"]
+    sets = assign_sets(strata, NearDuplicates(dict.fromkeys(cats[:10], "0")), {}, SHARES, strata)
+
+    assert {sets[image] for image in cats[:10]} == {"train"}
+    assert counts_by_set(sets, strata)["test"] == {"cat": 4, "dog": 4}

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from distillation import keys
 from distillation.errors import EmptyCollection, ToleranceExceeded, TooFewImages
+from distillation.photos import splits
 from distillation.storage import Bucket
 from tests.support.builders import any_run
+from tests.support.fakes import bucket
 from tests.support.resized_collection import (
     image_names,
     images_to_label,
@@ -156,3 +159,36 @@ def test_damaged_set_assignments_are_ignored_and_written_again(damage: bytes) ->
     (note,) = data.read_json(keys.split_facts_key("holiday-2"))["notes"]
     assert note.startswith(f"s3://data/{key} line 1 is not what the pipeline wrote: ")
     assert [line["image"] for line in data.read_lines(list(data.keys("sets/"))[1])] == [image]
+
+
+CLASSES = {"format": "class", "labels": ["cat", "dog", "bird"]}
+UNEQUAL_LABELS = "photo,label\n" + "".join(
+    f"p{number:04},{'cat' if number < 60 else 'dog' if number < 90 else 'bird'}\n" for number in range(120)
+)
+
+
+def split_with_labels(answers: dict[str, Any], **request: Any) -> Bucket:
+    """Split 200 images, of which 60 have your own label ``cat``, 30 ``dog`` and 30 ``bird``; return the Data bucket."""
+    data = resized_collection(image_names(200))
+    run = any_run(**request).model_copy(update={"answers": answers})
+    splits.split(run, data, bucket(**{"holiday/labels.csv": UNEQUAL_LABELS.encode()}))
+    return data
+
+
+@pytest.mark.parametrize("request_fields", [{}, {"own_labels": "gold"}], ids=["trained on", "gold"])
+def test_images_with_your_own_classes_are_balanced_between_the_sets(request_fields: dict[str, Any]) -> None:
+    data = split_with_labels(CLASSES, test_share=0.2, **request_fields)
+    label_of = {line["image"]: line["text"] for line in data.read_lines(keys.own_labels_key("holiday-1"))}
+    tested = Counter(label_of[image] for image in members(data, "test") if image in label_of)
+    validated = Counter(label_of[image] for image in members(data, "validation") if image in label_of)
+
+    assert tested == {"cat": 12, "dog": 6, "bird": 6}
+    assert validated.total() == 10
+    assert sorted(validated) == ["bird", "cat", "dog"]
+
+
+def test_images_with_your_own_keywords_are_divided_by_their_hash() -> None:
+    without_labels = resized_collection(image_names(200))
+    split(any_run(), without_labels)
+
+    assert sets_by_image(split_with_labels({"format": "keywords"})) == sets_by_image(without_labels)
