@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from distillation import ledger
-from distillation.answers.formats.base import Compared, Format
+from distillation.answers.formats.base import Compared, Format, Value
 from distillation.documents import (
     Curve,
     EvaluationFigures,
@@ -115,6 +115,8 @@ class _Scores:
     """Group of each image."""
     metrics: Mapping[str, Mapping[str, list[float]]]
     """Values by answerer and metric."""
+    control: Value
+    """Answer of the control."""
     per_image: dict[str, list[float]]
     """Agreement by answerer and reference value. The ceiling has NaN where it was not asked."""
     resampled: intervals.Resampled
@@ -230,6 +232,7 @@ def _score(evidence: Evidence) -> _Scores:
         list(labels),
         list(groups.values()),
         metrics,
+        control,
         per_image,
         resampled,
         on_ceiling or resampled,
@@ -394,7 +397,8 @@ def _tables(evidence: Evidence, measured: _Scores) -> list[Table]:
                 name: value_of(answer_format, lines.get(image))
                 for name, lines in evidence.answerers.items()
                 if name != "ceiling" or image in of_ceiling
-            },
+            }
+            | {"control": measured.control},
         )
         for image, label in labels.items()
     ]

@@ -52,7 +52,7 @@ class Compared:
 
     label: Value
     answers: Mapping[str, Value | None]
-    """Answer by answerer; None for one that is missing or not valid."""
+    """Answer by answerer, ``control`` included; None for one that is missing or not valid."""
 
 
 class Format(Record, ABC):
@@ -142,7 +142,7 @@ class Format(Record, ABC):
         """Return the names of the columns of results.csv."""
         return [self.format]
 
-    def cells(self, value: Value) -> list[str]:
+    def cells(self, value: Value) -> Sequence[str | int | float]:
         """Return the cells of results.csv, one for each column."""
         return [self.write(value)]
 
