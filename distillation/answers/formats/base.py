@@ -76,6 +76,9 @@ class Format(Record, ABC):
     measures_agreement: ClassVar[str | None] = None
     """Sentence on what the similarity cannot tell, for the report; None if there is nothing to add."""
 
+    instruction_is_optional: ClassVar[bool] = False
+    """Whether a prompt without ``{answer_format}`` stays without the instruction, rather than ending with it."""
+
     def instruction(self) -> str:
         """Return the text that tells a model the form of its answer; empty if the prompt says it in its own words.
 
@@ -132,6 +135,10 @@ class Format(Record, ABC):
 
     def tables(self, images: Sequence[Compared], best: str) -> list[Table]:
         """Return the tables of the format's section of the report; ``best`` is the answerer to report on."""
+        return []
+
+    def tables_of_texts(self, texts: Mapping[str, Sequence[str]]) -> list[Table]:
+        """Return tables on how texts were read, such as words that were replaced; texts are keyed by answerer."""
         return []
 
     @abstractmethod

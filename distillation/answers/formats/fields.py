@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeGuard
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -24,7 +24,7 @@ from distillation.errors import excerpt
 from distillation.plain_text import clean
 from distillation.records import Record
 
-HEADER = "Answer with one JSON object with these fields and nothing else:"
+INSTRUCTION = "Answer with one JSON object with these fields and nothing else:"
 """First line of the instruction."""
 MAXIMUM_FIELDS = 50
 """Fields that a schema may have."""
@@ -176,7 +176,7 @@ class Fields(Format):
 
     def instruction(self) -> str:
         """Return the schema, one line for each field."""
-        return "\n".join([HEADER, *(each.instruction for each in self.fields)])
+        return "\n".join([INSTRUCTION, *(each.instruction for each in self.fields)])
 
     def parse(self, text: str) -> FieldValues:
         """Return the fields of the first JSON object in ``text`` that has one of the schema, with or without a fence.
@@ -327,9 +327,10 @@ class Fields(Format):
         """Return the names of the fields."""
         return [each.name for each in self.fields]
 
-    def cells(self, value: FieldValues) -> list[str]:
-        """Return the value of each field; empty if it is missing."""
-        return [shown(value.values[each.name]) if each.name in value.values else "" for each in self.fields]
+    def cells(self, value: FieldValues) -> list[str | int | float]:
+        """Return the value of each field; empty if it is missing. Numbers stay numbers."""
+        values = [value.values.get(each.name, "") for each in self.fields]
+        return [content if is_number(content) else shown(content) for content in values]
 
     def text_of_cells(self, cells: Sequence[str]) -> str:
         """Return the JSON object that one cell for each field gives."""
@@ -369,6 +370,11 @@ def comparable_items(items: tuple[str, ...]) -> frozenset[str]:
     return frozenset(singular(normalised(item)) for item in items)
 
 
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Return whether a value is a number and not true or false, which Python counts as one."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def shown(value: FieldValue) -> str:
     """Return a value as text for a table; ``AnswerField.read_cell`` reads it."""
     if isinstance(value, tuple):
@@ -394,7 +400,7 @@ def _json(value: Any) -> str:
 def _read_string(each: AnswerField, value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if not isinstance(value, str) and not is_number(value):
         raise ValueError(f"is {excerpt(_json(value))}, not a string")
     return " ".join(str(value).split())
 
@@ -405,8 +411,7 @@ def _read_number(each: AnswerField, value: Any) -> int | float:
         value = float(text.replace(",", ""))
     elif _DECIMAL_COMMA.fullmatch(text):
         value = float(text.replace(",", "."))
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not -_MAXIMUM_NUMBER <= value <= _MAXIMUM_NUMBER:
+    if not is_number(value) or not -_MAXIMUM_NUMBER <= value <= _MAXIMUM_NUMBER:
         raise ValueError(f"is {excerpt(_json(value))}, not a number")
     return int(value) if value == int(value) else float(value)
 
@@ -419,7 +424,7 @@ def _read_boolean(each: AnswerField, value: Any) -> bool:
 
 
 def _read_option(each: AnswerField, value: Any) -> str:
-    is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    is_text = isinstance(value, str) or is_number(value)
     option = each._options.get(normalised(str(value))) if is_text else None
     if option is None:
         raise ValueError(f"is {excerpt(_json(value))}, not one of {excerpt(', '.join(each.options))}")

@@ -93,6 +93,8 @@ def test_own_labels_are_formatted_like_labels_of_the_teacher(name: str, body: st
     ("body", "message"),
     [
         ("", r"line 1 must name the columns photo and label"),
+        ("photo,category\n01.jpg,cat", r"Instead of label it may name keywords \(missing: keywords; got"),
+        ("photo,label,Label\n01.jpg,cat,dog", "line 1 names the column 'label' twice"),
         ("photo label\n01.jpg cat", r"line 1 must name the columns photo and label, separated by a comma, a semicolon"),
         (codecs.BOM_UTF16_LE + b"photo,label\n\n", "is not UTF-16"),
         ("photo,label\n", "contains no label"),
@@ -135,7 +137,10 @@ def test_invalid_file_of_labels_is_refused_with_line_and_remedy(body: str | byte
         "[]",
         '{"photo": "01.jpg"}',
         '{"photo": 1, "label": "cat"}',
+        '{"photo": "01.jpg", "label": 5}',
+        '{"photo": "01.jpg", "label": null}',
         r'{"photo": "a", "label": "\ud83d"}',
+        r'{"photo": "a", "label": {"\ud83d": 1}}',
     ],
 )
 def test_invalid_line_of_json_is_refused_with_its_number(line: str) -> None:
@@ -144,6 +149,98 @@ def test_invalid_line_of_json_is_refused_with_its_number(line: str) -> None:
         match=r"labels\.jsonl line 2 (is not valid JSON|must have the form|contains an unpaired surrogate)",
     ):
         split_with('{"photo": "01.jpg", "label": "cat, sofa, lamp"}\n' + line, "labels.jsonl")
+
+
+FIELDS: dict[str, Any] = {
+    "format": "fields",
+    "fields": [
+        {"name": "subject", "type": "string"},
+        {"name": "Number of people", "type": "number"},
+        {"name": "colours", "type": "list"},
+        {"name": "is_portrait", "type": "boolean"},
+    ],
+}
+CLASSES: dict[str, Any] = {"format": "class", "labels": ["none", "scratch", "dent"]}
+OBJECT = {"subject": "old dog", "Number of people": 2, "colours": ["blue", "dark green"], "is_portrait": False}
+
+
+def run_with_answers(answers: dict[str, Any], **request: Any) -> Run:
+    return run_with_limits(1, 25, **request).model_copy(update={"answers": answers})
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (
+            "labels.csv",
+            'Photo,Subject,number of people,colours,is_portrait,note\n01.jpg,old dog,2,"blue, dark green",FALSE,x\n',
+        ),
+        (
+            "labels.csv",
+            "photo;is_portrait;colours;subject;number of people\r\n01.jpg;no;blue,dark green;old dog;2,0\r\n",
+        ),
+        ("labels.csv", 'photo,label\n01.jpg,"' + json.dumps(OBJECT).replace('"', '""') + '"\n'),
+        ("labels.jsonl", json.dumps({"photo": "01.jpg", "label": OBJECT})),
+        ("labels.jsonl", json.dumps({"photo": "01.jpg", "label": json.dumps(OBJECT)})),
+    ],
+    ids=["columns", "semicolons", "object-in-cell", "object", "text"],
+)
+def test_own_label_with_fields_has_a_column_for_each_or_an_object(name: str, body: str) -> None:
+    data = split_with(body, name, run_with_answers(FIELDS))
+
+    assert {photo: json.loads(text) for photo, text in labels_by_photo(data).items()} == {"holiday/01.jpg": OBJECT}
+
+
+@pytest.mark.parametrize("own_labels", ["train", "gold"])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            "01.jpg,dog,two,blue,true",
+            "line 2 has a label that does not have every field: 'Number of people' is \"two\"",
+        ),
+        ("01.jpg,dog,,blue,true", "'Number of people' is missing"),
+        ("01.jpg, ,,,", "line 2 has an empty label"),
+        ("01.jpg,dog,1,User: red,true", "contains User:, which Bedrock reserves"),
+    ],
+    ids=["not-a-number", "missing", "empty", "reserved"],
+)
+def test_own_label_without_a_valid_value_of_each_field_is_refused(row: str, message: str, own_labels: str) -> None:
+    with pytest.raises(InvalidRequest) as error:
+        split_with(
+            f"photo,subject,number of people,colours,is_portrait\n{row}\n",
+            run=run_with_answers(FIELDS, own_labels=own_labels),
+        )
+
+    assert message in str(error.value)
+
+
+def test_own_labels_without_a_column_of_a_field_are_refused_with_its_name() -> None:
+    with pytest.raises(
+        InvalidRequest, match=r"it may name subject, number of people, .*missing: colours, is_portrait;"
+    ):
+        split_with("photo,subject,number of people\n01.jpg,dog,1\n", run=run_with_answers(FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("labels.csv", "photo,label\n01.jpg,None\n02.jpg, scratch\n"),
+        ("labels.csv", "photo,Class\n01.jpg,none\n02.jpg,Scratch\n"),
+        ("labels.jsonl", '{"photo": "01.jpg", "label": "none"}\n{"photo": "02.jpg", "label": "scratch"}'),
+    ],
+    ids=["label", "class", "JSON Lines"],
+)
+def test_own_class_is_written_as_the_prompt_names_it(name: str, body: str) -> None:
+    data = split_with(body, name, run_with_answers(CLASSES))
+
+    assert labels_by_photo(data) == {"holiday/01.jpg": "none", "holiday/02.jpg": "scratch"}
+
+
+def test_own_keywords_may_be_a_list_of_json() -> None:
+    body = json.dumps({"photo": "01.jpg", "label": ["cat", "sofa", "lamp"]})
+
+    assert labels_by_photo(split_with(body, "labels.jsonl")) == {"holiday/01.jpg": "cat, sofa, lamp"}
 
 
 def test_error_lists_ten_problems_and_counts_the_rest() -> None:

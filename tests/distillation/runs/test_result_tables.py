@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distillation import keys
 from distillation.answers.own_labels import parse_own_labels_file
 from distillation.documents import ApplyReport, Audit
-from distillation.errors import ObjectDamaged, ObjectMissing, ToleranceExceeded
+from distillation.errors import InvalidRequest, ObjectDamaged, ObjectMissing, ToleranceExceeded
 from distillation.records import InventoryLine, Run
 from distillation.run_documents import read_report
 from distillation.runs.list_images import list_images
@@ -44,7 +44,7 @@ def test_each_photo_has_a_row_with_its_keywords_or_a_reason() -> None:
         ("c.jpg", "", "damaged", ""),
         ("d.jpg", "", "not a list", ""),
     ]
-    assert lines[0]["keywords"] == ["cat", "sofa"]
+    assert lines[0]["answer"] == ["cat", "sofa"]
     assert result.verdict.endswith("answered about 2 of 4 photos.")
     subject, text = run_message(run.name, data)
     assert "2 set aside" in subject
@@ -58,14 +58,79 @@ def test_table_of_results_can_be_uploaded_as_own_labels_without_a_change(names: 
     run, data = resized_photos(*({"photo": f"holiday/{name}", "image": f"{name}"} for name in names))
     list_images(run, data, bucket())
     data.write_lines(keys.part_key(run.name, "predict", "b"), [answer_line(name, f"{name}, sofa") for name in names])
-    table = data.read(write_results(run, None, data).results_key).decode()
-    rows = list(csv.reader(io.StringIO(table)))
-    labels = table.replace("photo,status,keywords,reason,", "photo,status,label,reason,", 1).encode()
+    labels = data.read(write_results(run, None, data).results_key)
+    rows = list(csv.reader(io.StringIO(labels.decode())))
     inventory = [InventoryLine(photo=f"holiday/{name}", status="ok", image=name) for name in names]
     parsed = parse_own_labels_file(any_run(own_labels="gold"), bucket(**{"holiday/labels.csv": labels}), inventory)
 
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
     assert {label.photo for label in parsed} == {f"holiday/{name}" for name in names}
+
+
+LISTING: dict[str, Any] = {
+    "format": "fields",
+    "fields": [
+        {"name": "Subject", "type": "string"},
+        {"name": "height", "type": "number"},
+        {"name": "colours", "type": "list"},
+        {"name": "is_portrait", "type": "boolean"},
+    ],
+}
+
+
+def test_answer_with_fields_has_a_column_for_each_and_can_be_uploaded_as_own_labels() -> None:
+    run, data = resized_photos(*({"photo": f"holiday/{name}.jpg", "image": name} for name in "abc"))
+    run = run.model_copy(update={"answers": LISTING})
+    list_images(run, data, bucket())
+    answers = {
+        "a": {"Subject": "=dog", "height": -2, "colours": ["blue, pale", "red"], "is_portrait": True},
+        "b": {"Subject": "", "height": 1.5, "colours": [], "is_portrait": False},
+        "c": {"Subject": "cat", "colours": ["-red"], "is_portrait": False},
+    }
+    lines = [answer_line(image, f"```json\n{json.dumps(answer)}\n```") for image, answer in answers.items()]
+    data.write_lines(keys.part_key(run.name, "predict", "b"), lines)
+    table = data.read(write_results(run, None, data).results_key)
+    results = list(data.read_lines(keys.results_key(run.name, "jsonl")))
+    inventory = [InventoryLine(photo=f"holiday/{image}.jpg", status="ok", image=image) for image in answers]
+    owner = any_run().model_copy(update={"answers": LISTING})
+    complete = b"".join(table.splitlines(keepends=True)[:3])
+    labels = parse_own_labels_file(owner, bucket(**{"holiday/labels.csv": complete}), inventory)
+
+    assert list(csv.reader(io.StringIO(table.decode()))) == [
+        ["photo", "status", "Subject", "height", "colours", "is_portrait", "reason", "answered_by"],
+        ["a.jpg", "ok", "'=dog", "-2", '["blue, pale", "red"]', "true", "", "tuned"],
+        ["b.jpg", "ok", "", "1.5", "", "false", "", "tuned"],
+        ["c.jpg", "ok", "cat", "", "'-red", "false", "", "tuned"],
+    ]
+    assert {line["image"]: line["answer"] for line in results} == answers
+    assert [json.loads(label.text) for label in labels] == [answers["a"], answers["b"]]
+    with pytest.raises(InvalidRequest, match=r"line 4 has a label that does not have every field: 'height' is missing"):
+        parse_own_labels_file(owner, bucket(**{"holiday/labels.csv": table}), inventory)
+
+
+@pytest.mark.parametrize(
+    ("answers", "text", "column", "cell"),
+    [
+        ({"format": "class", "labels": ["cat", "none"]}, "None.", "class", "none"),
+        ({"format": "caption"}, "A cat sleeps on an old red sofa beside a large window.", "caption", None),
+    ],
+    ids=["class", "caption"],
+)
+def test_answer_of_one_column_is_in_the_column_of_its_format(
+    answers: dict[str, Any], text: str, column: str, cell: str | None
+) -> None:
+    run, data = resized_photos({"photo": "holiday/a.jpg", "image": "aa"})
+    run = run.model_copy(update={"answers": answers})
+    list_images(run, data, bucket())
+    data.write_lines(keys.part_key(run.name, "predict", "b"), [answer_line("aa", text)])
+    table = data.read(write_results(run, None, data).results_key)
+    (line,) = data.read_lines(keys.results_key(run.name, "jsonl"))
+    inventory = [InventoryLine(photo="holiday/a.jpg", status="ok", image="aa")]
+    owner = any_run().model_copy(update={"answers": answers})
+    (label,) = parse_own_labels_file(owner, bucket(**{"holiday/labels.csv": table}), inventory)
+
+    assert next(csv.DictReader(io.StringIO(table.decode())))[column] == (cell or text)
+    assert line["answer"] == label.text == (cell or text)
 
 
 def test_table_and_keywords_have_no_invisible_characters_and_names_for_programs_have_them() -> None:
@@ -79,7 +144,7 @@ def test_table_and_keywords_have_no_invisible_characters_and_names_for_programs_
         "photo": "a\u202egpj.exe",
         "status": "ok",
         "answered_by": "tuned",
-        "keywords": ["cat", "=sofa"],
+        "answer": ["cat", "=sofa"],
         "reason": None,
         "image": None,
     }
@@ -174,7 +239,7 @@ def test_missing_answer_of_the_fallback_is_named() -> None:
         ({"evaluation": None}, "(95 % CI 0.49-0.51); its evaluation cannot be compared with it."),
         ({"drifted": True}, "The photos have drifted from those that the model was trained on: train again"),
         (
-            {"images": 0, "jaccard": None, "reason": "no access"},
+            {"images": 0, "agreement": None, "reason": "no access"},
             "The audit failed: the teacher labelled none of 20 images. no access",
         ),
     ],
@@ -182,7 +247,7 @@ def test_missing_answer_of_the_fallback_is_named() -> None:
 def test_verdict_has_the_audit_beside_the_evaluation(fields: dict[str, Any], text: str) -> None:
     audit = Audit(
         **{
-            **{"asked": 20, "images": 20, "jaccard": any_interval(0.5), "evaluation": any_interval(0.52)},
+            **{"asked": 20, "images": 20, "agreement": any_interval(0.5), "evaluation": any_interval(0.52)},
             **{"drifted": False},
             **fields,
         }
