@@ -86,11 +86,30 @@ def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -
     return _svg(figure, "changes")
 
 
-def scaling_chart(jaccard: ScoresByRole, curve: Curve | None) -> str:
+def outcome_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -> str:
+    """Return bars of the test images by outcome, for answers that are right (1) or wrong (0)."""
+    names = {
+        (1, 1): "both right",
+        (0, 1): f"only {display_name(answerer)} right",
+        (1, 0): "only base right",
+        (0, 0): "both wrong",
+    }
+    outcomes = list(zip(map(int, base), map(int, tuned), strict=True))
+    counts = [outcomes.count(outcome) for outcome in names]
+    figure, axes = _figure()
+    bars = axes.barh(list(names.values()), counts, color=(_SOFT, _TUNED[0], _BASE, _LINE), height=0.6)
+    axes.bar_label(bars, padding=4, color=_INK)
+    axes.invert_yaxis()
+    axes.set(xlabel="test images", xlim=(0, 1.08 * max(counts)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _svg(figure, "outcomes")
+
+
+def scaling_chart(agreement: ScoresByRole, curve: Curve | None) -> str:
     """Return the score by training size between floor, control and ceiling, with the fitted curve if there is one."""
-    sizes = sorted((size_of(name) or 0, score) for name, score in jaccard.tuned.items())
-    levels = sorted((score.mean, name) for name, score in jaccard.by_name.items())
-    highest = max(score.mean for score in (jaccard.ceiling or jaccard.control, *jaccard.tuned.values()) if score)
+    sizes = sorted((size_of(name) or 0, score) for name, score in agreement.tuned.items())
+    levels = sorted((score.mean, name) for name, score in agreement.by_name.items())
+    highest = max(score.mean for score in (agreement.ceiling or agreement.control, *agreement.tuned.values()) if score)
     figure, axes = _figure()
     _draw_levels(axes, levels, highest)
     if curve:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from distillation.answers.formats.base import Format, Metric, Value
-from distillation.documents import REFERENCES, EvaluationFigures, Interval, Manifest, Report
+from distillation.answers.formats.base import Format, Metric, Part, Value
+from distillation.documents import REFERENCES, EvaluationFigures, Interval, Manifest, Report, Table
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
 from distillation.evaluation.scores import value_of
@@ -90,6 +91,40 @@ class ScoreRow(NamedTuple):
     unnormalised: Interval | None
 
 
+class TableCell(NamedTuple):
+    """One cell of a format's table."""
+
+    text: str
+    kind: str
+    """CSS classes, such as ``number``."""
+
+
+class FormatTable(NamedTuple):
+    """A table of the answer format, as the page shows it."""
+
+    title: str
+    heads: list[tuple[str, str]]
+    """Heading of each column with its CSS classes."""
+    rows: list[list[TableCell]]
+    note: str | None
+
+
+class Spelling(NamedTuple):
+    """A piece of a text, and how the page marks it."""
+
+    text: str
+    mark: str | None
+    """``missed`` or ``extra`` for a piece of one side alone; None for a shared one."""
+
+
+class Row(NamedTuple):
+    """A field of an answer beside that of the label, or the whole answer in a format without fields."""
+
+    field: str | None
+    teacher: list[Spelling]
+    answer: list[Spelling]
+
+
 class Chart(NamedTuple):
     """One chart with its title and a text for those who cannot see it."""
 
@@ -131,9 +166,51 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
             if figures and key in figures.metrics[figures.best]
         ],
         cards=[_card(picture, page, best) for picture in pictures],
+        tables=[_format_table(table, figures) for table in figures.tables] if figures else [],
         promoted=page.report.promoted if page.report else None,
     )
     return clean(html)
+
+
+def _format_table(table: Table, figures: EvaluationFigures) -> FormatTable:
+    """Return a table with the names of models for readers, and columns of numbers aligned right.
+
+    The diagonal of a confusion matrix is marked, and so are its errors.
+    """
+    numbers = [all(not isinstance(row[place], str) for row in table.rows) for place in range(len(table.columns))]
+    kinds = ["number" if place and is_number else "" for place, is_number in enumerate(numbers)]
+    names = [row[0] for row in table.rows]
+    is_matrix = len(names) > 1 and table.columns[1 : len(names) + 1] == names
+    rows = [
+        [
+            TableCell(_shown(value, figures), f"{kind} {_match(line, place) if is_matrix and value else ''}".strip())
+            for place, (value, kind) in enumerate(zip(row, kinds, strict=True), -1)
+        ]
+        for line, row in enumerate(table.rows)
+    ]
+    heads = [(_shown(head, figures), kind) for head, kind in zip(table.columns, kinds, strict=True)]
+    return FormatTable(_with_name(table.title, figures), heads, rows, table.note and _with_name(table.note, figures))
+
+
+def _match(line: int, place: int) -> str:
+    """Return the mark of a cell of a confusion matrix, by its row and column; column -1 has the names of the rows."""
+    if place < 0:
+        return ""
+    return "equal" if place == line else "confused"
+
+
+def _with_name(text: str, figures: EvaluationFigures) -> str:
+    """Return a text with the name of the best model for readers."""
+    return re.sub(rf"\b{re.escape(figures.best)}\b", charts.display_name(figures.best), text)
+
+
+def _shown(value: float | str | None, figures: EvaluationFigures) -> str:
+    """Return a cell as text: a model's name for readers, and a number with at most three decimals."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) <= 1 else f"{value:.1f}"
+    return charts.display_name(value) if value in figures.metrics else str(value)
 
 
 def _headlines(figures: EvaluationFigures, answer_format: Format) -> list[Headline]:
@@ -211,7 +288,22 @@ def _notes(figures: EvaluationFigures, answer_format: Format) -> list[str]:
         )
     if figures.gate and figures.gate.disagreement:
         notes.append(figures.gate.disagreement)
+    if copying := _copying_note(figures):
+        notes.append(copying)
     return notes
+
+
+def _copying_note(figures: EvaluationFigures) -> str | None:
+    """Return that copying a label does as well as the tuned model; None if the model is better."""
+    gain, nearest = figures.over_nearest, figures.agreement.nearest
+    if gain is None or nearest is None or gain.low > 0:
+        return None
+    comparison = "better than" if gain.high < 0 else "as well as"
+    return (
+        f"Copying does {comparison} the tuned model: the label of the training image that looks most similar has an "
+        f"agreement of {nearest.mean:.2f} with the teacher's (tuned model {gain.mean:+.2f}, 95 % CI {gain.low:+.2f} to "
+        f"{gain.high:+.2f}). For photos like these a search for the most similar image may replace the model."
+    )
 
 
 def _chosen_on_validation(figures: EvaluationFigures) -> bool:
@@ -264,19 +356,7 @@ def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> 
     """Return the charts that there is data for."""
     drawn: list[tuple[str, str, str | None]] = []
     if page.evaluation and figures and best:
-        scores = page.evaluation.per_image
-        tuned = {name: values for name, values in scores.items() if name not in ("base", "ceiling", *REFERENCES)}
-        drawn.append(
-            (
-                "Scores of the test images",
-                "Number of test images by agreement. Dashed lines are the means of the table above.",
-                charts.distribution_chart(scores.get("base"), tuned),
-            )
-        )
-        if "base" in scores:
-            gained = sum(after > before for before, after in zip(scores["base"], scores[best], strict=True))
-            text = f"One point for each image. {gained} of {len(scores[best])} are above the line: training helped."
-            drawn.append(("Image by image", text, charts.change_chart(scores["base"], scores[best], best)))
+        drawn += _image_charts(page.evaluation.per_image, best)
         if all(size_of(name) is not None for name in figures.agreement.tuned):
             fit = "The band is the 95 % CI of the fit." if figures.curve else "A curve needs three sizes or more."
             svg = charts.scaling_chart(figures.agreement, figures.curve)
@@ -285,6 +365,27 @@ def _charts(page: Page, figures: EvaluationFigures | None, best: str | None) -> 
         svg = charts.loss_chart(page.report.training_loss, page.report.validation_loss)
         drawn.append(("Loss during training", "A lower loss is closer to the teacher's labels.", svg))
     return [Chart(title, text, Markup(svg)) for title, text, svg in drawn if svg]
+
+
+def _image_charts(scores: dict[str, list[float]], best: str) -> list[tuple[str, str, str | None]]:
+    """Return title, text and chart of the scores by image; of answers that are right or wrong, their numbers."""
+    base, after = scores.get("base"), scores[best]
+    tuned = {name: values for name, values in scores.items() if name not in ("base", "ceiling", *REFERENCES)}
+    gained = sum(score > before for before, score in zip(base, after, strict=True)) if base else 0
+    if {0.0, 1.0}.issuperset([*(base or ()), *after]):
+        text = f"Test images by outcome. {gained} of {len(after)} are right only after training."
+        return [("Image by image", text, charts.outcome_chart(base, after, best))] if base else []
+    drawn: list[tuple[str, str, str | None]] = [
+        (
+            "Scores of the test images",
+            "Number of test images by agreement. Dashed lines are the means of the table above.",
+            charts.distribution_chart(base, tuned),
+        )
+    ]
+    if base:
+        text = f"One point for each image. {gained} of {len(after)} are above the line: training helped."
+        drawn.append(("Image by image", text, charts.change_chart(base, after, best)))
+    return drawn
 
 
 def _card(picture: Picture, page: Page, best: str | None) -> dict[str, Any]:
@@ -297,6 +398,7 @@ def _card(picture: Picture, page: Page, best: str | None) -> dict[str, Any]:
         "disagreement": line.disagreement,
         "reason": line.reason,
         "label": "" if label is None else answer_format.write(label),
+        "rows": [] if label is None else _rows(answer_format.parts(None, label), is_answered=False),
         "answers": [],
         "scores": {},
     }
@@ -305,18 +407,35 @@ def _card(picture: Picture, page: Page, best: str | None) -> dict[str, Any]:
         names = [best, *(["base"] if "base" in evaluation.answers else [])]
         card["scores"] = {name: evaluation.per_image[name][position] for name in names}
         answers = {name: evaluation.answers[name].get(picture.image) for name in names}
-        card["answers"] = [_comparison(name, answer, label, answer_format) for name, answer in answers.items()]
+        card["answers"] = [
+            _comparison(charts.display_name(name), answer, label, answer_format) for name, answer in answers.items()
+        ]
     return card
 
 
 def _comparison(name: str, line: AnswerLine | None, label: Value, answer_format: Format) -> dict[str, Any]:
     answer = value_of(answer_format, line)
+    parts = answer_format.parts(answer, label)
     return {
         "name": name,
         "invalid": None if answer is not None else (line and line.reason) or "there is no answer",
         "text": None if answer is not None or line is None else line.text,
-        "parts": answer_format.parts(answer, label),
+        "parts": parts,
+        "rows": _rows(parts, is_answered=answer is not None),
     }
+
+
+def _rows(parts: Iterable[Part], *, is_answered: bool) -> list[Row]:
+    """Return label and answer side by side, one row for each field; without an answer nothing is marked."""
+    rows: dict[str | None, Row] = {}
+    for part in parts:
+        row = rows.setdefault(part.field, Row(part.field, [], []))
+        if part.state != "extra":
+            is_missed = is_answered and part.state == "missed"
+            row.teacher.append(Spelling(part.label_text or part.text, "missed" if is_missed else None))
+        if part.state != "missed":
+            row.answer.append(Spelling(part.text, "extra" if part.state == "extra" else None))
+    return list(rows.values())
 
 
 def thumbnail(jpeg: bytes) -> str | None:

@@ -104,9 +104,9 @@ class Caption(Format):
         "within_limits": Metric("answers with the requested number of words", "%.1f %%", 100),
     }
     measures_agreement: ClassVar = (
-        "ROUGE-L F1 cannot tell whether a caption is true of the photo: a right caption in other words scores low, and "
-        "one wrong word, such as the name of an animal, costs little. Read the captions of the test images below before "
-        "you rely on this figure."
+        "ROUGE-L F1 cannot tell whether a caption is true of the photo. A right caption in other words scores low, and "
+        "one wrong word, such as the name of an animal, costs little. Read the captions of the test images before you "
+        "rely on this figure."
     )
 
     @model_validator(mode="before")
