@@ -86,7 +86,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     _check_student(student, request, defaults.region)
     prompt_file = _prompt(request.prompt, "prompt")
     answer_format = _with_limits(parse_format(prompt_file.answers, "prompt.answers"), request)
-    prompt = _with_instruction(prompt_file, answer_format)
+    prompt = _with_instruction(prompt_file, answer_format, "prompt")
     _check_samples(request)
     _check_images(request)
     if not request.apply:
@@ -222,26 +222,25 @@ def _check_student(student: str, request: Request, region: str) -> None:
 
 
 def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
-    file = shipped_prompt(prompt, field) if isinstance(prompt, str) else PromptFile.model_validate(prompt.model_dump())
-    for part in ("system", "user"):
-        if words := find_reserved_words(getattr(file, part)):
-            raise InvalidRequest(
-                f"{field}.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
-                "training data. Use other words."
-            )
-    return file
+    return shipped_prompt(prompt, field) if isinstance(prompt, str) else PromptFile.model_validate(prompt.model_dump())
 
 
-def _with_instruction(prompt: Prompt, answer_format: Format) -> Prompt:
+def _with_instruction(prompt: Prompt, answer_format: Format, field: str) -> Prompt:
     """Return a prompt with the format's instruction in place of ``{answer_format}``, or at the end of the user prompt.
 
     A prompt that has the instruction already stays as it is, so that the prompt of an earlier run can be used again.
     """
     instruction = answer_format.instruction()
+    for part, text in {"system": prompt.system, "user": prompt.user, "answers": instruction}.items():
+        if words := find_reserved_words(text):
+            raise InvalidRequest(
+                f"{field}.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
+                "training data. Use other words."
+            )
     texts = {part: getattr(prompt, part).replace(ANSWER_FORMAT, instruction) for part in ("system", "user")}
     if instruction and not any(instruction in text for text in texts.values()):
         texts["user"] = f"{texts['user']}\n\n{instruction}"
-    return Prompt(**texts)
+    return parse(Prompt, texts, f"{field} with the answer format's instruction")
 
 
 def _student_prompt(requested: str | Prompt | None, teacher_prompt: Prompt, answer_format: Format) -> Prompt:
@@ -256,7 +255,7 @@ def _student_prompt(requested: str | Prompt | None, teacher_prompt: Prompt, answ
             f"student_prompt: the answers to {excerpt(requested)!r} have the format {other!r}, but those to the "
             f"teacher's prompt have {answer_format.format!r}. Choose two prompts of the same format."
         )
-    return _with_instruction(prompt, answer_format)
+    return _with_instruction(prompt, answer_format, "student_prompt")
 
 
 def shipped_prompt(name: str, field: str) -> PromptFile:

@@ -51,6 +51,7 @@ class ClassLabel(Format):
 
     similarity_name: ClassVar = "share of equal labels"
     similarity_about: ClassVar = "1 for the teacher's label, 0 for any other."
+    similarity_about: ClassVar = "1 if the answer is the teacher's label, else 0."
     noun: ClassVar = "one of the labels"
     control_name: ClassVar = "the most common label"
     layout: ClassVar = "words"

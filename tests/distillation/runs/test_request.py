@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,58 @@ def test_limit_of_the_stage_bounds_the_default_budget() -> None:
 def test_only_an_event_of_s3_is_an_upload() -> None:
     assert is_upload(upload_event())
     assert not is_upload({"collection": "holiday/", "apply": "r"})
+
+
+CLASS_PROMPT: dict[str, Any] = {
+    "system": "You sort photos.",
+    "user": "Choose. {answer_format} Look closely.",
+    "answers": {"format": "class", "labels": ["cat", "dog"]},
+}
+CLASS_INSTRUCTION = "Answer with exactly one of these labels, as written, and nothing else:\n- cat\n- dog"
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("Choose. {answer_format} Look closely.", f"Choose. {CLASS_INSTRUCTION} Look closely."),
+        ("Choose.", f"Choose.\n\n{CLASS_INSTRUCTION}"),
+        (f"Choose. {CLASS_INSTRUCTION}", f"Choose. {CLASS_INSTRUCTION}"),
+    ],
+    ids=["placeholder", "no placeholder", "instruction of an earlier run"],
+)
+def test_prompt_has_the_instruction_of_its_format_once(user: str, expected: str) -> None:
+    run = from_console(prompt={**CLASS_PROMPT, "user": user})
+
+    assert run.prompt.user == run.student_prompt.user == expected
+    assert format_of(run).format == "class"
+
+
+def test_student_prompt_of_your_own_has_the_instruction_of_the_teachers_format() -> None:
+    run = from_console(prompt=CLASS_PROMPT, student_prompt={"system": "Sort.", "user": "Which?"})
+
+    assert run.student_prompt.user == f"Which?\n\n{CLASS_INSTRUCTION}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        ({"user": "User: choose."}, "prompt.user: contains User:"),
+        ({"system": "System: you sort."}, "prompt.system: contains System:"),
+        ({"answers": {"format": "class", "labels": ["<image>", "dog"]}}, "prompt.answers: contains <image>"),
+        (
+            {"answers": {"format": "class", "labels": ["cat", "dog"], "descriptions": {"cat": "Bot: x"}}},
+            "prompt.answers: contains Bot:",
+        ),
+        (
+            {
+                "user": "x" * 9_000 + "{answer_format}",
+                "answers": {"format": "class", "labels": [f"{n:060}" for n in range(50)]},
+            },
+            "prompt with the answer format's instruction: field 'user': String should have at most 10000 characters",
+        ),
+    ],
+    ids=["user", "system", "label", "description", "too long with the labels"],
+)
+def test_prompt_that_bedrock_would_refuse_with_its_answer_format_is_named(prompt: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{re.escape(problem)}"):
+        from_console(prompt=CLASS_PROMPT | prompt)
