@@ -1,4 +1,4 @@
-"""Singular forms of keywords, so that ``red cars`` and ``red car`` are one keyword."""
+"""Forms in which keywords are compared, so that ``Red-Cars`` and ``red car`` are one keyword."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ NEVER_SINGULARISED = frozenset(_NO_PLURALS.split())
 """Words with the form of a plural that are no plural, or whose singular is another word."""
 IRREGULAR_PLURALS = {"lenses": "lens", "selfies": "selfie", "hoodies": "hoodie", "buses": "bus", "dominoes": "domino"}
 """Plurals that the library reads wrongly."""
+
+
+_HYPHENS_AND_UNDERSCORES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−⁃", " "))
+
+
+# Answers about one collection repeat the same keywords.
+@lru_cache(maxsize=50_000)
+def normalised_keyword(keyword: str) -> str:
+    """Return a keyword as written in its normalised form: case folded, with one space for hyphens and spaces."""
+    words = keyword.casefold().translate(_HYPHENS_AND_UNDERSCORES).split()
+    return " ".join(words) or keyword
 
 
 @lru_cache(maxsize=100_000)

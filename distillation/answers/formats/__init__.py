@@ -38,6 +38,21 @@ def parse_format(answers: Mapping[str, JsonValue], source: str) -> Format:
     return parse(kind, dict(answers), source)
 
 
+_LARGEST_CACHE = 16
+_FORMATS_OF_RUNS: dict[int, tuple[Mapping[str, JsonValue], Format]] = {}
+"""Formats with the settings that they were made of, keyed by the settings' identity.
+
+Each answer asks for the format of its run, and to check a vocabulary of 5,000 terms takes about a second.
+"""
+
+
 def format_of(run: Run) -> Format:
     """Return the answer format of a run."""
-    return parse_format(run.answers, f"answer format of run {run.name}")
+    answers = run.answers
+    known = _FORMATS_OF_RUNS.get(id(answers))
+    if known is None:
+        known = answers, parse_format(answers, f"answer format of run {run.name}")
+        if len(_FORMATS_OF_RUNS) >= _LARGEST_CACHE:
+            _FORMATS_OF_RUNS.clear()
+        _FORMATS_OF_RUNS[id(answers)] = known
+    return known[1]

@@ -5,28 +5,32 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from distillation.answers.formats.base import Compared, Format, Metric, NotInFormat, Part
 from distillation.answers.keyword_reader import read_keywords, write_keywords
-from distillation.answers.plurals import singular
+from distillation.answers.plurals import normalised_keyword, singular
+from distillation.answers.vocabulary import MAXIMUM_WORDS, Vocabulary, check_terms, make_vocabulary
 from distillation.documents import Table
 from distillation.errors import excerpt
 from distillation.records import MAXIMUM_KEYWORDS
 
-MAXIMUM_WORDS = 6
-"""Words that one keyword may have. A longer one is a sentence; the default prompt asks for one to three words."""
 FUZZY_CUTOFF = 85
 """Token sort ratio, 0-100, from which two keywords count as spellings of the same thing."""
-_HYPHENS_AND_UNDERSCORES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−⁃", " "))
+ONLY_TERMS = "Use only these keywords, as written:"
+"""First line of the instruction of a closed vocabulary."""
+PREFERRED_TERMS = "Where one of these keywords fits, use it, as written:"
+"""First line of the instruction of an open vocabulary."""
 _WORD = re.compile(r"[^\W\d_]+")
 _CHANGES = 12
-"""Rows of the table of keywords learned and lost."""
+"""Rows of the tables of keywords learned and lost."""
+_TERMS_SHOWN = 25
+"""Rows of the tables of keywords that a vocabulary replaced, and of those outside it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,14 @@ class KeywordList:
     """Keywords of one answer."""
 
     written: tuple[str, ...]
-    """Distinct keywords in the spelling and the order of the text, without bullets and other marks of the list."""
+    """Distinct keywords in the spelling and the order of the text, without bullets and other marks of the list.
+
+    With a vocabulary they are its preferred terms, and, if it is open, keywords outside it.
+    """
+    answered: tuple[str, ...] | None = field(default=None, compare=False)
+    """Distinct keywords of the text before a vocabulary was applied; None without one."""
+    unfolded: frozenset[str] = field(default=frozenset(), compare=False)
+    """Normalised keywords that are compared without folding plurals, because the vocabulary has both forms."""
 
     @cached_property
     def distinct(self) -> tuple[str, ...]:
@@ -42,9 +53,19 @@ class KeywordList:
         return tuple(dict.fromkeys(map(normalised_keyword, self.written)))
 
     @cached_property
+    def folded(self) -> dict[str, str]:
+        """Normalised keywords keyed by the form that is compared, with the last word in the singular."""
+        return {word if word in self.unfolded else singular(word): word for word in self.distinct}
+
+    @cached_property
     def keywords(self) -> frozenset[str]:
-        """Distinct keywords, with the last word in the singular: what is compared."""
-        return frozenset(map(singular, self.distinct))
+        """Distinct keywords in the form that is compared."""
+        return frozenset(self.folded)
+
+    @property
+    def count(self) -> int:
+        """Number of distinct keywords of the text; synonyms of one term count separately."""
+        return len(self.distinct if self.answered is None else self.answered)
 
 
 class Keywords(Format):
@@ -56,11 +77,22 @@ class Keywords(Format):
     """Smallest number of distinct keywords in a label, 1-100. A prediction may have any number."""
     keywords_max: int = Field(default=MAXIMUM_KEYWORDS, ge=1, le=MAXIMUM_KEYWORDS)
     """Largest number of distinct keywords in a label, 1-100."""
+    vocabulary: Annotated[dict[str, list[str]], AfterValidator(check_terms)] = Field(default_factory=dict)
+    """Synonyms keyed by preferred term; empty without a vocabulary.
+
+    A prompt file may also give the name of a CSV file in samples/prompts. Prepare fills in the terms.
+    """
+    vocabulary_file: str | None = None
+    """File that the terms were read from, such as ``vocabulary.csv``; set by Prepare, null for terms in the prompt."""
+    closed_vocabulary: bool = False
+    """Whether keywords outside the vocabulary are left out of answers. If false, they stay as they are."""
 
     similarity_name: ClassVar = "Jaccard index"
+    similarity_about: ClassVar = "Shared keywords over all keywords, without case, punctuation and plurals."
     noun: ClassVar = "a list of keywords"
     control_name: ClassVar = "the most common keywords"
     layout: ClassVar = "items"
+    instruction_is_optional: ClassVar = True
     metrics: ClassVar = {
         "unnormalised": Metric("Jaccard index without normalisation", "%.3f", 1),
         "soft_jaccard": Metric("Jaccard index with similar spellings counted", "%.3f", 1),
@@ -68,39 +100,73 @@ class Keywords(Format):
         "precision": Metric("precision", "%.3f", 1),
         "recall": Metric("recall", "%.3f", 1),
         "count_drift": Metric("keywords more than the teacher", "%+.1f", 1),
+        "outside": Metric("keywords outside the vocabulary", "%.1f", 1),
         "within_limits": Metric("answers with the requested number of keywords", "%.1f %%", 100),
     }
 
+    @cached_property
+    def _index(self) -> Vocabulary:
+        return make_vocabulary(self.vocabulary)
+
+    def instruction(self) -> str:
+        """Return the preferred terms and how to use them; empty without a vocabulary."""
+        if not self.vocabulary:
+            return ""
+        return f"{ONLY_TERMS if self.closed_vocabulary else PREFERRED_TERMS}\n{write_keywords(self.vocabulary)}"
+
     def parse(self, text: str) -> KeywordList:
-        """Return the keywords of a text. No keyword may exceed ``MAXIMUM_WORDS``."""
-        spellings: dict[str, str] = {}
-        for keyword in read_keywords(text):
-            spellings.setdefault(normalised_keyword(keyword), keyword)
-        keywords = KeywordList(tuple(spellings.values()))
-        if not keywords.written or any(len(keyword.split()) > MAXIMUM_WORDS for keyword in keywords.distinct):
+        """Return the keywords of a text, in the terms of the vocabulary. No keyword may exceed ``MAXIMUM_WORDS``."""
+        written = list(_by_form(read_keywords(text)).items())
+        if not written or any(len(form.split()) > MAXIMUM_WORDS for form, _ in written):
             raise NotInFormat(f"is not a list of keywords: {excerpt(text)!r}")
+        keywords = self._value(keyword for _, keyword in written)
+        if not keywords.written:
+            raise NotInFormat(f"has no keyword of the vocabulary: {excerpt(text)!r}")
         return keywords
+
+    def _value(self, keywords: Iterable[str]) -> KeywordList:
+        """Return keywords in the terms of the vocabulary."""
+        answered = tuple(_by_form(keywords).values())
+        if not self.vocabulary:
+            return KeywordList(answered)
+        terms = [(keyword, self._index.preferred(keyword)) for keyword in answered]
+        kept = [preferred or keyword for keyword, preferred in terms if preferred or not self.closed_vocabulary]
+        return KeywordList(tuple(_by_form(kept).values()), answered, self._index.unfolded)
+
+    def _outside(self, value: KeywordList) -> list[str]:
+        """Return the keywords of an answer that are not in the vocabulary, as answered."""
+        return [keyword for keyword in value.answered or () if self._index.preferred(keyword) is None]
 
     def write(self, value: KeywordList) -> str:
         """Return the keywords as a list on one line."""
         return write_keywords(value.written)
 
     def training_text(self, text: str) -> str:
-        """Return ``text`` in its own layout, or the list alone if it has words beside it, such as an introduction."""
+        """Return ``text`` in its own layout, or the list alone.
+
+        The list is written if the text has words beside it, such as an introduction, or other words than the
+        vocabulary.
+        """
         keywords = self.parse(text)
         words = sum(len(_WORD.findall(keyword)) for keyword in keywords.written)
-        return text if len(_WORD.findall(text)) == words else self.write(keywords)
+        is_list = len(_WORD.findall(text)) == words and keywords.answered in (None, keywords.written)
+        return text if is_list else self.write(keywords)
 
     def label_problem(self, value: KeywordList) -> str | None:
         """Return why the number of distinct keywords is not within the limits, or None if it is."""
-        count = len(value.distinct)
-        if self.keywords_min <= count <= self.keywords_max:
+        if self.keywords_min <= value.count <= self.keywords_max:
             return None
-        return f"has {count} distinct keywords, not {self.keywords_min} to {self.keywords_max}"
+        return f"has {value.count} distinct keywords, not {self.keywords_min} to {self.keywords_max}"
+
+    def gold_problem(self, value: KeywordList) -> str | None:
+        """Return which keywords a closed vocabulary would leave out of your own label, or None."""
+        if not self.closed_vocabulary or not (outside := self._outside(value)):
+            return None
+        return f"has keywords outside the closed vocabulary: {excerpt(', '.join(outside))}"
 
     def label_remedy(self, values: Iterable[KeywordList]) -> str:
         """Return the values of ``keywords_min`` and ``keywords_max`` that accept all labels."""
-        counts = [len(value.distinct) for value in values]
+        counts = [value.count for value in values]
         smallest, largest = min(counts, default=self.keywords_min), max(counts, default=self.keywords_max)
         to_set = [f"keywords_min to {smallest}"] if smallest < self.keywords_min else []
         to_set += [f"keywords_max to {min(largest, MAXIMUM_KEYWORDS)}"] if largest > self.keywords_max else []
@@ -124,7 +190,7 @@ class Keywords(Format):
             votes_of.update(value.distinct)
         agreed = [keyword for keyword, count in votes_of.items() if count >= votes]
         agreed.sort(key=lambda keyword: -votes_of[keyword])
-        return KeywordList(tuple(spellings[keyword] for keyword in agreed[: self.keywords_max])) if agreed else None
+        return self._value(spellings[keyword] for keyword in agreed[: self.keywords_max]) if agreed else None
 
     def similarity(self, left: KeywordList, right: KeywordList) -> float:
         """Return the Jaccard index: shared keywords over all keywords."""
@@ -135,10 +201,10 @@ class Keywords(Format):
         counts = Counter(keyword for label in training for keyword in sorted(label.keywords))
         length = round(statistics.median(len(label.keywords) for label in training))
         ranked = sorted(counts, key=lambda keyword: (-counts[keyword], keyword))
-        return KeywordList(tuple(ranked[:length]))
+        return self._value(ranked[:length])
 
     def measures(self, answer: KeywordList | None, label: KeywordList) -> dict[str, float]:
-        """Return the measures of ``metrics``; ``within_limits`` only if a number of keywords was asked for."""
+        """Return the measures of ``metrics``; some only with a vocabulary or a requested number."""
         answer = answer or KeywordList(())
         shared = len(answer.keywords & label.keywords)
         precision = shared / len(answer.keywords) if answer.keywords else 0.0
@@ -151,6 +217,8 @@ class Keywords(Format):
             "recall": recall,
             "count_drift": float(len(answer.keywords) - len(label.keywords)),
         }
+        if self.vocabulary:
+            measures["outside"] = float(len(self._outside(answer)))
         if (self.keywords_min, self.keywords_max) != (1, MAXIMUM_KEYWORDS):
             measures["within_limits"] = float(bool(answer.written) and self.label_problem(answer) is None)
         return measures
@@ -171,12 +239,31 @@ class Keywords(Format):
             for title, counts in (("Keywords learned", gained), ("Keywords lost", lost))
         ]
 
+    def tables_of_texts(self, texts: Mapping[str, Sequence[str]]) -> list[Table]:
+        """Return the keywords that the vocabulary replaced, and those outside it, with the answers that have them."""
+        if not self.vocabulary:
+            return []
+        replaced: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in texts}
+        outside: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in texts}
+        for name, answers in texts.items():
+            for keyword in (keyword for text in answers for keyword in _by_form(read_keywords(text)).values()):
+                form, preferred = normalised_keyword(keyword), self._index.preferred(keyword)
+                if preferred is None:
+                    outside[name][form,] += 1
+                elif form != normalised_keyword(preferred):
+                    replaced[name][form, preferred] += 1
+        left_out = "left out" if self.closed_vocabulary else "unchanged"
+        return [
+            _counts_table("Keywords replaced by the vocabulary", ["keyword", "preferred term"], replaced, texts),
+            _counts_table(f"Keywords outside the vocabulary ({left_out})", ["keyword"], outside, texts),
+        ]
+
     def parts(self, answer: KeywordList | None, label: KeywordList) -> list[Part]:
         """Return the keywords that are shared, missed and extra."""
-        theirs = {singular(keyword): keyword for keyword in label.distinct}
+        theirs = label.folded
         if answer is None:
             return [Part(keyword, "missed") for keyword in theirs.values()]
-        ours = {singular(keyword): keyword for keyword in answer.distinct}
+        ours = answer.folded
         shared = [Part(theirs[keyword], "shared") for keyword in sorted(theirs.keys() & ours.keys())]
         missed = [Part(theirs[keyword], "missed") for keyword in sorted(theirs.keys() - ours.keys())]
         return shared + missed + [Part(ours[keyword], "extra") for keyword in sorted(ours.keys() - theirs.keys())]
@@ -224,13 +311,29 @@ def _shared_keywords(answer: KeywordList | None, label: KeywordList) -> frozense
     return answer.keywords & label.keywords if answer else frozenset()
 
 
+def _by_form(keywords: Iterable[str]) -> dict[str, str]:
+    """Return keywords keyed by normalised form, each in its first spelling."""
+    spellings: dict[str, str] = {}
+    for keyword in keywords:
+        spellings.setdefault(normalised_keyword(keyword), keyword)
+    return spellings
+
+
+def _counts_table(
+    title: str, columns: list[str], counts: Mapping[str, Counter[tuple[str, ...]]], texts: Mapping[str, Sequence[str]]
+) -> Table:
+    """Return a table with the number of answers of each answerer, the most frequent rows first."""
+    totals: Counter[tuple[str, ...]] = Counter()
+    for counter in counts.values():
+        totals.update(counter)
+    ranked = sorted(totals, key=lambda row: (-totals[row], row))
+    rows: list[list[str | int | float | None]] = [
+        [*row, *(counter[row] for counter in counts.values())] for row in ranked[:_TERMS_SHOWN]
+    ]
+    answers = ", ".join(f"{name} {len(of_name):,}" for name, of_name in texts.items())
+    note = f"Number of answers that have the keyword. Answers: {answers}. Rows: {len(rows)} of {len(ranked):,}."
+    return Table(title=title, columns=[*columns, *counts], rows=rows, note=note)
+
+
 def _most_frequent(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_CHANGES]
-
-
-# Answers about one collection repeat the same keywords.
-@lru_cache(maxsize=50_000)
-def normalised_keyword(keyword: str) -> str:
-    """Return the normalised form of one keyword as written."""
-    words = keyword.casefold().translate(_HYPHENS_AND_UNDERSCORES).split()
-    return " ".join(words) or keyword
