@@ -161,6 +161,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         refused_label="remove the record, or ask the teacher again",
         cut_off_label="ask the teacher again with more tokens, or remove the record",
         prose_label="write the answer as a list, or remove the record",
+        object_label="write the answer as a JSON object, or remove the record",
         duplicate_record="remove one of the two records",
         contradicting_labels="keep one answer per question",
         system_missing="use the same system prompt in all records, or in none",

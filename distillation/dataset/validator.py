@@ -15,6 +15,7 @@ from distillation import keys
 from distillation.dataset import label_quality
 from distillation.dataset.foreign_forms import file_form
 from distillation.dataset.hashes import hashed_lines, write_hashes
+from distillation.dataset.label_quality import LabelForm
 from distillation.dataset.record_reader import MAXIMUM_LINE_BYTES, scan_line
 from distillation.dataset.record_scan import Finding, RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem
@@ -29,8 +30,9 @@ from distillation.telemetry import logger
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-_LIST_SHARE = 0.8
-"""Share of labels (0-1) that must be lists before prose labels are reported."""
+_COMMON_SHARE = 0.8
+"""Share of labels (0-1) that must be lists, or JSON objects, before labels of another form are reported."""
+_PLURALS: Mapping[LabelForm, str] = {"list": "lists", "object": "JSON objects"}
 _MAXIMUM_SHOWN_ERRORS = 5
 _FIELD_OF_MISSING = {
     "schema_version_missing": "schemaVersion",
@@ -72,11 +74,15 @@ class DatasetValidator:
         self._tolerated: Counter[tuple[str, RecordPath]] = Counter()
         """Number of records with a finding that AWS lets pass, keyed by rule and object."""
         self._first_tolerated: dict[tuple[str, RecordPath], tuple[Finding, Position]] = {}
+        self._maximum_exceptions = round((1 - _COMMON_SHARE) * family.maximum_records)
         self._foreign_files = False
         """Whether a file is not JSON Lines, so that its records are not counted."""
         self._labels = 0
-        self._list_labels = 0
+        self._forms: Counter[LabelForm] = Counter()
+        """Number of labels without a problem, by form."""
         self._prose_labels: list[Position] = []
+        self._labels_without_object: list[Position] = []
+        """Labels that are no JSON objects, at most as many as can be the exceptions of a dataset of objects."""
 
     def problems(self, train: Iterable[bytes], validation: Iterable[bytes] | None = None) -> Iterator[Problem]:
         """Yield errors and warnings in the order of the lines, then those of the dataset as a whole.
@@ -100,10 +106,15 @@ class DatasetValidator:
             finding, position = self._first_tolerated[key]
             description = f"{finding.description}; in {count} of {sum(self.records.values())} records, first here"
             yield Problem(finding.rule, position.line, finding.field, description, position.file)
-        if self._prose_labels and self._list_labels >= _LIST_SHARE * self._labels:
-            description = f"is prose, but {self._list_labels} of {self._labels} answers are lists"
-            for position in self._prose_labels:
-                yield Problem("prose_label", position.line, "messages", description, position.file)
+        yield from self._form_problems("prose_label", "list", "is prose", self._prose_labels)
+        yield from self._form_problems("object_label", "object", "is not a JSON object", self._labels_without_object)
+
+    def _form_problems(self, rule: str, common: LabelForm, fault: str, labels: list[Position]) -> Iterator[Problem]:
+        """Yield the labels of another form if most labels of the dataset have one."""
+        if self._forms[common] >= _COMMON_SHARE * self._labels:
+            description = f"{fault}, but {self._forms[common]} of {self._labels} answers are {_PLURALS[common]}"
+            for position in labels:
+                yield Problem(rule, position.line, "messages", description, position.file)
 
     def _line_problems(self, lines: Iterable[bytes], file: File) -> Iterator[Problem]:
         for number, line in enumerate(lines, start=1):
@@ -153,15 +164,18 @@ class DatasetValidator:
         label = "\n".join(scan.content[scan.answer_start :])
         form = label_quality.label_form(label)
         self._labels += 1
-        if problem := label_quality.label_problem(label, form):
+        question = scan.content[: scan.answer_start]
+        if problem := label_quality.label_problem(label, form, question):
             rule, description = problem
             scan.report(rule, f"the answer {description}")
-        elif form == "list":
-            self._list_labels += 1
-        elif form == "prose":
-            self._prose_labels.append(Position(line, file))
+        else:
+            self._forms[form] += 1
+            if form == "prose":
+                self._prose_labels.append(Position(line, file))
+            if form != "object" and len(self._labels_without_object) < self._maximum_exceptions:
+                self._labels_without_object.append(Position(line, file))
         answer = (hash(label), line, file)
-        first_answer = self._answers.setdefault(hash(tuple(scan.content[: scan.answer_start])), answer)
+        first_answer = self._answers.setdefault(hash(tuple(question)), answer)
         if first_answer is not answer:
             self._report_duplicate(scan, first_answer, is_same=first_answer[0] == answer[0])
 

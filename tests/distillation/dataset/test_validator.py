@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distillation.answers.formats import parse_format
 from distillation.dataset.validator import DatasetValidator, reject_invalid
 from distillation.dataset.writer import training_record
 from distillation.errors import DatasetRejected
@@ -45,3 +48,57 @@ def test_every_student_has_dataset_rules() -> None:
     for model in catalog.models().values():
         if model.training_id:
             assert model.family.minimum_records > 0
+
+
+def label_rules(answers: dict[str, Any], labels: list[str]) -> list[tuple[str, int]]:
+    """Return the rules about labels that a dataset in a format breaks, with the lines."""
+    instruction = parse_format(answers, "prompt.answers").instruction()
+    run = any_run()
+    run = run.model_copy(update={"student_prompt": run.student_prompt.model_copy(update={"user": instruction})})
+    records = [training_record(run, "data", f"{number:064x}", label) for number, label in enumerate(labels)]
+    problems = DatasetValidator(NOVA_1, "data").problems(lines(records))
+    return [(problem.rule, problem.line) for problem in problems if problem.rule.endswith("_label")]
+
+
+CLASSES: dict[str, Any] = {"format": "class", "labels": ["n/a", "none", "on", "off", "C++"]}
+FIELDS: dict[str, Any] = {
+    "format": "fields",
+    "fields": [{"name": "text", "type": "string"}, {"name": "people", "type": "number"}],
+}
+CAPTION: dict[str, Any] = {"format": "caption"}
+OBJECT = '{"text": "n/a", "people": 0}'
+SENTENCES = [
+    "A woman in a red coat, with a dog, walks along the coast in the evening.",
+    "Two cats look out of a window that a child leans on.",
+    "Null island, a buoy in the ocean, seen from a ship that sails by.",
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels"),
+    [
+        (CLASSES, ["n/a", "none", "on", "off", "C++"] * 4),
+        (FIELDS, [OBJECT, '{"text": "", "people": 1}', '{"text": "stop, wait, go", "people": 1.5}'] * 4),
+        (CAPTION, SENTENCES * 4),
+    ],
+    ids=["class", "fields", "caption"],
+)
+def test_valid_labels_of_each_format_have_no_warning(answers: dict[str, Any], labels: list[str]) -> None:
+    assert label_rules(answers, labels) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "rules"),
+    [
+        (CLASSES, ["none"] * 9 + ["todo"], [("blank_label", 10)]),
+        (FIELDS, [OBJECT] * 8 + ["a dog", OBJECT[:-1]], [("cut_off_label", 10), ("object_label", 9)]),
+        (FIELDS, [OBJECT] * 4 + ["a dog"] * 6, []),
+        (CAPTION, [SENTENCES[0]] * 9 + ["A dog runs on the"], [("cut_off_label", 10)]),
+        ({"format": "keywords"}, ["cat, sofa, lamp"] * 9 + [SENTENCES[1]], [("prose_label", 10)]),
+    ],
+    ids=["class", "fields", "mixed", "caption", "keywords"],
+)
+def test_label_unlike_the_others_has_a_warning(
+    answers: dict[str, Any], labels: list[str], rules: list[tuple[str, int]]
+) -> None:
+    assert label_rules(answers, labels) == rules
