@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import CommandError, print_line
-from cli.own_labels import own_labels_in
+from cli.own_labels import own_files_in
 from cli.progress import ExecutionObserver
 from cli.upload import FolderContent, photos_in
 from cli.watch import follow
@@ -34,6 +34,8 @@ from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import equal_shares
 from local.pipeline import LocalPipeline, local_pipeline
 
+PROMPTS = {"keywords": "keywords", "class": "category", "fields": "listing", "caption": "alt_text"}
+"""Names of the prompt files by answer format."""
 ROOT = Path(__file__).parents[1]
 COLLECTION = "photos/"
 MINIMUM_PHOTOS = 20
@@ -140,7 +142,7 @@ def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) 
         print_line(f"uploading {len(found.photos)} photos and distill.json")
         if found.skipped:
             print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
-        pipeline.upload(found.photos | own_labels_in(arguments.photos), COLLECTION)
+        pipeline.upload(found.photos | own_files_in(arguments.photos), COLLECTION)
         request = {
             "teacher": pair.teacher_id,
             "student": pair.student_id,

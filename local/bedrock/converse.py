@@ -1,4 +1,7 @@
-"""Converse: a small model answers with keywords about one image and ignores the prompt."""
+"""Converse: a small model answers about one image.
+
+Of the prompt it reads the instruction of the answer format, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ from local.bedrock.service import (
     is_local,
     student_of,
 )
+from local.models.forms import read_form
+from local.models.sampling import perturbed
 
 CONVERSE = "Converse"
 PROBE = "Converse about the probe image"
@@ -33,7 +38,7 @@ _DEFAULT_MAX_TOKENS = 5000
 
 
 def converse(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Answer with a small model's keywords for the one image of the request, or with ``ready`` without an image."""
+    """Answer with a small model about the one image of the request, or with ``ready`` without an image."""
     started = time.monotonic()
     model = values["modelId"]
     _authorise(service, model, caller)
@@ -58,7 +63,7 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     limit = faults.quotas.get(model, Quota())
     call = service.quotas.admit(model, tokens_in + max_tokens, limit, faults.day_seconds)
     try:
-        answer = _keywords(service, kind, model, base, body, settings.get("temperature", 0.0)) if body else "ready"
+        answer = _answer(service, kind, values, base, body) if body else "ready"
     except BedrockError:
         service.quotas.settle(call, 0)
         raise
@@ -182,19 +187,21 @@ def _input_tokens(values: dict[str, Any], image: bytes | None, family: Family) -
     return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*decode_image(image).size) if image else 0)
 
 
-def _keywords(service: Service, kind: str, model: str, base: Model, body: bytes, temperature: float) -> str:
-    image, seed = decode_image(body), 0 if kind == PROBE else _seed(service, model, body)
-    if base.training_id is None:
-        teacher = service.teacher(base.id)
-        is_sampled = temperature > base.family.minimum_temperature
-        keywords = teacher.sampled_keywords(image, temperature, seed) if is_sampled else teacher.keywords(image)
-    elif model not in service.deployments:
-        student = service.student(base.id)
-        keywords = student.base_keywords(student.features(image))
-    else:
+def _answer(service: Service, kind: str, values: dict[str, Any], base: Model, body: bytes) -> str:
+    """Return a small model's answer; the prompt's instruction of the answer format tells its form."""
+    model, image = values["modelId"], decode_image(body)
+    seed = 0 if kind == PROBE else _seed(service, model, body)
+    if model in service.deployments:
         deployment = service.find(service.deployments, model, "modelDeploymentName")
-        keywords = service.heads[deployment["modelArn"]].keywords(service.student(base.id).features(image))
-    return ", ".join(keywords)
+        return service.students[deployment["modelArn"]].answer(service.student(base.id).features(image))
+    if base.training_id is None:
+        temperature = values.get("inferenceConfig", {}).get("temperature", 0.0)
+        is_sampled = temperature > base.family.minimum_temperature
+        sight = service.teacher(base.id).look(perturbed(image, temperature, seed) if is_sampled else image)
+    else:
+        student = service.student(base.id)
+        sight = student.look(student.features(image))
+    return read_form("\n".join(_prompt(values))).answer(sight)
 
 
 def _seed(service: Service, model: str, image: bytes) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distillation.answers.formats.keywords import Keywords
 from distillation.dataset.validator import DatasetValidator
 from local.bedrock.faults import is_affected
 from local.bedrock.protocol import BedrockError
@@ -29,7 +28,8 @@ class _Example:
 
     features: np.ndarray
     """Features of the image, shape (2548,). The image itself would need a hundred times the memory."""
-    answer: list[str]
+    answer: str
+    """Text of the answer."""
 
 
 class _Stopped(Exception):
@@ -54,10 +54,10 @@ class JobWorker:
             if is_affected(faults.stuck_jobs, self.job["jobName"]):
                 self.stop.wait()
             self._begin("trainingDetails")
-            head, validation_loss = self._train(training, validation)
+            tuned, validation_loss = self._train(training, validation)
             self.stop.wait(faults.job_seconds)
             self._complete_phase()
-            self._complete(head, validation_loss)
+            self._complete(tuned, validation_loss)
         except _Stopped:
             self._end("Stopped")
         except Exception as error:  # noqa: BLE001 - as in Bedrock, any failure becomes the job's failure message
@@ -113,7 +113,7 @@ class JobWorker:
         if uri not in features:
             image = decode_image(self._read(uri))
             features[uri] = self.service.student(student_of(self.job).id).features(image)
-        return _Example(features[uri], list(Keywords().parse(record["messages"][1]["content"][0]["text"]).distinct))
+        return _Example(features[uri], record["messages"][1]["content"][0]["text"])
 
     def _read_lines(self, uri: str) -> list[bytes]:
         return self._read(uri).splitlines(keepends=True)
@@ -140,23 +140,23 @@ class JobWorker:
         return self.job["roleArn"] if self.service.identity else None
 
     def _train(self, training: list[_Example], validation: list[_Example]) -> tuple[Any, float | None]:
-        """Return the trained head, and its loss on the validation examples or None without any."""
+        """Return the trained student, and its loss on the validation examples or None without any."""
         import numpy as np
 
-        from local.models.student import fit
+        from local.models.learning import learn
 
         epochs = int(self.job["hyperParameters"].get("epochCount", DEFAULT_EPOCHS))
-        head = fit(np.stack([example.features for example in training]), [e.answer for e in training], epochs)
+        tuned = learn(np.stack([example.features for example in training]), [e.answer for e in training], epochs)
         if not validation:
-            return head, None
-        return head, head.loss(
+            return tuned, None
+        return tuned, tuned.loss(
             np.stack([example.features for example in validation]), [example.answer for example in validation]
         )
 
-    def _complete(self, head: Any, validation_loss: float | None) -> None:
+    def _complete(self, tuned: Any, validation_loss: float | None) -> None:
         """Write the metrics and add the tuned model."""
-        self._write_metrics(_TRAINING_METRICS, "training_loss", head.losses)
-        last_step, last_epoch, training_loss = head.losses[-1]
+        self._write_metrics(_TRAINING_METRICS, "training_loss", tuned.losses)
+        last_step, last_epoch, training_loss = tuned.losses[-1]
         if validation_loss is not None:
             self._write_metrics(_VALIDATION_METRICS, "validation_loss", [(last_step, last_epoch, validation_loss)])
             self.job["validationMetrics"] = [{"validationLoss": validation_loss}]
@@ -165,7 +165,7 @@ class JobWorker:
                 raise _Stopped
             self.job["trainingMetrics"] = {"trainingLoss": float(training_loss)}
             model = self._new_model()
-            self.service.add_custom_model(model, self.model_tags, head)
+            self.service.add_custom_model(model, self.model_tags, tuned)
             self._end("Completed", outputModelArn=model["modelArn"])
 
     def _write_metrics(self, file: str, column: str, losses: list[tuple[int, int, float]]) -> None:

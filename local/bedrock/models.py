@@ -90,7 +90,7 @@ def delete_custom_model(service: Service, values: dict[str, Any], caller: str | 
         service.authorise(caller, "bedrock:DeleteCustomModel", arn)
         if any(arn in (deployment["modelArn"], next_model(deployment)) for deployment in service.deployments.values()):
             raise BedrockError("ConflictException", "The model is deployed; delete its deployment first.")
-        del service.custom_models[arn], service.tags[arn], service.heads[arn]
+        del service.custom_models[arn], service.tags[arn], service.students[arn]
     return {}
 
 

@@ -57,8 +57,8 @@ class Service:
     """Tags of jobs, models and deployments, keyed by ARN."""
     stop_signals: dict[str, threading.Event] = field(default_factory=dict)
     """Events that tell the worker of a job to stop, keyed by the job's ARN."""
-    heads: dict[str, Any] = field(default_factory=dict)
-    """Trained heads of the tuned models, keyed by model ARN."""
+    students: dict[str, Any] = field(default_factory=dict)
+    """Trained students, keyed by the ARN of the tuned model."""
     deployment_tokens: dict[str, str | None] = field(default_factory=dict)
     """Client request tokens of the deployments, keyed by ARN."""
     profiles: dict[str, str] = field(default_factory=dict)
@@ -83,12 +83,12 @@ class Service:
             stop = self.stop_signals[job["jobArn"]] = threading.Event()
             return stop
 
-    def add_custom_model(self, model: Entry, tags: Sequence[Tag] = (), head: Any = None) -> None:
-        """Add a tuned model; without a ``head`` it can be deployed but not called."""
+    def add_custom_model(self, model: Entry, tags: Sequence[Tag] = (), student: Any = None) -> None:
+        """Add a tuned model; without a trained ``student`` it can be deployed but not called."""
         with self.lock:
             self.custom_models[model["modelArn"]] = model
             self.tags[model["modelArn"]] = list(tags)
-            self.heads[model["modelArn"]] = head
+            self.students[model["modelArn"]] = student
 
     def add_deployment(self, deployment: Entry, tags: Sequence[Tag] = (), token: str | None = None) -> None:
         """Add a deployment; ``token`` is the client request token that makes its creation idempotent."""
@@ -105,7 +105,7 @@ class Service:
                 stop.set()
             for entries in (self.jobs, self.custom_models, self.deployments, self.tags):
                 entries.clear()
-            for details in (self.stop_signals, self.heads, self.deployment_tokens):
+            for details in (self.stop_signals, self.students, self.deployment_tokens):
                 details.clear()
             self.quotas = Quotas()
             self.calls.clear()

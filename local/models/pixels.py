@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from local.models.forms import Sight, beliefs_of
 from local.models.network import CLASSES, EMBEDDING
-from local.models.sampling import perturbed
-from local.models.student import HUES, PIXELS, colours_and_layout
+from local.models.student import HUES, PIXELS, colours_and_layout, untrained_sight
 from local.models.vocabulary import COLOURS
 
 MINIMUM_KEYWORDS = 15
@@ -23,8 +23,21 @@ _PLAIN = ("plain", "uniform", "minimal", "few colors")
 class PixelTeacher:
     """Teacher that gives 15 to 25 keywords about colours, light and layout."""
 
-    def keywords(self, image: Image.Image) -> list[str]:
-        """Return distinct keywords; the result is the same for the same image."""
+    def look(self, image: Image.Image) -> Sight:
+        """Return what the pixels tell; the result is the same for the same image."""
+        keywords = self._keywords(image)
+        first, second, *others = keywords
+        return Sight(
+            keywords=keywords,
+            beliefs=beliefs_of((word, 1 - rank / len(keywords)) for rank, word in enumerate(keywords)),
+            subject=f"{first} shapes",
+            counts={},
+            threshold=0.0,
+            sentence=(f"A photo in {first} and {second}", *(f"with {word} parts" for word in others)),
+            paragraph=tuple(f"One part of the photo is {word}." for word in keywords),
+        )
+
+    def _keywords(self, image: Image.Image) -> list[str]:
         rgb = np.asarray(image.convert("RGB").resize((48, 48)), np.float32)
         grey, spread = rgb.mean(2) / 255, rgb.max(2) - rgb.min(2)
         words = _dominant(rgb, 5)
@@ -41,10 +54,6 @@ class PixelTeacher:
         distinct = list(dict.fromkeys(words))
         return [*distinct, *_PLAIN[: max(0, MINIMUM_KEYWORDS - len(distinct))]][:MAXIMUM_KEYWORDS]
 
-    def sampled_keywords(self, image: Image.Image, temperature: float, seed: int) -> list[str]:
-        """Return the keywords of a slightly changed image; temperature 0 gives ``keywords``."""
-        return self.keywords(perturbed(image, temperature, seed))
-
 
 class PixelStudent:
     """Student without a network: its features are 92 numbers about colours and layout."""
@@ -54,13 +63,14 @@ class PixelStudent:
         no_network = np.zeros(CLASSES + EMBEDDING, np.float32)
         return np.concatenate([no_network, colours_and_layout(image.convert("RGB"))])
 
-    def base_keywords(self, features: np.ndarray) -> list[str]:
-        """Return the keywords before training: two hues, brightness and orientation."""
+    def look(self, features: np.ndarray) -> Sight:
+        """Return what the student sees before training: two hues, brightness and orientation."""
         pixels = features[-PIXELS:]
         hues = [HUES[index] for index in np.argsort(-pixels[:12])[:2]]
         light = "bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"
         orientation = "horizontal" if pixels[-1] > 0.1 else "vertical"
-        return list(dict.fromkeys([*hues, light, orientation, "photo", "image", "picture"]))
+        keywords = list(dict.fromkeys([*hues, light, orientation, "photo", "image", "picture"]))
+        return untrained_sight(keywords, [(word, 0.5) for word in keywords])
 
 
 def _dominant(rgb: np.ndarray, count: int) -> list[str]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from local.models.forms import Sight, beliefs_of, with_article
 from local.models.network import CLASSES, SIDE
-from local.models.vocabulary import imagenet_words
+from local.models.vocabulary import TOO_GENERAL, imagenet_words
 
 if TYPE_CHECKING:
     import cv2
@@ -44,14 +45,6 @@ HUES = (
     "pink",
     "red",
 )
-_TOO_GENERAL = frozenset(
-    (
-        *("entity", "physical entity", "object", "whole", "organism"),
-        *("living thing", "artifact", "instrumentality", "matter", "abstraction"),
-        *("chordate", "placental", "vertebrate", "substance", "solid"),
-        *("natural object", "causal agent", "part", "commodity", "psychological feature"),
-    )
-)
 
 
 class Student:
@@ -70,19 +63,41 @@ class Student:
             logits, embedding = self._network.forward(["logits", "embedding"])
         return np.concatenate([logits[0], embedding[0], colours_and_layout(rgb)])
 
-    def base_keywords(self, features: np.ndarray) -> list[str]:
-        """Return the keywords before training: ImageNet names and hypernyms, two hues, brightness and orientation."""
+    def look(self, features: np.ndarray) -> Sight:
+        """Return what the student sees before training."""
+        words, likelihood = recognised(features[None, :CLASSES])
+        beliefs = zip(words, likelihood[0].tolist(), strict=True)
+        return untrained_sight(
+            self._keywords(features), [(word, belief) for word, belief in beliefs if word not in TOO_GENERAL]
+        )
+
+    def _keywords(self, features: np.ndarray) -> list[str]:
+        """Return ImageNet names and hypernyms, two hues, brightness and orientation."""
         words, likelihood = recognised(features[None, :CLASSES])
         probabilities = _softmax(features[None, :CLASSES])[0]
         names = imagenet_words().names
         keywords = [names[index] for index in np.argsort(-probabilities)[:4]]
         general = [words[index] for index in np.argsort(-likelihood[0]) if words[index] not in names]
-        keywords += [word for word in general if word not in _TOO_GENERAL][:7]
+        keywords += [word for word in general if word not in TOO_GENERAL][:7]
         pixels = features[-PIXELS:]
         keywords += [HUES[index] for index in np.argsort(-pixels[:12])[:2]]
         keywords += ["bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"]
         keywords += ["horizontal" if pixels[-1] > 0.1 else "vertical", "photo"]
         return list(dict.fromkeys(keywords))
+
+
+def untrained_sight(keywords: list[str], beliefs: list[tuple[str, float]]) -> Sight:
+    """Return what an untrained student sees; it counts nothing, and its sentences are not those of the teacher."""
+    first, second, *others = [*keywords, "photo", "picture"]
+    return Sight(
+        keywords=keywords,
+        beliefs=beliefs_of(beliefs),
+        subject=first,
+        counts={},
+        threshold=0.0,
+        sentence=(f"This is a photo of {with_article(first)},", f"or {with_article(second)},", ", ".join(others)),
+        paragraph=tuple(f"There is {with_article(word)} in this picture." for word in keywords),
+    )
 
 
 @dataclass(frozen=True)
@@ -145,13 +160,7 @@ class Head:
     def keywords(self, features: np.ndarray) -> list[str]:
         """Return the keywords with the highest expected Jaccard index, for features of shape (2548,)."""
         probabilities = self.probabilities(features[None])[0]
-        order = np.argsort(-probabilities, kind="stable")
-        hits, count = np.cumsum(probabilities[order]), np.arange(1, len(order) + 1)
-        expected = hits / (count + hits[-1] - hits)
-        size = len(order)
-        if size > MINIMUM_KEYWORDS:
-            size = MINIMUM_KEYWORDS + int(np.argmax(expected[MINIMUM_KEYWORDS - 1 : MAXIMUM_KEYWORDS]))
-        return [self.vocabulary[index] for index in order[:size]]
+        return [self.vocabulary[index] for index in likeliest_set(probabilities, MINIMUM_KEYWORDS, MAXIMUM_KEYWORDS)]
 
     def loss(self, features: np.ndarray, answers: list[list[str]]) -> float:
         """Return the mean squared error of the vocabulary on other images, for features of shape (images, 2548)."""
@@ -175,14 +184,25 @@ class Head:
         return known, [column[self.vocabulary[index]] for index in known]
 
 
-def fit(features: np.ndarray, answers: list[list[str]], epochs: int) -> Head:
-    """Fit a head to features of shape (images, 2548) and their keyword lists; the result is deterministic.
+def likeliest_set(probabilities: np.ndarray, minimum: int, maximum: int) -> np.ndarray:
+    """Return the positions whose set has the highest expected Jaccard index, from the most to the least probable."""
+    order = np.argsort(-probabilities, kind="stable")
+    hits, count = np.cumsum(probabilities[order]), np.arange(1, len(order) + 1)
+    expected = hits / (count + hits[-1:] - hits)
+    if len(order) <= minimum:
+        return order
+    shortest = max(minimum, 1)
+    return order[: shortest + int(np.argmax(expected[shortest - 1 : maximum]))]
 
-    A keyword that occurs once is learnt only if it is an ImageNet word.
+
+def fit(features: np.ndarray, answers: list[list[str]], epochs: int, minimum_count: int = 2) -> Head:
+    """Fit a head to features of shape (images, 2548) and the items of their answers; the result is deterministic.
+
+    An item that occurs less than ``minimum_count`` times is learnt only if it is an ImageNet word.
     """
     counts = Counter(word for answer in answers for word in set(answer))
     known = set(_known_words())
-    vocabulary = sorted(word for word, count in counts.items() if count > 1 or word in known)
+    vocabulary = sorted(word for word, count in counts.items() if count >= minimum_count or word in known)
     column = {word: index for index, word in enumerate(vocabulary)}
     target = np.zeros((len(answers), len(vocabulary)))
     for row, answer in enumerate(answers):

@@ -1,4 +1,4 @@
-"""The teacher: describes a photo with 15 to 25 keywords.
+"""The teacher: finds 15 to 25 keywords in a photo, and how sure it is of them.
 
 EfficientNet-Lite3 classifies the photo, SSD-MobileNetV2 detects objects, and the pixels are measured. Rules turn the
 results into keywords; each rule gets the keywords of the rules before it. The answer to an image is deterministic.
@@ -7,6 +7,7 @@ results into keywords; each rule gets the keywords of the rules before it. The a
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from local.models.sampling import perturbed
+from local.models.forms import Sight, beliefs_of, with_article
 from local.models.scene import Scene, measure
 from local.models.vocabulary import (
+    COLOURS,
     CONTEXTS,
     CONTRADICTABLE,
     DETECTOR_NAMES,
     INDOOR_SIGNS,
     KEYWORD_OF_HYPERNYM,
     OUTDOOR_SIGNS,
+    PHRASES,
     PLACES,
     RISKY_GUESSES,
+    TOO_GENERAL,
     imagenet_words,
 )
 from local.models.weights import TEACHER_CLASSIFIER, TEACHER_DETECTOR, TEACHER_DETECTOR_GRAPH
@@ -38,6 +42,8 @@ CLASSIFIER_SIDE = 280
 DETECTOR_SIDE = 300
 DETECTION_THRESHOLD = 0.45
 SURE_CLASS_PROBABILITY = 0.6
+RECOGNISED = 0.25
+"""Belief (0-1) from which the teacher chooses a label."""
 
 
 class Teacher:
@@ -49,13 +55,9 @@ class Teacher:
         self._detector = _Detector()
         self._lock = threading.Lock()
 
-    def keywords(self, image: Image.Image) -> list[str]:
-        """Return 15 to 25 distinct lower-case keywords; the result is the same for the same image."""
-        return keywords_of(self._observe(np.asarray(image.convert("RGB"))))
-
-    def sampled_keywords(self, image: Image.Image, temperature: float, seed: int) -> list[str]:
-        """Return the keywords of a slightly changed image; temperature 0 gives ``keywords``."""
-        return self.keywords(perturbed(image, temperature, seed))
+    def look(self, image: Image.Image) -> Sight:
+        """Return what the networks and the rules find in an image; the result is the same for the same image."""
+        return sight_of(self._observe(np.asarray(image.convert("RGB"))))
 
     def _observe(self, rgb: np.ndarray) -> Observations:
         # An interpreter has one input and one output, which concurrent callers would overwrite.
@@ -113,14 +115,86 @@ def _agrees(detection: Detection, words: set[str]) -> bool:
     return detection.name in words or detection.name not in CONTRADICTABLE or sure_person
 
 
-def keywords_of(observations: Observations) -> list[str]:
-    """Apply the rules in order and return 15 to 25 keywords."""
-    words: list[str] = []
-    for rule in RULES:
-        _extend(words, rule(observations, words))
+def keywords_of(observations: Observations, certain: Sequence[str]) -> list[str]:
+    """Return 15 to 25 keywords: the certain ones, and guesses up to the smallest number."""
+    words = list(certain)
     _extend(words, guesses(observations, words), until=MINIMUM_KEYWORDS)
     _extend(words, fillers(observations, words), until=MINIMUM_KEYWORDS)
     return words[:MAXIMUM_KEYWORDS]
+
+
+def certain_keywords(observations: Observations) -> list[str]:
+    """Apply the rules in order and return their keywords."""
+    words: list[str] = []
+    for rule in RULES:
+        _extend(words, rule(observations, words))
+    return words
+
+
+def sight_of(observations: Observations) -> Sight:
+    """Return keywords, beliefs, counts and sentences for what was observed."""
+    certain = certain_keywords(observations)
+    # The rules are in the order of their importance.
+    ranked = [(word, max(0.1, 0.75 - 0.03 * rank)) for rank, word in enumerate(certain)]
+    detected = [(detection.name, detection.score) for detection in observations.detections]
+    counts = {name: observations.count(name) for name in DETECTOR_NAMES.values()}
+    subject = _subject(observations, certain)
+    described = "a group of people" if counts["person"] > 2 else with_article(subject)
+    return Sight(
+        keywords=keywords_of(observations, certain),
+        beliefs=beliefs_of([*ranked, *detected, *known_words(observations.probabilities)]),
+        subject=subject,
+        counts=counts | {"people": counts["person"]},
+        threshold=RECOGNISED,
+        sentence=_sentence(described, certain),
+        paragraph=_paragraph(described, certain),
+    )
+
+
+def known_words(probabilities: np.ndarray) -> list[tuple[str, float]]:
+    """Return the likely names and hypernyms of the classes with their probability, from ``probabilities`` (1000,)."""
+    table = imagenet_words()
+    summed: Counter[str] = Counter()
+    for index in np.flatnonzero(probabilities > 0.01):
+        for word in {table.names[index], *table.hypernyms[index]} - TOO_GENERAL:
+            summed[word] += float(probabilities[index])
+    return list(summed.items())
+
+
+def _subject(observations: Observations, keywords: Sequence[str]) -> str:
+    """Return the main thing: a person, the kind of the most probable class, or what the rules found first."""
+    named = [*kinds(observations, ()), *detected_objects(observations, ()), *classes(observations, ())]
+    scenery = [word for word in _SCENERY if word in keywords]
+    return "person" if observations.count("person") else [*named, *scenery, "pattern"][0]
+
+
+_SCENERY = ("underwater", "sky", "greenery")
+
+
+def _sentence(subject: str, keywords: Sequence[str]) -> tuple[str, ...]:
+    """Return the subject, and in words what the keywords tell about it."""
+    told = [next((phrases[word] for word in keywords if word in phrases), "") for phrases in PHRASES]
+    view = told.pop(0)
+    start = f"{view} {subject}".strip()
+    return tuple(part for part in (start[:1].upper() + start[1:], *_in_colours(keywords), *told) if part)
+
+
+def _in_colours(keywords: Sequence[str]) -> list[str]:
+    colours = " and ".join([word for word in keywords if word in COLOURS][:2])
+    return [f"in {colours}"] if colours else []
+
+
+def _paragraph(subject: str, keywords: Sequence[str]) -> tuple[str, ...]:
+    """Return sentences about the subject, and as many about the keywords as the longest paragraph needs."""
+    first, *others = _sentence(subject, keywords)
+    sentences = [f"The photo shows {first[:1].lower()}{first[1:]}."]
+    sentences += [f"It was taken {part}." for part in others]
+    return (*sentences, *(f"It suggests {first} and {second}." for first, second in _pairs(keywords)))
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return words in pairs; a last one without a partner is left out."""
+    return list(zip(words[::2], words[1::2], strict=False))
 
 
 def _extend(words: list[str], more: Iterable[str], until: int | None = None) -> None:

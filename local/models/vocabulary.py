@@ -391,3 +391,94 @@ OUTDOOR_SIGNS = frozenset(
         "traffic light",
     }
 )
+
+# Words of an instruction that say nothing about a photo.
+_FILLERS = """
+    a all also among an and any are as at be been by can each else etc for from has have in into is it its like main
+    many most no none not of on one only or other others people's photo photograph picture image show shows so some
+    such than that the their there these thing things this those to two three four five up use visible what when
+    where which who with without word words
+"""
+FILLER_WORDS = frozenset(_FILLERS.split())
+
+# Word of a field's name or description -> keywords that can be its value.
+_COLOUR_WORDS = frozenset({*COLOURS, "monochrome"})
+MOODS = frozenset({"dramatic", "mysterious", "cheerful", "calm", "lively", "serene", "timeless", "natural"})
+_LIGHTS = frozenset({"bright", "dark", "low key", "soft light", "natural light", "high contrast", "sunny", "overcast"})
+_PLACES = frozenset({"outdoor", "indoor", "studio", "underwater", "city", "countryside"})
+_TIMES = frozenset({"night", "sunset", "sunny", "overcast", "natural light"})
+TOPICS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("colour", "color", "hue"), _COLOUR_WORDS),
+    **dict.fromkeys(("mood", "feeling", "atmosphere", "emotion"), MOODS),
+    **dict.fromkeys(("light", "lighting"), _LIGHTS),
+    **dict.fromkeys(("place", "setting", "location", "scene"), _PLACES),
+    **dict.fromkeys(("weather", "time", "daytime"), _TIMES),
+}
+
+# Keyword -> its words in a sentence, by topic: view, place, surroundings, light, background, mood and composition.
+PHRASES: tuple[dict[str, str], ...] = (
+    {"close-up": "a close-up of", "panorama": "a wide view of"},
+    {"outdoor": "outdoors", "indoor": "indoors", "studio": "in a studio", "underwater": "under water"},
+    {"greenery": "among green plants", "clear sky": "under a clear sky", "clouds": "under clouds"},
+    {
+        "night": "at night",
+        "sunset": "at sunset",
+        "sunny": "in sunlight",
+        "overcast": "in grey weather",
+        "low key": "in dim light",
+        "bright": "in bright light",
+        "soft light": "in soft light",
+        "high contrast": "in hard light",
+        "natural light": "in natural light",
+    },
+    {"plain background": "against a plain background", "shallow depth of field": "before a blurred background"},
+    {word: f"with a {word} mood" for word in sorted(MOODS - {"natural"})},
+    {
+        "centered composition": "in the centre",
+        "rule of thirds": "to one side",
+        "symmetry": "in a symmetrical view",
+        "vertical lines": "with vertical lines",
+        "horizontal lines": "with horizontal lines",
+        "negative space": "with empty space",
+        "detailed": "with many details",
+        "vertical": "in a vertical format",
+        "horizontal": "in a horizontal format",
+        "square format": "in a square format",
+        "panorama": "in a wide format",
+    },
+)
+
+# Nouns without an indefinite article.
+UNCOUNTABLE = frozenset(
+    {"clothing", "electronics", "fabric", "food", "greenery", "kitchenware", "sky", "sport", "water"}
+)
+
+# Hypernyms of so many classes that they say nothing about a photo.
+TOO_GENERAL = frozenset(
+    (
+        *("entity", "physical entity", "object", "whole", "organism"),
+        *("living thing", "artifact", "instrumentality", "matter", "abstraction"),
+        *("chordate", "placental", "vertebrate", "substance", "solid"),
+        *("natural object", "causal agent", "part", "commodity", "psychological feature"),
+    )
+)
+
+# Keyword -> words that mean much the same, for labels and options that the rules do not have.
+RELATED: dict[str, tuple[str, ...]] = {
+    "person": ("people", "human", "portrait"),
+    "greenery": ("forest", "plant", "garden", "tree", "leaf"),
+    "sky": ("landscape", "nature"),
+    "outdoor": ("countryside", "street"),
+    "indoor": ("interior", "room", "home"),
+    "architecture": ("building", "city", "town"),
+    "building": ("city", "town"),
+    "coast": ("beach", "sea"),
+    "water": ("sea", "lake", "river"),
+    "plain background": ("studio", "isolated"),
+    "dramatic": ("serious", "intense"),
+    "lively": ("energetic", "dynamic", "playful"),
+    "serene": ("peaceful", "romantic"),
+    "timeless": ("melancholic", "nostalgic"),
+    "natural": ("neutral", "serious"),
+    "cheerful": ("happy", "joyful"),
+}

@@ -1,0 +1,220 @@
+"""What a request asks for. The local models read the instruction of its answer format, and no other part of a prompt.
+
+A model looks at a photo once and returns a ``Sight``. A form turns it into an answer: one of the labels that the
+instruction lists, a JSON object with its fields, a caption of its length, or keywords without an instruction.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from distillation.answers.formats.caption import PARAGRAPH_INSTRUCTION, SENTENCE_INSTRUCTION
+from distillation.answers.formats.class_label import INSTRUCTION as CLASS_INSTRUCTION
+from distillation.answers.formats.fields import INSTRUCTION as FIELDS_INSTRUCTION
+from distillation.answers.plurals import singular
+from local.models.vocabulary import FILLER_WORDS, RELATED, TOPICS, UNCOUNTABLE
+
+LIST_SIZE = 4
+"""Largest number of items in a list."""
+TRUE_BELIEF = 0.4
+"""Belief (0-1) in a word of a field's name from which its value is true."""
+DESCRIPTION_TRUST = 0.7
+"""Weight (0-1) of the words that describe a label, against those of the label itself."""
+RELATED_TRUST = 0.7
+"""Belief in a related word, as a share of the belief in the word itself."""
+_WORD = re.compile(r"[^\W\d_]+")
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_OPTION = re.compile(_STRING)
+_FIELD = re.compile(rf'(?P<name>{_STRING}): (?P<type>(?:{_STRING}|[^;"])*)(?:; (?P<description>.*))?')
+_CAPTION = re.compile(
+    rf"({re.escape(SENTENCE_INSTRUCTION)}|{re.escape(PARAGRAPH_INSTRUCTION)}) (\d+) to (\d+) words and nothing else"
+)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a model sees in a photo."""
+
+    keywords: list[str]
+    """Keywords, from the most to the least important."""
+    beliefs: Mapping[str, float]
+    """Belief (0-1) that a word describes the photo, keyed by the word without its plural ending."""
+    subject: str
+    """Main thing, in one to three words."""
+    counts: Mapping[str, int]
+    """Number of things, keyed by their name in the singular."""
+    threshold: float
+    """Belief (0-1) that an option needs to be chosen; without such an option the last one is."""
+    sentence: tuple[str, ...]
+    """Parts of a sentence about the photo, from the most to the least important."""
+    paragraph: tuple[str, ...]
+    """Sentences about the photo, from the most to the least important."""
+
+
+class Form(ABC):
+    """Form of an answer."""
+
+    @abstractmethod
+    def answer(self, sight: Sight) -> str:
+        """Return the answer about a photo."""
+
+
+class KeywordsForm(Form):
+    """Keywords, for a prompt without an instruction that the models know."""
+
+    def answer(self, sight: Sight) -> str:
+        """Return the keywords on one line."""
+        return ", ".join(sight.keywords)
+
+
+@dataclass(frozen=True)
+class ClassForm(Form):
+    """One of several labels."""
+
+    labels: Mapping[str, str]
+    """Descriptions keyed by label."""
+
+    def answer(self, sight: Sight) -> str:
+        """Return the label that fits best."""
+        return choose(self.labels, sight)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a JSON object."""
+
+    name: str
+    kind: Literal["one of", "number", "boolean", "list", "string"]
+    description: str
+    options: tuple[str, ...] = ()
+
+    def value(self, sight: Sight) -> str | float | bool | list[str]:
+        """Return the value for a photo."""
+        words = _words(f"{self.name.replace('_', ' ')} {self.description}")
+        if self.kind == "one of":
+            return choose(dict.fromkeys(self.options, ""), sight)
+        if self.kind == "number":
+            return next((sight.counts[word] for word in words if word in sight.counts), 0)
+        if self.kind == "boolean":
+            return max((sight.beliefs.get(word, 0) for word in words), default=0) > TRUE_BELIEF
+        topic = next((TOPICS[word] for word in words if word in TOPICS), None)
+        found = [word for word in sight.keywords if topic is None or word in topic]
+        if self.kind == "list":
+            return found[:LIST_SIZE]
+        return found[0] if topic and found else sight.subject
+
+
+@dataclass(frozen=True)
+class FieldsForm(Form):
+    """A JSON object."""
+
+    fields: tuple[Field, ...]
+
+    def answer(self, sight: Sight) -> str:
+        """Return the object on one line."""
+        return json.dumps({field.name: field.value(sight) for field in self.fields}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class CaptionForm(Form):
+    """A sentence or a paragraph."""
+
+    is_paragraph: bool
+    words_min: int
+    words_max: int
+
+    def answer(self, sight: Sight) -> str:
+        """Return as many of the parts as fit in the middle of the limits, and at least the shortest length."""
+        parts = sight.paragraph if self.is_paragraph else sight.sentence
+        aim, text = (self.words_min + self.words_max) // 2, parts[0]
+        for part in parts[1:]:
+            length = len(text.split())
+            if length >= self.words_min and length + len(part.split()) > min(aim, self.words_max):
+                continue
+            text = f"{text} {part}"
+        text = " ".join(text.split()[: self.words_max]).rstrip(",.")
+        return f"{text}."
+
+
+def read_form(prompt: str) -> Form:
+    """Return the form that a prompt's instruction describes; keywords if it has none."""
+    if match := _CAPTION.search(prompt):
+        return CaptionForm(match[1] == PARAGRAPH_INSTRUCTION, int(match[2]), int(match[3]))
+    if lines := _lines_after(CLASS_INSTRUCTION, prompt):
+        return ClassForm({label: description for label, _, description in (line.partition(": ") for line in lines)})
+    fields = [match for line in _lines_after(FIELDS_INSTRUCTION, prompt) if (match := _FIELD.fullmatch(line))]
+    return FieldsForm(tuple(map(_field, fields))) if fields else KeywordsForm()
+
+
+def _lines_after(heading: str, prompt: str) -> list[str]:
+    """Return the items of the list below a line of a prompt, without their dashes."""
+    _, found, rest = prompt.partition(heading)
+    items = []
+    for line in rest.lstrip().splitlines() if found else ():
+        if not line.startswith("- "):
+            break
+        items.append(line.removeprefix("- ").strip())
+    return items
+
+
+def _field(match: re.Match[str]) -> Field:
+    name, kind, description = json.loads(match["name"]), match["type"], match["description"] or ""
+    starts: dict[str, Literal["one of", "number", "boolean", "list"]] = {
+        "one of": "one of",
+        "a list": "list",
+        "a number": "number",
+        "true or false": "boolean",
+    }
+    known = next((known for start, known in starts.items() if kind.startswith(start)), "string")
+    options = tuple(map(json.loads, _OPTION.findall(kind)))
+    return Field(name, known, description, options)
+
+
+def choose(options: Mapping[str, str], sight: Sight) -> str:
+    """Return the option whose words the photo shows most clearly; the last one if it shows none clearly.
+
+    ``options`` has descriptions keyed by option.
+    """
+    scores = {option: _fit(option, description, sight.beliefs) for option, description in options.items()}
+    best = max(scores, key=lambda option: scores[option])
+    return best if scores[best] > sight.threshold else list(options)[-1]
+
+
+def _fit(option: str, description: str, beliefs: Mapping[str, float]) -> float:
+    """Return the belief in the surest word of an option, with a little for each further one."""
+    own = [beliefs.get(word, 0.0) for word in _words(option)]
+    described = [DESCRIPTION_TRUST * beliefs.get(word, 0.0) for word in _words(description)]
+    found = sorted([*own, *described], reverse=True)
+    return found[0] + 0.2 * sum(found[1:]) if found else 0.0
+
+
+def _words(text: str) -> list[str]:
+    """Return the distinct words of a text without plural endings, and without words that say nothing about a photo."""
+    return list(dict.fromkeys(_stem(word) for word in _WORD.findall(text.casefold()) if word not in FILLER_WORDS))
+
+
+def _stem(word: str) -> str:
+    """Return a word without its plural ending, also where it has no singular: ``outdoor`` for ``outdoors``."""
+    return singular(word).removesuffix("s")
+
+
+def with_article(noun: str) -> str:
+    """Return a noun with its indefinite article, if it has one."""
+    if noun in UNCOUNTABLE:
+        return noun
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
+def beliefs_of(words: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the highest belief (0-1) in each word and its related words, keyed by their stems."""
+    beliefs: dict[str, float] = {}
+    for word, belief in words:
+        for meant, trust in [(word, 1.0), *((related, RELATED_TRUST) for related in RELATED.get(word, ()))]:
+            stem = _stem(meant)
+            beliefs[stem] = max(trust * belief, beliefs.get(stem, 0.0))
+    return beliefs
