@@ -20,8 +20,9 @@ from typing import Any
 from distillation.answers.formats import format_of
 from distillation.answers.formats.base import Format
 from distillation.answers.rejection import text_rejection
+from distillation.answers.reserved_words import find_reserved_words
 from distillation.errors import InvalidRequest, excerpt
-from distillation.plain_text import clean_line, unmark_formula
+from distillation.plain_text import clean, clean_line, unmark_formula
 from distillation.records import InventoryLine, OwnLabel, Run
 from distillation.storage import Bucket
 
@@ -47,35 +48,41 @@ class _Row:
     problem: str | None = None
 
 
-def parse_own_labels_file(run: Run, photos: Bucket, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
+def parse_own_labels_file(
+    run: Run, photos: Bucket, inventory: Iterable[InventoryLine], *, has_format: bool = True
+) -> list[OwnLabel]:
     """Return the owner's labels of usable images, in the order of the file; empty if there is no file.
 
+    Without ``has_format`` the answer format is not known yet, and only what all formats share is checked.
     Raises ``InvalidRequest`` that names each wrong line and its remedy.
     """
     name = _file_name(run, photos)
     if name is None:
         return []
-    return parse_own_labels(run, name, photos.read(f"{run.collection}{name}"), inventory)
+    return parse_own_labels(run, name, photos.read(f"{run.collection}{name}"), inventory, has_format=has_format)
 
 
-def parse_own_labels(run: Run, name: str, body: bytes, inventory: Iterable[InventoryLine]) -> list[OwnLabel]:
+def parse_own_labels(
+    run: Run, name: str, body: bytes, inventory: Iterable[InventoryLine], *, has_format: bool = True
+) -> list[OwnLabel]:
     """Return the owner's labels of usable images in the file ``name`` with the content ``body``.
 
     Before the images exist, as in ``distill estimate`` and ``distill upload``, inventory lines have only names: the
     file is checked and no label is returned. Raises ``InvalidRequest`` that names each wrong line and its remedy.
     """
-    rows = list(_read_rows(name, body, format_of(run)))
+    answer_format = format_of(run) if has_format else None
+    rows = list(_read_rows(name, body, answer_format))
     if not rows:
         raise InvalidRequest(f"{name} contains no label. Write a line for each photo that has one, or remove the file.")
     lines_by_name = {
         _composed(line.photo.removeprefix(run.collection)): line for line in inventory if line.status != "ignored"
     }
-    problems, labels = _check_rows(run, rows, lines_by_name)
+    problems, labels = _check_rows(run, answer_format, rows, lines_by_name)
     if problems:
         hidden = len(problems) - _SHOWN_PROBLEMS
         more = f" And {hidden} more." if hidden > 0 else ""
         shown = " ".join(f"{name} {problem}" for problem in problems[:_SHOWN_PROBLEMS])
-        raise InvalidRequest(f"{shown}{more}{_remedy(run, rows, lines_by_name)}")
+        raise InvalidRequest(f"{shown}{more}{_remedy(run, answer_format, rows, lines_by_name)}")
     return list(labels.values())
 
 
@@ -112,7 +119,7 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
     return names[0]
 
 
-def _read_rows(name: str, body: bytes, answer_format: Format) -> Iterator[_Row]:
+def _read_rows(name: str, body: bytes, answer_format: Format | None) -> Iterator[_Row]:
     try:
         # Excel saves "Unicode text" as UTF-16 with a byte order mark.
         text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
@@ -124,21 +131,12 @@ def _read_rows(name: str, body: bytes, answer_format: Format) -> Iterator[_Row]:
     yield from (_csv_rows(text, answer_format) if name.endswith(".csv") else _json_rows(text))
 
 
-def _csv_rows(text: str, answer_format: Format) -> Iterator[_Row]:
+def _csv_rows(text: str, answer_format: Format | None) -> Iterator[_Row]:
     delimiter = _delimiter(text)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = list(map(_column, reader.fieldnames or ()))
-        of_format = list(map(_column, answer_format.columns()))
-        of_label = [_LABEL] if _LABEL in columns else of_format
-        if missing := [column for column in (_PHOTO, *of_label) if column not in columns]:
-            raise InvalidRequest(
-                "labels.csv line 1 must name the columns photo and label, separated by a comma, a semicolon or a tab. "
-                f"Instead of label it may name {excerpt(', '.join(of_format))} (missing: "
-                f"{excerpt(', '.join(missing))}; got {excerpt(columns)})."
-            )
-        if twice := [column for column in (_PHOTO, *of_label) if columns.count(column) > 1]:
-            raise InvalidRequest(f"labels.csv line 1 names the column {excerpt(twice[0])!r} twice. Remove one of them.")
+        of_label = _columns_of_label(columns, answer_format)
         reader.fieldnames = columns
         for fields in reader:
             # DictReader marks surplus fields with the key None, and missing fields with the value None.
@@ -150,7 +148,7 @@ def _csv_rows(text: str, answer_format: Format) -> Iterator[_Row]:
                 yield _Row(reader.line_num, problem=problem)
             else:
                 cells = [unmark_formula(fields[column]) for column in of_label]
-                label = cells[0] if of_label == [_LABEL] else _label_of_cells(cells, answer_format)
+                label = _label_of_cells(cells, None if of_label == [_LABEL] else answer_format)
                 yield _Row(reader.line_num, unmark_formula(fields[_PHOTO]), label)
     except csv.Error as error:
         raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}. Check its quotes and commas.") from None
@@ -160,9 +158,31 @@ def _column(name: str | None) -> str:
     return (name or "").strip().lower()
 
 
-def _label_of_cells(cells: list[str], answer_format: Format) -> str:
-    """Return the label that the columns of an answer format give, such as one for each field; empty without any."""
-    return answer_format.text_of_cells(cells) if any(map(str.strip, cells)) else ""
+def _columns_of_label(columns: list[str], answer_format: Format | None) -> list[str]:
+    """Return the columns that have the label: ``label``, or those of the answer format in results.csv.
+
+    These are all other columns if the format is not known. Raises ``InvalidRequest`` if one is missing.
+    """
+    others = [column for column in columns if column != _PHOTO]
+    of_format = others if answer_format is None else list(map(_column, answer_format.columns()))
+    of_label = [_LABEL] if _LABEL in columns else of_format
+    missing = [column for column in (_PHOTO, *of_label) if column not in columns]
+    if missing or not of_label:
+        instead = f" Instead of label it may name {excerpt(', '.join(of_format))}" if answer_format else ""
+        raise InvalidRequest(
+            "labels.csv line 1 must name the columns photo and label, separated by a comma, a semicolon or a tab."
+            f"{instead} (missing: {excerpt(', '.join(missing or [_LABEL]))}; got {excerpt(columns)})."
+        )
+    if twice := [column for column in (_PHOTO, *of_label) if columns.count(column) > 1]:
+        raise InvalidRequest(f"labels.csv line 1 names the column {excerpt(twice[0])!r} twice. Remove one of them.")
+    return of_label
+
+
+def _label_of_cells(cells: list[str], answer_format: Format | None) -> str:
+    """Return the label that cells give: one for each column of the format, or the text itself; empty without any."""
+    if not any(map(str.strip, cells)):
+        return ""
+    return answer_format.text_of_cells(cells) if answer_format else "\n".join(cells)
 
 
 def _delimiter(text: str) -> str:
@@ -195,7 +215,7 @@ def _json_row(number: int, line: str) -> _Row:
 
 
 def _check_rows(
-    run: Run, rows: list[_Row], lines_by_name: Mapping[str, InventoryLine]
+    run: Run, answer_format: Format | None, rows: list[_Row], lines_by_name: Mapping[str, InventoryLine]
 ) -> tuple[list[str], dict[str, OwnLabel]]:
     """Return the problems in the order of the lines, and the valid labels keyed by image."""
     problems: list[str] = []
@@ -204,10 +224,12 @@ def _check_rows(
     shown_names = _shown_names(lines_by_name)
     for row in rows:
         photo = _photo_of(row, lines_by_name, shown_names)
-        problem = row.problem or _row_problem(run, row, photo, lines_by_name, first_lines)
+        problem = row.problem or _row_problem(run, answer_format, row, photo, lines_by_name, first_lines)
         first_lines.setdefault(photo, row.line)
-        if problem is None and (image := lines_by_name[photo].image):
-            label = OwnLabel(image=image, photo=lines_by_name[photo].photo, text=_formatted_label(run, row.label))
+        if problem is None and answer_format and (image := lines_by_name[photo].image):
+            # The student learns the layout too, so the label gets that of the format.
+            text = answer_format.write(answer_format.parse(row.label))
+            label = OwnLabel(image=image, photo=lines_by_name[photo].photo, text=text)
             first_label = labels.setdefault(image, label)
             if first_label.text != label.text:
                 problem = (
@@ -224,6 +246,7 @@ def _check_rows(
 
 def _row_problem(
     run: Run,
+    answer_format: Format | None,
     row: _Row,
     photo: str,
     lines_by_name: Mapping[str, InventoryLine],
@@ -243,16 +266,18 @@ def _row_problem(
             f"has a label of {len(row.label)} characters, more than the {maximum} that the student can write "
             f"in max_tokens ({run.request.max_tokens}). Shorten the label or raise max_tokens."
         )
-    return _label_problem(run, row.label)
+    return _label_problem(run, answer_format, row.label)
 
 
-def _label_problem(run: Run, label: str) -> str | None:
+def _label_problem(run: Run, answer_format: Format | None, label: str) -> str | None:
     """Return why a label is not usable, or None if it is.
 
     The rules are those for the teacher's answers. Labels with ``own_labels: gold`` may have any number of items,
     because nothing is trained on them.
     """
-    answer_format = format_of(run)
+    if answer_format is None:
+        words = ", ".join(find_reserved_words(clean(label)))
+        return f"has a label that contains {words}, which Bedrock reserves. Change it." if words else None
     if reason := text_rejection(answer_format, label, is_trained_on=False):
         return f"has a label that {reason}. Change it."
     if run.request.own_labels != "gold" and (reason := text_rejection(answer_format, label)):
@@ -260,11 +285,13 @@ def _label_problem(run: Run, label: str) -> str | None:
     return None
 
 
-def _remedy(run: Run, rows: Iterable[_Row], lines_by_name: Mapping[str, InventoryLine]) -> str:
+def _remedy(
+    run: Run, answer_format: Format | None, rows: Iterable[_Row], lines_by_name: Mapping[str, InventoryLine]
+) -> str:
     """Return the settings of the format that allow all labels, in a sentence; empty if none are needed."""
-    if run.request.own_labels == "gold":
+    if answer_format is None or run.request.own_labels == "gold":
         return ""
-    answer_format, shown_names = format_of(run), _shown_names(lines_by_name)
+    shown_names = _shown_names(lines_by_name)
     labels = [row.label for row in rows if _photo_of(row, lines_by_name, shown_names) in lines_by_name]
     valid = [label for label in labels if text_rejection(answer_format, label, is_trained_on=False) is None]
     remedy = answer_format.label_remedy(map(answer_format.parse, valid))
@@ -278,12 +305,6 @@ def _spelling_hint(photo: str, names: Iterable[str]) -> str:
         if similar
         else ". Write its name relative to the collection's folder."
     )
-
-
-def _formatted_label(run: Run, label: str) -> str:
-    """Return a label in the layout of the answer format, because the student learns the layout too."""
-    answer_format = format_of(run)
-    return answer_format.write(answer_format.parse(label))
 
 
 def _photo_of(row: _Row, lines_by_name: Mapping[str, InventoryLine], shown_names: Mapping[str, str]) -> str:
