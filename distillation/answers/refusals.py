@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 
-_WILL_NOT = r"(?:I (?:cannot|can not|can't|won't|will not)|unable to|not able to)"
+_SPEAKER = r"\b(?:I(?:'m| am)|we(?:'re| are)|sorry,?|(?:model|assistant|AI|system|service) is)"
+# A caption may say that somebody in the picture is unable to see: without a speaker it is a refusal at a start only.
+_UNABLE = rf"(?:(?:^\W*|[.:!?\n]\s*|{_SPEAKER} (?:currently )?)(?:unable|not able) to)"
+_WILL_NOT = rf"(?:\bI (?:cannot|can not|can't|won't|will not)|{_UNABLE})"
 _DO = (
     "(?:help|assist|comply|fulfill?|provide|identify|describe|analy[sz]e|process|generate|create|answer|discuss|"
     "view|see|access|read)"
 )
 REFUSALS = (
-    rf"\b{_WILL_NOT} (?:\w+ ){{0,3}}{_DO}\b",
+    rf"{_WILL_NOT} (?:\w+ ){{0,3}}{_DO}\b",
     r"\bI(?:'m| am) sorry,? (?:but|I)\b",
     r"\bI apologi[sz]e\b",
     r"\bas an AI\b",

@@ -79,7 +79,7 @@ def change_chart(base: Sequence[float], tuned: Sequence[float], answerer: str) -
     figure, axes = _figure()
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
     axes.scatter(base, tuned, s=26, color=_TUNED[0], alpha=0.6, linewidths=0)
-    top = min(1.0, max([*base, *tuned, 0.2]) * 1.08)
+    top = min(1.02, max([*base, *tuned, 0.2]) * 1.08)
     axes.set(xlim=(-0.02, top), ylim=(-0.02, top), xlabel="base", ylabel=display_name(answerer))
     axes.text(0.03, 0.95, "gained", transform=axes.transAxes, color=_SOFT, va="top")
     axes.text(0.97, 0.05, "lost", transform=axes.transAxes, color=_SOFT, ha="right")

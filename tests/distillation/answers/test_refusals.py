@@ -14,6 +14,11 @@ from distillation.answers.refusals import find_refusal
         "As an AI, I have no eyes.",
         "I will not be able to identify anyone",
         "Unable to process the image",
+        "**Unable to process the image**",
+        "Answer: unable to describe people",
+        "Sorry, not able to view this image",
+        "A person. We are currently unable to identify anyone",
+        "The model is not able to analyse this image",
         "This goes against my content guidelines",
         "The generated text has been blocked by our content filters.",
     ],
@@ -23,7 +28,14 @@ def test_refusal_is_found(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["sorry, apology card, cannot, helper", "protest, i can't breathe, sign", "asana, aids"]
+    "text",
+    [
+        "sorry, apology card, cannot, helper",
+        "protest, i can't breathe, sign",
+        "asana, aids",
+        "A driver, unable to see the road, stops in thick fog.",
+        "An old man who is not able to read the sign asks a boy for help.",
+    ],
 )
-def test_keywords_that_resemble_a_refusal_are_not_one(text: str) -> None:
+def test_answers_that_resemble_a_refusal_are_not_one(text: str) -> None:
     assert find_refusal(text) is None
