@@ -73,8 +73,9 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     is_local = bool(_HYPOTHETICAL_PHOTOS.fullmatch(what)) or Path(what).expanduser().is_dir()
     collection = None if is_local else collection_prefix(what)
     fields = read_request(request, collection)
-    run = resolve_request(collection or _collection_of(what), fields, stage.name, stage.region)
-    photos, bucket = _read_photos(what, run, stage, is_local=is_local)
+    bucket = _bucket_of(what, stage, is_local=is_local)
+    run = resolve_request(collection or _collection_of(what), fields, stage.name, stage.region, bucket)
+    photos = _read_photos(what, run, stage, bucket, is_local=is_local)
     refusals, limits = Refusals(), stage_defaults(stage.name, stage.region)
     lines = [photo.inventory_line(run.collection if is_local else "") for photo in photos]
     check_photos(run, lines, bucket, limits.max_photos, refusals)
@@ -110,22 +111,28 @@ def _collection_of(folder: str) -> str:
     return f"{Path(folder).expanduser().resolve().name or 'photos'}/"
 
 
-def _read_photos(what: str, run: Run, stage: Stage, *, is_local: bool) -> tuple[list[MeasuredPhoto], Bucket | None]:
-    """Return the photos, and the place of the file with own labels; None for photos that do not exist yet.
+def _bucket_of(what: str, stage: Stage, *, is_local: bool) -> Bucket | None:
+    """Return the place of the photos, own labels and vocabulary; None for photos that do not exist yet."""
+    if _HYPOTHETICAL_PHOTOS.fullmatch(what):
+        return None
+    return local_collection(_collection_of(what), Path(what).expanduser()) if is_local else stage.photos
+
+
+def _read_photos(what: str, run: Run, stage: Stage, bucket: Bucket | None, *, is_local: bool) -> list[MeasuredPhoto]:
+    """Return the photos. ``bucket`` is None for photos that do not exist yet.
 
     Raises ``CommandError`` if there are no photos.
     """
-    if hypothetical := _HYPOTHETICAL_PHOTOS.fullmatch(what):
-        return list(_hypothetical_photos(*map(int, hypothetical.groups()), side=run.image_side)), None
+    if bucket is None:
+        return list(_hypothetical_photos(*map(int, what.split("x")), side=run.image_side))
     folder = Path(what).expanduser()
-    bucket = local_collection(run.collection, folder) if is_local else stage.photos
     photos = list(measure_folder(folder, run.image_side) if is_local else measure_collection(bucket, run))
     if not photos:
         place = "this folder" if is_local else f"s3://{bucket.name}/"
         raise CommandError(
             f"{what}: no photos in {place}. Name another folder, or a collection of stage {stage.name!r}."
         )
-    return photos, bucket
+    return photos
 
 
 def _skipped_files(what: str, bucket: Bucket | None, run: Run, *, is_local: bool) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Your own labels in a folder: found and checked before anything is uploaded or paid for."""
+"""Your own labels and vocabulary in a folder: found and checked before anything is uploaded or paid for."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from typing import Any
 
 from cli.console import CommandError
 from distillation.answers.own_labels import OWN_LABELS_FILES, parse_own_labels_file
+from distillation.answers.vocabulary import VOCABULARY_FILE
 from distillation.records import InventoryLine, Run
 from distillation.storage import Bucket
 
 
-def own_labels_in(folder: Path) -> dict[str, Path]:
-    """Return the file with own labels in a folder, if there is one, keyed by the name that it has in a collection.
+def own_files_in(folder: Path) -> dict[str, Path]:
+    """Return the files with own labels and with a vocabulary in a folder, keyed by their names in a collection.
 
-    The name may be in any case, such as ``Labels.CSV``. Raises ``CommandError`` for more than one file.
+    A name may be in any case, such as ``Labels.CSV``. Raises ``CommandError`` for two files of a kind.
     """
-    paths = sorted(path for path in folder.iterdir() if path.name.lower() in OWN_LABELS_FILES and path.is_file())
-    if len(paths) > 1:
-        raise CommandError(f"{' and '.join(path.name for path in paths)} are both in {folder}. Keep one of them.")
-    return {path.name.lower(): path for path in paths}
+    found: dict[str, Path] = {}
+    for names in (OWN_LABELS_FILES, (VOCABULARY_FILE,)):
+        paths = sorted(path for path in folder.iterdir() if path.name.lower() in names and path.is_file())
+        if len(paths) > 1:
+            raise CommandError(f"{' and '.join(path.name for path in paths)} are both in {folder}. Keep one of them.")
+        found |= {path.name.lower(): path for path in paths}
+    return found
 
 
 def check_own_labels_in(folder: Path, run: Run, photos: Iterable[str]) -> None:
-    """Check the own labels in a folder as Split will. Raises ``InvalidRequest``.
+    """Check the own labels in a folder as Split will, as far as no answer format is needed. Raises ``InvalidRequest``.
 
+    The request, which names the prompt and so the format, is not known before it starts a run.
     ``photos`` are the names of the photos below the folder.
     """
     lines = [InventoryLine(photo=f"{run.collection}{photo}", status="ok") for photo in photos]
-    parse_own_labels_file(run, local_collection(run.collection, folder), lines)
+    parse_own_labels_file(run, local_collection(run.collection, folder), lines, has_format=False)
 
 
 def local_collection(name: str, folder: Path) -> Bucket:
@@ -57,5 +62,6 @@ class _LocalCollection(Bucket):
     @property
     def _files(self) -> dict[str, Path]:
         paths = [path for path in sorted(self.folder.iterdir()) if path.is_file()]
-        own = {path: path.name.lower() for path in paths if path.name.lower() in OWN_LABELS_FILES}
+        own_names = (VOCABULARY_FILE, *OWN_LABELS_FILES)
+        own = {path: path.name.lower() for path in paths if path.name.lower() in own_names}
         return {f"{self.name}{own.get(path, path.name)}": path for path in paths}

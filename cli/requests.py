@@ -62,14 +62,17 @@ def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str
         raise CommandError(f"{source} is not valid JSON: {error}. Use the manifest.json that the run wrote.") from None
 
 
-def resolve_request(collection: str, fields: dict[str, Any], stage: str, region: str) -> Run:
-    """Return the run that Prepare would create from a request in a stage. AWS is not called.
+def resolve_request(
+    collection: str, fields: dict[str, Any], stage: str, region: str, photos: Bucket | None = None
+) -> Run:
+    """Return the run that Prepare would create from a request in a stage.
+
+    ``photos`` has the vocabulary of the collection; AWS is not called without it.
 
     Raises ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
     """
     defaults = stage_defaults(stage, region)
-    # The request is complete, so resolve does not read the bucket.
-    return resolve({**fields, "collection": collection}, "estimate", Bucket(None, ""), defaults)  # type: ignore[arg-type]
+    return resolve({**fields, "collection": collection}, "estimate", photos, defaults)
 
 
 def stage_defaults(stage: str, region: str) -> Defaults:

@@ -31,7 +31,7 @@ def start_run(collection: str, request: Path | None, manifest: str | None, stage
     prefix = collection_prefix(collection)
     manifest_fields = request_from_manifest(manifest, lambda: stage.data) if manifest else {}
     fields = manifest_fields | read_request(request, prefix)
-    resolve_request(prefix, fields, stage.name, stage.region)
+    resolve_request(prefix, fields, stage.name, stage.region, stage.photos)
     _check_photos(prefix, stage)
     if fields.get("apply") or fields.get("replace"):
         run, execution = start_execution(prefix, fields, stage)

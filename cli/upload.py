@@ -1,4 +1,4 @@
-"""``distill upload FOLDER COLLECTION``: upload new and changed photos and own labels to the Photos bucket."""
+"""``distill upload FOLDER COLLECTION``: upload new and changed photos, own labels and vocabulary."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import CommandError, NotReachable, is_terminal, print_json, print_line, print_to_stderr
-from cli.own_labels import check_own_labels_in, own_labels_in
+from cli.own_labels import check_own_labels_in, local_collection, own_files_in
 from cli.requests import collection_prefix, resolve_request
 from cli.stage import Stage
+from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import DistillationError
 from distillation.photos.files import replaced_raw_files, skip_kind, skipped_text
 from distillation.photos.inventory import REPLACED_RAW
@@ -53,12 +54,14 @@ def upload_photos(folder: Path, collection: str, stage: Stage, *, as_json: bool)
     """
     prefix = collection_prefix(collection)
     found = _without_large_photos(photos_in(folder))
-    labels = own_labels_in(folder)
-    if labels:
-        # The limits of the run's request are not known yet, so the file is checked as gold labels are.
-        run = resolve_request(prefix, {"own_labels": "gold"}, stage.name, stage.region)
-        check_own_labels_in(folder, run, found.photos)
-    files = found.photos | labels
+    own_files = own_files_in(folder)
+    if own_files:
+        # The limits of the run's request are not known yet, so own labels are checked as gold labels are.
+        gold = {"own_labels": "gold"}
+        run = resolve_request(prefix, gold, stage.name, stage.region, local_collection(prefix, folder))
+        if own_files.keys() & set(OWN_LABELS_FILES):
+            check_own_labels_in(folder, run, found.photos)
+    files = found.photos | own_files
     to_upload = files_to_upload(files, prefix, stage.photos)
     started = time.monotonic()
     results = list(_with_progress_bar(upload_files(to_upload, stage.photos), to_upload, quiet=as_json))

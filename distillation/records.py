@@ -111,6 +111,8 @@ class Request(Record):
     """Smallest number of distinct keywords in a label, 1-100; by default the prompt file's. For keywords only."""
     keywords_max: int | None = Field(default=None, ge=1, le=MAXIMUM_KEYWORDS)
     """Largest number of distinct keywords in a label, 1-100; by default the prompt file's. For keywords only."""
+    closed_vocabulary: bool | None = None
+    """Whether keywords outside the vocabulary are left out; by default the prompt file's. For a vocabulary only."""
     service_tier: RequestedTier = "auto"
     """Service tier of the teacher's calls; ``flex`` costs half and may answer later.
 
@@ -456,6 +458,8 @@ class AnswerLine(Record):
     """Latency in milliseconds."""
     disagreement: float | None = None
     """Disagreement of the samples of a label, from 0 (all equal) to 1."""
+    answered: list[str] | None = None
+    """The teacher's answers that a label was made of, if its text differs from them. It is not stored."""
 
 
 class TrainedModel(Record):

@@ -58,7 +58,8 @@ class Steps:
         return [
             self._function(
                 "Prepare",
-                access.read_objects(photos, "*distill.json"),
+                access.list_keys(photos),
+                access.read_objects(photos, "*distill.json", "*vocabulary.csv"),
                 self._list_data,
                 access.read_objects(
                     data, _REQUEST, "images/probe.jpg", "runs/*/deployment.json", "runs/*/report/report.json"
@@ -95,7 +96,7 @@ class Steps:
                 "Split",
                 self._list_data,
                 access.list_keys(photos),
-                access.read_objects(photos, "*labels.csv", "*labels.jsonl"),
+                access.read_objects(photos, "*labels.csv", "*labels.jsonl", "*vocabulary.csv"),
                 access.read_objects(data, _REQUEST, "runs/*/listing.jsonl", "sets/*", "work/*/resize/*"),
                 access.write_objects(
                     data, "runs/*/inventory.jsonl", "runs/*/own-labels.jsonl", "runs/*/splits/*", "sets/*"

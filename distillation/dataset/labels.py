@@ -89,7 +89,8 @@ def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
         (line,) = samples
         if not line.text or line.status != "ok":
             return line
-        return line.model_copy(update={"text": answer_format.training_text(clean(line.text))})
+        text = answer_format.training_text(clean(line.text))
+        return line.model_copy(update={"text": text, "answered": None if text == line.text else [line.text]})
     votes = math.ceil(len(samples) / 2)
     valid = [line for line in samples if line.status == "ok"]
     if len(valid) < votes:
@@ -104,7 +105,8 @@ def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
         update = {"status": "refused", "reason": reason, "text": None}
     else:
         update = {"text": answer_format.write(consensus)}
-    return valid[0].model_copy(update={**update, "disagreement": disagreement})
+    answered = [line.text for line in valid]
+    return valid[0].model_copy(update={**update, "disagreement": disagreement, "answered": answered})
 
 
 def _disagreement(answer_format: Format, values: Sequence[Value]) -> float:

@@ -402,7 +402,12 @@ def _tables(evidence: Evidence, measured: _Scores) -> list[Table]:
         )
         for image, label in labels.items()
     ]
-    return answer_format.tables(compared, measured.best)
+    labelled = (line for line in {**evidence.labels, **evidence.training}.values() if line.status == "ok")
+    texts = {
+        "teacher": [text for line in labelled for text in line.answered or [line.text or ""]],
+        measured.best: [line.text or "" for line in evidence.tuned[measured.best].values() if line.status == "ok"],
+    }
+    return answer_format.tables(compared, measured.best) + answer_format.tables_of_texts(texts)
 
 
 def _gold(evidence: Evidence, measured: _Scores) -> GoldScores | None:

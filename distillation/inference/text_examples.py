@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from distillation import keys
+from distillation.answers.formats import format_of
 from distillation.answers.rejection import label_rejection
 from distillation.errors import ObjectMissing
 from distillation.inference.label_lock import find_answer
@@ -44,7 +45,7 @@ def _teacher_label(run: Run, image: str, data: Bucket) -> str | None:
     for key in _answer_keys(run, image):
         answer = find_answer(key, image, data)
         if answer and label_rejection(run, answer) is None:
-            return clean(answer.text)
+            return format_of(run).training_text(clean(answer.text))
     return None
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from distillation.answers.own_labels import OWN_LABELS_FILES
+from distillation.answers.vocabulary import VOCABULARY_FILE
 
 _NAMES = {
-    **dict.fromkeys(("distill.json", *OWN_LABELS_FILES), "own file"),
+    **dict.fromkeys(("distill.json", VOCABULARY_FILE, *OWN_LABELS_FILES), "own file"),
     **dict.fromkeys(("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "icon\r", "icon\n"), "system file"),
 }
 _HIDDEN_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}

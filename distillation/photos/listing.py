@@ -9,6 +9,7 @@ import hashlib
 
 from distillation import keys
 from distillation.answers.own_labels import OWN_LABELS_FILES
+from distillation.answers.vocabulary import VOCABULARY_FILE
 from distillation.errors import EmptyCollection, InvalidRequest, excerpt
 from distillation.events import Listing
 from distillation.photos.files import skip_kind
@@ -26,7 +27,7 @@ def check_photo_count(collection: str, photos: int, max_photos: int) -> None:
 
 
 def list_collection(run: str, photos: Bucket, collection: str, previous: str, data: Bucket) -> Listing:
-    """Return the number of photos, a digest of photos and own labels, and whether the digest equals ``previous``.
+    """Return the number of photos, a digest of photos and own files, and whether the digest equals ``previous``.
 
     The listing in which it does is stored for the run: Split accounts for each of its photos.
     Raises ``EmptyCollection`` if two listings in a row contain no photo.
@@ -34,7 +35,7 @@ def list_collection(run: str, photos: Bucket, collection: str, previous: str, da
     digest, listed = hashlib.sha256(), []
     for item in photos.list(collection):
         is_photo = skip_kind(item["Key"]) is None
-        if is_photo or item["Key"].removeprefix(collection) in OWN_LABELS_FILES:
+        if is_photo or item["Key"].removeprefix(collection) in (VOCABULARY_FILE, *OWN_LABELS_FILES):
             digest.update(f"{item['Key']}\0{item['ETag']}\n".encode())
         if is_photo:
             listed.append(ListedPhoto(photo=item["Key"]))

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distillation import keys
-from distillation.answers.formats import format_of
+from distillation.answers.formats import Keywords, format_of
 from distillation.answers.own_labels import parse_own_labels_file
+from distillation.answers.vocabulary import VOCABULARY_FILE, read_vocabulary
 from distillation.documents import Rounds, SplitFacts
-from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, TooFewImages, excerpt
+from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages, excerpt
 from distillation.events import SplitResult
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.models import catalog
@@ -72,6 +73,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     """
     lines = read_resize_results(run, data, photos)
     check_refused_photos(run, lines)
+    _check_vocabulary(run, photos)
     labels = parse_own_labels_file(run, photos, lines)
     assignment = _assign(run, lines, labels, data)
     sets = _ordered_sets(assignment)
@@ -86,6 +88,21 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     _write(run, inventory, sets, labels, facts, data)
     write_rounds(run, rounds, labelled, data)
     return SplitResult(**counts)
+
+
+def _check_vocabulary(run: Run, photos: Bucket) -> None:
+    """Raise ``InvalidRequest`` if ``vocabulary.csv`` was uploaded or changed after Prepare read the collection."""
+    answer_format = format_of(run)
+    if not isinstance(answer_format, Keywords):
+        return
+    if answer_format.vocabulary and answer_format.vocabulary_file != VOCABULARY_FILE:
+        return  # The prompt's own terms come before those of the collection.
+    terms = read_vocabulary(run.collection, photos)
+    if terms is not None and terms != answer_format.vocabulary:
+        raise InvalidRequest(
+            f"{VOCABULARY_FILE} in {excerpt(run.collection)!r} was uploaded or changed after the run started, so the "
+            "teacher would not be asked with its terms. Put distill.json again, when the upload is complete."
+        )
 
 
 def write_rounds(run: Run, rounds: Sequence[RoundLists], labelled: Container[str], data: Bucket) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from distillation import keys
 from distillation.answers.formats import Format, Keywords, parse_format
 from distillation.answers.reserved_words import find_reserved_words
+from distillation.answers.vocabulary import VOCABULARY_FILE, parse_vocabulary, read_vocabulary
 from distillation.errors import InvalidRequest, excerpt
 from distillation.inference.labeler import make_labeler
 from distillation.models import catalog, ids
@@ -66,12 +68,13 @@ class Defaults(StageLimits):
     """Account id, 12 digits."""
 
 
-def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Defaults) -> Run:
+def resolve(start: dict[str, Any], execution: str, photos: Bucket | None, defaults: Defaults) -> Run:
     """Return the run that an execution was started for. Raises ``InvalidRequest`` if the request is not valid.
 
     ``start`` is either the S3 event of a ``distill.json``, or, from the console, a request with a field ``collection``.
+    ``photos`` is None, only with the latter, if the collection's files do not exist yet or are not read.
     """
-    if is_upload(start):
+    if photos and is_upload(start):
         collection, identity, fields, source = _from_event(start["detail"], photos)
     else:
         fields, source = dict(start), "the execution's input"
@@ -85,7 +88,9 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket, defaults: Def
     student = _allowed(request.student, defaults.students, "student")
     _check_student(student, request, defaults.region)
     prompt_file = _prompt(request.prompt, "prompt")
-    answer_format = _with_limits(parse_format(prompt_file.answers, "prompt.answers"), request)
+    answers = _with_vocabulary(prompt_file.answers, collection, None if request.apply else photos)
+    answer_format = _with_settings(parse_format(answers, "prompt.answers"), request)
+    _check_vocabulary(answer_format, is_known=photos is not None and not request.apply)
     prompt = _with_instruction(prompt_file, answer_format, "prompt")
     _check_samples(request)
     _check_images(request)
@@ -228,6 +233,7 @@ def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
 def _with_instruction(prompt: Prompt, answer_format: Format, field: str) -> Prompt:
     """Return a prompt with the format's instruction in place of ``{answer_format}``, or at the end of the user prompt.
 
+    A vocabulary is used without an instruction too, so it is in a prompt only in place of ``{answer_format}``.
     A prompt that has the instruction already stays as it is, so that the prompt of an earlier run can be used again.
     """
     instruction = answer_format.instruction()
@@ -238,7 +244,8 @@ def _with_instruction(prompt: Prompt, answer_format: Format, field: str) -> Prom
                 "training data. Use other words."
             )
     texts = {part: getattr(prompt, part).replace(ANSWER_FORMAT, instruction) for part in ("system", "user")}
-    if instruction and not any(instruction in text for text in texts.values()):
+    is_missing = instruction and not any(instruction in text for text in texts.values())
+    if is_missing and not answer_format.instruction_is_optional:
         texts["user"] = f"{texts['user']}\n\n{instruction}"
     return parse(Prompt, texts, f"{field} with the answer format's instruction")
 
@@ -248,14 +255,56 @@ def _student_prompt(requested: str | Prompt | None, teacher_prompt: Prompt, answ
     if requested is None:
         return teacher_prompt
     prompt = _prompt(requested, "student_prompt")
-    if prompt.answers and (other := parse_format(prompt.answers, "student_prompt.answers").format) != (
-        answer_format.format
-    ):
+    if prompt.answers and (other := _format_name(prompt)) != answer_format.format:
         raise InvalidRequest(
             f"student_prompt: the answers to {excerpt(requested)!r} have the format {other!r}, but those to the "
             f"teacher's prompt have {answer_format.format!r}. Choose two prompts of the same format."
         )
     return _with_instruction(prompt, answer_format, "student_prompt")
+
+
+def _format_name(prompt: PromptFile) -> str:
+    return parse_format(_with_vocabulary(prompt.answers, "", None), "student_prompt.answers").format
+
+
+def _with_vocabulary(
+    answers: Mapping[str, JsonValue], collection: str, photos: Bucket | None
+) -> Mapping[str, JsonValue]:
+    """Return settings of keywords with the terms of the vocabulary that the prompt names, or else the collection's.
+
+    ``photos`` is None if the collection is not read. The prompt comes first, so that a run is repeated with its terms.
+    """
+    if answers.get("format", "keywords") != "keywords":
+        return answers
+    named = answers.get("vocabulary")
+    if isinstance(named, str):
+        return {**answers, "vocabulary": _shipped_vocabulary(named), "vocabulary_file": f"{named}.csv"}
+    terms = None if named or photos is None else read_vocabulary(collection, photos)
+    if terms is None:
+        return {name: value for name, value in answers.items() if name != "vocabulary_file"}
+    return {**answers, "vocabulary": {**terms}, "vocabulary_file": VOCABULARY_FILE}
+
+
+def _shipped_vocabulary(name: str) -> dict[str, JsonValue]:
+    known = sorted(path.stem for path in PROMPTS.glob("*.csv"))
+    if name not in known:
+        raise InvalidRequest(
+            f"prompt.answers.vocabulary: there is no file {excerpt(name)!r} with the suffix .csv in samples/prompts "
+            f"(there: {', '.join(known) or 'none'}). Give the terms themselves, as in "
+            f'{{"cat": ["kitty", "tomcat"]}}, or upload {VOCABULARY_FILE} to the collection.'
+        )
+    file = PROMPTS / f"{name}.csv"
+    return {**parse_vocabulary(file.read_bytes(), f"samples/prompts/{file.name}")}
+
+
+def _check_vocabulary(answer_format: Format, *, is_known: bool) -> None:
+    """Raise ``InvalidRequest`` for a closed vocabulary without terms. ``is_known`` is whether they were searched."""
+    is_closed = isinstance(answer_format, Keywords) and answer_format.closed_vocabulary
+    if is_known and is_closed and not answer_format.vocabulary:
+        raise InvalidRequest(
+            f"closed_vocabulary: the collection has no {VOCABULARY_FILE}, and the prompt names no vocabulary. "
+            f"Upload {VOCABULARY_FILE} before distill.json, or leave closed_vocabulary out."
+        )
 
 
 def shipped_prompt(name: str, field: str) -> PromptFile:
@@ -279,19 +328,18 @@ def read_prompt_file(path: Path, source: str) -> PromptFile:
     return parse(PromptFile, fields | texts, source)
 
 
-def _with_limits(answer_format: Format, request: Request) -> Format:
-    """Return the format with the number of keywords that the request sets."""
-    limits = {
-        field: value for field in ("keywords_min", "keywords_max") if (value := getattr(request, field)) is not None
-    }
-    if not limits:
+def _with_settings(answer_format: Format, request: Request) -> Format:
+    """Return the format with the settings of keywords that the request has."""
+    fields = ("keywords_min", "keywords_max", "closed_vocabulary")
+    settings = {field: value for field in fields if (value := getattr(request, field)) is not None}
+    if not settings:
         return answer_format
     if not isinstance(answer_format, Keywords):
         raise InvalidRequest(
-            f"{', '.join(limits)}: the answers to this prompt have the format {answer_format.format!r}, which has no "
-            "number of keywords. Leave it out."
+            f"{', '.join(settings)}: the answers to this prompt have the format {answer_format.format!r}, not "
+            f"'keywords'. Leave out {' and '.join(settings)}."
         )
-    limited = answer_format.model_copy(update=limits)
+    limited = answer_format.model_copy(update=settings)
     if limited.keywords_min > limited.keywords_max:
         raise InvalidRequest(
             f"keywords_min: {limited.keywords_min} is above keywords_max {limited.keywords_max}. Give both, or change "

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from cli.console import CommandError
-from cli.own_labels import own_labels_in
+from cli.own_labels import own_files_in
 from cli.upload import _without_large_photos, files_to_upload, photos_in, upload_files, upload_photos
 from distillation.errors import InvalidRequest
 from distillation.storage import Bucket
@@ -103,7 +103,7 @@ def test_own_labels_are_uploaded_with_the_photos(folder: Path, name: str) -> Non
     (folder / name).write_text("photo,label", "utf-8")
     (folder / "day 1/labels.csv").write_text("not read here, only beside distill.json", "utf-8")
 
-    assert own_labels_in(folder) == {"labels.csv": folder / name}
+    assert own_files_in(folder) == {"labels.csv": folder / name}
     assert name not in photos_in(folder).photos
 
 
@@ -115,16 +115,49 @@ def test_own_labels_are_checked_before_the_upload(folder: Path) -> None:
         upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
     assert not objects.objects
 
-    (folder / "labels.csv").write_text("photo;label\nday 1/1.jpg;cat\n", "utf-8")
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("labels.csv", "photo;label\nday 1/1.jpg;cat\n"),
+        ("labels.csv", "photo,subject,people\nday 1/1.jpg,,2\n"),
+        ("labels.csv", "photo,caption\nday 1/1.jpg,A cat sleeps on an old red sofa beside a window.\n"),
+        ("labels.jsonl", '{"photo": "day 1/1.jpg", "label": {"subject": "cat"}}'),
+    ],
+    ids=["label", "fields", "caption", "object"],
+)
+def test_own_labels_in_any_answer_format_are_uploaded(folder: Path, name: str, body: str) -> None:
+    objects = HashedS3()
+    stage = SimpleNamespace(name="dev", region="us-east-1", photos=Bucket(objects, "photos"))  # type: ignore[arg-type]
+    (folder / name).write_text(body, "utf-8")
     upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
-    assert "a/labels.csv" in objects.objects
+    assert f"a/{name}" in objects.objects
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("photo\nday 1/1.jpg\n", "missing: label"),
+        ("name,label\nday 1/1.jpg,cat\n", "missing: photo"),
+        ("photo,subject,people\nday 1/1.jpg, ,\n", "line 2 has an empty label"),
+        ("photo,subject\nday 1/1.jpg,User: cat\n", "line 2 has a label that contains User:, which Bedrock reserves"),
+    ],
+    ids=["no-label", "no-photo", "empty", "reserved"],
+)
+def test_own_labels_that_no_answer_format_takes_are_not_uploaded(folder: Path, body: str, message: str) -> None:
+    objects = HashedS3()
+    stage = SimpleNamespace(name="dev", region="us-east-1", photos=Bucket(objects, "photos"))  # type: ignore[arg-type]
+    (folder / "labels.csv").write_text(body, "utf-8")
+    with pytest.raises(InvalidRequest, match=message):
+        upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
+    assert not objects.objects
 
 
 def test_two_files_of_own_labels_are_an_error(folder: Path) -> None:
     (folder / "labels.csv").write_text("photo,label", "utf-8")
     (folder / "labels.jsonl").write_text("{}", "utf-8")
     with pytest.raises(CommandError, match=r"labels\.csv and labels\.jsonl are both in"):
-        own_labels_in(folder)
+        own_files_in(folder)
 
 
 def test_folder_without_photos_is_an_error(tmp_path: Path) -> None:
