@@ -21,7 +21,7 @@ from distillation.answers.markup import decode_structure, without_reasoning
 from distillation.answers.plurals import singular
 from distillation.documents import Table
 from distillation.errors import excerpt
-from distillation.plain_text import clean
+from distillation.plain_text import clean, clean_line
 from distillation.records import Record
 
 INSTRUCTION = "Answer with one JSON object with these fields and nothing else:"
@@ -44,6 +44,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,15},\d{1,2}")
 """Number of a spreadsheet in many locales; three digits after a comma are thousands."""
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 _SEPARATOR = re.compile(r"[,;\n]")
+_NO_BREAK_SPACE = re.compile("[\u00a0\u2007\u202f\u3000]")
 _SPACES = str.maketrans(dict.fromkeys("-_‐‑‒–—―−⁃", " "))
 _ENDS = " .\"'“”‘’"
 _ONE_LINE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+"
@@ -183,7 +184,8 @@ class Fields(Format):
 
         A missing or invalid field is noted, and the answer is valid. It is not if no field of the schema is.
         """
-        found = next(self._objects(without_reasoning(clean(text))), None)
+        # JSON has no other spaces, which texts copied from pages and documents have.
+        found = next(self._objects(without_reasoning(_NO_BREAK_SPACE.sub(" ", clean(text)))), None)
         if found is None:
             raise NotInFormat(f"is not a JSON object with the fields of the prompt: {excerpt(text)!r}")
         values: dict[str, FieldValue] = {}
@@ -205,10 +207,9 @@ class Fields(Format):
         for start in braces[:_OBJECTS]:
             value, _ = decode_structure(text, start)
             if isinstance(value, dict):
-                exact = set(value)
-                spelled = {name: self._names.get(normalised(name), name) for name in value}
+                spelled = {name: self._names.get(normalised(name), clean_line(name)) for name in map(str, value)}
                 # A name as in the schema goes before one in another spelling.
-                named = {own: value[name] for name, own in spelled.items() if name == own or own not in exact}
+                named = {own: value[name] for name, own in spelled.items() if name == own or own not in value}
                 if not named.keys().isdisjoint(self._names.values()):
                     yield named
 
@@ -397,12 +398,21 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _said(value: Any) -> str:
+    """Return a JSON value for a reason. Escaped characters in it may be invisible or half a surrogate pair."""
+    try:
+        return excerpt(clean_line(_json(value)))
+    except RecursionError:
+        return "a deeply nested value"
+
+
 def _read_string(each: AnswerField, value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) and not is_number(value):
-        raise ValueError(f"is {excerpt(_json(value))}, not a string")
-    return " ".join(str(value).split())
+        raise ValueError(f"is {_said(value)}, not a string")
+    # Escapes in JSON can hide the characters that the text of an answer is cleaned of.
+    return " ".join(clean_line(str(value)).split())
 
 
 def _read_number(each: AnswerField, value: Any) -> int | float:
@@ -412,14 +422,14 @@ def _read_number(each: AnswerField, value: Any) -> int | float:
     elif _DECIMAL_COMMA.fullmatch(text):
         value = float(text.replace(",", "."))
     if not is_number(value) or not -_MAXIMUM_NUMBER <= value <= _MAXIMUM_NUMBER:
-        raise ValueError(f"is {excerpt(_json(value))}, not a number")
+        raise ValueError(f"is {_said(value)}, not a number")
     return int(value) if value == int(value) else float(value)
 
 
 def _read_boolean(each: AnswerField, value: Any) -> bool:
     read = _BOOLEANS.get(normalised(value)) if isinstance(value, str) else value
     if not isinstance(read, bool):
-        raise ValueError(f"is {excerpt(_json(value))}, not true or false")
+        raise ValueError(f"is {_said(value)}, not true or false")
     return read
 
 
@@ -427,7 +437,7 @@ def _read_option(each: AnswerField, value: Any) -> str:
     is_text = isinstance(value, str) or is_number(value)
     option = each._options.get(normalised(str(value))) if is_text else None
     if option is None:
-        raise ValueError(f"is {excerpt(_json(value))}, not one of {excerpt(', '.join(each.options))}")
+        raise ValueError(f"is {_said(value)}, not one of {excerpt(', '.join(each.options))}")
     return option
 
 
@@ -436,7 +446,7 @@ def _read_list(each: AnswerField, value: Any) -> tuple[str, ...]:
         return ()
     items = _list_of_cell(value) if isinstance(value, str) else value
     if not isinstance(items, list):
-        raise ValueError(f"is {excerpt(_json(value))}, not a list of strings")
+        raise ValueError(f"is {_said(value)}, not a list of strings")
     texts = [text for item in items if (text := _read_string(each, item))]
     return tuple({singular(normalised(text)): text for text in reversed(texts)}.values())[::-1]
 
