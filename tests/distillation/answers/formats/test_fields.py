@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -31,8 +32,12 @@ ANSWER: dict[str, Any] = {
 }
 
 
+def as_answers(fields: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"format": "fields", "fields": list(fields)}
+
+
 def schema(*fields: dict[str, Any]) -> Fields:
-    answer_format = parse_format({"format": "fields", "fields": list(fields or SCHEMA)}, "prompt.answers")
+    answer_format = parse_format(as_answers(fields or SCHEMA), "prompt.answers")
     assert isinstance(answer_format, Fields)
     return answer_format
 
@@ -77,7 +82,7 @@ def test_instruction_has_a_line_for_each_field() -> None:
 )
 def test_schema_that_cannot_be_used_is_refused(fields: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InvalidRequest) as error:
-        parse_format({"format": "fields", "fields": fields}, "prompt.answers")
+        parse_format(as_answers(fields), "prompt.answers")
 
     assert message in str(error.value)
 
@@ -168,6 +173,26 @@ def test_fields_that_the_schema_does_not_have_are_left_out_of_the_label_and_coun
     assert read.extra == ("title", "mood")
     assert json.loads(schema().write(read)) == ANSWER
     assert schema().measures(read, value()) == {"all_fields": 1.0, "json": 1.0, "missing": 0.0, "extra": 2.0}
+
+
+def test_escapes_in_json_hide_no_characters() -> None:
+    text = (
+        r"""{"subject": "d\u200bog \udb40\udc41\ud83d", "colours": ["r\u0007ed"], "people": "\ud83d", "t\ud83d": 1}"""
+    )
+    read = schema().parse(text)
+
+    assert read.values == {"subject": "dog", "colours": ("red",)}
+    assert read.extra == ("t",)
+    for shown in (schema().write(read), read.problems["people"]):
+        assert shown.encode().isascii()
+
+
+def test_value_that_is_nested_deeply_is_an_invalid_field() -> None:
+    deep = "[" * 900 + "]" * 900
+    read = schema().parse(f'{{"subject": "dog", "colours": [{deep}], "place": {deep}}}')
+
+    assert read.values == {"subject": "dog"}
+    assert "not a string" in read.problems["colours"]
 
 
 @pytest.mark.parametrize(
