@@ -558,11 +558,15 @@ def parse_json(body: bytes | str, source: str) -> Any:
 
 
 def _problem(detail: Any, kind: type[BaseModel]) -> str:
-    field = excerpt(".".join(str(part) for part in detail["loc"]) or "value")
+    field = excerpt(".".join(str(part) for part in detail["loc"]))
     if detail["type"] == "extra_forbidden":
-        return f"unknown field {field!r} (known: {', '.join(sorted(kind.model_fields))})"
+        is_nested = len(detail["loc"]) > 1
+        return f"unknown field {field!r}" + ("" if is_nested else f" (known: {', '.join(sorted(kind.model_fields))})")
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error" and not field:
+        return message
     try:
         value = repr(detail["input"])
     except RecursionError:
         value = "a deeply nested value"
-    return f"field {field!r}: {detail['msg']} (got {excerpt(value)})"
+    return f"field {field or 'value'!r}: {message} (got {excerpt(value)})"

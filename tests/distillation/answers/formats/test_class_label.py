@@ -138,11 +138,11 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "refusal": ({"labels": ["cat", "unable to identify"]}, "'unable to identify' contains 'unable to identify'"),
     "description of no label": (
         {"labels": ["cat", "dog"], "descriptions": {"bird": "x"}},
-        "field 'descriptions': Value error, 'bird' is not one of the labels",
+        "field 'descriptions': 'bird' is not one of the labels",
     ),
     "description of two lines": (
         {"labels": ["cat", "dog"], "descriptions": {"cat": "x\n- bird"}},
-        "field 'descriptions': Value error, that of 'cat' must be one line",
+        "field 'descriptions': that of 'cat' must be one line",
     ),
     "empty description": (
         {"labels": ["cat", "dog"], "descriptions": {"cat": ""}},

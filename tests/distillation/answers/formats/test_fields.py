@@ -66,7 +66,7 @@ def test_instruction_has_a_line_for_each_field() -> None:
         ([{"name": "a", "type": "text"}], "'fields.0.type': Input should be 'string', 'number'"),
         ([{"name": "a: b", "type": "string"}], "'fields.0.name': String should match"),
         ([{"name": "=a", "type": "string"}], "'fields.0.name': String should match"),
-        ([{"name": "a b", "type": "string"}, {"name": "A_B", "type": "list"}], "two fields are named 'a b'"),
+        ([{"name": "a b", "type": "string"}, {"name": "A_B", "type": "list"}], "prompt.answers: two fields are named 'a b'"),
         ([{"name": "Photo", "type": "string"}], "'Photo' is a column of the tables"),
         ([{"name": "a", "type": "one of", "options": ["x"]}], "'options' must be 2-100 values"),
         ([{"name": "a", "type": "one of", "options": ["x-y", "X Y"]}], "'options' must be 2-100 values"),
@@ -85,6 +85,8 @@ def test_schema_that_cannot_be_used_is_refused(fields: list[dict[str, Any]], mes
         parse_format(as_answers(fields), "prompt.answers")
 
     assert message in str(error.value)
+    assert "Value error" not in str(error.value)
+    assert "(known" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,7 @@ def test_answer_is_read_in_the_forms_that_models_write(text: str) -> None:
     assert schema().similarity(read, value()) == 1
     assert read.problems == {}
     assert schema().parse(schema().write(read)) == read
+    assert schema().training_text(text) == schema().write(read)
 
 
 @pytest.mark.parametrize(
