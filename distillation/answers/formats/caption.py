@@ -5,7 +5,6 @@ A word is a run of letters and digits. In a script without spaces, such as Chine
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
 import statistics
@@ -13,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import groupby, pairwise
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -71,9 +71,10 @@ class Text:
 
     @cached_property
     def pieces(self) -> list[str]:
-        """The text cut before each word but the first; one piece for each of ``tokens``."""
-        starts = [0, *(word.start for word in _words(self.written)[1:]), len(self.written)]
-        return [self.written[start:end] for start, end in itertools.pairwise(starts)]
+        """The text cut before each word but the first, with its opening marks; one piece for each of ``tokens``."""
+        starts = [word.start for word in _words(self.written)]
+        cuts = [self.written.rfind(" ", previous, start) + 1 or start for previous, start in pairwise(starts)]
+        return [self.written[start:end] for start, end in pairwise([0, *cuts, len(self.written)])]
 
 
 class Caption(Format):
@@ -224,7 +225,7 @@ class Caption(Format):
 
         parts: list[Part] = []
         opcodes = LCSseq.opcodes(label.tokens, answer.tokens)
-        for is_shared, run in itertools.groupby(opcodes, lambda opcode: opcode.tag == "equal"):
+        for is_shared, run in groupby(opcodes, lambda opcode: opcode.tag == "equal"):
             spans = list(run)
             ours = " ".join("".join(answer.pieces[span.dest_start : span.dest_end]).strip() for span in spans).strip()
             theirs = " ".join("".join(label.pieces[span.src_start : span.src_end]).strip() for span in spans).strip()

@@ -51,3 +51,11 @@ def test_loss_chart_needs_a_loss() -> None:
     assert svg is not None
     assert "12 images, training" in svg
     assert "12 images, validation" in svg
+
+
+def test_outcome_chart_counts_the_images_that_are_right_before_and_after_training() -> None:
+    svg = charts.outcome_chart([0, 0, 0, 1, 1, 0], [1, 1, 1, 1, 0, 0], "n8")
+    texts = re.findall(r">([^<>\n]+)</text>", svg)
+
+    assert {"both right", "only tuned on 8 right", "only base right", "both wrong"} <= set(texts)
+    assert sorted(texts[-4:]) == ["1", "1", "1", "3"]

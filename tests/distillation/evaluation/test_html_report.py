@@ -3,22 +3,46 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from distillation.answers.formats import Format, parse_format
+from distillation.answers.formats.keywords import Keywords
 from distillation.costs.break_even import break_even
-from distillation.documents import Bounds, Money, Recommendation
+from distillation.documents import Bounds, Money, Recommendation, Table
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.evaluation.html_report import THUMBNAIL_SIDE, Page, Picture, render
-from distillation.records import Limits
 from tests.distillation.evaluation.answers import answer, any_evidence
 from tests.support.builders import any_baseline, any_report, any_run
 
+CLASSES = parse_format({"format": "class", "labels": ["people", "animals", "boats"]}, "category.toml")
+FIELDS = parse_format(
+    {
+        "format": "fields",
+        "fields": [
+            {"name": "subject", "type": "string"},
+            {"name": "colours", "type": "list"},
+            {"name": "people", "type": "number"},
+        ],
+    },
+    "listing.toml",
+)
+CAPTION = parse_format({"format": "caption"}, "alt_text.toml")
 
-def any_page(evaluation: Evaluation | None) -> Page:
-    return Page(title="t", subtitle="s", teacher="big", student="small", verdict="So it is.", evaluation=evaluation)
+
+def any_page(evaluation: Evaluation | None, answer_format: Format | None = None) -> Page:
+    return Page(
+        title="t",
+        subtitle="s",
+        teacher="big",
+        student="small",
+        verdict="So it is.",
+        answer_format=answer_format or Keywords(),
+        evaluation=evaluation,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +52,23 @@ def page() -> str:
 
 
 def page_of(evidence: Evidence) -> str:
-    return render(any_page(evaluate(evidence)), [])
+    return render(any_page(evaluate(evidence), evidence.answer_format), [])
+
+
+def evidence_of(answer_format: Format, label: str, base: str, tuned: str, images: int = 6) -> Evidence:
+    """Return the same three answers about each of ``images`` images."""
+    names = [f"i{number}" for number in range(images)]
+    labels, of_base, of_tuned = ({name: answer(text, image=name) for name in names} for text in (label, base, tuned))
+    return Evidence(answer_format=answer_format, labels=labels, tuned={"n8": of_tuned}, base=of_base)
+
+
+def card_of(evidence: Evidence, image: str = "i0") -> str:
+    """Return the text of an image's card: a mark is in square brackets, and every other tag is a space."""
+    picture = Picture(image=image, name="photo.jpg", jpeg=None, label=evidence.labels[image])
+    page = render(any_page(evaluate(evidence), evidence.answer_format), [picture])
+    card = page[page.index('<div class="card">') : page.index("</li>", page.index('<div class="card">'))]
+    marked = re.sub(r'<mark class="(\w+)">(.*?)</mark>', r"[\1: \2]", card)
+    return " ".join(re.sub(r"<.*?>", " ", marked).split())
 
 
 def row_names(page: str) -> list[str]:
@@ -89,17 +129,18 @@ def test_smaller_share_of_a_gap_comes_first_and_names_the_number_of_test_images(
 
     assert next(iter(shown)) == first
     assert figures == sorted(figures)
-    assert all("24 test images" in shown[title][1] for title in (first, "gain in Jaccard index"))
+    assert all("24 test images" in shown[title][1] for title in (first, "gain in agreement"))
 
 
-def test_valid_answers_and_requested_number_of_keywords_are_shown_beside_the_headline() -> None:
-    evidence = replace(any_evidence(), limits=Limits(minimum=4, maximum=9))
+def test_valid_answers_are_shown_beside_the_headline_and_the_requested_number_of_keywords_with_the_metrics() -> None:
+    evidence = replace(any_evidence(), answer_format=Keywords(keywords_min=4, keywords_max=9))
     base = {name: answer(None, status="refused", image=name) for name in evidence.labels}
-    figure, about = headlines(page_of(replace(evidence, base=base)))["valid answers"]
+    page = page_of(replace(evidence, base=base))
+    figure, about = headlines(page)["valid answers"]
 
     assert figure == "100 %"
     assert "base: 0.0 %; ceiling: 100 %" in about
-    assert "0.0 % have 4 to 9 keywords as requested (not part of the gate)" in about
+    assert re.search(r"answers with the requested number of keywords</th>\s*<td class=.number.>0\.0 %</td>", page)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +203,7 @@ def test_card_compares_the_answers_about_an_image_with_its_label() -> None:
     label = answer("Cats, sofa, thing 3, colour 3", image="i3")
     page = render(any_page(evaluation), [Picture(image="i3", name="<b>3</b>.jpg", jpeg=None, label=label)])
 
-    assert "<b>Shared</b> cat, thing 3" in page
+    assert "<b>Shared</b> cats, thing 3" in page
     assert "<b>Missed</b> colour 3, sofa" in page
     assert "<b>Extra</b> tree" in page
     assert "&lt;b&gt;3&lt;/b&gt;.jpg" in page
@@ -250,3 +291,160 @@ def test_page_compares_the_alternatives_to_training_with_the_ceiling() -> None:
     assert "Train: something can be gained." in section
     assert "Nova 2 Lite is left out: no access." in section
     assert "Is training worth it?" not in render(replace(any_page(None), report=any_report(evaluation=None)), [])
+
+
+def test_captions_are_shown_below_each_other_with_differing_words_marked() -> None:
+    label, base = "A brown dog runs along the beach.", "A <b>boat</b> at sea."
+    card = card_of(evidence_of(CAPTION, label, base, "A black dog runs along the Beach"))
+
+    assert (
+        "Teacher A [missed: brown] dog runs along the beach. Tuned on 8 A [extra: black] dog runs along the Beach"
+        in (card)
+    )
+    assert (
+        "Base Teacher A [missed: brown dog runs along the beach.] Base A [extra: &lt;b&gt;boat&lt;/b&gt; at sea.]"
+        in (card)
+    )
+
+
+def test_class_is_shown_beside_the_class_of_the_teacher() -> None:
+    card = card_of(evidence_of(CLASSES, "people", "boats", "people"))
+
+    assert "0.00 → to 1.00 &nbsp;(+1.00) Teacher people Tuned on 8 people" in card
+    assert "Base Teacher [missed: people] Base [extra: boats]" in card
+
+
+def test_fields_are_shown_as_a_table_with_differences_marked() -> None:
+    label = '{"subject": "brown dog", "colours": ["red", "blue"], "people": 0}'
+    card = card_of(evidence_of(FIELDS, label, '{"people": 0}', '{"subject": "dog", "colours": ["red"], "people": 0}'))
+
+    assert "Field Teacher Tuned on 8 subject [missed: brown dog] [extra: dog] colours red, [missed: blue] red" in card
+    assert "people 0 0 Base Field Teacher Base subject [missed: brown dog] –" in card
+
+
+@pytest.mark.parametrize(
+    ("answer_format", "label"),
+    [(CAPTION, "A brown dog runs."), (CLASSES, "people"), (FIELDS, '{"subject": "dog", "people": 0}')],
+    ids=["caption", "class", "fields"],
+)
+def test_card_of_an_invalid_answer_has_the_label_without_marks_and_no_answer_beside_it(
+    answer_format: Format, label: str
+) -> None:
+    evidence = evidence_of(answer_format, label, label, label)
+    refused = {name: answer("{}", status="refused", image=name) for name in evidence.labels}
+    card = card_of(replace(evidence, tuned={"n8": refused})).partition("Base")[0]
+
+    assert "Not valid, scores 0:" in card
+    assert "Teacher" in card
+    assert "Tuned on 8" not in card
+    assert "[" not in card
+
+
+def test_labels_to_check_are_shown_as_they_are_written_and_fields_as_a_table() -> None:
+    label = answer('{"subject": "dog", "colours": [], "people": 2}', image="i0")
+    page = render(any_page(None, FIELDS), [Picture(image="i0", name="0", jpeg=None, label=label)])
+    caption = Picture(image="i0", name="0", jpeg=None, label=answer("A brown dog runs.", image="i0"))
+
+    assert re.search(r'<th scope="row">people</th>\s*<td>2</td>\s*</tr>', page)
+    assert "<p>A brown dog runs.</p>" in render(any_page(None, CAPTION), [caption])
+
+
+def test_report_says_how_agreement_is_measured_and_what_it_cannot_tell(page: str) -> None:
+    captions = page_of(evidence_of(CAPTION, "A brown dog runs.", "A boat.", "A dog runs."))
+
+    assert "Agreement is the Jaccard index (0-1)" in page
+    assert "without case, punctuation and plurals." in page
+    assert "What this figure cannot tell:" not in page
+    assert "Agreement is the ROUGE-L F1 (0-1)" in captions
+    assert "<strong>What this figure cannot tell:</strong> ROUGE-L F1 cannot tell whether a caption is true" in captions
+
+
+def test_column_without_normalisation_needs_a_format_with_one(page: str) -> None:
+    assert "not normalised" in page
+    assert "not normalised" not in page_of(evidence_of(CLASSES, "people", "boats", "people"))
+
+
+def test_answers_that_are_right_or_wrong_have_their_numbers_instead_of_a_histogram(page: str) -> None:
+    classes = page_of(evidence_of(CLASSES, "people", "boats", "people"))
+
+    assert "6 of 6 are right only after training." in classes
+    assert "Scores of the test images" not in classes
+    assert "Scores of the test images" in page
+    assert "right only after training" not in page
+    without_base = replace(evidence_of(CLASSES, "people", "boats", "people"), base=None)
+    assert "right only after training" not in page_of(without_base)
+
+
+def with_hashes(evidence: Evidence, training: str) -> Evidence:
+    """Return the evidence with one training image, which looks like every test image, and its label."""
+    hashes = dict.fromkeys([*evidence.labels, "t0"], "00ff")
+    return replace(evidence, training={"t0": answer(training, image="t0")}, hashes=hashes)
+
+
+@pytest.mark.parametrize(
+    ("copied", "note"),
+    [
+        ("A dog runs along a beach.", "Copying does as well as the tuned model"),
+        ("A brown dog runs along a beach.", "Copying does better than the tuned model"),
+        ("Two boats at sea.", None),
+    ],
+)
+def test_page_says_when_copying_the_label_of_the_most_similar_training_image_does_as_well(
+    copied: str, note: str | None
+) -> None:
+    evidence = evidence_of(CAPTION, "A brown dog runs along a beach.", "A boat.", "A dog runs along a beach.")
+    page = page_of(with_hashes(evidence, copied))
+
+    assert "nearest" in row_names(page)
+    assert "copying the label of the training image that looks most similar" in page
+    assert ("Copying does" in page) == (note is not None)
+    assert note is None or note in page
+    assert "nearest" not in row_names(page_of(evidence))
+
+
+def test_tables_of_a_format_have_names_for_readers_and_numbers_on_the_right() -> None:
+    evaluation = evaluate(any_evidence())
+    table = Table(
+        title="Fields of n8",
+        columns=["field", "type", "n8", "images"],
+        rows=[["a & b", "list", 0.12345, 3], ["n8", "string", None, 4], ["none", "string", 12.345, 5]],
+        note="A note on n8.",
+    )
+    figures = evaluation.figures.model_copy(update={"tables": [table, Table(title="Empty", columns=["x"], rows=[])]})
+    page = render(any_page(replace(evaluation, figures=figures)), [])
+    shown = page[page.index("Fields of tuned on 8") : page.index("A note on tuned on 8.")]
+
+    assert re.findall(r"<t[hd]([^>]*)>(.*?)</t[hd]>", shown) == [
+        (' scope="col"', "field"),
+        (' scope="col"', "type"),
+        (' scope="col" class="number"', "tuned on 8"),
+        (' scope="col" class="number"', "images"),
+        (' scope="row"', "a &amp; b"),
+        ("", "list"),
+        (' class="number"', "0.123"),
+        (' class="number"', "3"),
+        (' scope="row"', "tuned on 8"),
+        ("", "string"),
+        (' class="number"', "–"),
+        (' class="number"', "4"),
+        (' scope="row"', "none"),
+        ("", "string"),
+        (' class="number"', "12.3"),
+        (' class="number"', "5"),
+    ]
+    assert '<td colspan="1">None.</td>' in page
+
+
+def test_confusion_matrix_has_its_diagonal_and_its_errors_marked() -> None:
+    evidence = evidence_of(CLASSES, "people", "boats", "people", images=4)
+    changed: Mapping[str, str] = {"i1": "animals", "i2": "boats"}
+    labels = {**evidence.labels, **{name: answer(text, image=name) for name, text in changed.items()}}
+    page = page_of(replace(evidence, labels=labels))
+    matrix = page[page.index("Table of Confusion matrix of tuned on 8") :]
+    rows = re.findall(r'<tr>\s*<th scope="row">(\w+)</th>(.*?)</tr>', matrix[: matrix.index("</table>")], re.DOTALL)
+
+    assert {name: re.findall(r'class="(.*?)">(.*?)<', cells) for name, cells in rows} == {
+        "people": [("number equal", "2"), ("number", "0"), ("number", "0")],
+        "animals": [("number confused", "1"), ("number", "0"), ("number", "0")],
+        "boats": [("number confused", "1"), ("number", "0"), ("number", "0")],
+    }
