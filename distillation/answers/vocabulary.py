@@ -183,7 +183,7 @@ def _merged(entries: Iterable[_Entry]) -> dict[str, list[str]]:
             problems.append(f"{entry.place}: {problem}")
             continue
         synonyms = merged.setdefault(entry.preferred, [])
-        synonyms += [synonym for synonym in entry.synonyms if synonym not in synonyms]
+        synonyms += [synonym for synonym in dict.fromkeys(entry.synonyms) if synonym not in synonyms]
         for form in (entry.preferred, *entry.synonyms):
             claimed.setdefault(normalised_keyword(form), entry)
     if problems:

@@ -130,6 +130,22 @@ def test_own_labels_are_checked_with_the_request(tmp_path: Path) -> None:
         assert distill("estimate", tmp_path, "--request", tmp_path / request, "--json").exit_code == 0
 
 
+def test_vocabulary_is_checked_with_the_request(tmp_path: Path) -> None:
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "closed.json").write_text('{"closed_vocabulary": true}', "utf-8")
+    without = distill("estimate", tmp_path, "--request", tmp_path / "closed.json")
+    (tmp_path / "Vocabulary.CSV").write_text("preferred;synonyms\ncat;kitty\n", "utf-8")
+    with_vocabulary = distill("estimate", tmp_path, "--request", tmp_path / "closed.json", "--json")
+    (tmp_path / "Vocabulary.CSV").write_text("preferred;synonyms\ncat;kitty\ndog;kitty\n", "utf-8")
+    ambiguous = distill("estimate", tmp_path)
+
+    assert without.exit_code
+    assert "closed_vocabulary: the collection has no vocabulary.csv" in " ".join(without.output.split())
+    assert with_vocabulary.exit_code == 0, with_vocabulary.output
+    assert "vocabulary.csv: line 3: 'kitty' stands for 'dog' here" in " ".join(ambiguous.output.split())
+
+
 def test_hypothetical_photos_are_estimated_by_count_and_size(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"max_usd": 1}', "utf-8")

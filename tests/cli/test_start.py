@@ -99,3 +99,11 @@ def test_collection_with_too_many_photos_is_refused_before_anything_starts(
 def test_budget_above_the_limit_of_the_stage_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"max_usd: 201\.00 is above the stage's max_usd_per_run 200\.00"):
         start(StageFake(), tmp_path, max_usd=201)
+
+
+def test_vocabulary_of_the_collection_is_checked_before_the_request_is_put(tmp_path: Path) -> None:
+    stage = StageFake()
+    stage.s3.objects["holiday/vocabulary.csv"] = b"preferred,synonyms\ncat,dog\ndog,\n"
+    with pytest.raises(InvalidRequest, match=r"vocabulary\.csv: line 3: 'dog' stands for 'dog' here and for 'cat'"):
+        start(stage, tmp_path)
+    assert "holiday/distill.json" not in stage.s3.objects

@@ -201,3 +201,24 @@ def test_name_that_is_not_utf_8_is_a_problem_of_its_file_alone(tmp_path: Path) -
     (result,) = upload_files({"holiday/\udcff.jpg": tmp_path / "1.jpg"}, Bucket(client, "photos"))
 
     assert result.problem == "its name is not UTF-8, which S3 requires. Rename it."
+
+
+def test_vocabulary_is_uploaded_with_the_photos(folder: Path) -> None:
+    objects = HashedS3()
+    stage = SimpleNamespace(name="dev", region="us-east-1", photos=Bucket(objects, "photos"))  # type: ignore[arg-type]
+    (folder / "Vocabulary.CSV").write_text("preferred,synonyms\ncat,kitty\n", "utf-8")
+    upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
+
+    assert objects.objects["a/vocabulary.csv"] == b"preferred,synonyms\ncat,kitty\n"
+
+
+def test_vocabulary_is_checked_before_the_upload(folder: Path) -> None:
+    objects = HashedS3()
+    stage = SimpleNamespace(name="dev", region="us-east-1", photos=Bucket(objects, "photos"))  # type: ignore[arg-type]
+    (folder / "vocabulary.csv").write_text("preferred,synonyms\ncat,dog\ndog,\n", "utf-8")
+    with pytest.raises(InvalidRequest, match=r"vocabulary\.csv: line 3: 'dog' stands for 'dog' here and for 'cat'"):
+        upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]
+    assert not objects.objects
+    (folder / "VOCABULARY.csv").write_text("preferred\ncat\n", "utf-8")
+    with pytest.raises(CommandError, match=r"VOCABULARY\.csv and vocabulary\.csv are both in"):
+        upload_photos(folder, "a", stage, as_json=True)  # type: ignore[arg-type]

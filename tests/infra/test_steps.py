@@ -140,7 +140,8 @@ def test_only_prepare_reads_and_writes_the_budget_of_the_month(pipeline: Templat
         ("WriteResults", "s3:GetObject", "runs/*/splits/images.jsonl"),
         *((step, "s3:GetObject", "runs/*/report/report.json") for step in ("ListImages", "WriteResults")),
         # Without s3:ListBucket, S3 answers 403 instead of 404 about a photo that was deleted.
-        *((step, "s3:ListBucket", "Photos") for step in ("AwaitUpload", "Resize", "Split", "ListImages")),
+        *((step, "s3:ListBucket", "Photos") for step in ("Prepare", "AwaitUpload", "Resize", "Split", "ListImages")),
+        *((step, "s3:GetObject", "/*vocabulary.csv") for step in ("Prepare", "Split")),
     ],
 )
 def test_steps_that_account_for_every_photo_and_line_may_do_so(

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillation.answers import keyword_reader
-from distillation.answers.formats.keywords import KeywordList, normalised_keyword
+from distillation.answers.formats.keywords import KeywordList
 from distillation.answers.keyword_reader import read_keywords, write_keywords
+from distillation.answers.plurals import normalised_keyword
 
 _WORDS = "cat sofa Red light 24 mm 3d 1960s 4k a x i café 窓 o'hara women's st New York close-up the objects tags"
 WORDS = st.sampled_from(_WORDS.split())

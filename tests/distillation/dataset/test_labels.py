@@ -118,3 +118,23 @@ def test_list_of_images_that_was_cut_off_is_named() -> None:
 
     with pytest.raises(ObjectDamaged, match=rf"{key} has \d+ images, but Split wrote \d+\. .* Start the run again"):
         require_labels(run, 0, inventory, read_labels(run, data).keys(), data)
+
+
+VOCABULARY = {"format": "keywords", "vocabulary": {"Cat": ["kitty"]}, "closed_vocabulary": True}
+
+
+@pytest.mark.parametrize(
+    ("texts", "label"),
+    [
+        (["kitty, sofa"], "Cat"),
+        (["- Cat"], "- Cat"),
+        (["kitty, sofa", "cats, sofa", "Cat, lamp"], "Cat"),
+    ],
+    ids=["one sample", "one sample in preferred terms", "consensus"],
+)
+def test_label_is_in_the_terms_of_the_vocabulary_and_knows_what_was_answered(texts: list[str], label: str) -> None:
+    run = any_run(samples_per_image=len(texts), temperature=0.5).model_copy(update={"answers": VOCABULARY})
+    line = label_of(*texts, run=run)
+
+    assert line.text == label
+    assert (line.answered or [line.text]) == texts

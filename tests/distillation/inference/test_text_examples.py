@@ -74,3 +74,10 @@ def test_examples_follow_the_system_prompt_and_the_question_stays_the_same() -> 
 
 def test_examples_may_make_the_prompt_longer_than_a_request_allows() -> None:
     assert len(with_examples(Prompt(system="s" * 9_999, user="u"), ["cat, sofa"]).system) > 10_000
+
+
+def test_example_is_in_the_terms_of_the_vocabulary() -> None:
+    answers = {"format": "keywords", "vocabulary": {"cat": ["kitty"]}, "closed_vocabulary": True}
+    run = run_with_limits(1, 3).model_copy(update={"answers": answers})
+
+    assert read_examples(run, labelled(run, {0: "kitty, sofa"})) == ["cat"]

@@ -33,6 +33,7 @@ from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, ski
         ("track.gpx", "text"),
         ("distill.json", "own file"),
         ("labels.csv", "own file"),
+        ("vocabulary.csv", "own file"),
         ("trip/", "folder"),
     ],
 )

@@ -7,10 +7,11 @@ from distillation.photos.listing import check_photo_count, list_collection
 from tests.support.fakes import bucket
 
 
-def test_upload_of_own_labels_changes_the_listing_of_a_collection() -> None:
+@pytest.mark.parametrize("name", ["labels.csv", "vocabulary.csv"])
+def test_upload_of_own_labels_or_a_vocabulary_changes_the_listing_of_a_collection(name: str) -> None:
     photos, data = bucket(**{"holiday/01.jpg": b"x"}), bucket()
     before = list_collection("holiday-1", photos, "holiday/", "", data)
-    photos.write("holiday/labels.csv", b"photo,label")
+    photos.write(f"holiday/{name}", b"photo,label")
     after = list_collection("holiday-1", photos, "holiday/", before.digest, data)
 
     assert (after.photos, after.settled) == (1, False)

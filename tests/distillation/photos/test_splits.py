@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from distillation.errors import EmptyCollection, ToleranceExceeded, TooFewImages
+from distillation.errors import EmptyCollection, InvalidRequest, ToleranceExceeded, TooFewImages
 from distillation.photos import splits
 from distillation.storage import Bucket
 from tests.support.builders import any_run
@@ -192,3 +192,35 @@ def test_images_with_your_own_keywords_are_divided_by_their_hash() -> None:
     split(any_run(), without_labels)
 
     assert sets_by_image(split_with_labels({"format": "keywords"})) == sets_by_image(without_labels)
+
+
+@pytest.mark.parametrize("before", [{}, {"vocabulary": {"dog": []}, "vocabulary_file": "vocabulary.csv"}])
+def test_vocabulary_that_was_uploaded_or_changed_after_the_start_is_refused(before: dict[str, Any]) -> None:
+    run = any_run().model_copy(update={"answers": {"format": "keywords", **before}})
+    photos = bucket(**{"holiday/vocabulary.csv": b"preferred\ncat\n"})
+    with pytest.raises(InvalidRequest, match=r"vocabulary\.csv in 'holiday/' was uploaded or changed after the run"):
+        splits.split(run, resized_collection(image_names(60)), photos)
+
+
+@pytest.mark.parametrize(
+    ("answers", "body"),
+    [
+        ({"vocabulary": {"cat": ["kitty"]}, "vocabulary_file": "vocabulary.csv"}, b"preferred,synonyms\ncat,kitty\n"),
+        ({"vocabulary": {"dog": []}}, b"preferred\ncat\n"),
+        (CLASSES, b"preferred\ncat\n"),
+        (CLASSES, b"damaged"),
+    ],
+    ids=["unchanged", "terms of the prompt", "another format", "damaged, another format"],
+)
+def test_vocabulary_that_the_run_has_or_does_not_use_is_accepted(answers: dict[str, Any], body: bytes) -> None:
+    run = any_run().model_copy(update={"answers": {"format": "keywords"} | answers})
+    photos = bucket(**{"holiday/vocabulary.csv": body})
+
+    assert splits.split(run, resized_collection(image_names(60)), photos).images == 60
+
+
+def test_run_keeps_the_vocabulary_that_was_deleted_after_its_start() -> None:
+    answers = {"format": "keywords", "vocabulary": {"dog": []}, "vocabulary_file": "vocabulary.csv"}
+    run = any_run().model_copy(update={"answers": answers})
+
+    assert splits.split(run, resized_collection(image_names(60)), bucket()).images == 60

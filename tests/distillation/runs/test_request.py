@@ -346,3 +346,111 @@ def test_student_prompt_of_your_own_has_the_instruction_of_the_teachers_format()
 def test_prompt_that_bedrock_would_refuse_with_its_answer_format_is_named(prompt: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{re.escape(problem)}"):
         from_console(prompt=CLASS_PROMPT | prompt)
+
+
+VOCABULARY_FILE = b"preferred,synonyms\ncat,kitty\nsea,\n"
+OWN_PROMPT = {"system": "You index.", "user": "Write keywords."}
+
+
+def with_vocabulary(body: bytes = VOCABULARY_FILE, **request: Any) -> Run:
+    """Return the run of a collection that has ``vocabulary.csv``; keywords are the fields of its request."""
+    photos = bucket(**{"holiday/vocabulary.csv": body})
+    return resolve({"collection": "holiday/", **request}, "arn:e1", photos, DEFAULTS)
+
+
+def test_run_has_the_vocabulary_of_its_collection() -> None:
+    run = with_vocabulary(closed_vocabulary=True)
+    answer_format = format_of(run)
+
+    assert run.answers["vocabulary"] == {"cat": ["kitty"], "sea": []}
+    assert run.answers["vocabulary_file"] == "vocabulary.csv"
+    assert answer_format.write(answer_format.parse("Kitties, dog")) == "cat"
+    assert format_of(Run.model_validate_json(run.model_dump_json())) == answer_format
+
+
+def test_vocabulary_is_part_of_the_labeler_only_if_the_prompt_shows_it() -> None:
+    shown = OWN_PROMPT | {"user": "Write keywords.\n{answer_format}"}
+
+    assert with_vocabulary().teacher == from_console().teacher
+    assert with_vocabulary(prompt=OWN_PROMPT).prompt == from_console(prompt=OWN_PROMPT).prompt
+    assert with_vocabulary(prompt=shown).prompt.user == (
+        "Write keywords.\nWhere one of these keywords fits, use it, as written:\ncat, sea"
+    )
+    assert with_vocabulary(prompt=shown).student_prompt == with_vocabulary(prompt=shown).prompt
+    assert from_console(prompt=shown).prompt.user == "Write keywords.\n"
+    assert with_vocabulary(prompt=shown).teacher.id != with_vocabulary(b"preferred\ndog", prompt=shown).teacher.id
+    assert with_vocabulary(prompt=shown).teacher.id != with_vocabulary(prompt=shown, closed_vocabulary=True).teacher.id
+
+
+def test_vocabulary_that_is_too_long_to_be_shown_is_refused_and_used_without_being_shown() -> None:
+    body = b"preferred\n" + b"".join(b"a long keyword x%d\n" % number for number in range(1000))
+    with pytest.raises(
+        InvalidRequest, match="prompt with the answer format's instruction: field 'user': .* at most 10"
+    ):
+        with_vocabulary(body, prompt=OWN_PROMPT | {"user": "Keywords: {answer_format}"})
+
+    assert len(with_vocabulary(body).answers["vocabulary"]) == 1000  # type: ignore[arg-type]
+
+
+def test_terms_of_the_prompt_come_before_those_of_the_collection() -> None:
+    answers = {"vocabulary": {"dog": ["puppy"]}, "vocabulary_file": "vocabulary.csv", "closed_vocabulary": True}
+    run = with_vocabulary(prompt=OWN_PROMPT | {"answers": answers})
+
+    assert run.answers["vocabulary"] == {"dog": ["puppy"]}
+    assert (run.answers["vocabulary_file"], run.answers["closed_vocabulary"]) == (None, True)
+
+
+def test_run_is_repeated_with_its_vocabulary() -> None:
+    first = with_vocabulary(closed_vocabulary=True)
+    again = with_vocabulary(b"preferred\nother\n", prompt={**first.prompt.model_dump(), "answers": first.answers})
+
+    assert again.teacher == first.teacher
+    assert again.answers == first.answers | {"vocabulary_file": None}
+
+
+def test_prompt_names_a_vocabulary_that_is_shipped_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pets.csv").write_bytes(VOCABULARY_FILE)
+    (tmp_path / "own.toml").write_text('system = "a"\nuser = "b"\nanswers.vocabulary = "pets"', "utf-8")
+    monkeypatch.setattr("distillation.runs.request.PROMPTS", tmp_path)
+    run = from_console(prompt="own", student_prompt="own")
+
+    assert run.answers["vocabulary"] == {"cat": ["kitty"], "sea": []}
+    assert run.answers["vocabulary_file"] == "pets.csv"
+    with pytest.raises(InvalidRequest, match=r"prompt.answers.vocabulary: there is no file 'birds' .* .there: pets"):
+        from_console(prompt=OWN_PROMPT | {"answers": {"vocabulary": "birds"}})
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "message"),
+    [
+        (
+            {"closed_vocabulary": True},
+            r"closed_vocabulary: the collection has no vocabulary\.csv, and the prompt names",
+        ),
+        (
+            {"prompt": OWN_PROMPT | {"answers": {"vocabulary": {"cat": ["dog"], "dog": []}}}},
+            "prompt.answers: field 'vocabulary': .*'dog' stands for 'dog' here and for 'cat' in term 'cat'",
+        ),
+        (
+            {"prompt": OWN_PROMPT | {"answers": {"vocabulary": ["cat"]}}},
+            "prompt.answers: field 'vocabulary': Input should be a valid dictionary",
+        ),
+        (
+            {"closed_vocabulary": True, "prompt": OWN_PROMPT | {"answers": {"format": "class", "labels": ["a", "b"]}}},
+            "closed_vocabulary: the answers to this prompt have the format 'class', not 'keywords'. Leave out",
+        ),
+    ],
+    ids=["no vocabulary", "ambiguous", "a list", "another format"],
+)
+def test_vocabulary_that_cannot_be_used_is_refused(request_fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        from_console(**request_fields)
+
+
+def test_vocabulary_of_a_collection_is_not_read_for_other_formats_and_applied_models() -> None:
+    class_prompt = OWN_PROMPT | {"answers": {"format": "class", "labels": ["a", "b"]}}
+
+    assert with_vocabulary(b"damaged", prompt=class_prompt).answers["format"] == "class"
+    assert with_vocabulary(b"damaged", apply="holiday-1").answers["vocabulary"] == {}
+    with pytest.raises(InvalidRequest, match=r"vocabulary\.csv: line 1 must name the columns"):
+        with_vocabulary(b"damaged")

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import optimize
 
+from distillation.answers.formats import format_of, parse_format
 from distillation.answers.formats.base import Compared, NotInFormat
-from distillation.answers.formats.keywords import (
-    FUZZY_CUTOFF,
-    KeywordList,
-    Keywords,
-    jaccard,
-    soft_jaccard,
-)
+from distillation.answers.formats.keywords import FUZZY_CUTOFF, KeywordList, Keywords, jaccard, soft_jaccard
 from distillation.answers.keyword_reader import read_keywords, write_keywords
+from distillation.answers.rejection import text_rejection
 from distillation.documents import Table
+from distillation.errors import InvalidRequest
+from tests.support.builders import any_run
 
 FORMS: dict[str, list[str]] = {
     # Scores
@@ -320,3 +319,128 @@ def test_parts_are_shared_missed_and_extra_in_the_spelling_of_the_label() -> Non
         ("tree", "extra"),
     ]
     assert {part.state for part in Keywords().parts(None, label)} == {"missed"}
+
+
+TERMS = {"Cat": ["kitty"], "glass": [], "glasses": ["spectacles"]}
+OPEN, CLOSED = Keywords(vocabulary=TERMS), Keywords(vocabulary=TERMS, closed_vocabulary=True)
+
+
+@pytest.mark.parametrize(
+    ("answer_format", "written"),
+    [(OPEN, ("Cat", "glasses", "Sofas", "glass")), (CLOSED, ("Cat", "glasses", "glass"))],
+    ids=["open", "closed"],
+)
+def test_vocabulary_replaces_synonyms_and_a_closed_one_leaves_out_other_keywords(
+    answer_format: Keywords, written: tuple[str, ...]
+) -> None:
+    text = "kitties, CAT, spectacles, Sofas, glass"
+    value = answer_format.parse(text)
+
+    assert value == KeywordList(written)
+    assert value.answered == ("kitties", "CAT", "spectacles", "Sofas", "glass")
+    assert answer_format.training_text(text) == answer_format.write(value) == ", ".join(written)
+    assert answer_format.parse(answer_format.write(value)) == value
+    assert answer_format.cells(value) == [", ".join(written)]
+    assert answer_format.json_value(value) == list(written)
+
+
+def test_answer_without_a_term_of_a_closed_vocabulary_is_not_valid() -> None:
+    assert OPEN.parse("sofa, lamp") == KeywordList(("sofa", "lamp"))
+    with pytest.raises(NotInFormat, match="has no keyword of the vocabulary: 'sofa, lamp'"):
+        CLOSED.parse("sofa, lamp")
+
+
+def test_answer_in_preferred_terms_keeps_its_layout() -> None:
+    assert OPEN.training_text("- Cat\n- glasses") == "- Cat\n- glasses"
+    assert OPEN.training_text("- cat\n- glasses") == "Cat, glasses"
+
+
+def test_number_of_keywords_is_that_of_the_answer_before_synonyms_are_replaced() -> None:
+    limited = CLOSED.model_copy(update={"keywords_min": 3, "keywords_max": 3})
+
+    assert limited.label_problem(limited.parse("cat, kitty, sofa")) is None
+    assert limited.label_problem(limited.parse("cat, kitty")) == "has 2 distinct keywords, not 3 to 3"
+
+
+def test_synonyms_are_the_same_keyword_in_scores_and_terms_that_differ_in_the_plural_are_not() -> None:
+    assert OPEN.similarity(OPEN.parse("kitty, sofas"), OPEN.parse("cats, sofa")) == 1
+    assert OPEN.similarity(OPEN.parse("glasses"), OPEN.parse("glass")) == 0
+    assert OPEN.similarity(OPEN.parse("spectacles"), OPEN.parse("glasses")) == 1
+    assert Keywords().similarity(Keywords().parse("glasses, cats"), Keywords().parse("glasses, cat")) == 1
+    assert [part.state for part in OPEN.parts(OPEN.parse("glass"), OPEN.parse("glasses"))] == ["missed", "extra"]
+
+
+def test_samples_with_synonyms_agree_on_the_preferred_term() -> None:
+    samples = [CLOSED.parse(text) for text in ("kitty, sofa", "cats, sofa", "glass")]
+
+    assert CLOSED.consensus(samples, 2) == KeywordList(("Cat",))
+    assert CLOSED.control(samples) == KeywordList(("Cat",))
+
+
+def test_own_label_with_a_keyword_that_a_closed_vocabulary_would_leave_out_is_refused() -> None:
+    label = "kitty, sofa, lamp"
+
+    assert (
+        text_rejection(CLOSED, label, is_trained_on=False) == "has keywords outside the closed vocabulary: sofa, lamp"
+    )
+    assert text_rejection(OPEN, label, is_trained_on=False) is None
+    assert text_rejection(CLOSED, label) is None
+
+
+def test_instruction_names_the_preferred_terms_and_is_empty_without_a_vocabulary() -> None:
+    assert Keywords().instruction() == ""
+    assert OPEN.instruction() == "Where one of these keywords fits, use it, as written:\nCat, glass, glasses"
+    assert CLOSED.instruction() == "Use only these keywords, as written:\nCat, glass, glasses"
+
+
+def test_tables_of_a_vocabulary_count_the_keywords_that_were_replaced_and_those_outside_it() -> None:
+    texts = {"teacher": ["kitty, sofa", "Kitty, cats, lamp", "sofa, sofa"], "n8": ["kitty, dog"]}
+    replaced, outside = CLOSED.tables_of_texts(texts)
+
+    assert replaced.columns == ["keyword", "preferred term", "teacher", "n8"]
+    assert replaced.rows == [["kitty", "Cat", 2, 1], ["cats", "Cat", 1, 0]]
+    assert outside.title == "Keywords outside the vocabulary (left out)"
+    assert outside.rows == [["sofa", 2, 0], ["dog", 0, 1], ["lamp", 1, 0]]
+    assert outside.note == "Number of answers that have the keyword. Answers: teacher 3, n8 1. Rows: 3 of 3."
+    assert OPEN.tables_of_texts(texts)[1].title == "Keywords outside the vocabulary (unchanged)"
+    assert Keywords().tables_of_texts(texts) == []
+
+
+def test_tables_of_a_vocabulary_have_the_25_most_frequent_rows() -> None:
+    (_, outside) = CLOSED.tables_of_texts({"teacher": [f"cat, thing {number}, sofa" for number in range(40)]})
+
+    assert outside.rows[0] == ["sofa", 40]
+    assert len(outside.rows) == 25
+    assert (outside.note or "").endswith("Answers: teacher 40. Rows: 25 of 41.")
+
+
+def test_keywords_outside_the_vocabulary_are_a_measure() -> None:
+    label = OPEN.parse("cat")
+
+    assert OPEN.measures(OPEN.parse("kitty, sofa, lamp"), label)["outside"] == 2
+    assert OPEN.measures(None, label)["outside"] == 0
+    assert "outside" not in Keywords().measures(label, label)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"),
+    [
+        ({"cat": ["dog"], "dog": []}, "'dog' stands for 'dog' here and for 'cat' in term 'cat'"),
+        ({"cat": "kitty"}, "Input should be a valid list"),
+        ([], "Input should be a valid dictionary"),
+    ],
+    ids=["ambiguous", "no list", "no table"],
+)
+def test_wrong_vocabulary_of_a_prompt_is_refused(vocabulary: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        parse_format({"format": "keywords", "vocabulary": vocabulary}, "prompt.answers")
+
+
+def test_format_of_a_run_is_made_once() -> None:
+    run = any_run().model_copy(update={"answers": {"format": "keywords", "vocabulary": TERMS}})
+
+    assert format_of(run) is format_of(run.model_copy(update={"name": "other"}))
+    assert format_of(run) == OPEN
+    for number in range(40):
+        other = any_run().model_copy(update={"answers": {"format": "keywords", "keywords_min": number + 1}})
+        assert format_of(other) == Keywords(keywords_min=number + 1)
