@@ -66,7 +66,7 @@ def test_instruction_has_a_line_for_each_field() -> None:
         ([{"name": "a", "type": "text"}], "'fields.0.type': Input should be 'string', 'number'"),
         ([{"name": "a: b", "type": "string"}], "'fields.0.name': String should match"),
         ([{"name": "=a", "type": "string"}], "'fields.0.name': String should match"),
-        ([{"name": "a b", "type": "string"}, {"name": "A_B", "type": "list"}], "prompt.answers: two fields are named 'a b'"),
+        ([{"name": "a b", "type": "string"}, {"name": "A_B", "type": "list"}], "prompt.answers: two fields are named"),
         ([{"name": "Photo", "type": "string"}], "'Photo' is a column of the tables"),
         ([{"name": "a", "type": "one of", "options": ["x"]}], "'options' must be 2-100 values"),
         ([{"name": "a", "type": "one of", "options": ["x-y", "X Y"]}], "'options' must be 2-100 values"),
