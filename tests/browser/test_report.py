@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -28,6 +29,20 @@ SCREENS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
 }
 
+FORMATS = {
+    "category": ["people", "animals", "food"],
+    "listing": [
+        json.dumps({"subject": subject, "place": place, "colours": ["red", subject], "people": people, "mood": "calm"})
+        for people, (subject, place) in enumerate([("two children", "city"), ("dog", "indoors"), ("boats", "studio")])
+    ],
+    "alt_text": [
+        "A brown dog runs along a sandy beach at dusk, chasing a red ball.",
+        "Two children, seen from behind, sit on a low wall and look out over the harbour.",
+        "A bowl of ripe tomatoes stands on a wooden kitchen table in bright morning light.",
+    ],
+}
+"""Texts of the answers, keyed by the prompt of samples/prompts that asks for them."""
+
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="opt-in: make test-browser, or CHROMIUM=path"),
     pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: run make setup"),
@@ -40,14 +55,39 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if path := os.environ.get("REPORT"):
         return Path(path).resolve()
     folder = tmp_path_factory.mktemp("report")
+    names = [f"photo {number}.jpg" for number in range(100)]
+    return write_report(folder, names, *write_answers(folder, names))
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def report_of_format(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of a report of 30 images in each answer format."""
+    prompt, texts = request.param, FORMATS[request.param]
+    folder = tmp_path_factory.mktemp("report")
+    names = [f"photo {number}.jpg" for number in range(30)]
+    arguments = ["--prompt", prompt]
+    for role, wrong in (("teacher", 0), ("student", 7), ("base", 2), ("ceiling", 15)):
+        lines = [
+            {"image": name, "text": texts[(number + bool(wrong and number % wrong == 0)) % len(texts)]}
+            for number, name in enumerate(names)
+        ]
+        # An answer that is not valid has a card of its own.
+        lines[3] |= {} if role == "teacher" else {"text": "Sorry, I cannot help with this image."}
+        path = folder / f"{role}.jsonl"
+        path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+        arguments += [f"--{role}", str(path)]
+    return write_report(folder, names, *arguments)
+
+
+def write_report(folder: Path, names: list[str], *arguments: str) -> Path:
+    """Run ``distill evaluate`` on files of answers about photos with these names, and return the report."""
     generator = random.Random(6)
     images = folder / "images"
     images.mkdir()
-    names = [f"photo {number}.jpg" for number in range(100)]
     for name in names:
         shutil.copy(generator.choice(PHOTOS), images / name)
-    files = write_answers(folder, names)
-    assert distill("evaluate", *files, "--images", images, "--out", folder / "out").exit_code == 0
+    result = distill("evaluate", *arguments, "--images", images, "--out", folder / "out")
+    assert result.exit_code == 0, result.output
     return folder / "out/report.html"
 
 
@@ -94,6 +134,23 @@ def test_page_is_accessible_without_errors_and_not_wider_than_the_screen(
     assert violations == []
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_page_of_each_format_is_accessible_without_errors_and_not_wider_than_the_screen(
+    browser: Browser, report_of_format: Path, problems: list[str], screen: str
+) -> None:
+    page = open_page(browser, report_of_format, problems, screen)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.evaluate(AXE.read_text("utf-8"))
+    violations = page.evaluate("axe.run().then(result => result.violations.map(v => [v.id, v.nodes[0].html]))")
+
+    assert violations == []
+    assert problems == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # The gallery hides what is wider than a card.
+    assert page.evaluate("[...document.querySelectorAll('.card')].every(card => card.scrollWidth <= card.clientWidth)")
+    assert page.locator(".card mark").count() > 0
 
 
 def test_gallery_is_sorted_by_keyboard_and_announces_the_order(

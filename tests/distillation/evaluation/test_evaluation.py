@@ -323,3 +323,41 @@ def test_answers_are_also_compared_with_the_owners_labels() -> None:
     means = {name: score.mean for name, score in figures.gold.agreement.items()}
     assert means == pytest.approx({"teacher": 0.5, "base": 0, "n8": 2 / 3, "ceiling": 0.5})
     assert evaluate(any_evidence()).figures.gold is None
+
+
+def test_models_are_compared_with_the_label_of_the_training_image_that_looks_most_similar() -> None:
+    evidence = any_evidence()
+    training = {"t0": answer("cat, sea", image="t0"), "t1": answer("cat, sofa", image="t1")}
+    hashes = {**dict.fromkeys(evidence.labels, "0001"), "t0": "ffff", "t1": "0003"}
+    figures = evaluate(replace(evidence, training=training, hashes=hashes)).figures
+
+    # Two of four keywords are copied; the tuned model has three.
+    assert figures.agreement.nearest is not None
+    assert figures.agreement.nearest.mean == 0.5
+    assert figures.over_nearest is not None
+    assert figures.over_nearest.mean == pytest.approx(0.25)
+    assert evaluate(evidence).figures.over_nearest is None
+
+
+def test_score_of_the_most_similar_image_is_in_the_table_of_scores_but_not_part_of_the_gate() -> None:
+    evidence = any_evidence()
+    hashes = {**dict.fromkeys(evidence.labels, "0001"), "t0": "0001"}
+    training = {"t0": answer("cat, sofa, thing 1, colour 1", image="t0")}
+    evaluation = evaluate(replace(evidence, training=training, hashes=hashes))
+
+    assert evaluation.per_image["nearest"][:3] == [pytest.approx(2 / 6), 1, pytest.approx(2 / 6)]
+    assert evaluation.figures.gate == evaluate(replace(evidence, training=training)).figures.gate
+
+
+def test_report_counts_the_keywords_of_teacher_and_best_model_that_a_vocabulary_replaced_and_lacks() -> None:
+    evidence = any_evidence("cat, kitty, thing {}, extra", images=4)
+    vocabulary = {"feline": ["cat", "kitty"], "sofa": []} | {f"thing {number}": [] for number in range(4)}
+    training = {"t": answer("feline", image="t").model_copy(update={"answered": ["kitty, lamp", "cat, lamp"]})}
+    refused = {"r": answer("cat", status="refused", image="r")}
+    answer_format = Keywords(vocabulary=vocabulary, closed_vocabulary=True)
+    tables = evaluate(replace(evidence, answer_format=answer_format, training=training | refused)).figures.tables
+    replaced, outside = tables[-2:]
+
+    assert replaced.columns == ["keyword", "preferred term", "teacher", "n8"]
+    assert replaced.rows == [["cat", "feline", 5, 4], ["kitty", "feline", 1, 4]]
+    assert outside.rows[:2] == [["extra", 0, 4], ["lamp", 2, 0]]

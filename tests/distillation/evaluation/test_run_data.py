@@ -76,6 +76,16 @@ def test_evidence_has_the_answer_format_and_the_validity_of_the_request() -> Non
     assert (evidence.answer_format, evidence.gate_validity) == (format_of(any_run()), 0.9)
 
 
+def test_evidence_has_the_perceptual_hashes_of_the_inventory() -> None:
+    data = run_data()
+    first, *others = data.inventory
+    hashed = replace(data, inventory=[first.model_copy(update={"perceptual_hash": "00ff"}), *others])
+    evidence = hashed.evidence()
+
+    assert evidence is not None
+    assert evidence.hashes == {first.image: "00ff"}
+
+
 def test_without_an_active_model_there_is_no_evidence() -> None:
     data = run_data()
 

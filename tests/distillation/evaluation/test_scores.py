@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from distillation.answers.formats.keywords import KeywordList, Keywords
-from distillation.evaluation.scores import agreement, floor, label_values, measure
+from distillation.evaluation.scores import agreement, floor, label_values, measure, nearest
 from distillation.records import AnswerLine
 from tests.distillation.evaluation.answers import answer, parsed
 
@@ -51,3 +51,23 @@ def test_floor_compares_with_images_of_other_groups_only() -> None:
     assert floor(FORMAT, answers, labels, {"i": "i", "j": "j", "k": "k"}) == [0.5, 0.75, 0.75]
     assert floor(FORMAT, answers, labels, {"i": "i", "j": "j", "k": "j"}) == [0.5, 1.0, 1.0]
     assert floor(FORMAT, {}, labels, {"i": "i", "j": "j", "k": "j"}) == [0.0, 0.0, 0.0]
+
+
+def test_nearest_copies_the_label_of_the_training_image_whose_hash_differs_in_the_fewest_bits() -> None:
+    training = {"t0": parsed("cat"), "t1": parsed("dog"), "t2": parsed("tree")}
+    hashes = {"t0": "0000000000000000", "t1": "7fffffffffffffff", "t2": "00000000000000ff"}
+    hashes |= {"i": "70ffffffffffffff", "j": "000000000000007f", "k": "0000000000000001"}
+    labels = {"i": parsed("dog"), "j": parsed("tree", "sea"), "k": parsed("dog")}
+
+    assert nearest(FORMAT, labels, training, hashes) == [1, 0.5, 0]
+
+
+def test_image_without_a_hash_is_blank_and_looks_like_a_blank_training_image() -> None:
+    training = {"t0": parsed("cat"), "t1": parsed("blank")}
+    assert nearest(FORMAT, {"i": parsed("blank")}, training, {"t0": "00ff"}) == [1]
+
+
+def test_nearest_needs_hashes_and_training_labels() -> None:
+    labels = {"i": parsed("cat")}
+    assert nearest(FORMAT, labels, labels, {}) is None
+    assert nearest(FORMAT, labels, {}, {"i": "00ff"}) is None
