@@ -76,7 +76,14 @@ def test_uploader_may_write_and_list_one_collection_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("name", "may"), [("a.jpg", True), ("distill.json", False), ("labels.csv", False), ("sub/labels.jsonl", False)]
+    ("name", "may"),
+    [
+        ("a.jpg", True),
+        ("distill.json", False),
+        ("labels.csv", False),
+        ("vocabulary.csv", False),
+        ("sub/labels.jsonl", False),
+    ],
 )
 def test_uploader_of_photos_only_may_not_start_runs_or_write_labels(name: str, may: bool) -> None:
     assert allowed([*UPLOADER, *PHOTOS_ONLY], "s3:PutObject", f"{PHOTOS}/holiday/{name}") == may
