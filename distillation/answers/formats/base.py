@@ -70,7 +70,11 @@ class Format(Record, ABC):
     similarity_about: ClassVar[str] = ""
     """Sentence on how the similarity is measured, for the report."""
     layout: ClassVar[Literal["items", "words", "fields"]]
-    """How the gallery shows the parts of an answer: as separate items, as running text or as a table of fields."""
+    """How the gallery shows an answer and its label.
+
+    ``items``: lists of shared, missed and extra items; ``words``: both texts with differing words marked; ``fields``: a
+    table.
+    """
     metrics: ClassVar[Mapping[str, Metric]] = {}
     """Rows of the report's table of metrics, keyed by the names of ``measures``."""
     measures_agreement: ClassVar[str | None] = None
