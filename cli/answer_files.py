@@ -20,6 +20,7 @@ from distillation.answers.formats.keywords import MAXIMUM_WORDS, Keywords, norma
 from distillation.answers.keyword_reader import read_keywords, write_keywords
 from distillation.answers.rejection import content_rejection
 from distillation.documents import AnswersFile
+from distillation.errors import excerpt
 from distillation.plain_text import unmark_formula
 from distillation.records import AnswerLine
 from distillation.runs.request import read_prompt_file, shipped_prompt
@@ -57,7 +58,7 @@ def read_answers(path: Path, answer_format: Format) -> Answers:
         text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidAnswers(f"{path} cannot be read: {error}. Name a file of JSON Lines, JSON or CSV.") from None
-    layout, records = _records(text, path)
+    layout, records = _records(text, path, answer_format)
     answers: dict[str, AnswerLine] = {}
     groups: dict[str, str] = {}
     for place, record in records:
@@ -73,14 +74,14 @@ def read_answers(path: Path, answer_format: Format) -> Answers:
     return Answers(facts, answers, groups)
 
 
-def _records(text: str, path: Path) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
+def _records(text: str, path: Path, answer_format: Format) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
     """Return the layout of a file, and its records with their places."""
     first = text.lstrip()[:1]
     if first in ("[", "{") and (value := _whole_json(text)) is not None:
         return "JSON", _json_records(value, path)
     if first in ("[", "{", ""):
         return "JSON Lines", _line_records(text, path)
-    return "CSV", _csv_records(text, path)
+    return "CSV", _csv_records(text, path, answer_format)
 
 
 def _whole_json(text: str) -> Any:
@@ -118,16 +119,20 @@ def _line_records(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]
         yield place, _checked(record, place)
 
 
-def _csv_records(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_records(text: str, path: Path, answer_format: Format) -> Iterator[tuple[str, dict[str, Any]]]:
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
-        if not set(columns) & set(_IMAGE_FIELDS) or not set(columns) & set(_TEXT_FIELDS):
+        # results.csv has the columns of the format, such as one for each field.
+        of_format = [column.strip().lower() for column in answer_format.columns()]
+        has_format = set(of_format) <= set(columns)
+        others = set(columns) - (set(of_format) if has_format else set())
+        if not others & set(_IMAGE_FIELDS) or not (has_format or others & set(_TEXT_FIELDS)):
             raise InvalidAnswers(
-                f"{path}:1: the columns {', '.join(columns)[:200]!r} name no image or no answer. "
-                "Write a first line such as image,text, or JSON Lines."
+                f"{path}:1: the columns {', '.join(columns)[:200]!r} name no image or no answer. Write a first line "
+                f"such as image,text or image,{excerpt(','.join(of_format))}, or JSON Lines."
             )
         reader.fieldnames = columns
         for record in reader:
@@ -137,7 +142,12 @@ def _csv_records(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     f"{place}: not as many fields as line 1. Put answers with commas in double quotes."
                 )
             # results.csv marks what a spreadsheet would read as a formula.
-            yield place, _checked({name: unmark_formula(value) for name, value in record.items() if value}, place)
+            cells = {name: unmark_formula(value) for name, value in record.items()}
+            given = {name: value for name, value in cells.items() if value and name in others}
+            of_answer = [cells[name] for name in of_format] if has_format else []
+            if any(map(str.strip, of_answer)):
+                given["text"] = answer_format.text_of_cells(of_answer)
+            yield place, _checked(given, place)
     except csv.Error as error:
         raise InvalidAnswers(f"{path}:{reader.line_num}: {error}. Check its quotes and commas.") from None
 

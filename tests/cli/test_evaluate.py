@@ -176,6 +176,51 @@ def test_csv_that_was_protected_from_formulas_has_the_original_names_and_keyword
     assert report["evaluation"]["agreement"]["tuned"]["student"]["mean"] == 1
 
 
+FIELDS_PROMPT = """
+system = "You fill in forms."
+user = "Fill in the form. {answer_format}"
+[answers]
+format = "fields"
+[[answers.fields]]
+name = "Name"
+type = "string"
+[[answers.fields]]
+name = "text"
+type = "list"
+[[answers.fields]]
+name = "people"
+type = "number"
+"""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "table", "answer"),
+    [
+        (
+            FIELDS_PROMPT,
+            [["photo", "status", "Name", "text", "people", "reason"], ["a.jpg", "ok", "=cat", "red, old", -2, ""]],
+            {"Name": "=cat", "text": ["old", "red"], "people": -2},
+        ),
+        ("category", [["photo", "status", "class", "reason"], ["a.jpg", "ok", "animals", ""]], "animals"),
+    ],
+    ids=["fields", "class"],
+)
+def test_table_of_results_in_any_format_is_read(
+    tmp_path: Path, prompt: str, table: list[list[Any]], answer: object
+) -> None:
+    blank = ["b.jpg", "set aside", *[""] * (len(table[0]) - 3), "damaged"]
+    (tmp_path / "results.csv").write_bytes(csv_table([*table, blank]))
+    lines = [{"photo": photo, "answer": answer} for photo in ("a.jpg", "b.jpg")]
+    (tmp_path / "teacher.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    if "\n" in prompt:
+        (tmp_path / "form.toml").write_text(prompt, "utf-8")
+        prompt = str(tmp_path / "form.toml")
+    files = ("--teacher", tmp_path / "teacher.jsonl", "--student", tmp_path / "results.csv")
+    result = distill("evaluate", *files, "--prompt", prompt, "--out", tmp_path / "out", "--json")
+
+    assert json.loads(result.stdout)["evaluation"]["agreement"]["tuned"]["student"]["mean"] == 0.5
+
+
 def test_verdict_says_nothing_about_training(tmp_path: Path) -> None:
     arguments = write_answers(tmp_path, [photo.name for photo in PHOTOS[:20]])
     output = distill("evaluate", *arguments, "--out", tmp_path / "out").stdout
