@@ -35,6 +35,7 @@ from distillation.models import catalog
 from distillation.records import AnswerLine
 from distillation.statistical_power import minimum_detectable_difference
 from local.models import NETWORKS, available_pair, load_student, load_teacher
+from local.models.sampling import perturbed
 from local.models.student import fit
 
 KEYWORDS = Keywords()
@@ -97,9 +98,9 @@ def answered(folder: Path) -> list[Photo]:
         photos.append(
             Photo(
                 name,
-                teacher.keywords(image),
-                teacher.sampled_keywords(image, 0.5, seed),
-                student.base_keywords(features),
+                teacher.look(image).keywords,
+                teacher.look(perturbed(image, 0.5, seed)).keywords,
+                student.look(features).keywords,
                 features,
             )
         )

@@ -195,14 +195,14 @@ class History:
 def _answer_ms(pipeline: LocalPipeline, photos: dict[str, Path]) -> float | None:
     """Return the shortest of 20 answers of the last tuned model, or None without one."""
     service = pipeline.bedrock.service
-    if not service.heads:
+    if not service.students:
         return None
-    head = list(service.heads.values())[-1]
+    student = list(service.students.values())[-1]
     features = service.student(STUDENT).features(Image.open(next(iter(photos.values()))))
     times = []
     for _ in range(20):
         started = time.thread_time()
-        head.keywords(features)
+        student.answer(features)
         times.append(time.thread_time() - started)
     return round(min(times) * 1000, 2)
 

@@ -87,7 +87,7 @@ class ObjectLayout(Layout):
         return [
             json.dumps([name, part])
             for name, value in json.loads(text).items()
-            for part in (value if isinstance(value, list) else [value])
+            for part in (value if value and isinstance(value, list) else [value])
         ]
 
     def write(self, probabilities: Mapping[str, float]) -> str:
@@ -99,8 +99,9 @@ class ObjectLayout(Layout):
 
     def _value(self, name: str, probabilities: Mapping[str, float]) -> Any:
         if lengths := self._lengths.get(name):
-            chosen = _likeliest(probabilities, min(lengths), max(lengths))
-            return [json.loads(item)[1] for item in chosen]
+            values = [json.loads(item)[1] for item in _likeliest(probabilities, min(lengths), max(lengths))]
+            # An empty list is an item of its own.
+            return [] if values[0] == [] else [value for value in values if value != []]
         return json.loads(_likeliest(probabilities, 1, 1)[0])[1]
 
 

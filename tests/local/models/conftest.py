@@ -34,7 +34,7 @@ def pair(request: pytest.FixtureRequest) -> PairResults:
     teacher = models.load_teacher(f"local.teacher-{request.param}-v1:0")
     images = [Image.open(path).convert("RGB") for path in PHOTOS]
     features = np.stack([student.features(image) for image in images])
-    return PairResults(student, teacher, images, features, [teacher.keywords(image) for image in images])
+    return PairResults(student, teacher, images, features, [teacher.look(image).keywords for image in images])
 
 
 def jaccard(first: list[str], second: list[str]) -> float:
