@@ -82,7 +82,7 @@ def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
     """Return the label of an image: the consensus of its samples, as far as at least half of them agree.
 
     Invisible characters are removed; see ``plain_text.clean``. The label is refused if fewer than half of the samples
-    are valid, or if they agree on nothing.
+    are valid, or if the valid ones do not agree.
     """
     answer_format = format_of(run)
     if len(samples) == 1:
@@ -101,7 +101,7 @@ def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
     consensus = answer_format.consensus(values, votes)
     disagreement = _disagreement(answer_format, values)
     if consensus is None:
-        reason = f"at least half of the {len(samples)} answers agree on nothing"
+        reason = f"the {len(samples)} answers do not agree"
         update = {"status": "refused", "reason": reason, "text": None}
     else:
         update = {"text": answer_format.write(consensus)}

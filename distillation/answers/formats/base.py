@@ -120,7 +120,7 @@ class Format(Record, ABC):
 
     @abstractmethod
     def consensus(self, values: Sequence[Value], votes: int) -> Value | None:
-        """Return what at least ``votes`` of several samples agree on; None if they agree on nothing."""
+        """Return what at least ``votes`` of several samples agree on; None if there is no such answer."""
 
     @abstractmethod
     def similarity(self, left: Value, right: Value) -> float:

@@ -74,7 +74,7 @@ def test_refused_samples_do_not_vote_and_too_few_valid_samples_refuse_the_label(
 def test_label_is_refused_if_the_samples_share_no_keyword() -> None:
     refused = label_of("a", "b", "c")
 
-    assert (refused.status, refused.reason) == ("refused", "at least half of the 3 answers agree on nothing")
+    assert (refused.status, refused.reason) == ("refused", "the 3 answers do not agree")
 
 
 def test_disagreement_is_one_minus_the_mean_jaccard_index_of_the_samples() -> None:
