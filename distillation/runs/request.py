@@ -92,6 +92,7 @@ def resolve(start: dict[str, Any], execution: str, photos: Bucket | None, defaul
     answer_format = _with_settings(parse_format(answers, "prompt.answers"), request)
     _check_vocabulary(answer_format, is_known=photos is not None and not request.apply)
     prompt = _with_instruction(prompt_file, answer_format, "prompt")
+    _check_max_tokens(answer_format, request)
     _check_samples(request)
     _check_images(request)
     if not request.apply:
@@ -278,14 +279,16 @@ def _with_vocabulary(
         return answers
     named = answers.get("vocabulary")
     if isinstance(named, str):
-        return {**answers, "vocabulary": _shipped_vocabulary(named), "vocabulary_file": f"{named}.csv"}
-    terms = None if named or photos is None else read_vocabulary(collection, photos)
+        terms, file = _shipped_vocabulary(named), f"{named}.csv"
+    else:
+        terms, file = None if named or photos is None else read_vocabulary(collection, photos), VOCABULARY_FILE
     if terms is None:
         return {name: value for name, value in answers.items() if name != "vocabulary_file"}
-    return {**answers, "vocabulary": {**terms}, "vocabulary_file": VOCABULARY_FILE}
+    vocabulary: dict[str, JsonValue] = {preferred: [*synonyms] for preferred, synonyms in terms.items()}
+    return {**answers, "vocabulary": vocabulary, "vocabulary_file": file}
 
 
-def _shipped_vocabulary(name: str) -> dict[str, JsonValue]:
+def _shipped_vocabulary(name: str) -> dict[str, list[str]]:
     known = sorted(path.stem for path in PROMPTS.glob("*.csv"))
     if name not in known:
         raise InvalidRequest(
@@ -294,13 +297,14 @@ def _shipped_vocabulary(name: str) -> dict[str, JsonValue]:
             f'{{"cat": ["kitty", "tomcat"]}}, or upload {VOCABULARY_FILE} to the collection.'
         )
     file = PROMPTS / f"{name}.csv"
-    return {**parse_vocabulary(file.read_bytes(), f"samples/prompts/{file.name}")}
+    return parse_vocabulary(file.read_bytes(), f"samples/prompts/{file.name}")
 
 
 def _check_vocabulary(answer_format: Format, *, is_known: bool) -> None:
     """Raise ``InvalidRequest`` for a closed vocabulary without terms. ``is_known`` is whether they were searched."""
-    is_closed = isinstance(answer_format, Keywords) and answer_format.closed_vocabulary
-    if is_known and is_closed and not answer_format.vocabulary:
+    if not is_known or not isinstance(answer_format, Keywords):
+        return
+    if answer_format.closed_vocabulary and not answer_format.vocabulary:
         raise InvalidRequest(
             f"closed_vocabulary: the collection has no {VOCABULARY_FILE}, and the prompt names no vocabulary. "
             f"Upload {VOCABULARY_FILE} before distill.json, or leave closed_vocabulary out."
@@ -359,6 +363,16 @@ def _check_images(request: Request) -> None:
         raise InvalidRequest(
             f"grow: train_sizes {excerpt(request.train_sizes)} are trained in one round, so the run cannot grow. Leave "
             "one of the two out; grow_from sets the first size of a run that grows."
+        )
+
+
+def _check_max_tokens(answer_format: Format, request: Request) -> None:
+    """Raise ``InvalidRequest`` if even a short answer would be cut off; a prompt may ask for any few keywords."""
+    shortest, expected, _ = answer_format.answer_tokens()
+    if shortest > request.max_tokens and not isinstance(answer_format, Keywords):
+        raise InvalidRequest(
+            f"max_tokens: {request.max_tokens} would cut off every answer: {answer_format.noun} takes at least about "
+            f"{shortest} tokens. Raise max_tokens to {min(5000, 2 * expected)} or more."
         )
 
 

@@ -6,6 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation import keys
+from distillation.answers.formats import format_of
 from distillation.documents import ReplacedDeployment, Report
 from distillation.errors import InvalidRequest, Throttled
 from distillation.inference.application import tuned_target
@@ -29,9 +30,12 @@ TEACHER_PROMPT = Prompt(system="s", user="the prompt of its teacher")
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
+VOCABULARY = {"format": "keywords", "vocabulary": {"cat": ["kitty"]}, "closed_vocabulary": True}
+
+
 def trained(promoted: str | None = "tuned-1-n12-a1", **request: Any) -> Bucket:
     """Return the Data bucket after the run ``tuned-1``; keywords are fields of its request."""
-    prompts = {"prompt": TEACHER_PROMPT, "student_prompt": PROMPT}
+    prompts = {"prompt": TEACHER_PROMPT, "student_prompt": PROMPT, "answers": VOCABULARY}
     run = any_run(**request).model_copy(update={"name": "tuned-1", **prompts})
     data = bucket()
     data.write_document(keys.request_key("tuned-1"), run)
@@ -69,6 +73,7 @@ def test_tuned_model_alone_is_asked_with_the_prompt_that_it_was_trained_with(
     target = tuned_target(run)
 
     assert (run.prompt, run.student_prompt) == (TEACHER_PROMPT, PROMPT)
+    assert format_of(run).cells(format_of(run).parse("kitties, sofa")) == ["cat"]
     assert (target.name, target.model, target.billed_as, target.prompt) == (
         *("tuned", DEPLOYMENT_ARN, "amazon.nova-lite-v1:0"),
         PROMPT,
