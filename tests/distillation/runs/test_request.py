@@ -153,6 +153,10 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
         ({"collection": "holiday"}, "must be a prefix .* ends"),
         ({"until": "Lunch"}, "field 'until'"),
         ({"max_usd": float("inf")}, "field 'max_usd': Input should be a finite number"),
+        (
+            {"prompt": "listing", "max_tokens": 30},
+            "max_tokens: 30 would cut off every answer: a JSON object .* to 124 or",
+        ),
         ({"samples_per_image": 3}, "at temperature 0 would be identical.*Raise temperature"),
         ({"keywords_min": 30}, "keywords_min: 30 is above keywords_max 25"),
         ({"quotas": {PRO: {"requests_per_minute": 251}}}, "is 250 in this stage"),
