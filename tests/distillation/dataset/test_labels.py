@@ -138,3 +138,25 @@ def test_label_is_in_the_terms_of_the_vocabulary_and_knows_what_was_answered(tex
 
     assert line.text == label
     assert (line.answered or [line.text]) == texts
+
+
+CLASSES = {"format": "class", "labels": ["people", "street art"]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "agreed"),
+    [
+        (["**Street-Art**"], "street art"),
+        (["People.", "street art", '{"label": "people"}'], "people"),
+        (["people", "street art"], None),
+    ],
+    ids=["one sample", "two of three", "a tie"],
+)
+def test_class_of_an_image_is_that_of_most_samples_as_the_prompt_spells_it(
+    texts: list[str], agreed: str | None
+) -> None:
+    run = any_run(samples_per_image=len(texts), temperature=0.5).model_copy(update={"answers": CLASSES})
+    label = label_of(*texts, run=run)
+
+    assert label.text == agreed
+    assert label.status == ("ok" if agreed else "refused")

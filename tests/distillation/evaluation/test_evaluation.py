@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from distillation.answers.formats import ClassLabel
 from distillation.answers.formats.keywords import Keywords
 from distillation.documents import SizeChoice
 from distillation.evaluation.evaluation import SIGNIFICANCE, AnswersByImage, Evidence, evaluate
@@ -361,3 +362,26 @@ def test_report_counts_the_keywords_of_teacher_and_best_model_that_a_vocabulary_
     assert replaced.columns == ["keyword", "preferred term", "teacher", "n8"]
     assert replaced.rows == [["cat", "feline", 5, 4], ["kitty", "feline", 1, 4]]
     assert outside.rows[:2] == [["extra", 0, 4], ["lamp", 2, 0]]
+
+
+def test_tables_of_the_format_have_every_answerer_and_the_control() -> None:
+    def lines(*labels: str) -> AnswersByImage:
+        return {f"i{number}": answer(label, image=f"i{number}") for number, label in enumerate(labels)}
+
+    evidence = Evidence(
+        answer_format=ClassLabel(labels=["cat", "dog"]),
+        labels=lines("cat", "dog", "dog", "cat"),
+        tuned={"n8": lines("cat", "dog", "cat", "cat")},
+        base=lines("dog", "dog", "bird", "cat"),
+        ceiling=lines("cat", "dog"),
+        ceiling_images=["i0", "i1"],
+        training=lines("dog", "dog", "cat"),
+    )
+    by_answerer, *_ = evaluate(evidence).figures.tables
+
+    assert [row[:3] for row in by_answerer.rows] == [
+        ["base", 4, 0.5],
+        ["n8", 4, 0.75],
+        ["ceiling", 2, 1],
+        ["control", 4, 0.5],
+    ]
