@@ -1,6 +1,7 @@
 # Shortcuts for the commands of this project. `make help` lists them.
 PYTHON ?= python3
 PHOTOS ?= samples/photos
+FORMAT ?= keywords
 TRAIN_SIZES ?=
 FAULTS ?= 0
 RPM ?=
@@ -28,8 +29,8 @@ node_modules/.ready: package.json package-lock.json .venv/.ready
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-demo: .venv/.ready ## Run a distillation on this machine (PHOTOS=dir, TRAIN_SIZES=12,30, FAULTS=0.2, RPM=60)
-	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" $(if $(RPM),--rpm "$(RPM)")
+demo: .venv/.ready ## Run a distillation on this machine (FORMAT=class|fields|caption, PHOTOS=dir, TRAIN_SIZES=12,30, FAULTS=0.2, RPM=60)
+	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --format "$(FORMAT)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" $(if $(RPM),--rpm "$(RPM)")
 
 test: setup check ## Run all checks and all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup

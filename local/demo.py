@@ -24,7 +24,7 @@ from cli.own_labels import own_files_in
 from cli.progress import ExecutionObserver
 from cli.upload import FolderContent, photos_in
 from cli.watch import follow
-from distillation.documents import Report, ScoresByRole
+from distillation.documents import EvaluationFigures, Report
 from distillation.photos.files import skipped_text
 from distillation.records import Quota, size_of
 from distillation.runs.request import run_name_of
@@ -86,11 +86,18 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; raise ArgumentError for an invalid value."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__, exit_on_error=False)
     parser.add_argument("--photos", type=lambda text: Path(text).expanduser(), default=ROOT / "samples" / "photos")
+    parser.add_argument("--format", type=_format, default="keywords", help=", ".join(PROMPTS))
     parser.add_argument("--train-sizes", type=_train_sizes, default=None, metavar="12,30")
     parser.add_argument("--faults", type=_fault_rate, default=0.0, help="share of requests that fail at first")
     parser.add_argument("--rpm", type=_requests_per_minute, default=None, help="quota of the teacher")
     parser.add_argument("--out", type=_output_folder, default=BUILD / "demo")
     return parser.parse_args(arguments)
+
+
+def _format(text: str) -> str:
+    if text not in PROMPTS:
+        raise argparse.ArgumentTypeError(f"FORMAT must be one of {', '.join(PROMPTS)} (got {text!r})")
+    return text
 
 
 def _train_sizes(text: str) -> list[int] | None:
@@ -146,6 +153,7 @@ def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) 
         request = {
             "teacher": pair.teacher_id,
             "student": pair.student_id,
+            "prompt": PROMPTS[arguments.format],
             "train_sizes": sizes,
             "tolerance": TOLERANCE,
             "quotas": {model: quota.model_dump(exclude_none=True) for model, quota in quotas.items()},
@@ -180,6 +188,7 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
     fields = ("photos", "images", "train", "test", "verdict")
     figures = report.evaluation if report else None
     entries = report.ledger.entries if report else []
+    agreement = agreement_of(figures) if figures else None
     return {
         "execution_status": description["status"],
         "error": description.get("error"),
@@ -187,17 +196,23 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
         **{field: getattr(report, field, None) for field in fields},
         "rejected": [item.model_dump() for item in report.photos_set_aside] if report else [],
         "teacher_calls": sum(entry.calls for entry in entries if entry.model == pair.teacher_id),
-        "jaccard": _scores_by_size(figures.agreement) if figures else None,
+        "format": figures.format if figures else None,
+        "metric": figures.similarity if figures else None,
+        "agreement": agreement,
+        **({"jaccard": agreement} if figures and figures.format == "keywords" else {}),
         "states": states_entered(pipeline.aws, execution),
         "report": str(out / "report.html") if report else None,
         "models": {"teacher": pair.teacher_id, "student": pair.student_id},
     }
 
 
-def _scores_by_size(jaccard: ScoresByRole) -> dict[str, Any]:
-    """Return the scores as JSON values, those of tuned models by training size."""
-    tuned = {str(size_of(name)): score.model_dump(mode="json") for name, score in jaccard.tuned.items()}
-    return jaccard.model_dump(mode="json") | {"tuned": tuned}
+def agreement_of(figures: EvaluationFigures) -> dict[str, Any]:
+    """Return the scores as JSON values, those of tuned models by training size, and the best one's paired gains."""
+    scores = figures.agreement.model_dump(mode="json")
+    tuned = {str(size_of(name)): score for name, score in scores["tuned"].items()}
+    gate = figures.gate.model_dump(mode="json") if figures.gate else {}
+    gains = {"gain_over_base": gate.get("gain"), "gain_over_control": gate.get("over_control")}
+    return scores | {"tuned": tuned} | gains
 
 
 def _print_result(summary: dict[str, Any], out: Path) -> int:
@@ -206,7 +221,8 @@ def _print_result(summary: dict[str, Any], out: Path) -> int:
         print_line(f"summary: {out / 'summary.json'}")
         return 1
     print_line("")
-    for name, value in _result_rows(summary["jaccard"]):
+    print_line(f"  {summary['metric']}")
+    for name, value in _result_rows(summary["agreement"]):
         low, high = value["ci95"]
         print_line(f"  {name:<14}{value['mean']:.3f}   {low:.3f} to {high:.3f}")
     print_line(f"\n{summary['verdict']}")
@@ -217,10 +233,10 @@ def _print_result(summary: dict[str, Any], out: Path) -> int:
     return 0
 
 
-def _result_rows(jaccard: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    tuned = [(f"tuned on {size}", value) for size, value in jaccard["tuned"].items()]
+def _result_rows(agreement: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    tuned = [(f"tuned on {size}", value) for size, value in agreement["tuned"].items()]
     names = ("floor", "base", "control")
-    return [*((name, jaccard[name]) for name in names), *tuned, ("ceiling", jaccard["ceiling"])]
+    return [*((name, agreement[name]) for name in names), *tuned, ("ceiling", agreement["ceiling"])]
 
 
 if __name__ == "__main__":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
-from local.demo import parse_arguments
+from cli.requests import resolve_request
+from distillation.answers.formats import FORMATS, format_of
+from distillation.evaluation.evaluation import evaluate
+from local.demo import PROMPTS, agreement_of, parse_arguments
+from tests.distillation.evaluation.answers import any_evidence
 
 
 @pytest.mark.parametrize(
@@ -19,6 +24,7 @@ from local.demo import parse_arguments
         (("--faults", "x"), "FAULTS must be a share from 0 to below 1"),
         (("--faults", "nan"), "FAULTS must be a share from 0 to below 1"),
         (("--train-sizes", "a"), "TRAIN_SIZES must be like 12,30"),
+        (("--format", "tags"), "FORMAT must be one of keywords, class, fields, caption"),
     ],
 )
 def test_invalid_value_is_refused_with_the_values_that_are_allowed(arguments: tuple[str, ...], message: str) -> None:
@@ -46,3 +52,23 @@ def test_folder_with_files_that_the_demo_did_not_write_is_not_replaced(tmp_path:
     (mine / "summary.json").write_text("{}")
 
     assert parse_arguments(["--out", str(mine)]).out == mine
+
+
+def test_each_answer_format_has_a_prompt() -> None:
+    for name, prompt in PROMPTS.items():
+        run = resolve_request("photos/", {"prompt": prompt}, "local", "us-east-1")
+
+        assert format_of(run).format == name
+    assert set(PROMPTS) == set(FORMATS)
+    assert parse_arguments([]).format == "keywords"
+
+
+def test_summary_has_scores_by_size_and_the_paired_gain_over_base_and_control() -> None:
+    figures = evaluate(any_evidence("cat, sofa, thing {}")).figures
+    agreement = agreement_of(figures)
+
+    assert figures.gate is not None
+    assert set(agreement) >= {"base", "tuned", "control", "floor", "ceiling", "gain_over_base", "gain_over_control"}
+    assert list(agreement["tuned"]) == [name.removeprefix("n") for name in figures.agreement.tuned]
+    assert agreement["gain_over_control"] == json.loads(figures.gate.model_dump_json())["over_control"]
+    assert agreement["gain_over_control"]["ci95"][0] < agreement["gain_over_control"]["mean"]
