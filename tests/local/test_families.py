@@ -10,7 +10,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from PIL import Image
@@ -21,7 +21,7 @@ from distillation.costs.workload import measure_workload
 from distillation.dataset.validator import validate_files
 from distillation.dataset.writer import write_dataset
 from distillation.evaluation.report import write_report
-from distillation.events import DeployEvent, S3Item
+from distillation.events import DatasetResult, DeployEvent, S3Item, SplitResult
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.models import catalog
@@ -104,8 +104,63 @@ def test_student_goes_from_photos_to_a_report(
     request_fields: dict[str, Any],
     warmup: str,
 ) -> None:
-    collection, family = in_bucket(photos), catalog.get_model(student).family
-    run = start(student, collection, baseline=False, **request_fields)
+    done = whole_run(student, in_bucket(photos), data, tmp_path, **request_fields)
+    family, (records,) = catalog.get_model(student).family, done.dataset.records
+    report = json.loads(data.read(keys.report_json_key(done.run.name)))
+
+    agreement = report["evaluation"]["agreement"]
+    assert family.minimum_records <= records <= family.maximum_records
+    assert done.job["hyperParameters"]["learningRateWarmupSteps"] == warmup
+    assert bool(done.job["validationDataConfig"]["validators"]) == bool(done.split.validation)
+    assert bool(done.split.validation) == (
+        family.validation_file and done.split.images >= MINIMUM_IMAGES_FOR_VALIDATION
+    )
+    assert bool(report["validation_loss"][str(done.trained.size)]) == bool(done.split.validation)
+    assert agreement["tuned"][done.trained.answerer]["mean"] > agreement["base"]["mean"]
+
+
+VOCABULARY = """preferred,synonyms
+luminous,bright
+gloomy,dark
+landscape format,horizontal
+portrait format,vertical
+Contrasty,high contrasts
+detailed,
+smooth,
+"""
+
+
+def test_run_with_a_vocabulary_trains_on_its_terms_and_reports_what_they_replaced(data: Bucket, tmp_path: Path) -> None:
+    photos = in_bucket(samples() | {"vocabulary.csv": VOCABULARY.encode()})
+    done = whole_run("local.student-pixels-v1:0", photos, data, tmp_path, closed_vocabulary=True)
+    terms = {line.partition(",")[0] for line in VOCABULARY.splitlines()[1:]}
+    record = keys.dataset_key(done.run.name, f"train-{done.trained.size}")
+    labels = [line["messages"][-1]["content"][0]["text"] for line in data.read_lines(record)]
+    report = json.loads(data.read(keys.report_json_key(done.run.name)))
+    replaced, outside = report["evaluation"]["tables"][-2:]
+
+    assert {keyword for label in labels for keyword in label.split(", ")} <= terms
+    assert len({keyword for label in labels for keyword in label.split(", ")}) > 3
+    assert ["high contrast", "Contrasty"] in [row[:2] for row in replaced["rows"]]
+    assert outside["title"] == "Keywords outside the vocabulary (left out)"
+    assert all(row[1] for row in outside["rows"])
+    assert report["photos_set_aside"] == []
+    assert report["evaluation"]["metrics"][done.trained.answerer]["outside"]["mean"] == 0
+
+
+class WholeRun(NamedTuple):
+    """Results of the steps of a run."""
+
+    run: Run
+    split: SplitResult
+    dataset: DatasetResult
+    trained: TrainedModel
+    job: Any
+
+
+def whole_run(student: str, collection: Bucket, data: Bucket, folder: Path, **request: Any) -> WholeRun:
+    """Take the steps of a run without a baseline round, from the photos to the report."""
+    run = start(student, collection, baseline=False, **request)
     claim(run, data)
     items = [S3Item.model_validate(item) for item in collection.list("photos/")]
     listing = list_collection(run.name, collection, "photos/", "", data)
@@ -115,7 +170,7 @@ def test_student_goes_from_photos_to_a_report(
     (training,) = rounds(data, run.name)
     estimate = estimate_run(run, measure_workload(run, training, data), {}, datetime.now(UTC).date())
     data.write_document(keys.estimate_key(run.name), estimate)
-    with running_endpoint(cast(MemoryS3, data.client), tmp_path) as endpoint:
+    with running_endpoint(cast(MemoryS3, data.client), folder) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
         images = [line["image"] for line in data.read_lines(training.to_label_key)]
         label_batch(run, images, data, runtime, any_limits())
@@ -127,17 +182,7 @@ def test_student_goes_from_photos_to_a_report(
         predict_batch(run, [trained], test, data, runtime, any_limits())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
     write_report(run, training.number, [trained], data, "test")
-    report = json.loads(data.read(keys.report_json_key(run.name)))
-
-    agreement = report["evaluation"]["agreement"]
-    assert family.minimum_records <= records <= family.maximum_records
-    assert job["hyperParameters"]["learningRateWarmupSteps"] == warmup
-    assert bool(job["validationDataConfig"]["validators"]) == bool(split_result.validation)
-    assert bool(split_result.validation) == (
-        family.validation_file and split_result.images >= MINIMUM_IMAGES_FOR_VALIDATION
-    )
-    assert bool(report["validation_loss"][str(size)]) == bool(split_result.validation)
-    assert agreement["tuned"][trained.answerer]["mean"] > agreement["base"]["mean"]
+    return WholeRun(run, split_result, dataset, trained, job)
 
 
 def train(run: Run, size: int, data: Bucket, endpoint: Any, bedrock: Any) -> TrainedModel:
