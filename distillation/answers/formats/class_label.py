@@ -97,9 +97,11 @@ class ClassLabel(Format):
         The text may have markup, JSON, a header such as ``Label:``, a sentence around the label or below it, and the
         singular for the plural. It must not name two labels as the answer.
         """
+        if label := self._label(text):
+            return label
         items = read_keywords(text)
         # A label may have a comma, at which the reader divides.
-        if label := self._label(text) or self._label(", ".join(items)):
+        if label := self._label(", ".join(items)):
             return label
         found = list(dict.fromkeys(self._named(text, items)))
         if len(found) > 1:
