@@ -99,8 +99,9 @@ class ObjectLayout(Layout):
 
     def _value(self, name: str, probabilities: Mapping[str, float]) -> Any:
         if lengths := self._lengths.get(name):
-            values = [json.loads(item)[1] for item in _likeliest(probabilities, min(lengths), max(lengths))]
             # An empty list is an item of its own.
+            chosen = _likeliest(probabilities, max(1, min(lengths)), max(1, *lengths))
+            values = [json.loads(item)[1] for item in chosen]
             return [] if values[0] == [] else [value for value in values if value != []]
         return json.loads(_likeliest(probabilities, 1, 1)[0])[1]
 

@@ -185,14 +185,16 @@ class Head:
 
 
 def likeliest_set(probabilities: np.ndarray, minimum: int, maximum: int) -> np.ndarray:
-    """Return the positions whose set has the highest expected Jaccard index, from the most to the least probable."""
+    """Return the positions whose set has the highest expected Jaccard index, from the most to the least probable.
+
+    The set has ``minimum`` (at least 1) to ``maximum`` positions, or all if they are fewer.
+    """
     order = np.argsort(-probabilities, kind="stable")
     hits, count = np.cumsum(probabilities[order]), np.arange(1, len(order) + 1)
-    expected = hits / (count + hits[-1:] - hits)
     if len(order) <= minimum:
         return order
-    shortest = max(minimum, 1)
-    return order[: shortest + int(np.argmax(expected[shortest - 1 : maximum]))]
+    expected = hits / (count + hits[-1] - hits)
+    return order[: minimum + int(np.argmax(expected[minimum - 1 : maximum]))]
 
 
 def fit(features: np.ndarray, answers: list[list[str]], epochs: int, minimum_count: int = 2) -> Head:

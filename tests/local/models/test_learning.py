@@ -79,11 +79,16 @@ def test_loss_on_right_answers_is_below_that_on_wrong_ones(format_name: str) -> 
 
 
 def test_caption_combines_words_of_several_captions() -> None:
-    captions = ["A dog in red.", "A dog in blue.", "A car in red.", "A car in blue."]
-    layout = CaptionLayout(captions[:3])
-    likely = dict.fromkeys(layout.items("A car in blue."), 0.9)
+    layout = CaptionLayout(
+        [
+            "A dog sits in bright red light.",
+            "A dog sits in bright blue light.",
+            "A car stands in bright red light.",
+        ]
+    )
+    likely = dict.fromkeys(layout.items("A car stands in bright blue light."), 0.9)
 
-    assert layout.write(likely) == "A car in blue."
+    assert layout.write(likely) == "A car stands in bright blue light."
 
 
 def test_list_that_is_often_empty_may_be_empty() -> None:
