@@ -4,7 +4,10 @@ import codecs
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from distillation.answers.keyword_reader import read_keywords
 from distillation.answers.vocabulary import (
     MAXIMUM_BYTES,
     MAXIMUM_TERMS,
@@ -158,3 +161,25 @@ def test_terms_of_a_prompt_are_cleaned_and_checked() -> None:
     assert check_terms({}) == {}
     with pytest.raises(ValueError, match="'kitty' stands for 'dog' here and for 'cat' in term 'cat'"):
         check_terms({"cat": ["kitty"], "dog": ["kitty"]})
+
+
+@given(st.text(st.sampled_from("ab,;|\t\n\r\0\"'=@-#[]{}: ｃÉ\u0301\u200b\U0001f431"), max_size=40))
+def test_any_text_is_read_or_refused_with_its_line_and_terms_that_are_read_are_terms_of_a_prompt(text: str) -> None:
+    try:
+        terms = parse_vocabulary(f"preferred,synonyms\n{text}".encode())
+    except InvalidRequest as error:
+        assert VOCABULARY_FILE in str(error)
+        return
+    assert check_terms(terms) == terms
+    vocabulary = make_vocabulary(terms)
+    for preferred, synonyms in terms.items():
+        assert {vocabulary.preferred(term) for term in (preferred, *synonyms)} == {preferred}
+        assert read_keywords(preferred) == [preferred]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe\x00", b"\x00" * 9, b"preferred\n" + b"[" * 120_000, b'preferred\n"' * 9_000]
+)
+def test_hostile_file_is_refused_at_once(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=r"vocabulary\.csv"):
+        parse_vocabulary(body)
