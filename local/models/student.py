@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ MINIMUM_KEYWORDS, MAXIMUM_KEYWORDS = 12, 25
 RIDGE = 0.9
 STEPS_PER_EPOCH = 100
 KNOWN_WORD_WEIGHT = 0.7
-"""Weight (0-1) of recognition against the fit, for a keyword that is also an ImageNet word."""
+"""``Head.known_word_weight`` of a student whose recognition explains the training labels."""
 RECOGNITION_TRUST = 0.85
 """Probability of a keyword whose ImageNet class is recognised with certainty."""
 HUES = (
@@ -156,6 +156,8 @@ class Head:
     """Probability of each keyword before an image is seen, shape (keywords,)."""
     losses: list[tuple[int, int, float]]
     """Step, epoch and mean squared error on the training images."""
+    known_word_weight: float = 0.0
+    """Weight (0-1) of recognition against the fit, for a keyword that is also an ImageNet word."""
 
     def keywords(self, features: np.ndarray) -> list[str]:
         """Return the keywords with the highest expected Jaccard index, for features of shape (2548,)."""
@@ -170,11 +172,16 @@ class Head:
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Return the probability that the teacher gives each keyword, shape (images, keywords)."""
         fitted = self.prior + self.feature_map.vectors(features) @ self.weights
-        known, columns = self._known_keywords
-        likelihood = RECOGNITION_TRUST * recognised(features[:, :CLASSES])[1][:, columns]
-        fitted[:, known] = (1 - KNOWN_WORD_WEIGHT) * fitted[:, known] + KNOWN_WORD_WEIGHT * likelihood
+        known, likelihood = self.recognised_keywords(features)
+        weight = self.known_word_weight
+        fitted[:, known] = (1 - weight) * fitted[:, known] + weight * likelihood
         # Rounded so that floating-point noise does not order keywords of equal probability.
         return np.clip(fitted, 1e-3, 0.999).round(6)
+
+    def recognised_keywords(self, features: np.ndarray) -> tuple[list[int], np.ndarray]:
+        """Return the positions of the known keywords, and their probability by recognition, shape (images, known)."""
+        known, columns = self._known_keywords
+        return known, RECOGNITION_TRUST * recognised(features[:, :CLASSES])[1][:, columns]
 
     @cached_property
     def _known_keywords(self) -> tuple[list[int], list[int]]:
@@ -216,7 +223,19 @@ def fit(features: np.ndarray, answers: list[list[str]], epochs: int, minimum_cou
     vectors = feature_map.vectors(examples)
     weights, losses = _descend(vectors @ vectors.T, target - prior, epochs)
     # The weights of the images become weights of the dimensions, so that an answer does not go through the images.
-    return Head(vocabulary, feature_map, vectors.T @ weights, prior, losses)
+    head = Head(vocabulary, feature_map, vectors.T @ weights, prior, losses)
+    return replace(head, known_word_weight=_known_word_weight(head, examples, target))
+
+
+def _known_word_weight(head: Head, examples: np.ndarray, target: np.ndarray) -> float:
+    """Return ``KNOWN_WORD_WEIGHT`` if recognition explains the training labels better than their frequency, else 0.
+
+    Otherwise a student that was trained on labels of other images would still name what it recognises.
+    """
+    known, likelihood = head.recognised_keywords(examples)
+    prior, labels = head.prior[known], target[:, known]
+    mixed = (1 - KNOWN_WORD_WEIGHT) * prior + KNOWN_WORD_WEIGHT * likelihood
+    return KNOWN_WORD_WEIGHT if np.square(mixed - labels).sum() < np.square(prior - labels).sum() else 0.0
 
 
 def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.ndarray, list[tuple[int, int, float]]]:

@@ -47,3 +47,11 @@ def test_size_of_a_head_does_not_depend_on_the_number_of_records(pair: PairResul
 
     # The losses are the same numbers of steps, and the answers go through nothing else.
     assert size(2) == size(20)
+
+
+def test_recognition_counts_only_if_it_explains_the_training_labels(pair: PairResults) -> None:
+    shuffled = random.Random(1).sample(pair.labels, len(pair.labels))
+
+    assert fit(pair.features, shuffled, 1).known_word_weight == 0
+    if pair.student.__class__.__name__ == "Student":
+        assert fit(pair.features, pair.labels, 1).known_word_weight > 0
