@@ -93,13 +93,18 @@ def create_deployment(endpoint: Endpoint, model: str, name: str = "d") -> str:
 
 
 def converse(
-    endpoint: Endpoint, model: str = TEACHER, temperature: float | None = None, tier: str | None = None, **changes: Any
+    endpoint: Endpoint,
+    model: str = TEACHER,
+    temperature: float | None = None,
+    tier: str | None = None,
+    text: str = "keywords",
+    **changes: Any,
 ) -> dict[str, Any]:
-    """Ask a model about image 1 of ``trainable_bucket``, with changed fields of the image block."""
+    """Ask a model a question about image 1 of ``trainable_bucket``, with changed fields of the image block."""
     service_tier: Any = {"serviceTier": {"type": tier}} if tier else {}
     settings: Any = {} if temperature is None else {"temperature": temperature}
     image = {"format": "jpeg", "source": {"s3Location": {"uri": "s3://data/images/900/1.jpg"}}} | changes
-    messages = [{"role": "user", "content": [{"text": "keywords"}, {"image": image}]}]
+    messages = [{"role": "user", "content": [{"text": text}, {"image": image}]}]
     return client(endpoint, "bedrock-runtime").converse(
         modelId=model, messages=messages, inferenceConfig=settings, **service_tier
     )

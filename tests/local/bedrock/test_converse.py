@@ -8,10 +8,23 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from distillation.answers.formats.class_label import ClassLabel
 from local.bedrock import Endpoint
 from local.bedrock.faults import ConverseFaults
 from tests.support.fakes import MemoryS3
-from tests.support.local_bedrock import KEY, STUDENT, TEACHER, Rights, client, converse, error_code, running_endpoint
+from tests.support.local_bedrock import (
+    KEY,
+    STUDENT,
+    TEACHER,
+    Rights,
+    client,
+    converse,
+    create_deployment,
+    create_job,
+    error_code,
+    running_endpoint,
+    wait_for_job,
+)
 
 APPLICATION_PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc123"
 
@@ -119,3 +132,22 @@ def test_faults_of_one_tier_leave_the_other_alone(s3: MemoryS3, tmp_path: Path) 
         with pytest.raises(ClientError) as error:
             converse(endpoint, tier="flex")
         assert error_code(error) == "ThrottlingException"
+
+
+def test_models_answer_in_the_format_of_the_request_and_a_tuned_student_in_that_of_its_dataset(
+    endpoint: Endpoint, s3: MemoryS3
+) -> None:
+    labels = ClassLabel(labels=["bright shapes", "dark shapes"])
+    s3.objects["train.jsonl"] = b"".join(
+        line.replace(b"word 0, common, photo", b"bright shapes")
+        .replace(b"word 1, common, photo", b"dark shapes")
+        .replace(b"word 2, common, photo", b"dark shapes")
+        for line in s3.objects["train.jsonl"].splitlines(keepends=True)
+    )
+    model = wait_for_job(endpoint, create_job(endpoint))["outputModelArn"]
+    deployment = create_deployment(endpoint, model)
+    client(endpoint, "bedrock").get_custom_model_deployment(customModelDeploymentIdentifier=deployment)
+
+    for answerer in (TEACHER, STUDENT, deployment):
+        message = converse(endpoint, answerer, text=labels.instruction())["output"]["message"]
+        assert message["content"][0]["text"] in labels.labels
