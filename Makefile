@@ -18,11 +18,10 @@ help: ## List the targets
 
 setup: .venv/.ready node_modules/.ready ## Install the dependencies into .venv and node_modules
 
-.venv/.ready: requirements.txt requirements-dev.txt pyproject.toml
+.venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[checks]'
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json .venv/.ready
@@ -62,8 +61,10 @@ synth: setup ## Synthesise the stacks with their layers into cdk.out
 	npx --no-install cdk synth --quiet
 
 lock: setup ## Compile the layers' requirements for Lambda's platform
+	@mkdir -p build
+	grep -oE '"[A-Za-z0-9_.-]+==[^"]+"' pyproject.toml | tr -d '"' > build/pins.txt
 	for layer in common evaluate; do uv pip compile --quiet infra/layers/$$layer.in \
-	  -c requirements.txt -c requirements-dev.txt --python-version 3.14 \
+	  -c build/pins.txt --python-version 3.14 \
 	  --python-platform aarch64-manylinux_2_28 --only-binary :all: --no-header --no-annotate \
 	  -o infra/layers/$$layer.txt; done
 

@@ -12,6 +12,7 @@ The exit code is 1 if a bar is missed.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from math import inf
 from typing import Any
 
 from cli.requests import resolve_request
+from cli.stage import ROOT
 from distillation.costs.lines import CostLine, exactly, format_cents, merged, total
 from distillation.costs.rounds import round_lines
 from distillation.costs.tokens import RunTokens
@@ -29,12 +31,7 @@ from distillation.records import Dimensions, Run, SetName, SplitLine
 _PHOTOS = (300, 900, 20_000)
 _PHOTO: Dimensions = (900, 600)
 _ARTICLE_TEST_IMAGES = 100
-_ARTICLE_REQUEST: dict[str, Any] = {
-    "max_tokens": 1024,
-    "service_tier": "default",
-    "baseline": False,
-    "hyperparameters": {"epochCount": 5},
-}
+_ARTICLE_REQUEST: dict[str, Any] = json.loads((ROOT / "samples/requests/article.json").read_text("utf-8"))
 _WITHOUT_GROWTH = {20_000: {"train_sizes": [18_000]}}
 """Fields of a request that trains in one round, by number of photos; others do so by default."""
 _OTHER_STUDENT = "us.amazon.nova-2-lite-v1:0"

@@ -9,7 +9,7 @@ from cli import watch
 from cli.console import print_json, print_line, print_to_stderr
 from cli.progress import ExecutionObserver
 from cli.requests import collection_prefix, resolve_request
-from cli.stage import Stage, download
+from cli.stage import Stage, check_out_folder, check_run_name, download
 from cli.start import start_execution
 from cli.watch import follow
 from distillation import keys
@@ -27,7 +27,9 @@ def apply_model(
     Raises ``InvalidRequest`` or ``CommandError`` before anything starts.
     """
     prefix = collection_prefix(collection)
-    fields = {"apply": run, **{name: value for name, value in options.items() if value is not None}}
+    if out:
+        check_out_folder(out)
+    fields = {"apply": check_run_name(run), **{name: value for name, value in options.items() if value is not None}}
     resolve_request(prefix, fields, stage.name, stage.region)
     new_run, execution = start_execution(prefix, fields, stage)
     states = stage.client("stepfunctions")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from cli.console import CommandError, format_table, print_json, print_line
-from cli.stage import Stage, run_not_found
+from cli.console import CommandError, print_json, print_line, print_table
+from cli.stage import Stage, check_run_name, run_not_found
 from distillation import keys
 from distillation.models import catalog
 from distillation.run_documents import find_run
@@ -37,6 +37,8 @@ def clean_stage(
         raise CommandError("--unknown and --run select different resources. Pass one of them.")
     if objects and not run:
         raise CommandError("--objects deletes the objects of one run only. Name the run with --run RUN.")
+    if run:
+        check_run_name(run)
     client = stage.client("stepfunctions")
     sweeper = Sweeper(
         stage.name, stage.data, stage.client("bedrock"), partial(execution_state, client), datetime.now(UTC)
@@ -91,7 +93,7 @@ def _resources_of_run(run: str, resources: Sequence[BedrockResource], sweeper: S
     if request is None and not selected:
         raise run_not_found(run, sweeper.data)
     if request is not None and sweeper.execution_state(request.execution).is_running:
-        raise CommandError(f"run {run!r} is still running. Stop its execution, which also deletes its resources.")
+        raise CommandError(f"run {run!r} is still running. Stop it with: distill stop {run}")
     models = {resource.arn for resource in selected if resource.kind == "model"}
     for resource in selected:
         if users := [user for user in resource.runs if user != run and sweeper.retention.is_kept_by(user, resource)]:
@@ -118,7 +120,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
         ]
         for row in rows
     ]
-    print_line(format_table([header, *cells]))
+    print_table([header, *cells])
 
 
 def _row(resource: BedrockResource, selected: bool, retention: Mapping[str, str], now: datetime) -> dict[str, Any]:

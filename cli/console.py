@@ -66,6 +66,20 @@ def print_document(document: BaseModel) -> None:
     print_json(document.model_dump(mode="json"))
 
 
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows, of which the first is the header, as aligned columns.
+
+    On a terminal that is too narrow for them, print each row as lines of a column's name and its value.
+    """
+    table = format_table(rows)
+    if is_terminal() and max(map(len, table.splitlines())) > shutil.get_terminal_size().columns:
+        header, *others = rows
+        for row in others:
+            print_line(format_table([(name, cell) for name, cell in zip(header, row, strict=True) if cell]) + "\n")
+    else:
+        print_line(table)
+
+
 def format_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of texts as aligned columns, each row on one line."""
     rows = [[clean_line(cell) for cell in row] for row in rows]

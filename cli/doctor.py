@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,7 +36,8 @@ _MINIMUM_BOOTSTRAP = 21
 """Minimum version of the CDK bootstrap stack."""
 _MINIMUM_NODE = 22
 """Minimum major version of Node.js."""
-_PINNED = ("aws-cdk-lib", "boto3", "botocore", "pydantic")
+_PINNED = ("boto3", "botocore", "pydantic", "aws-cdk-lib")
+_FOR_DEPLOYMENT = "Needed only for cdk deploy, cdk destroy and distill destroy, in a clone of this repository."
 _QUOTAS = {
     CUSTOM_MODELS: ("custom models in the account", 1),
     DEPLOYMENTS_IN_PROGRESS: ("deployments in progress", 1),
@@ -56,7 +59,7 @@ _INCONCLUSIVE_CODES = {
     "UnknownOperationException",
 }
 """Error codes that mean that the caller lacks a permission or the endpoint does not implement the operation."""
-_MARKS = {"good": "ok  ", "bad": "BAD ", "unknown": "?   "}
+_MARKS = {"good": "ok  ", "bad": "BAD ", "unknown": "?   ", "optional": "-   "}
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Check:
 
     what: str
     """Name of the checked thing."""
-    state: Literal["good", "bad", "unknown"]
-    """``unknown`` if AWS did not answer the question."""
+    state: Literal["good", "bad", "unknown", "optional"]
+    """``unknown`` if AWS did not answer the question; ``optional`` if a thing is missing that runs do not need."""
     detail: str
     """Value or error message."""
     remedy: str = ""
@@ -118,17 +121,51 @@ def run_checks(stage: Stage, settings: dict[str, Any]) -> Iterator[Check]:
 def _check_versions() -> Iterator[Check]:
     python = sys.version.split()[0]
     yield _check("Python", sys.version_info >= (3, 11), python, "Install Python 3.11 or newer.")
-    pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text("utf-8").split() if "==" in line)
+    pins = _pins()
     for name in _PINNED:
         try:
             installed = version(name)
         except PackageNotFoundError:
-            installed = "missing"
-        remedy = f"Install {pins[name]} with: pip install -r requirements.txt"
-        yield _check(name, installed == pins[name], installed, remedy)
+            yield _missing(name, "Install it with: pip install '.[deploy]'")
+            continue
+        required = pins.get(name, installed)
+        yield _check(
+            name, installed == required, installed, f"Install {required} with: pip install '{name}=={required}'"
+        )
     node = _node_version()
-    is_recent = node is not None and int(node.lstrip("v").partition(".")[0]) >= _MINIMUM_NODE
-    yield _check("Node.js for the CDK", is_recent, node or "missing", f"Install Node.js {_MINIMUM_NODE} or newer.")
+    if node is None:
+        yield _missing("Node.js for the CDK", f"Install Node.js {_MINIMUM_NODE} or newer.")
+    else:
+        is_recent = int(node.lstrip("v").partition(".")[0]) >= _MINIMUM_NODE
+        yield _check("Node.js for the CDK", is_recent, node, f"Install Node.js {_MINIMUM_NODE} or newer.")
+    cdk = _cdk_version()
+    if cdk is None:
+        yield _missing("CDK command", "Install it with: npm ci")
+    else:
+        yield _check("CDK command", cdk == _pinned_cdk(), cdk, f"Install {_pinned_cdk()} with: npm ci")
+
+
+def _missing(what: str, remedy: str) -> Check:
+    return Check(what, "optional", "missing", f"{_FOR_DEPLOYMENT} {remedy}")
+
+
+def _pins() -> dict[str, str]:
+    """Return the version of each package that this program is tested with, those of its extras included."""
+    requirements = [requirement.partition(";")[0].strip() for requirement in requires("vision-distillation") or []]
+    return dict(requirement.split("==") for requirement in requirements if "==" in requirement)
+
+
+def _cdk_version() -> str | None:
+    """Return the version of the CDK command that ``npm ci`` has installed in the clone; None if it has not."""
+    try:
+        return json.loads((ROOT / "node_modules/aws-cdk/package.json").read_text("utf-8"))["version"]
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def _pinned_cdk() -> str:
+    package = json.loads((ROOT / "package.json").read_text("utf-8"))
+    return {**package.get("dependencies", {}), **package.get("devDependencies", {})}["aws-cdk"]
 
 
 def _node_version() -> str | None:
@@ -156,7 +193,9 @@ def _check_aws(what: str, request: Callable[[], tuple[bool, str]], remedy: str) 
         return Check(what, "bad", str(error), remedy)
     except ClientError as error:
         code, message = code_and_message(error)
-        # A numeric code comes from an endpoint that does not implement the service.
+        # AWS has names as codes. An emulator answers with a number about a service that it does not have.
+        if code.isdigit() and "AWS_ENDPOINT_URL" in os.environ:
+            return Check(what, "unknown", "not offered by the local AWS")
         state = "unknown" if code in _INCONCLUSIVE_CODES or code.isdigit() else "bad"
         return Check(what, state, f"{code}: {message}", remedy if state == "bad" else f"Not checked. {remedy}")
     except BotoCoreError as error:

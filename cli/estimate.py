@@ -23,10 +23,18 @@ from distillation.costs.estimate import estimate_run
 from distillation.costs.lines import exactly, format_cents, format_usd
 from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, Preflight, SetAside
+from distillation.errors import excerpt
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
 from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, skipped_text
-from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
+from distillation.photos.resizer import (
+    MAXIMUM_BYTES,
+    MAXIMUM_PIXELS,
+    MINIMUM_SIDE,
+    PhotoRefused,
+    check_file_size,
+    resized_size,
+)
 from distillation.plain_text import clean_line
 from distillation.records import Dimensions, InventoryLine, Run
 from distillation.runs.existing_model import with_tuned_model
@@ -40,7 +48,13 @@ _HEADER_BYTES = 1 << 16
 """Bytes read first of a photo in S3. If its header is longer, the whole photo is read."""
 _CONCURRENCY = 32
 """Number of parallel reads from S3."""
-_HYPOTHETICAL_PHOTOS = re.compile(r"([1-9]\d{0,5})x([1-9]\d{1,3})x([1-9]\d{1,3})")
+_HYPOTHETICAL_PHOTOS = re.compile(r"(\d{1,12})x(\d{1,12})x(\d{1,12})")
+_LIKE_HYPOTHETICAL_PHOTOS = re.compile(r"[\d.,]+ ?[x×*] ?[\d.,]*.*", re.IGNORECASE)
+"""Arguments that are meant as photos that do not exist yet, but are not written as such."""
+_MAXIMUM_COUNT = 20_000
+"""Largest number of images of a run."""
+_MAXIMUM_PIXELS = max(MAXIMUM_PIXELS.values())
+_SYNTAX = "COUNTxWIDTHxHEIGHT, such as 900x4000x3000."
 
 
 @dataclass(frozen=True)
@@ -70,11 +84,14 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
     ``what`` is a folder, which is read without AWS, a collection, or COUNTxWIDTHxHEIGHT for photos that do not exist
     yet, such as 900x4000x3000. ``measured`` uses the stage's calibration and account also without a collection.
     """
-    is_local = bool(_HYPOTHETICAL_PHOTOS.fullmatch(what)) or Path(what).expanduser().is_dir()
+    is_local = _is_local(what, stage)
     collection = None if is_local else collection_prefix(what)
     fields = read_request(request, collection)
+    name = collection or _collection_of(what)
+    # Without the vocabulary of the collection first: a mistake in the request is found without credentials.
+    resolve_request(name, fields, stage.name, stage.region)
     bucket = _bucket_of(what, stage, is_local=is_local)
-    run = resolve_request(collection or _collection_of(what), fields, stage.name, stage.region, bucket)
+    run = resolve_request(name, fields, stage.name, stage.region, bucket)
     photos = _read_photos(what, run, stage, bucket, is_local=is_local)
     refusals, limits = Refusals(), stage_defaults(stage.name, stage.region)
     lines = [photo.inventory_line(run.collection if is_local else "") for photo in photos]
@@ -104,6 +121,40 @@ def estimate_photos(what: str, request: Path | None, stage: Stage, measured: boo
         for line in _report_lines(what, run, preflight):
             print_wrapped(line)
     return not refusals.errors
+
+
+def _is_local(what: str, stage: Stage) -> bool:
+    """Return whether ``what`` needs no AWS: a folder, or photos that do not exist yet; False for a collection.
+
+    Raises ``CommandError`` if it is none of the three.
+    """
+    path = Path(what).expanduser()
+    if path.is_dir():
+        return True
+    if path.is_file():
+        raise CommandError(f"{what} is a file. Name the folder of the photos; of an archive, unpack it first.")
+    if hypothetical := _HYPOTHETICAL_PHOTOS.fullmatch(what):
+        _check_hypothetical(*map(int, hypothetical.groups()))
+        return True
+    if _LIKE_HYPOTHETICAL_PHOTOS.fullmatch(what):
+        raise CommandError(f"{excerpt(what)}: no such folder. For photos to come write {_SYNTAX}")
+    if what.endswith("/") and not what.startswith(("/", "./", "../", "~")):
+        return False
+    raise CommandError(
+        f"{excerpt(what)}: no such folder. For a collection of stage {stage.name!r} write it with a slash at its end, "
+        f"such as holiday/; for photos to come write {_SYNTAX}"
+    )
+
+
+def _check_hypothetical(count: int, width: int, height: int) -> None:
+    """Raise ``CommandError`` if photos of this number and size in pixels cannot be a run's."""
+    if not 1 <= count <= _MAXIMUM_COUNT:
+        raise CommandError(f"{excerpt(count)} photos: a run has at most {_MAXIMUM_COUNT:,} images, and at least 1.")
+    if min(width, height) < MINIMUM_SIDE or width * height > _MAXIMUM_PIXELS:
+        raise CommandError(
+            f"{excerpt(width)}x{excerpt(height)} pixels: a photo has at least {MINIMUM_SIDE} pixels on each side, and "
+            f"at most {_MAXIMUM_PIXELS:,} in all."
+        )
 
 
 def _collection_of(folder: str) -> str:

@@ -6,7 +6,9 @@ Each subcommand is implemented in the module of the same name. It is imported wh
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.console import CommandError, print_to_stderr
+from cli.console import CommandError, print_line, print_to_stderr
 
 # The library logs to standard output, where a command prints its result.
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
@@ -39,6 +41,13 @@ _UNREACHABLE = {
 """Names of the exceptions that say that AWS or a part of it cannot be reached."""
 
 
+_EXTRAS = {
+    **dict.fromkeys(("jinja2", "lap", "matplotlib", "numpy", "pluralizer", "rapidfuzz"), "evaluate"),
+    "pyarrow": "parquet",
+}
+"""Extra of pyproject.toml that has a package, by the package's import name."""
+
+
 class CommandGroup(TyperGroup):
     """Command group that prints expected errors as one line and sets the exit code. ``--debug`` shows the traceback."""
 
@@ -50,7 +59,7 @@ class CommandGroup(TyperGroup):
             code = _exit_code(error)
             if code is None or ctx.params.get("debug"):
                 raise
-            print_to_stderr(f"distill {ctx.invoked_subcommand}: {error}{_remedy(error)}")
+            print_to_stderr(f"distill {ctx.invoked_subcommand}: {_missing_package(error) or error}{_remedy(error)}")
             raise typer.Exit(code) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
@@ -64,6 +73,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    # By default help has at least 50 columns.
+    context_settings={"terminal_width": min(shutil.get_terminal_size().columns, 80)},
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -72,8 +83,22 @@ Region = Annotated[str, typer.Option(help="AWS Region of the stage.")]
 Stage = Annotated[str, typer.Option(help="Deployed stage, as defined in cdk.json.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        python = sys.version.split()[0]
+        print_line(f"distill {version('vision-distillation')} (boto3 {version('boto3')}, Python {python})")
+        raise typer.Exit
+
+
 @app.callback()
-def distill(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+def distill(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Teach a small vision-language model on Amazon Bedrock to answer like a large one."""
 
 
@@ -115,20 +140,30 @@ def estimate(
 
 @app.command()
 def upload(
-    folder: Annotated[Path, typer.Argument(help="Folder of photos, including subfolders.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of photos with its subfolders, or a .zip, .tar, .tar.gz or .parquet file.")
+    ],
     collection: Annotated[str, typer.Argument(help="Prefix in the Photos bucket, such as holiday/.")],
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--shrink",
+            help="Upload JPEGs of at most 2,048 pixels without GPS and other metadata, made here, not the originals.",
+        ),
+    ] = False,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
     """Upload new and changed photos to a collection.
 
-    After an interrupt, the same command continues.
+    Nothing is unpacked to disk. After an interrupt, the same command continues. A shrunk photo gives other images than
+    its original, so upload a collection either with --shrink or without.
     """
     from cli.stage import Stage as DeployedStage
     from cli.upload import upload_photos
 
-    upload_photos(folder, collection, DeployedStage(stage, region), as_json=as_json)
+    upload_photos(source, collection, DeployedStage(stage, region), shrink=shrink, as_json=as_json)
 
 
 @app.command()
@@ -138,15 +173,59 @@ def start(
     from_manifest: Annotated[
         str | None, typer.Option(help="Repeat a run: its name or the path of its manifest.json.")
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Last step: Estimate, Baseline, LabelImages or ValidateDataset.")
+    ] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Maximum cost in US dollars.")] = None,
+    train_sizes: Annotated[str | None, typer.Option(help="Numbers of training images, such as 300,900.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Number of images to use, at least 16.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of a request; can be repeated."),
+    ] = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Start a run on a collection and print its name."""
+    """Start a run on a collection and print its name.
+
+    Options override fields of --request, which override those of --from-manifest. Standard output has only the name:
+    RUN=$(distill start holiday/)
+    """
+    from cli.requests import parse_sizes
     from cli.stage import Stage as DeployedStage
     from cli.start import start_run
 
-    start_run(collection, request, from_manifest, DeployedStage(stage, region), as_json=as_json)
+    sizes = parse_sizes(train_sizes)
+    options = {"until": until, "max_usd": max_usd, "train_sizes": sizes, "sample": sample}
+    deployed = DeployedStage(stage, region)
+    start_run(
+        collection,
+        request,
+        from_manifest,
+        deployed,
+        as_json=as_json,
+        options=options,
+        assignments=assignments or [],
+    )
+
+
+@app.command()
+def stop(
+    run: Annotated[str, typer.Argument(help="Name of the run, as printed by start.")],
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Stop a run and what it has begun.
+
+    Stops its training jobs, deletes its deployments, and says which tuned models are kept and until when. Running the
+    command again continues.
+    """
+    from cli.stage import Stage as DeployedStage
+    from cli.stop import stop_run
+
+    stop_run(run, DeployedStage(stage, region), as_json=as_json)
 
 
 @app.command()
@@ -185,7 +264,7 @@ def evaluate(
 ) -> None:
     """Compare two files of answers, without AWS."""
     from cli.answer_files import read_format
-    from cli.console import print_document, print_line, print_to_stderr
+    from cli.console import print_document
     from cli.evaluate import compare_files, print_comparison
 
     report = compare_files(teacher, student, base, ceiling, images, read_format(prompt), out)
@@ -348,6 +427,13 @@ def destroy(
     destroy_stage(DeployedStage(stage, region), assume_yes=yes)
 
 
+def _missing_package(error: Exception) -> str | None:
+    """Return what to install if a command needs a package of an extra; None for another error."""
+    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    extra = _EXTRAS.get(name.partition(".")[0])
+    return extra and f"needs the Python package {name}. In the clone: pip install '.[{extra}]'"
+
+
 def _remedy(error: Exception) -> str:
     """Return the remedy for an error of boto3, also if the library has translated it."""
     return _REMEDIES.get(type(error).__name__) or _REMEDIES.get(type(error.__cause__).__name__, "")
@@ -357,6 +443,8 @@ def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an expected error, or None for a defect of this program."""
     if isinstance(error, CommandError):
         return error.exit_code
+    if _missing_package(error):
+        return 2
     # Compare names, because most commands do not import these classes.
     class_names = {base.__module__.split(".")[0] + "." + base.__name__ for base in type(error).__mro__}
     if class_names & _UNREACHABLE:
@@ -369,6 +457,10 @@ def _exit_code(error: Exception) -> int | None:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is not UTF-8 gets the escapes of characters that it does not have, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(app())
 
 

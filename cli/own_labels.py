@@ -17,14 +17,23 @@ from distillation.storage import Bucket
 def own_files_in(folder: Path) -> dict[str, Path]:
     """Return the files with own labels and with a vocabulary in a folder, keyed by their names in a collection.
 
+    Raises ``CommandError`` for two files of a kind.
+    """
+    names = own_files_among((path.name for path in folder.iterdir() if path.is_file()), folder)
+    return {key: folder / name for key, name in names.items()}
+
+
+def own_files_among(names: Iterable[str], source: Path) -> dict[str, str]:
+    """Return the names of files with own labels and with a vocabulary, keyed by their names in a collection.
+
     A name may be in any case, such as ``Labels.CSV``. Raises ``CommandError`` for two files of a kind.
     """
-    found: dict[str, Path] = {}
-    for names in (OWN_LABELS_FILES, (VOCABULARY_FILE,)):
-        paths = sorted(path for path in folder.iterdir() if path.name.lower() in names and path.is_file())
-        if len(paths) > 1:
-            raise CommandError(f"{' and '.join(path.name for path in paths)} are both in {folder}. Keep one of them.")
-        found |= {path.name.lower(): path for path in paths}
+    names, found = sorted(names), dict[str, str]()
+    for kind in (OWN_LABELS_FILES, (VOCABULARY_FILE,)):
+        of_kind = [name for name in names if name.lower() in kind]
+        if len(of_kind) > 1:
+            raise CommandError(f"{' and '.join(of_kind)} are both in {source}. Keep one of them.")
+        found |= {name.lower(): name for name in of_kind}
     return found
 
 

@@ -6,7 +6,7 @@ import webbrowser
 from pathlib import Path
 
 from cli.console import NotReachable, print_document, print_line
-from cli.stage import Stage, download, run_not_found
+from cli.stage import Stage, check_out_folder, check_run_name, download, run_not_found
 from distillation import keys
 from distillation.documents import AnyReport, ApplyReport
 from distillation.run_documents import find_report
@@ -20,11 +20,12 @@ def fetch_report(stage: Stage, run: str, out: Path | None, *, show: bool, as_jso
     With ``as_json`` print report.json instead. Raises ``CommandError`` if the run does not exist, or ``NotReachable``
     if it has no report.
     """
+    out = check_out_folder(out or Path("build/reports") / check_run_name(run))
     report = _read_report(stage, run)
     # A run that applied a model has tables instead of an HTML report.
     is_applied = isinstance(report, ApplyReport)
     report_keys = report.files if is_applied else [keys.report_key(run, name) for name in REPORT_FILES]
-    paths = download(stage.data, report_keys, out or Path("build/reports") / run)
+    paths = download(stage.data, report_keys, out)
     if as_json:
         print_document(report)
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cli.console import format_table, print_json, print_line
-from cli.stage import Stage, run_not_found
+from cli.console import print_json, print_line, print_table
+from cli.stage import Stage, check_run_name, run_not_found
 from distillation import keys
 from distillation.documents import AnyReport, Failure, Manifest, ReplacedDeployment, Report
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
@@ -18,6 +18,7 @@ _COLUMNS = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "p
 def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
     """List all runs, newest first, or compare the named runs. Raises ``CommandError`` if a named run does not exist."""
     if names:
+        names = list(map(check_run_name, names))
         _print_comparison([_run_summary(name, stage.data) for name in names], as_json=as_json)
         return
     request_keys = (key for key in stage.data.keys("runs/") if key.endswith("/request.json") and key.count("/") == 2)
@@ -28,9 +29,7 @@ def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
     elif not summaries:
         print_line(f"Stage {stage.name} has no runs yet.")
     else:
-        print_line(
-            format_table([list(_COLUMNS), *([_format_value(run.get(name)) for name in _COLUMNS] for run in summaries)])
-        )
+        print_table([list(_COLUMNS), *([_format_value(run.get(name)) for name in _COLUMNS] for run in summaries)])
 
 
 def _print_comparison(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
@@ -39,7 +38,7 @@ def _print_comparison(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
         return
     names = list(dict.fromkeys(name for run in runs for name in run))
     rows = [[name, *(_format_value(run.get(name)) for run in runs)] for name in names]
-    print_line(format_table([["≠" if len(set(row[1:])) > 1 else "", *row] for row in rows]))
+    print_table([["≠" if len(set(row[1:])) > 1 else "", *row] for row in rows])
 
 
 def _run_summary(name: str, data: Bucket) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Like every program that uses boto3, the commands use the AWS emulator if ``AWS_E
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,27 @@ from botocore.exceptions import ClientError
 
 from cli.console import CommandError, NotReachable
 from distillation.aws_errors import code_and_message
+from distillation.errors import excerpt
 from distillation.storage import Bucket
 
-ROOT = Path(__file__).parents[1]
+
+def _root() -> Path:
+    """Return the folder of cdk.json: the clone whose code this is.
+
+    An installed command takes the clone at or above the working folder, else the copies that were installed with it.
+    """
+    own, here = Path(__file__).parents[1], Path.cwd()
+    if _is_clone(own):
+        return own
+    return next(filter(_is_clone, (here, *here.parents)), Path(__file__).parent)
+
+
+def _is_clone(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("app.py", "cdk.json", "cli/stage.py"))
+
+
+ROOT = _root()
+_RUN_NAME = re.compile("[a-z0-9][a-z0-9-]{0,62}")
 _CLIENT_CONFIG = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
 
 
@@ -30,6 +49,10 @@ class Stage:
 
     name: str
     region: str
+
+    def __post_init__(self) -> None:
+        """Raise ``CommandError`` if cdk.json does not define the stage."""
+        stage_settings(self.name)
 
     @cached_property
     def session(self) -> boto3.session.Session:
@@ -69,15 +92,35 @@ def stage_settings(stage: str) -> dict[str, Any]:
     stages = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]["stages"]
     if stage not in stages:
         raise CommandError(
-            f"stage {stage!r} is not defined in cdk.json (defined: {', '.join(stages)}). "
+            f"stage {excerpt(stage)!r} is not defined in cdk.json (defined: {', '.join(stages)}). "
             f"Add it under context.stages or pass --stage {next(iter(stages))}."
         )
     return stages[stage]
 
 
+def check_run_name(run: str) -> str:
+    """Return the name of a run. Raises ``CommandError`` if no run can have it."""
+    if not _RUN_NAME.fullmatch(run):
+        raise CommandError(
+            f"{excerpt(run)!r} is not the name of a run, which has at most 63 of the characters a-z, 0-9 and -. "
+            "List the runs with: distill runs"
+        )
+    return run
+
+
 def run_not_found(run: str, data: Bucket) -> CommandError:
     """Return the error for a run that does not exist in a stage."""
     return CommandError(f"no run {run!r} in s3://{data.name}/runs/. List the runs with: distill runs")
+
+
+def check_out_folder(out: Path) -> Path:
+    """Return the folder for files. Raises ``CommandError`` if it cannot be a folder, because a file is in its place."""
+    for path in (out, *out.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise CommandError(f"--out {out}: {path} is a file. Name a folder.")
+            break
+    return out
 
 
 def download(data: Bucket, keys: Iterable[str], out: Path) -> list[Path]:

@@ -7,13 +7,21 @@ another collection, but whoever may start executions may name any run of the sta
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli.console import CommandError, NotReachable, print_json, print_line
-from cli.requests import collection_prefix, read_request, request_from_manifest, resolve_request, stage_defaults
+from cli.console import CommandError, NotReachable, print_json, print_line, print_to_stderr
+from cli.requests import (
+    collection_prefix,
+    option_fields,
+    read_request,
+    request_from_manifest,
+    resolve_request,
+    stage_defaults,
+)
 from cli.stage import Stage
 from distillation import keys
 from distillation.aws_errors import code_and_message
@@ -22,15 +30,27 @@ from distillation.photos.listing import check_photo_count
 from distillation.storage import Bucket
 
 
-def start_run(collection: str, request: Path | None, manifest: str | None, stage: Stage, *, as_json: bool) -> str:
+def start_run(
+    collection: str,
+    request: Path | None,
+    manifest: str | None,
+    stage: Stage,
+    *,
+    as_json: bool,
+    options: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+) -> str:
     """Check a request as Prepare will, put it into the collection, and return the name of the run.
 
-    With ``manifest`` the command repeats an earlier run; fields of ``request`` override those of the manifest.
-    Raises ``CommandError`` or ``InvalidRequest``.
+    With ``manifest`` the command repeats an earlier run; fields of ``request`` override those of the manifest, and
+    those of ``options`` and ``assignments`` (see ``option_fields``) override both. Standard output has the name of the
+    run alone. Raises ``CommandError`` or ``InvalidRequest``.
     """
     prefix = collection_prefix(collection)
-    manifest_fields = request_from_manifest(manifest, lambda: stage.data) if manifest else {}
-    fields = manifest_fields | read_request(request, prefix)
+    written = read_request(request, prefix) | option_fields(options or {}, assignments)
+    fields = (request_from_manifest(manifest, lambda: stage.data) if manifest else {}) | written
+    resolve_request(prefix, fields, stage.name, stage.region)
+    # The vocabulary of the collection is read once everything else is known to be valid.
     resolve_request(prefix, fields, stage.name, stage.region, stage.photos)
     _check_photos(prefix, stage)
     if fields.get("apply") or fields.get("replace"):
@@ -42,7 +62,8 @@ def start_run(collection: str, request: Path | None, manifest: str | None, stage
     if as_json:
         print_json({"run": run, **started_by})
     else:
-        print_line(f"{run}\nWatch the run with: distill watch {run} --stage {stage.name}")
+        print_line(run)
+        print_to_stderr(f"Watch the run with: distill watch {run} --stage {stage.name}")
     return run
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cli.console import is_terminal, print_json, print_line, print_to_stderr, print_wrapped
 from cli.progress import ExecutionObserver, RunProgress, StateProgress
-from cli.stage import Stage, run_not_found
+from cli.stage import Stage, check_run_name, run_not_found
 from distillation import keys
 from distillation.costs.lines import format_usd
 from distillation.documents import PlannedRound
@@ -32,7 +32,7 @@ def watch_run(run: str, stage: Stage, *, as_json: bool) -> bool:
 
     Ctrl-C does not stop the run.
     """
-    execution = wait_for_execution(run, stage.data, START_TIMEOUT_SECONDS)
+    execution = wait_for_execution(check_run_name(run), stage.data, START_TIMEOUT_SECONDS)
     observer = ExecutionObserver(run, execution, stage.client("stepfunctions"), stage.data)
 
     def progress() -> RunProgress:
@@ -41,7 +41,10 @@ def watch_run(run: str, stage: Stage, *, as_json: bool) -> bool:
     try:
         final = follow(progress, POLL_SECONDS, as_json=as_json)
     except KeyboardInterrupt:
-        print_to_stderr(f"The run is still running. Watch it with: distill watch {run} --stage {stage.name}")
+        print_to_stderr(
+            f"The run is still running. Watch it with: distill watch {run} --stage {stage.name}. "
+            f"Stop it with: distill stop {run} --stage {stage.name}"
+        )
         raise
     return not final.has_failed
 

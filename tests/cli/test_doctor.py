@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as metadata_version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from cli import doctor
-from cli.doctor import Check, run_checks
+from cli.doctor import Check, print_checks, run_checks
 from distillation import keys
 from distillation.documents import MonthBudget, RunBudget
 from tests.support.fakes import bucket
@@ -76,6 +78,7 @@ def aws_error(code: str) -> ClientError:
 @pytest.fixture(autouse=True)
 def node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_node_version", lambda: "v22.1.0")
+    monkeypatch.setattr(doctor, "_cdk_version", doctor._pinned_cdk)
 
 
 def checks_by_name(**responses: Any) -> dict[str, Check]:
@@ -172,11 +175,72 @@ def test_concurrent_functions_and_tokens_per_day_are_compared_with_what_a_run_ne
     assert re.search(r"about 0 images; the smallest run needs 3\d,\d{3}$", tokens.detail)
 
 
-@pytest.mark.parametrize("version", [None, "v20.20.2"])
-def test_missing_or_old_node_is_bad(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
-    monkeypatch.setattr(doctor, "_node_version", lambda: version)
+def test_old_node_and_another_version_of_the_cdk_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_node_version", lambda: "v20.20.2")
+    monkeypatch.setattr(doctor, "_cdk_version", lambda: "2.1.0")
+    checks = checks_by_name()
 
-    assert checks_by_name()["Node.js for the CDK"].state == "bad"
+    assert checks["Node.js for the CDK"].state == checks["CDK command"].state == "bad"
+    assert checks["CDK command"].remedy.endswith("with: npm ci")
+
+
+def test_what_only_a_deployment_needs_is_named_if_it_is_missing_but_not_bad(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def version(name: str) -> str:
+        if name == "aws-cdk-lib":
+            raise PackageNotFoundError(name)
+        return metadata_version(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "_node_version", lambda: None)
+    monkeypatch.setattr(doctor, "_cdk_version", lambda: None)
+    account: Any = Account()
+    assert print_checks(account, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+
+    for name, remedy in (
+        ("aws-cdk-lib", "pip install '.[deploy]'"),
+        ("Node.js for the CDK", "Install Node.js 22 or newer."),
+        ("CDK command", "npm ci"),
+    ):
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"-    {name} ")]
+        assert "missing" in lines[at]
+        assert "Needed only for cdk deploy, cdk destroy and distill destroy" in lines[at + 1]
+        assert lines[at + 1].endswith(remedy)
+
+
+def test_cdk_of_the_clone_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    assert doctor._cdk_version() is None
+    package = tmp_path / "node_modules/aws-cdk/package.json"
+    package.parent.mkdir(parents=True)
+    package.write_text('{"version": "2.1148.1"}')
+
+    assert doctor._cdk_version() == "2.1148.1"
+
+
+def test_version_of_a_package_is_compared_with_the_pinned_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pins = ["boto3==1.0.0", 'aws-cdk-lib==2.0.0; extra == "deploy"', 'vision-distillation[deploy]; extra == "local"']
+    monkeypatch.setattr(doctor, "requires", lambda _: pins)
+    checks = checks_by_name()
+
+    assert (checks["boto3"].state, checks["boto3"].remedy) == (
+        "bad",
+        "Install 1.0.0 with: pip install 'boto3==1.0.0'",
+    )
+    assert checks["aws-cdk-lib"].state == "bad"
+    assert checks["pydantic"].state == "good"
+
+
+def test_service_that_the_local_aws_does_not_have_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_aws = checks_by_name(get_service_quota=aws_error("400"))["quota custom models in the account"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    local = checks_by_name(get_service_quota=aws_error("400"))["quota custom models in the account"]
+
+    assert on_aws.detail == "400: why"
+    assert (local.state, local.detail, local.remedy) == ("unknown", "not offered by the local AWS", "")
 
 
 def test_checks_stop_after_missing_credentials() -> None:

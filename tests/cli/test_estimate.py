@@ -14,6 +14,7 @@ from PIL import Image
 
 from cli.estimate import estimate_photos, measure_collection, measure_folder
 from cli.requests import resolve_request
+from cli.stage import Stage, stage_settings
 from distillation.errors import DistillationError
 from distillation.events import S3Item
 from distillation.photos.listing import list_collection
@@ -316,10 +317,60 @@ def test_photos_that_cannot_be_used_are_a_refusal_and_no_photos_are_a_wrong_argu
     assert few.startswith("'holiday/' has 0 usable images. At least 20 are needed")
 
 
-def test_more_photos_than_the_stage_allows_are_refused(tmp_path: Path) -> None:
-    (refusal,) = refusals("30000x900x600", tmp_path, max_usd=200)
+def test_more_photos_than_the_stage_allows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = stage_settings("dev") | {"max_photos": 300}
+    monkeypatch.setattr("cli.requests.stage_settings", lambda _: settings)
+    (refusal,) = refusals("400x900x600", tmp_path, max_usd=200)
 
-    assert refusal.startswith("30000x900x600/ contains 30,000 photos, more than the stage's max_photos 25,000.")
+    assert refusal.startswith("400x900x600/ contains 400 photos, more than the stage's max_photos 300.")
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("photoz", "photoz: no such folder. For a collection of stage 'dev' write it with a slash at its end"),
+        ("./photoz/", "./photoz/: no such folder"),
+        ("~/photoz/", "~/photoz/: no such folder"),
+        ("/photoz/", "/photoz/: no such folder"),
+        ("900x4000", "900x4000: no such folder. For photos to come write COUNTxWIDTHxHEIGHT, such as 900x4000x3000."),
+        ("900X4000X3000", "write COUNTxWIDTHxHEIGHT"),
+        ("1,000x4000x3000", "write COUNTxWIDTHxHEIGHT"),
+        ("900x4000x3000x3", "write COUNTxWIDTHxHEIGHT"),
+        ("5000000x4000x3000", "5000000 photos: a run has at most 20,000 images"),
+        ("0x4000x3000", "0 photos: a run has at most 20,000 images, and at least 1."),
+        ("900x20x3000", "20x3000 pixels: a photo has at least 25 pixels on each side"),
+        ("900x40000x30000", "at most 100,000,000 in all"),
+        ("holiday/../other/", "'holiday/../other/' is not a collection"),
+        ("9999999999999x10x10", "write COUNTxWIDTHxHEIGHT"),
+    ],
+)
+def test_paths_and_syntax_are_checked_before_credentials(
+    what: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stage, "client", None)
+    result = distill("estimate", what)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_request_for_a_collection_is_checked_before_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stage, "client", None)
+    request = tmp_path / "request.json"
+    request.write_text('{"temprature": 1}', "utf-8")
+    result = distill("estimate", "holiday/", "--request", request)
+
+    assert (result.exit_code, "unknown field 'temprature'" in result.stderr) == (2, True)
+
+
+def test_an_archive_is_not_estimated(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    result = distill("estimate", tmp_path / "a.zip")
+
+    assert (result.exit_code, "a.zip is a file. Name the folder" in result.stderr) == (2, True)
 
 
 def test_fewer_images_than_the_students_family_needs_are_refused(tmp_path: Path) -> None:
@@ -396,7 +447,7 @@ def test_collection_is_checked_in_the_stage(tmp_path: Path, capsys: pytest.Captu
         for code in ("L-CB5B847D", "L-430C95DD", "L-031F46A7"):
             aws.expect_quota(code, 20_000)
         stage: Any = StageFake(folder, aws.account)
-        assert not estimate_photos("holiday", None, stage, False, as_json=True)
+        assert not estimate_photos("holiday/", None, stage, False, as_json=True)
     estimate = json.loads(capsys.readouterr().out)
     labels, student = estimate["refusals"]
 
@@ -411,7 +462,7 @@ def test_model_that_cannot_be_applied_is_a_refusal(tmp_path: Path, capsys: pytes
     request.write_text('{"apply": "old"}', "utf-8")
     with stubbed_account() as aws:
         stage: Any = StageFake(photos_in(tmp_path / "photos", 1), aws.account)
-        assert not estimate_photos("holiday", request, stage, False, as_json=False)
+        assert not estimate_photos("holiday/", request, stage, False, as_json=False)
 
     assert capsys.readouterr().out.endswith(
         "This run would be refused: apply: this stage has no run 'old'. List its runs with: distill runs\n"

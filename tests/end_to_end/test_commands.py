@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -129,6 +130,35 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert running.bedrock_resources == ([], [], [])
 
 
+def test_run_that_is_started_with_options_is_stopped_with_what_it_has_begun(
+    pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.2)
+    archive = tmp_path / "photos of mine.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, path in PHOTOS.items():
+            file.write(path, name)
+    with pipeline() as running:
+        # The photos of an archive are shrunk, and those of the folder would be others.
+        first = printed("upload", archive, "holiday/", "--shrink")
+        assert (first["uploaded"], first["unchanged"], first["shrunk"], first["failed"]) == (24, 0, True, [])
+        again = distill("upload", archive, "holiday/", "--shrink")
+        assert "24 unchanged" in again.stdout
+        assert "Warning" not in again.stderr
+
+        request = request_file(tmp_path, baseline=False, train_sizes=[12])
+        started = distill("start", "holiday/", "--request", request, "--train-sizes", "8", "--set", "keep=all")
+        run = started.stdout.removesuffix("\n")
+        assert "\n" not in run
+        running.until(lambda: running.keys("images/") != [])
+        stopped = printed("stop", run)
+        assert (stopped["outcome"], stopped["kept"]) == ("stopped", [])
+        assert running.pipeline.describe(running.pipeline.executions()[0])["status"] == "ABORTED"
+        assert running.bedrock_resources == ([], [], [])
+        assert "ABORTED: Stopped: distill stop" in distill("watch", run, code=1).stdout
+        assert distill("stop", run).stdout.startswith(f"{run}: had already ended.\n")
+
+
 def test_budget_stops_labelling_and_a_higher_budget_continues(
     pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +189,7 @@ def test_error_is_one_line_with_a_remedy(pipeline: Start, tmp_path: Path, monkey
             (("start", "empty/"), "distill upload FOLDER empty/"),
             (("start", "empty/", "--request", tmp_path / "bad.json"), "unknown field 'teachr'"),
             (("start", "empty/", "--request", tmp_path / "none.json"), "Give a file with a JSON object"),
-            (("upload", tmp_path / "nothing", "a/"), "is not a folder"),
+            (("upload", tmp_path / "nothing", "a/"), "no such folder or file"),
             (("upload", tmp_path, "/"), "is not a collection"),
             (("estimate", "empty/"), "no photos in s3://"),
         ]
