@@ -187,8 +187,8 @@ def _run_cdk(stage: Stage, arguments: Sequence[str]) -> None:
         subprocess.run(command, cwd=ROOT, env={**os.environ, **region}, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise CommandError(
-            f"the CDK failed in {ROOT}: {error}. Run the command in a clone in which npm ci has installed the CDK, and fix "
-            "any other cause."
+            f"the CDK failed in {ROOT}: {error}. Run the command in a clone in which npm ci has installed the CDK, "
+            "and fix any other cause."
         ) from None
 
 
