@@ -100,6 +100,10 @@ def distill(
     ] = False,
 ) -> None:
     """Teach a small vision-language model on Amazon Bedrock to answer like a large one."""
+    if names := os.environ.get("LOCAL_MODEL_NAMES"):  # set by `make local`
+        from distillation.models import catalog
+
+        catalog.set_served_names(names)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from distillation.aws_errors import service_errors
 from distillation.errors import LABELS_ARE_REUSED, DistillationError, InvalidRequest, ObjectMissing
 from distillation.events import Event
 from distillation.inference.rate_limit import MAX_CONCURRENT_CALLS, BatchLimits
+from distillation.models import catalog
 from distillation.records import Record, Run, parse
 from distillation.storage import Bucket
 
@@ -49,6 +50,9 @@ _NO_RETRIES = Config(
 _SHORT_TIMEOUT = Config(connect_timeout=3, read_timeout=5, retries={"max_attempts": 1, "mode": "standard"})
 # All of boto3's attempts at a service that hangs take less than the 60 seconds of the shortest function.
 _SHORT_CALLS = Config(connect_timeout=3, read_timeout=8, max_pool_connections=MAX_CONCURRENT_CALLS)
+
+# Only the local Bedrock endpoint sets this variable.
+catalog.set_served_names(os.environ.get(catalog.SERVED_NAMES, "{}"))
 
 EventT = TypeVar("EventT", bound=Event)
 SettingsT = TypeVar("SettingsT", bound="Settings")

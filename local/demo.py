@@ -25,12 +25,13 @@ from cli.progress import ExecutionObserver
 from cli.upload import FolderContent, photos_in
 from cli.watch import follow
 from distillation.documents import EvaluationFigures, Report
+from distillation.models import catalog
 from distillation.photos.files import skipped_text
 from distillation.records import Quota, size_of
 from distillation.runs.request import run_name_of
 from local import models
 from local.aws.history import states_entered
-from local.bedrock import ConverseFaults, Faults
+from local.bedrock import ConverseFaults, Faults, vlm_from_environment
 from local.bedrock.faults import equal_shares
 from local.pipeline import LocalPipeline, local_pipeline
 
@@ -61,6 +62,9 @@ def main() -> int:
         return 2
     try:
         return _run(found, sizes, arguments)
+    except CommandError as error:
+        print_line(f"demo: {error}")
+        return 2
     except KeyboardInterrupt:
         print_line("\ndemo: interrupted; everything that it started has been stopped")
         return 130
@@ -134,9 +138,10 @@ def _output_folder(text: str) -> Path:
 
 def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) -> int:
     start, out = time.monotonic(), arguments.out
+    pair = models.available_pair(BUILD / "models")
+    vlm = vlm_from_environment(pair)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    pair = models.available_pair(BUILD / "models")
     if pair.reason:
         print_line(f"models: using the pixels-only models because {pair.reason}")
     print_line("synthesising the app")
@@ -145,7 +150,7 @@ def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) 
     print_line("starting the AWS emulator and the local Bedrock endpoint, deploying")
     quotas = {pair.teacher_id: Quota(requests_per_minute=arguments.rpm)} if arguments.rpm else {}
     faults = Faults(converse=ConverseFaults(shares=equal_shares(arguments.faults), quotas=quotas))
-    with local_pipeline(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults) as pipeline:
+    with local_pipeline(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults, vlm=vlm) as pipeline:
         print_line(f"uploading {len(found.photos)} photos and distill.json")
         if found.skipped:
             print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
@@ -202,7 +207,11 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
         **({"jaccard": agreement} if figures and figures.format == "keywords" else {}),
         "states": states_entered(pipeline.aws, execution),
         "report": str(out / "report.html") if report else None,
-        "models": {"teacher": pair.teacher_id, "student": pair.student_id},
+        "models": {
+            "teacher": catalog.served_name(pair.teacher_id) or pair.teacher_id,
+            "base": catalog.served_name(pair.student_id) or pair.student_id,
+            "tuned": pair.student_id,
+        },
     }
 
 
@@ -228,7 +237,8 @@ def _print_result(summary: dict[str, Any], out: Path) -> int:
     print_line(f"\n{summary['verdict']}")
     if summary["rejected"]:
         print_line(f"{len(summary['rejected'])} photos were set aside; the report lists the reasons.")
-    print_line("The answers come from small local models and not from Nova; the figures say nothing about Nova.")
+    print_line("Models: " + ", ".join(f"{role} {name}" for role, name in summary["models"].items()))
+    print_line("No answer comes from Nova; the figures say nothing about Nova.")
     print_line(f"{summary['seconds']} s. Report: {summary['report']}")
     return 0
 

@@ -13,7 +13,7 @@ from distillation.storage import Bucket
 from local.aws.deploy import deploy
 from local.aws.emulator import AwsEmulator, aws_emulator
 from local.aws.identity import CallerIdentity
-from local.bedrock import Endpoint, Faults, bedrock_endpoint
+from local.bedrock import Endpoint, Faults, Vlm, bedrock_endpoint
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,13 @@ class LocalPipeline:
 
 @contextmanager
 def local_pipeline(
-    assembly: Path, work_dir: Path, cache: Path, *, faults: Faults | None = None, wait_scale: float = 0.01
+    assembly: Path,
+    work_dir: Path,
+    cache: Path,
+    *,
+    faults: Faults | None = None,
+    vlm: Vlm | None = None,
+    wait_scale: float = 0.01,
 ) -> Iterator[LocalPipeline]:
     """Start the emulator and the endpoint, deploy the stacks of a cloud assembly, and stop both on exit.
 
@@ -74,6 +80,7 @@ def local_pipeline(
             cache=cache,
             identity=CallerIdentity(),
             faults=faults,
+            vlm=vlm,
         ) as bedrock,
         aws_emulator(work_dir, bedrock.url, wait_scale=wait_scale) as aws,
     ):

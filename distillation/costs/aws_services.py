@@ -76,5 +76,5 @@ def monthly_costs(run: Run, work: Workload) -> list[CostLine]:
     gigabytes = exactly((work.photo_bytes + pixels * _BYTES_PER_PIXEL) / _GB)
     lines = [CostLine("S3", "photos and images" if work.photo_bytes else "images", gigabytes, price("s3", "storage"))]
     if run.request.until is None:
-        lines.append(CostLine("Bedrock", f"tuned {student.display_name}", models, student.price("storage")))
+        lines.append(CostLine("Bedrock", f"tuned {student.tuned_name}", models, student.price("storage")))
     return lines

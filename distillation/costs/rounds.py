@@ -134,7 +134,7 @@ def _prediction_lines(run: Run, asked: Questions, tokens: RunTokens) -> list[Cos
 
 def _training_line(run: Run, work: RoundWork, size: int, tokens: RunTokens) -> CostLine:
     model, epochs = catalog.get_model(run.student), _epochs(run, size)
-    what = f"{model.display_name}, {size} images, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    what = f"{model.tuned_name}, {size} images, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
     return CostLine("TrainModels", what, _training_tokens(run, work, size, tokens), model.price("training"))
 
 

@@ -53,6 +53,8 @@ class Page:
     """Report of a run; None for two files of answers."""
     local: bool = False
     """Whether small local models answered instead of Amazon Nova."""
+    served: str | None = None
+    """Note on the models of the user's own server that answered; None without one."""
     ceiling_temperature: float | None = None
     """Temperature of the teacher's second answers."""
     manifest: Manifest | None = None

@@ -145,7 +145,8 @@ class _Case:
 
     @property
     def student(self) -> str:
-        return catalog.get_model(self.report.student).display_name
+        """Name of the tuned student."""
+        return catalog.get_model(self.report.student).tuned_name
 
     def command(self, command: str) -> str:
         """Return a command of ``distill`` about the run."""
@@ -523,7 +524,8 @@ def _gate_refused(case: _TrainedCase) -> Recommendation | None:
     gate, base = case.gate, case.figures.agreement.base
     if gate is None or gate.passed:
         return None
-    keep = f" {case.student} without training agrees with the teacher with {_score(base)}." if base else ""
+    untrained = catalog.get_model(case.report.student).display_name
+    keep = f" {untrained} without training agrees with the teacher with {_score(base)}." if base else ""
     return Recommendation(
         action="stop here",
         text=f"Stop here and do not use the tuned model: {'; '.join(gate.reasons)}.{keep}",

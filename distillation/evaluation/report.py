@@ -104,13 +104,16 @@ def _earlier_usd(run_data: RunData) -> dict[int, float | None]:
 
 def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | None) -> Report:
     run, spent, estimate = run_data.run, run_data.ledger, run_data.estimate
+    if note := served_note(run):
+        run_data.notes.append(note)
     first_verdict = _first_verdict_usd(run_data)
     if evaluation is None:
         verdict, figures, more = stopped_verdict(run.request.until, run_data.baseline), None, None
     else:
         goes_on = growth is not None and growth.stopped is None
         figures = evaluation.figures if goes_on else _with_promotion(run, evaluation.figures, run_data.models)
-        verdict = " ".join(filter(None, (run_verdict(figures, growth), reuse_note(run_data.models))))
+        notes = (served_base_note(run), reuse_note(run_data.models))
+        verdict = " ".join(filter(None, (run_verdict(figures, growth), *notes)))
         more = doubling(run, figures, run_data.models, spent)
     report = run_data.report(verdict, figures, more, money(run, estimate, spent, figures))
     report = report.model_copy(update={"student_prompt": student_prompt(run)})
@@ -153,14 +156,39 @@ def _page(run_data: RunData, report: Report, manifest: Manifest, evaluation: Eva
         title=run.name,
         subtitle=f"{run.collection.rstrip('/') or 'all photos'} · {run.created[:10]} · {report.status}",
         teacher=teacher.display_name,
-        student=student.display_name,
+        student=student.tuned_name,
         verdict=report.verdict,
         local=run.student.startswith("local.") or run.teacher.model.startswith("local."),
+        served=served_note(run),
         ceiling_temperature=run.request.ceiling_temperature,
         report=report,
         manifest=manifest,
         not_verified=_NOT_VERIFIED,
         evaluation=evaluation,
+    )
+
+
+def served_note(run: Run) -> str | None:
+    """Return which models of the run answered from the user's own server, and what was trained; None without one."""
+    teacher, base = catalog.served_name(run.teacher.model), catalog.served_name(run.student)
+    if not teacher and not base:
+        return None
+    student = catalog.get_model(run.student)
+    servers = [f"{name} ({role})" for name, role in ((teacher, "the teacher"), (base, "base")) if name]
+    return (
+        f"Your own server answered as {' and '.join(servers)}, with the prompt. The tuned models are the "
+        f"{student.tuned_name}, which is trained on the labels and reads no instructions."
+    )
+
+
+def served_base_note(run: Run) -> str | None:
+    """Return a sentence that base is another model than the one that was trained; None if it is the same."""
+    base = catalog.served_name(run.student)
+    if base is None:
+        return None
+    return (
+        f"Before training means {base}; the trained model is another one, the "
+        f"{catalog.get_model(run.student).tuned_name}, so the difference is not the effect of training alone."
     )
 
 

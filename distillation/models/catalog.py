@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from distillation.errors import InvalidRequest, excerpt
@@ -9,10 +10,38 @@ from distillation.models import catalog_file, ids
 from distillation.models.model import Family, Model
 from distillation.records import Quota
 
+SERVED_NAMES = "LOCAL_MODEL_NAMES"
+"""Environment variable with the names of the models that answer on the user's own server, as JSON by model id.
+
+The local Bedrock endpoint sets it; no template does. The doors of the library pass it to ``set_served_names``.
+"""
+_served: dict[str, Model] = {}
+
 
 def models() -> Mapping[str, Model]:
     """Return all models by id."""
-    return catalog_file.load().models
+    models = catalog_file.load().models
+    return {**models, **_served} if _served else models
+
+
+def set_served_names(names: str) -> None:
+    """Name local models after the models of the user's own server that answer instead of them.
+
+    ``names`` is a JSON object of names by model id. The tuned models of a student keep its name of the catalog, because
+    the server does not train. Raises ``InvalidRequest`` for another text or an unknown id.
+    """
+    try:
+        rows = {id: (catalog_file.load().models[id], str(name)) for id, name in dict(json.loads(names)).items()}
+    except (KeyError, TypeError, ValueError):
+        raise InvalidRequest(f"{SERVED_NAMES} is not a JSON object of names by model id: {excerpt(names)!r}") from None
+    _served.clear()
+    for id, (model, name) in rows.items():
+        _served[id] = model.model_copy(update={"display_name": name, "own_name": model.display_name})
+
+
+def served_name(id: str) -> str | None:
+    """Return the name of the model on the user's own server that answers for this one; None if none does."""
+    return _served[id].display_name if id in _served else None
 
 
 def get_model(id: str) -> Model:

@@ -176,6 +176,8 @@ class Model(Row):
     """Base model id for a customization job; None if Bedrock does not tune the model with images."""
     display_name: str = Field(min_length=1)
     """Name in reports and messages."""
+    own_name: str | None = None
+    """Name in the catalog, if the display name is that of a model that answers instead; see ``set_served_names``."""
     priced_as: str = ""
     """Product in prices.toml; the model's own id by default."""
     successor: str | None = None
@@ -190,6 +192,11 @@ class Model(Row):
     """Default quota on on-demand calls; each deployment of a tuned model has the same quota of its own."""
     profile_quota: DefaultQuota | None = None
     """Default quota on calls through a cross-Region inference profile, if it differs."""
+
+    @property
+    def tuned_name(self) -> str:
+        """Name of the model that a job tunes."""
+        return self.own_name or self.display_name
 
     @property
     def product(self) -> str:

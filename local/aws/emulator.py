@@ -22,7 +22,7 @@ from local.aws.account import ADMIN_KEY, REGION
 from local.http_server import HOST, NotStarted, bound_socket, serving
 
 _REMOVED_PREFIXES = (
-    *("AWS_", "LOCALSTACK_", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
+    *("AWS_", "LOCALSTACK_", "LOCAL_VLM", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
     "PYTHONDONTWRITEBYTECODE",  # a Lambda worker starts in 0.6 s without cached bytecode, in 0.25 s with it
 )
 """Prefixes of environment variables that neither ministack nor a Lambda worker may see."""

@@ -1,6 +1,7 @@
 """Converse: a small model answers about one image.
 
 Of the prompt it reads the instruction of the answer format, and nothing else.
+A model of the user's own server gets the whole request instead.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from local.bedrock.service import (
     is_local,
     student_of,
 )
+from local.bedrock.vlm import VlmAnswer
 from local.models.forms import read_form
 from local.models.sampling import perturbed
 
@@ -38,7 +40,10 @@ _DEFAULT_MAX_TOKENS = 5000
 
 
 def converse(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Answer with a small model about the one image of the request, or with ``ready`` without an image."""
+    """Answer with a small model about the one image of the request, or with ``ready`` without an image.
+
+    A model of the user's own server answers as it does.
+    """
     started = time.monotonic()
     model = values["modelId"]
     _authorise(service, model, caller)
@@ -63,18 +68,25 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     limit = faults.quotas.get(model, Quota())
     call = service.quotas.admit(model, tokens_in + max_tokens, limit, faults.day_seconds)
     try:
-        answer = _answer(service, kind, values, base, body) if body else "ready"
+        if service.vlm and base.id in service.vlm.models and model not in service.deployments:
+            answer = service.vlm.answer(base.id, values, body)
+        else:
+            text = _answer(service, kind, values, base, body) if body else "ready"
+            answer = VlmAnswer(*_truncate(text, max_tokens), None, None)
     except BedrockError:
         service.quotas.settle(call, 0)
         raise
-    text, stop_reason = _truncate(answer, max_tokens)
-    tokens_out = max(1, len(text) // _CHARACTERS_PER_TOKEN)
+    if answer.input_tokens is not None:
+        tokens_in = answer.input_tokens
+    tokens_out = answer.output_tokens
+    if tokens_out is None:
+        tokens_out = max(1, len(answer.text) // _CHARACTERS_PER_TOKEN)
     service.quotas.settle(call, tokens_in + tokens_out)
     minimum = service.faults.converse.slow_seconds if fault == SLOW else service.faults.converse.seconds
     time.sleep(max(0.0, minimum - (time.monotonic() - started)))
     return {
-        "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
-        "stopReason": stop_reason,
+        "output": {"message": {"role": "assistant", "content": [{"text": answer.text}]}},
+        "stopReason": answer.stop_reason,
         "usage": {
             "inputTokens": tokens_in,
             "outputTokens": tokens_out,

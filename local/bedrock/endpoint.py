@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as PathRoute
@@ -28,6 +28,7 @@ from local.bedrock.protocol import (
     parameters,
 )
 from local.bedrock.service import Operation, Service
+from local.bedrock.vlm import Vlm
 from local.http_server import bound_socket, serving
 
 OPERATIONS: dict[str, Operation] = {
@@ -55,22 +56,32 @@ def bedrock_endpoint(
     cache: Path,
     identity: Any | None = None,
     faults: Faults | None = None,
+    vlm: Vlm | None = None,
 ) -> Iterator[Endpoint]:
     """Run the endpoint and stop it on exit.
 
     ``s3`` returns the S3 client for datasets and images; it is called when an object is needed. ``cache`` is the folder
     of converted models. ``identity`` finds the role that signed a request and that role's rights; without it
-    everything is allowed.
+    everything is allowed. ``vlm`` has the models of the user's own server, which answer instead of small local ones.
     """
-    service = Service(s3=s3, cache=cache, identity=identity, faults=faults or Faults())
-    with serving(_application(service), bound_socket(), "local-bedrock") as url:
+    service = Service(s3=s3, cache=cache, identity=identity, faults=faults or Faults(), vlm=vlm)
+    with (
+        serving(_application(service), bound_socket(), "local-bedrock") as url,
+        vlm.named() if vlm else nullcontext(),
+    ):
         yield Endpoint(url, service)
 
 
+MAXIMUM_THREADS = 256
+"""Requests that are answered at the same time. Questions that wait for the user's own server are in many of them."""
+
+
 def _application(service: Service) -> Starlette:
+    threads = CapacityLimiter(MAXIMUM_THREADS)
+
     async def handle(request: Request) -> Response:
         body = await request.body()
-        return await run_in_threadpool(_respond, service, request, body)
+        return await to_thread.run_sync(_respond, service, request, body, limiter=threads)
 
     methods = ["GET", "POST", "DELETE", "PATCH", "PUT"]
     return Starlette(routes=[PathRoute("/{path:path}", handle, methods=methods)])

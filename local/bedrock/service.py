@@ -24,6 +24,7 @@ from local.aws.account import ACCOUNT, REGION
 from local.bedrock.faults import Faults
 from local.bedrock.protocol import BedrockError
 from local.bedrock.quotas import Quotas
+from local.bedrock.vlm import Vlm
 from local.models import load_student, load_teacher
 
 ARN_PREFIX = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
@@ -47,6 +48,8 @@ class Service:
     identity: Any | None
     """Roles and rights of callers, as ``local.aws.identity.CallerIdentity``; without it everything is allowed."""
     faults: Faults
+    vlm: Vlm | None = None
+    """Models of the user's own server that answer instead of small local ones; None without one."""
     jobs: dict[str, Entry] = field(default_factory=dict)
     """Jobs, keyed by ARN."""
     custom_models: dict[str, Entry] = field(default_factory=dict)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -10,6 +11,7 @@ from cli.console import NotReachable
 from cli.main import app
 from cli.stage import Stage
 from distillation.errors import AccessDenied, ServiceUnavailable
+from distillation.models import catalog
 from tests.support.command import distill
 from tests.support.stacks import Stacks
 
@@ -72,3 +74,26 @@ def test_outage_and_refusal_of_s3_are_exit_code_3_with_the_remedy_of_their_cause
 
     assert result.exit_code == 3
     assert "Check the network connection" in result.stderr
+
+
+@pytest.fixture
+def own_names() -> Iterator[None]:
+    """Give the models their own names again."""
+    yield
+    catalog.set_served_names("{}")
+
+
+@pytest.mark.usefixtures("own_names")
+def test_estimate_names_the_models_of_the_users_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(catalog.SERVED_NAMES, '{"local.teacher-efficientnet-v1:0": "qwen:7b"}')
+    result = distill("estimate", "300x4000x3000", "--stage", "local")
+
+    assert "LabelImages: qwen:7b, input" in result.stdout
+
+
+def test_invalid_names_of_served_models_are_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(catalog.SERVED_NAMES, "junk")
+    result = distill("estimate", "300x4000x3000", "--stage", "local")
+
+    assert result.exit_code == 2
+    assert result.stderr == "distill estimate: LOCAL_MODEL_NAMES is not a JSON object of names by model id: 'junk'\n"

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -9,6 +13,7 @@ from pydantic import Field
 from distillation import keys
 from distillation.errors import DistillationError, InvalidRequest, ObjectMissing
 from distillation.events import RunEvent, ValidationResult
+from distillation.models import catalog
 from lambdas import runtime
 from lambdas.runtime import Settings, batch_limits, read_run, settings, typed
 from tests.support.builders import any_run
@@ -129,3 +134,17 @@ def test_missing_object_has_a_remedy() -> None:
 
     with pytest.raises(ObjectMissing, match=r"s3://data/a does not exist\. Start the run again\. Stored labels"):
         handler({"run": "r", "sizes": [1]}, CONTEXT)
+
+
+def test_function_names_the_models_that_the_local_endpoint_serves() -> None:
+    names = {"local.teacher-pixels-v1:0": "qwen:7b"}
+    program = "import lambdas.runtime; from distillation.models import catalog; print(catalog.served_name(*{!r}))"
+    finished = subprocess.run(
+        [sys.executable, "-c", program.format([*names])],
+        env={**os.environ, catalog.SERVED_NAMES: json.dumps(names)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert finished.stdout == "qwen:7b\n"

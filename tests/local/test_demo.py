@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from cli.requests import resolve_request
 from distillation.answers.formats import FORMATS, format_of
 from distillation.evaluation.evaluation import evaluate
-from local.demo import PROMPTS, agreement_of, parse_arguments
+from local import models
+from local.demo import PROMPTS, agreement_of, main, parse_arguments
 from tests.distillation.evaluation.answers import any_evidence
 
 
@@ -72,3 +74,18 @@ def test_summary_has_scores_by_size_and_the_paired_gain_over_base_and_control() 
     assert list(agreement["tuned"]) == [name.removeprefix("n") for name in figures.agreement.tuned]
     assert agreement["gain_over_control"] == json.loads(figures.gate.model_dump_json())["over_control"]
     assert agreement["gain_over_control"]["ci95"][0] < agreement["gain_over_control"]["mean"]
+
+
+def test_server_without_a_model_is_refused_before_an_earlier_report_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text("{}")
+    monkeypatch.setattr(models, "available_pair", lambda cache: models.NETWORKS)
+    monkeypatch.setattr(sys, "argv", ["demo", "--out", str(tmp_path)])
+    monkeypatch.setenv("LOCAL_VLM", "http://127.0.0.1:9/v1")
+    for name in ("TEACHER_MODEL", "STUDENT_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert main() == 2
+    assert "demo: LOCAL_VLM is set without a model" in capsys.readouterr().out
+    assert (tmp_path / "summary.json").exists()

@@ -260,6 +260,18 @@ def test_run_on_local_models_says_that_nothing_was_paid() -> None:
 
     assert "These figures say nothing about Amazon Nova." in page
     assert "Nothing was paid. At the prices of the Nova models this run would have cost $0.5000." in page
+    assert "of the\n  prompt they read only the form of the answer" in page
+
+
+def test_run_on_the_users_server_does_not_say_that_nothing_was_paid() -> None:
+    page = render(
+        replace(any_page(None), report=any_report(evaluation=None), local=True, served="Your own server answered."), []
+    )
+
+    assert "Your own server answered." in page
+    assert "What your own server charges is not counted. At the prices of the Nova models" in page
+    assert "Nothing was paid" not in page
+    assert "they read only the form" not in page
 
 
 def test_page_has_no_invisible_characters_and_keeps_joiners_within_words() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from distillation.documents import Ledger, Manifest, Report, parse_report
 from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
+from distillation.models import catalog
 from distillation.records import Prompt, TrainedModel
 from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, finished_run
@@ -179,6 +182,34 @@ def test_page_names_the_promoted_and_the_failed_model(promoted_run: Written) -> 
     assert "Active, promoted" in page
     assert "AccessDenied: no" in page
     assert "These figures say nothing about Amazon Nova" not in page
+
+
+@pytest.fixture
+def served_names() -> Iterator[None]:
+    """Let a server of the user answer as the teacher and as the base student."""
+    catalog.set_served_names(json.dumps({"amazon.nova-pro-v1:0": "qwen:7b", "amazon.nova-lite-v1:0": "moondream"}))
+    yield
+    catalog.set_served_names("{}")
+
+
+@pytest.mark.usefixtures("served_names")
+def test_report_names_the_models_of_the_users_server_and_what_was_trained() -> None:
+    result, report, data = written(MODELS)
+    page = " ".join(data.read(result.report_key).decode().split())
+
+    assert "Qwen:7b teaches Nova Lite" in page
+    assert "Before training means moondream; the trained model is another one, the Nova Lite" in report.verdict
+    assert report.notes[-1] == (
+        "Your own server answered as qwen:7b (the teacher) and moondream (base), with the prompt. The tuned models are "
+        "the Nova Lite, which is trained on the labels and reads no instructions."
+    )
+
+
+@pytest.mark.usefixtures("served_names")
+def test_report_of_a_run_without_training_says_nothing_about_a_trained_model() -> None:
+    _, report, _ = written([], until="LabelImages")
+
+    assert "Before training" not in report.verdict
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"jpeg", "truncated"])

@@ -61,3 +61,25 @@ def test_model_of_a_known_family_needs_a_row_and_no_python(tmp_path: Path, monke
         "learningRate": "0.00001",
         "learningRateWarmupSteps": "16",
     }
+
+
+def test_model_of_the_users_server_has_its_name_and_the_tuned_model_keeps_its_own() -> None:
+    lite = catalog.get_model("amazon.nova-lite-v1:0")
+    catalog.set_served_names('{"amazon.nova-lite-v1:0": "moondream"}')
+    try:
+        served = catalog.get_model("us.amazon.nova-lite-v1:0")
+
+        assert (served.display_name, served.tuned_name, served.family) == ("moondream", "Nova Lite", lite.family)
+        assert catalog.served_name(lite.id) == "moondream"
+        assert catalog.served_name(PRO) is None
+    finally:
+        catalog.set_served_names("{}")
+
+    assert catalog.get_model(lite.id).display_name == lite.tuned_name == "Nova Lite"
+    assert catalog.served_name(lite.id) is None
+
+
+@pytest.mark.parametrize("names", ["", "junk", "[1]", "1", '{"amazon.nova-9": "x"}'], ids=repr)
+def test_invalid_names_of_served_models_are_refused(names: str) -> None:
+    with pytest.raises(InvalidRequest, match="LOCAL_MODEL_NAMES is not a JSON object"):
+        catalog.set_served_names(names)
