@@ -19,6 +19,7 @@ from distillation.answers.formats.fields import INSTRUCTION as FIELDS_INSTRUCTIO
 from distillation.answers.plurals import singular
 from local.models.vocabulary import FILLER_WORDS, RELATED, TOPICS, UNCOUNTABLE
 
+Kind = Literal["one of", "number", "boolean", "list", "string"]
 LIST_SIZE = 4
 """Largest number of items in a list."""
 TRUE_BELIEF = 0.4
@@ -27,6 +28,13 @@ DESCRIPTION_TRUST = 0.7
 """Weight (0-1) of the words that describe a label, against those of the label itself."""
 RELATED_TRUST = 0.7
 """Belief in a related word, as a share of the belief in the word itself."""
+_KINDS: dict[str, Kind] = {
+    "one of": "one of",
+    "a list": "list",
+    "a number": "number",
+    "true or false": "boolean",
+}
+"""Types of fields, keyed by the start of their description in the instruction."""
 _WORD = re.compile(r"[^\W\d_]+")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _OPTION = re.compile(_STRING)
@@ -89,7 +97,7 @@ class Field:
     """A field of a JSON object."""
 
     name: str
-    kind: Literal["one of", "number", "boolean", "list", "string"]
+    kind: Kind
     description: str
     options: tuple[str, ...] = ()
 
@@ -164,13 +172,7 @@ def _lines_after(heading: str, prompt: str) -> list[str]:
 
 def _field(match: re.Match[str]) -> Field:
     name, kind, description = json.loads(match["name"]), match["type"], match["description"] or ""
-    starts: dict[str, Literal["one of", "number", "boolean", "list"]] = {
-        "one of": "one of",
-        "a list": "list",
-        "a number": "number",
-        "true or false": "boolean",
-    }
-    known = next((known for start, known in starts.items() if kind.startswith(start)), "string")
+    known: Kind = next((known for start, known in _KINDS.items() if kind.startswith(start)), "string")
     options = tuple(map(json.loads, _OPTION.findall(kind)))
     return Field(name, known, description, options)
 

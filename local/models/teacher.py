@@ -7,7 +7,7 @@ results into keywords; each rule gets the keywords of the rules before it. The a
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -154,7 +154,7 @@ def sight_of(observations: Observations) -> Sight:
 def known_words(probabilities: np.ndarray) -> list[tuple[str, float]]:
     """Return the likely names and hypernyms of the classes with their probability, from ``probabilities`` (1000,)."""
     table = imagenet_words()
-    summed: Counter[str] = Counter()
+    summed: defaultdict[str, float] = defaultdict(float)
     for index in np.flatnonzero(probabilities > 0.01):
         for word in {table.names[index], *table.hypernyms[index]} - TOO_GENERAL:
             summed[word] += float(probabilities[index])
