@@ -32,7 +32,7 @@ KEY = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-0000000000
 """KMS key of the buckets."""
 TAGS = {"cost-center": "42", "Owner": "photo team"}
 """Tags of the stage."""
-TIMEOUT_SECONDS = 90
+TIMEOUT_SECONDS = 240
 POLL_SECONDS = 0.2
 
 

@@ -1,4 +1,4 @@
-"""Each answer format but keywords, which all other tests use, from the photos to the tables of an applied model."""
+"""Each answer format, from the photos to the tables of an applied model; keywords with a vocabulary."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from distillation import keys
@@ -17,6 +18,7 @@ COLUMNS = {
     "category": ["class"],
     "listing": ["subject", "place", "colours", "people", "mood"],
     "alt_text": ["caption"],
+    "keywords": ["keywords"],
 }
 """Columns of the table of results by prompt."""
 
@@ -30,11 +32,14 @@ def table(running: PipelineDriver, applied: Ended) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(body, newline="")))
 
 
-def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start) -> None:
+def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start, tmp_path: Path) -> None:
+    vocabulary = tmp_path / "vocabulary.csv"
+    vocabulary.write_text("preferred,synonyms\nlandscape format,horizontal\nportrait format,vertical\n", "utf-8")
     with pipeline() as running:
         started = {}
         for prompt in COLUMNS:
-            running.upload(PHOTOS, f"{prompt}/")
+            more = {"vocabulary.csv": vocabulary} if prompt == "keywords" else {}
+            running.upload(PHOTOS | more, f"{prompt}/")
             started[prompt] = running.start(f"{prompt}/", prompt=prompt, train_sizes=[14], keep="all")
         runs = {prompt: running.wait(execution) for prompt, execution in started.items()}
         some = dict(list(PHOTOS.items())[:4])
@@ -55,3 +60,8 @@ def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start) -> None:
             assert [*rows[0]][2:-2] == COLUMNS[prompt]
             assert [row["status"] for row in rows] == ["ok"] * 4
             assert all(row[COLUMNS[prompt][0]] for row in rows)
+        # Dataset and results have the terms of the vocabulary, also where the model applied is asked without the file.
+        (dataset,) = running.keys(f"runs/{runs['keywords'].output['run']}/dataset/train-")
+        for text in (running.pipeline.data.read(dataset).decode(), str(rows)):
+            assert "landscape format" in text
+            assert "horizontal" not in text
