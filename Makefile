@@ -1,17 +1,14 @@
 # Shortcuts for the commands of this project. `make help` lists them.
 PYTHON ?= python3
 PHOTOS ?= samples/photos
-FORMAT ?= keywords
-TRAIN_SIZES ?=
-FAULTS ?= 0
-RPM ?=
+PORT ?= 4566
 STAGE ?= dev
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser verify-aws check asl docs synth lock destroy clean
+.PHONY: help setup demo local test test-browser verify-aws check asl docs synth lock destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +25,15 @@ node_modules/.ready: package.json package-lock.json .venv/.ready
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-demo: .venv/.ready ## Run a distillation on this machine (FORMAT=class|fields|caption, PHOTOS=dir, TRAIN_SIZES=12,30, FAULTS=0.2, RPM=60)
-	@$(BIN)/python -m local.demo --photos "$(PHOTOS)" --format "$(FORMAT)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" $(if $(RPM),--rpm "$(RPM)")
+demo: export DEMO_PHOTOS := $(PHOTOS)
+demo: export DEMO_OUT := $(OUT)
+demo: export DEMO_REQUEST := $(REQUEST)
+demo: setup ## Run a distillation on this machine (FORMAT=class|fields|caption, PHOTOS=dir, TRAIN_SIZES=12,30, REQUEST=file, OUT=dir, FAULTS=0.2, RPM=60)
+	@$(BIN)/python -m local demo --photos "$$DEMO_PHOTOS" --out "$$DEMO_OUT" --request "$$DEMO_REQUEST" \
+	  --format "$(FORMAT)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" --rpm "$(RPM)"
+
+local: setup ## Run the AWS emulator and the local Bedrock endpoint until Ctrl-C (PORT=4566)
+	@$(BIN)/python -m local serve --port "$(PORT)"
 
 test: setup check ## Run all checks and all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup

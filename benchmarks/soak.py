@@ -23,7 +23,6 @@ import argparse
 import json
 import multiprocessing
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -59,7 +58,6 @@ def main() -> None:
     counts = [int(count) for count in parser.parse_args().photos.split(",")]
     missed = []
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "local.synthesis", "local", f"{folder}/cdk.out"], cwd=ROOT, check=True)
         for count in counts:
             row = _in_own_process(Path(folder), count)
             _print(json.dumps(row))
@@ -108,8 +106,7 @@ def _run(folder: Path, count: int) -> dict[str, Any]:
     from local.pipeline import local_pipeline
 
     photos = write_photos(_new_folder(folder, f"photos-{count}"), count)
-    work = _new_folder(folder, f"work-{count}")
-    with local_pipeline(folder / "cdk.out", work, ROOT / "build" / "models") as pipeline, MemoryPeaks() as peaks:
+    with local_pipeline() as pipeline, MemoryPeaks() as peaks:
         pipeline.upload(photos, COLLECTION)
         sizes = [count // 10, count // 2]
         request = {"teacher": TEACHER, "student": STUDENT, "train_sizes": sizes, "max_usd": 200}

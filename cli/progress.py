@@ -137,6 +137,7 @@ class ExecutionObserver:
         self._events: list[Any] = []
         self._parts: dict[str, LedgerPart] = {}
         self._maps: dict[str, tuple[int, int, int]] = {}
+        self._photos = 0
         self._estimates_read = 0
         self._estimate: Estimate | None = None
         definition = json.loads(states.describe_state_machine_for_execution(executionArn=execution)["definition"])
@@ -163,6 +164,7 @@ class ExecutionObserver:
         for name, (done, failed, total) in self._maps.items():
             if name in states:
                 states[name].done, states[name].failed, states[name].total = done, failed, total
+        self._count_photos_only(states)
         self._add_costs(states)
         self._read_estimate(states)
         report = find_report(self._run, self._data) if description["status"] == "SUCCEEDED" else None
@@ -194,6 +196,16 @@ class ExecutionObserver:
                 if event["id"] <= last_id:
                     return
                 yield event
+
+    def _count_photos_only(self, states: dict[str, StateProgress]) -> None:
+        """Leave ``distill.json`` and other files out of the counts: ResizePhotos gets everything in the collection."""
+        state = states.get("ResizePhotos")
+        if state is None or state.total is None:
+            return
+        if not self._photos and (listing := self._data.get_or_none(keys.listing_key(self._run))):
+            self._photos = len(listing.splitlines())
+        photos = self._photos or state.total
+        state.done, state.total = max(0, (state.done or 0) - max(0, state.total - photos)), min(state.total, photos)
 
     def _add_costs(self, states: dict[str, StateProgress]) -> None:
         for key in self._data.keys(keys.ledger_prefix(self._run)):

@@ -43,6 +43,8 @@ class StageConfig(StageLimits):
     """Age of a deployment in days that sets off the OldDeployment alarm."""
     stuck_job_hours: float = Field(default=24, gt=0)
     """Hours that a job may wait for its training to start before it counts as stuck."""
+    bundle_layers: bool = True
+    """Whether the layers have their packages. The functions on the AWS emulator import those of this machine."""
     bucket_kms_key_arn: str | None = None
     """ARN of the customer managed key that encrypts both buckets (SSE-KMS); by default keys that S3 manages."""
     model_kms_key_arn: str | None = None

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import jsii
@@ -39,22 +40,27 @@ class WheelBundling:
 
 
 class DependencyLayer(lambda_.LayerVersion):
-    """A layer of the packages in ``lockfile``, rebuilt only when the lockfile or the target platform changes."""
+    """A layer of the packages in ``lockfile``, rebuilt only when the lockfile or the target platform changes.
 
-    def __init__(self, scope: Construct, id: str, *, lockfile: Path) -> None:
-        digest = hashlib.sha256(lockfile.read_bytes() + b"python3.14-arm64").hexdigest()
+    With ``bundled=False`` it has the lockfile instead of the packages.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, lockfile: Path, bundled: bool) -> None:
         super().__init__(
             scope,
             id,
-            code=lambda_.Code.from_asset(
-                str(lockfile.parent),
-                asset_hash=digest,
-                asset_hash_type=cdk.AssetHashType.CUSTOM,
-                bundling=cdk.BundlingOptions(
-                    image=cdk.DockerImage.from_registry("never-pulled"),
-                    local=WheelBundling(lockfile),
-                ),
-            ),
+            code=lambda_.Code.from_asset(str(lockfile.parent), **(_wheels(lockfile) if bundled else {})),
             compatible_architectures=[ARCHITECTURE],
             compatible_runtimes=[RUNTIME],
         )
+
+
+def _wheels(lockfile: Path) -> dict[str, Any]:
+    """Return the options of an asset that has the packages of a lockfile."""
+    return {
+        "asset_hash": hashlib.sha256(lockfile.read_bytes() + b"python3.14-arm64").hexdigest(),
+        "asset_hash_type": cdk.AssetHashType.CUSTOM,
+        "bundling": cdk.BundlingOptions(
+            image=cdk.DockerImage.from_registry("never-pulled"), local=WheelBundling(lockfile)
+        ),
+    }

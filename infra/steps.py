@@ -38,8 +38,15 @@ class Steps:
     ) -> None:
         self._stack, self._config, self._data, self._photos = stack, config, data, photos
         self._bedrock_role, self._dead_letters, self._topic = bedrock_role, dead_letters, topic
-        self._layer = DependencyLayer(stack, "CommonLayer", lockfile=ROOT / "infra/layers/common.txt")
-        self._evaluate_layer = DependencyLayer(stack, "EvaluateLayer", lockfile=ROOT / "infra/layers/evaluate.txt")
+        self._layer, self._evaluate_layer = (
+            DependencyLayer(
+                stack,
+                f"{name.capitalize()}Layer",
+                lockfile=ROOT / f"infra/layers/{name}.txt",
+                bundled=config.bundle_layers,
+            )
+            for name in ("common", "evaluate")
+        )
         self._list_data = access.list_keys(data)
         functions = [
             *self._preparation(),

@@ -1,7 +1,7 @@
 """``make demo``: the whole pipeline on one machine, with the sample photos or your own.
 
-Synthesise the app, start the AWS emulator and the local Bedrock endpoint, deploy the templates, upload the photos and
-``distill.json``, show the progress of the state machine, and write a table, the report and ``summary.json``.
+Start the AWS emulator and the local Bedrock endpoint, deploy with the CDK, upload the photos and ``distill.json``, show
+the progress of the state machine, print a table, and write the report and ``summary.json`` to a folder of the run.
 """
 
 from __future__ import annotations
@@ -9,76 +9,122 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from cli.console import CommandError, print_line
-from cli.own_labels import own_files_in
+from cli.console import CommandError, print_line, print_to_stderr
+from cli.own_labels import check_own_labels_in, local_collection, own_files_in
 from cli.progress import ExecutionObserver
+from cli.requests import read_request, resolve_request, stage_defaults
 from cli.upload import FolderContent, photos_in
 from cli.watch import follow
+from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.documents import EvaluationFigures, Report
+from distillation.errors import InvalidRequest, excerpt
 from distillation.models import catalog
 from distillation.photos.files import skipped_text
-from distillation.records import Quota, size_of
+from distillation.photos.listing import check_photo_count
+from distillation.records import Quota, Run, size_of
 from distillation.runs.request import run_name_of
-from local import models
+from local import BUILD, ROOT, models
+from local.aws.account import REGION
 from local.aws.history import states_entered
-from local.bedrock import ConverseFaults, Faults, vlm_from_environment
+from local.bedrock import ConverseFaults, Faults, Vlm, vlm_from_environment
 from local.bedrock.faults import equal_shares
 from local.pipeline import LocalPipeline, local_pipeline
 
 PROMPTS = {"keywords": "keywords", "class": "category", "fields": "listing", "caption": "alt_text"}
 """Names of the prompt files by answer format."""
-ROOT = Path(__file__).parents[1]
 COLLECTION = "photos/"
-MINIMUM_PHOTOS = 20
-BUILD = ROOT / "build"
+STAGE = "local"
 POLL_SECONDS = 0.5
 TOLERANCE = 0.5
 """Share of photos that may be set aside: high, so that the demo reports the problems of a folder and does not stop."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the demo and return its exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        arguments = parse_arguments(sys.argv[1:])
+        options = parse_arguments(arguments)
+        pair = models.available_pair(BUILD / "models")
+        vlm = vlm_from_environment(pair)
+        if pair.reason:
+            print_line(f"models: using the pixels-only models because {pair.reason}")
+        return _run(check_inputs(options, pair), options, vlm)
     except argparse.ArgumentError as error:
-        print_line(f"demo: {error}")
-        return 2
-    try:
-        found = find_photos(arguments.photos)
-        sizes = arguments.train_sizes or default_sizes(len(found.photos))
-    except CommandError as error:
-        print_line(f"demo: PHOTOS: {error}")
-        return 2
-    try:
-        return _run(found, sizes, arguments)
-    except CommandError as error:
-        print_line(f"demo: {error}")
-        return 2
-    except KeyboardInterrupt:
-        print_line("\ndemo: interrupted; everything that it started has been stopped")
-        return 130
+        print_to_stderr(f"demo: {error.message}")
+    except (CommandError, InvalidRequest) as error:
+        print_to_stderr(f"demo: {error}")
+    return 2
 
 
-def find_photos(folder: Path) -> FolderContent:
-    """Return the content of a folder and its subfolders; raise CommandError if it has too few photos."""
-    found = photos_in(folder)
-    if len(found.photos) < MINIMUM_PHOTOS:
+class Inputs(NamedTuple):
+    """What a demo runs with."""
+
+    photos: FolderContent
+    own_files: dict[str, Path]
+    """Own labels and vocabulary, keyed by name."""
+    request: dict[str, Any]
+    """Fields of ``distill.json``."""
+    run: Run
+    """The run that the request makes."""
+
+
+def check_inputs(options: argparse.Namespace, pair: models.ModelPair) -> Inputs:
+    """Return the photos and the request of the run.
+
+    Raises ``CommandError`` or ``InvalidRequest`` if the run cannot succeed with them.
+    """
+    try:
+        photos = photos_in(options.photos)
+        own_files = own_files_in(options.photos)
+    except CommandError as error:
+        raise CommandError(f"PHOTOS: {error}") from None
+    request = make_request(options, pair, len(photos.photos))
+    run = resolve_request(COLLECTION, request, STAGE, REGION, local_collection(COLLECTION, options.photos))
+    if len(photos.photos) < run.request.min_images:
         raise CommandError(
-            f"{folder} has {len(found.photos)} photos; training and testing need at least {MINIMUM_PHOTOS}. "
-            "Name a folder with more: make demo PHOTOS=dir"
+            f"PHOTOS: {options.photos} has {len(photos.photos)} photos; training and testing need at least "
+            f"{run.request.min_images}. Name a folder with more: make demo PHOTOS=dir"
         )
-    return found
+    check_photo_count(str(options.photos), len(photos.photos), stage_defaults(STAGE, REGION).max_photos)
+    if own_files.keys() & set(OWN_LABELS_FILES):
+        check_own_labels_in(options.photos, run, photos.photos)
+    if options.rpm:
+        request["quotas"] = run.request.model_dump(exclude_none=True)["quotas"] | {
+            run.teacher.model: {"requests_per_minute": options.rpm}
+        }
+    if options.out:
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"OUT={options.out} cannot be made: {error.strerror}. Name another folder.") from None
+    return Inputs(photos, own_files, request, run)
+
+
+def make_request(options: argparse.Namespace, pair: models.ModelPair, photos: int) -> dict[str, Any]:
+    """Return the fields of ``distill.json``: the demo's, those of REQUEST, and FORMAT and TRAIN_SIZES, which win.
+
+    Raises ``CommandError`` if REQUEST cannot be read or needs an earlier run.
+    """
+    try:
+        fields = read_request(options.request, COLLECTION)
+    except CommandError as error:
+        raise CommandError(str(error).replace("--request ", "REQUEST=", 1)) from None
+    if earlier := next((name for name in ("apply", "replace") if fields.get(name)), None):
+        raise CommandError(
+            f"REQUEST={options.request} has {earlier!r}, which names an earlier run, and the demo starts with none. "
+            "Remove the field, or use an AWS emulator that stays up: make local"
+        )
+    request = {"teacher": pair.teacher_id, "student": pair.student_id, "tolerance": TOLERANCE} | fields
+    if options.format:
+        request["prompt"] = PROMPTS[options.format]
+    if options.train_sizes or not {"train_sizes", "grow", "until"} & fields.keys():
+        request["train_sizes"] = options.train_sizes or default_sizes(photos)
+    return request
 
 
 def default_sizes(photos: int) -> list[int]:
@@ -87,109 +133,106 @@ def default_sizes(photos: int) -> list[int]:
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line; raise ArgumentError for an invalid value."""
+    """Parse the command line, where an empty value is the default; raise ArgumentError for an invalid value."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__, exit_on_error=False)
-    parser.add_argument("--photos", type=lambda text: Path(text).expanduser(), default=ROOT / "samples" / "photos")
-    parser.add_argument("--format", type=_format, default="keywords", help=", ".join(PROMPTS))
+    parser.add_argument("--photos", type=_photos_folder, default=ROOT / "samples" / "photos")
+    parser.add_argument("--format", type=_format, default=None, help=", ".join(PROMPTS))
     parser.add_argument("--train-sizes", type=_train_sizes, default=None, metavar="12,30")
     parser.add_argument("--faults", type=_fault_rate, default=0.0, help="share of requests that fail at first")
     parser.add_argument("--rpm", type=_requests_per_minute, default=None, help="quota of the teacher")
-    parser.add_argument("--out", type=_output_folder, default=BUILD / "demo")
+    parser.add_argument("--request", type=_path, default=None, help="file with fields of distill.json")
+    parser.add_argument("--out", type=_output_folder, default=None, help="folder of the report")
     return parser.parse_args(arguments)
 
 
-def _format(text: str) -> str:
-    if text not in PROMPTS:
-        raise argparse.ArgumentTypeError(f"FORMAT must be one of {', '.join(PROMPTS)} (got {text!r})")
-    return text
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser() if text.strip() else None
+
+
+def _photos_folder(text: str) -> Path:
+    if (folder := _path(text)) is None:
+        raise argparse.ArgumentTypeError("PHOTOS is empty. Name a folder, or leave it out for the sample photos")
+    return folder
+
+
+def _format(text: str) -> str | None:
+    if text and text not in PROMPTS:
+        raise argparse.ArgumentTypeError(f"FORMAT must be one of {', '.join(PROMPTS)} (got {excerpt(text)!r})")
+    return text or None
 
 
 def _train_sizes(text: str) -> list[int] | None:
     try:
         sizes = [int(size) for size in text.split(",") if size.strip()]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"TRAIN_SIZES must be like 12,30 (got {text!r})") from None
+        raise argparse.ArgumentTypeError(f"TRAIN_SIZES must be like 12,30 (got {excerpt(text)!r})") from None
     return sizes or None
 
 
 def _fault_rate(text: str) -> float:
     try:
-        rate = float(text)
+        rate = float(text or 0)
     except ValueError:
         rate = math.nan
     if not 0 <= rate < 1:
-        raise argparse.ArgumentTypeError(f"FAULTS must be a share from 0 to below 1, like 0.2 (got {text!r})")
+        raise argparse.ArgumentTypeError(f"FAULTS must be a share from 0 to below 1, like 0.2 (got {excerpt(text)!r})")
     return rate
 
 
-def _requests_per_minute(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"RPM must be a whole number of at least 1, like 60 (got {text!r})")
-    return int(text)
+def _requests_per_minute(text: str) -> int | None:
+    if text and (not text.isdecimal() or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"RPM must be a whole number of at least 1, like 60 (got {excerpt(text)!r})")
+    return int(text) if text else None
 
 
-def _output_folder(text: str) -> Path:
-    """Return a path that the demo may replace: it is absent, an empty folder, or the output of an earlier demo."""
-    out = Path(text).expanduser()
+def _output_folder(text: str) -> Path | None:
+    """Return a path that the demo may write to: it is absent, an empty folder, or the output of an earlier demo."""
+    if (out := _path(text)) is None:
+        return None
     if out.exists() and not (out.is_dir() and ((out / "summary.json").is_file() or not any(out.iterdir()))):
         raise argparse.ArgumentTypeError(f"{out} has files that the demo did not write; name another folder")
     return out
 
 
-def _run(found: FolderContent, sizes: list[int], arguments: argparse.Namespace) -> int:
-    start, out = time.monotonic(), arguments.out
-    pair = models.available_pair(BUILD / "models")
-    vlm = vlm_from_environment(pair)
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    if pair.reason:
-        print_line(f"models: using the pixels-only models because {pair.reason}")
-    print_line("synthesising the app")
-    # In another process, so that the CDK's Node.js ends with it.
-    subprocess.run([sys.executable, "-m", "local.synthesis", "local", str(BUILD / "cdk.out")], cwd=ROOT, check=True)
-    print_line("starting the AWS emulator and the local Bedrock endpoint, deploying")
-    quotas = {pair.teacher_id: Quota(requests_per_minute=arguments.rpm)} if arguments.rpm else {}
-    faults = Faults(converse=ConverseFaults(shares=equal_shares(arguments.faults), quotas=quotas))
-    with local_pipeline(BUILD / "cdk.out", BUILD / "work", BUILD / "models", faults=faults, vlm=vlm) as pipeline:
-        print_line(f"uploading {len(found.photos)} photos and distill.json")
-        if found.skipped:
-            print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
-        pipeline.upload(found.photos | own_files_in(arguments.photos), COLLECTION)
-        request = {
-            "teacher": pair.teacher_id,
-            "student": pair.student_id,
-            "prompt": PROMPTS[arguments.format],
-            "train_sizes": sizes,
-            "tolerance": TOLERANCE,
-            "quotas": {model: quota.model_dump(exclude_none=True) for model, quota in quotas.items()},
-        }
-        pipeline.start_run(COLLECTION, request)
-        execution = _watch(pipeline)
-        summary = _save_report(pipeline, execution, pair, out)
+def _run(inputs: Inputs, options: argparse.Namespace, vlm: Vlm | None) -> int:
+    start, photos = time.monotonic(), inputs.photos
+    print_line("starting the AWS emulator and the local Bedrock endpoint, deploying with the CDK")
+    quotas = {inputs.run.teacher.model: Quota(requests_per_minute=options.rpm)} if options.rpm else {}
+    faults = Faults(converse=ConverseFaults(shares=equal_shares(options.faults), quotas=quotas))
+    with local_pipeline(faults=faults, vlm=vlm) as pipeline:
+        print_line(f"uploading {len(photos.photos)} photos and distill.json")
+        if photos.skipped:
+            print_line(f"{len(photos.skipped)} other files skipped: {skipped_text(Counter(photos.skipped))}")
+        pipeline.upload(photos.photos | inputs.own_files, COLLECTION)
+        pipeline.start_run(COLLECTION, inputs.request)
+        run, execution = _watch(pipeline)
+        files = _report_files(pipeline, run)
+        summary = _summary(pipeline, execution, inputs.run, files)
     summary["seconds"] = round(time.monotonic() - start, 1)
-    (out / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), "utf-8")
-    return _print_result(summary, out)
+    folder = save(summary, files, run, options.out)
+    return print_result(summary, folder)
 
 
-def _watch(pipeline: LocalPipeline) -> str:
-    """Show the progress of the run as ``distill watch`` does until it ends; return the execution's ARN."""
+def _watch(pipeline: LocalPipeline) -> tuple[str, str]:
+    """Show the progress of the run as ``distill watch`` does until it ends; return its name and execution ARN."""
     while not (executions := pipeline.executions()):
         time.sleep(POLL_SECONDS)
     execution = executions[-1]
     run = run_name_of(json.loads(pipeline.describe(execution)["input"]), execution) or ""
     observer = ExecutionObserver(run, execution, pipeline.aws.client("stepfunctions"), pipeline.data)
     follow(observer.progress, POLL_SECONDS)
-    return execution
+    return run, execution
 
 
-def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair, out: Path) -> dict[str, Any]:
-    """Copy the report's files to ``out`` and return the content of summary.json."""
+def _report_files(pipeline: LocalPipeline, run: str) -> dict[str, bytes]:
+    """Return the files of the run's report by name; empty if it has none."""
+    return {Path(key).name: pipeline.data.read(key) for key in pipeline.data.keys(f"runs/{run}/report/")}
+
+
+def _summary(pipeline: LocalPipeline, execution: str, run: Run, files: dict[str, bytes]) -> dict[str, Any]:
+    """Return the content of summary.json."""
     description = pipeline.describe(execution)
-    for key in pipeline.data.keys("runs/"):
-        if "/report/" in key:
-            (out / Path(key).name).write_bytes(pipeline.data.read(key))
-    report_file = out / "report.json"
-    report = Report.model_validate_json(report_file.read_bytes()) if report_file.exists() else None
+    report = Report.model_validate_json(files["report.json"]) if "report.json" in files else None
     fields = ("photos", "images", "train", "test", "verdict")
     figures = report.evaluation if report else None
     entries = report.ledger.entries if report else []
@@ -200,19 +243,38 @@ def _save_report(pipeline: LocalPipeline, execution: str, pair: models.ModelPair
         "cause": description.get("cause"),
         **{field: getattr(report, field, None) for field in fields},
         "rejected": [item.model_dump() for item in report.photos_set_aside] if report else [],
-        "teacher_calls": sum(entry.calls for entry in entries if entry.model == pair.teacher_id),
+        "teacher_calls": sum(entry.calls for entry in entries if entry.model == run.teacher.model),
         "format": figures.format if figures else None,
         "metric": figures.similarity if figures else None,
         "agreement": agreement,
         **({"jaccard": agreement} if figures and figures.format == "keywords" else {}),
         "states": states_entered(pipeline.aws, execution),
-        "report": str(out / "report.html") if report else None,
         "models": {
-            "teacher": catalog.served_name(pair.teacher_id) or pair.teacher_id,
-            "base": catalog.served_name(pair.student_id) or pair.student_id,
-            "tuned": pair.student_id,
+            "teacher": catalog.served_name(run.teacher.model) or run.teacher.model,
+            "base": catalog.served_name(run.student) or run.student,
+            "tuned": run.student,
         },
     }
+
+
+def save(summary: dict[str, Any], files: dict[str, bytes], run: str, out: Path | None) -> Path:
+    """Write the files of a run and return their folder; ``build/demo/latest`` links to that of the last finished run.
+
+    A run that failed writes to its own folder, also with ``out``, so that it does not replace a report.
+    """
+    runs, finished = BUILD / "demo", summary["execution_status"] == "SUCCEEDED"
+    folder = out.resolve() if out and finished else runs / run
+    for parent in (folder, runs):
+        parent.mkdir(parents=True, exist_ok=True)
+    summary["report"] = str(folder / "report.html") if "report.html" in files else None
+    text = json.dumps(summary, indent=1, ensure_ascii=False)
+    for name, body in {**files, "summary.json": text.encode()}.items():
+        (folder / name).write_bytes(body)
+    if finished:
+        new = runs / f".{run}"
+        new.symlink_to(folder if folder.parent != runs else run)
+        new.replace(runs / "latest")
+    return folder
 
 
 def agreement_of(figures: EvaluationFigures) -> dict[str, Any]:
@@ -224,30 +286,28 @@ def agreement_of(figures: EvaluationFigures) -> dict[str, Any]:
     return scores | {"tuned": tuned} | gains
 
 
-def _print_result(summary: dict[str, Any], out: Path) -> int:
-    if summary["execution_status"] != "SUCCEEDED" or not summary["report"]:
-        print_line(f"\n{summary['execution_status']}: {summary['error']}: {summary['cause']}")
-        print_line(f"summary: {out / 'summary.json'}")
+def print_result(summary: dict[str, Any], folder: Path) -> int:
+    """Print the outcome, except the cause of a failure, which ``follow`` has printed. Return the exit code."""
+    if summary["execution_status"] != "SUCCEEDED":
+        print_line(f"summary: {folder / 'summary.json'}")
         return 1
     print_line("")
-    print_line(f"  {summary['metric']}")
-    for name, value in _result_rows(summary["agreement"]):
+    if summary["agreement"]:
+        print_line(f"  {summary['metric']}")
+    for name, value in _result_rows(summary["agreement"] or {}):
         low, high = value["ci95"]
         print_line(f"  {name:<14}{value['mean']:.3f}   {low:.3f} to {high:.3f}")
-    print_line(f"\n{summary['verdict']}")
+    if summary["verdict"]:
+        print_line(f"\n{summary['verdict']}")
     if summary["rejected"]:
         print_line(f"{len(summary['rejected'])} photos were set aside; the report lists the reasons.")
     print_line("Models: " + ", ".join(f"{role} {name}" for role, name in summary["models"].items()))
     print_line("No answer comes from Nova; the figures say nothing about Nova.")
-    print_line(f"{summary['seconds']} s. Report: {summary['report']}")
+    print_line(f"{summary['seconds']} s. Report: {summary['report'] or 'none'}. Files: {folder}")
     return 0
 
 
 def _result_rows(agreement: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    tuned = [(f"tuned on {size}", value) for size, value in agreement["tuned"].items()]
-    names = ("floor", "base", "control")
-    return [*((name, agreement[name]) for name in names), *tuned, ("ceiling", agreement["ceiling"])]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    tuned = [(f"tuned on {size}", value) for size, value in agreement.get("tuned", {}).items()]
+    rows = [*((name, agreement.get(name)) for name in ("floor", "base", "control")), *tuned]
+    return [(name, value) for name, value in (*rows, ("ceiling", agreement.get("ceiling"))) if value]

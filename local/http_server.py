@@ -23,10 +23,14 @@ class NotStarted(RuntimeError):
 
 
 def bound_socket(port: int = 0) -> socket.socket:
-    """Return a socket bound to a port of 127.0.0.1; 0 is any free port."""
+    """Return a socket bound to a port of 127.0.0.1; 0 is any free port. Raises ``OSError`` if the port is in use."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
+    try:
+        listener.bind((HOST, port))
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

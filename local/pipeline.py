@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cli.upload import upload_files
 from distillation.storage import Bucket
-from local.aws.deploy import deploy
+from local import BUILD, cdk
 from local.aws.emulator import AwsEmulator, aws_emulator
 from local.aws.identity import CallerIdentity
 from local.bedrock import Endpoint, Faults, Vlm, bedrock_endpoint
@@ -57,34 +58,53 @@ class LocalPipeline:
         return self.aws.client("stepfunctions").describe_execution(executionArn=execution)
 
 
+class LocalAws(NamedTuple):
+    """An empty AWS account on this machine."""
+
+    aws: AwsEmulator
+    bedrock: Endpoint
+
+
+@contextmanager
+def local_aws(
+    *, faults: Faults | None = None, vlm: Vlm | None = None, wait_scale: float = 0.01, port: int = 0
+) -> Iterator[LocalAws]:
+    """Start the emulator and the Bedrock endpoint, and stop both on exit.
+
+    The emulator listens on ``port`` and the endpoint on the next one; 0 is any two free ports. ``wait_scale`` is the
+    factor by which Wait states and pauses before a retry are shortened.
+    """
+    # The emulator needs the URL of the endpoint, which needs an S3 client of the emulator.
+    emulators: list[AwsEmulator] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="distillation-", ignore_cleanup_errors=True) as folder,
+        bedrock_endpoint(
+            s3=lambda: emulators[0].client("s3"),
+            cache=BUILD / "models",
+            identity=CallerIdentity(),
+            faults=faults,
+            vlm=vlm,
+            port=port and port + 1,
+        ) as bedrock,
+        aws_emulator(Path(folder), bedrock.url, wait_scale=wait_scale, port=port) as aws,
+    ):
+        emulators.append(aws)
+        yield LocalAws(aws, bedrock)
+
+
 @contextmanager
 def local_pipeline(
-    assembly: Path,
-    work_dir: Path,
-    cache: Path,
+    assembly: Path | None = None,
     *,
     faults: Faults | None = None,
     vlm: Vlm | None = None,
     wait_scale: float = 0.01,
 ) -> Iterator[LocalPipeline]:
-    """Start the emulator and the endpoint, deploy the stacks of a cloud assembly, and stop both on exit.
+    """Start the emulator and the endpoint, deploy the stacks with the CDK, and stop both on exit.
 
-    ``cache`` is the folder of converted models, which later runs use again. ``wait_scale`` is the factor by which Wait
-    states and pauses before a retry are shortened.
+    ``assembly`` is the assembly to deploy instead of that of the stage ``local``.
     """
-    # The emulator needs the URL of the endpoint, which needs an S3 client of the emulator.
-    emulators: list[AwsEmulator] = []
-    with (
-        bedrock_endpoint(
-            s3=lambda: emulators[0].client("s3"),
-            cache=cache,
-            identity=CallerIdentity(),
-            faults=faults,
-            vlm=vlm,
-        ) as bedrock,
-        aws_emulator(work_dir, bedrock.url, wait_scale=wait_scale) as aws,
-    ):
-        emulators.append(aws)
-        stacks = deploy(aws, assembly)
-        outputs = {name: value for stack in stacks.values() for name, value in stack.items()}
-        yield LocalPipeline(aws, bedrock, outputs)
+    with local_aws(faults=faults, vlm=vlm, wait_scale=wait_scale) as (aws, bedrock):
+        assembly = assembly or cdk.synthesised_stage()
+        cdk.bootstrap(assembly)
+        yield LocalPipeline(aws, bedrock, cdk.deploy(assembly, aws))

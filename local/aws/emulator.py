@@ -17,15 +17,17 @@ from typing import Any
 import boto3
 from botocore.config import Config as ClientConfig
 
+from local import BUILD
 from local.aws import grants, patches, shutdown
 from local.aws.account import ADMIN_KEY, REGION
 from local.http_server import HOST, NotStarted, bound_socket, serving
 
 _REMOVED_PREFIXES = (
-    *("AWS_", "LOCALSTACK_", "LOCAL_VLM", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT", "SERVICES"),
+    *("AWS_", "CDK_", "LOCALSTACK_", "LOCAL_VLM", "MINISTACK_", "LAMBDA_", "SFN_", "EDGE_PORT"),
+    "SERVICES",
     "PYTHONDONTWRITEBYTECODE",  # a Lambda worker starts in 0.6 s without cached bytecode, in 0.25 s with it
 )
-"""Prefixes of environment variables that neither ministack nor a Lambda worker may see."""
+"""Prefixes of environment variables that neither ministack nor a Lambda worker nor the CDK may see."""
 
 
 class AwsEmulator:
@@ -73,17 +75,18 @@ class AwsEmulator:
 
 @contextlib.contextmanager
 def aws_emulator(
-    work_dir: Path, bedrock_url: str, *, enforce_roles: bool = True, wait_scale: float = 0.01
+    work_dir: Path, bedrock_url: str, *, enforce_roles: bool = True, wait_scale: float = 0.01, port: int = 0
 ) -> Iterator[AwsEmulator]:
     """Run an empty emulator; on exit its processes, port, executions and settings are gone.
 
     A Lambda worker's environment has the variables of its template, the emulator's URL and ``bedrock_url``. It has
     nothing of the user's own AWS configuration. ``enforce_roles`` limits workers to what their role allows.
-    ``wait_scale`` is the factor by which Wait states and pauses before a retry are shortened.
+    ``wait_scale`` is the factor by which Wait states and pauses before a retry are shortened. ``port`` 0 is any free
+    port. Raises ``OSError`` if the port is in use.
     """
     temporary = work_dir.resolve() / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    with bound_socket(_port()) as listener, contextlib.ExitStack() as stack:
+    with bound_socket(port or _port()) as listener, contextlib.ExitStack() as stack:
         port = listener.getsockname()[1]
         url = f"http://{HOST}:{port}"
         stack.enter_context(_environment(_settings(url, bedrock_url, temporary)))
@@ -104,7 +107,8 @@ def _port() -> int:
     return int(app._MINISTACK_PORT) if app else 0
 
 
-def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
+def client_settings(url: str, bedrock_url: str) -> dict[str, str]:
+    """Return the environment variables that lead any AWS client to the emulator, past the user's configuration."""
     return {
         "AWS_ACCESS_KEY_ID": ADMIN_KEY,
         "AWS_CONFIG_FILE": os.devnull,
@@ -116,6 +120,12 @@ def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_SECRET_ACCESS_KEY": ADMIN_KEY,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
+    return {
+        **client_settings(url, bedrock_url),
         "BIND_HOST": HOST,
         "DOCKER_HOST": f"unix://{temporary}/no-docker.sock",
         "GATEWAY_PORT": url.rpartition(":")[2],
@@ -124,7 +134,7 @@ def _settings(url: str, bedrock_url: str, temporary: Path) -> dict[str, str]:
         "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,
         # Kept between runs, because matplotlib takes seconds to build its font cache.
-        "MPLCONFIGDIR": str(temporary.parent.parent / "matplotlib"),
+        "MPLCONFIGDIR": str(BUILD / "matplotlib"),
         "NO_PROXY": f"{HOST},localhost",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
@@ -163,6 +173,8 @@ def _load(*, enforce_roles: bool, wait_scale: float) -> Any:
     handlers, level = root.handlers[:], root.level
     # It warns about a missing package that only the signatures of KMS need.
     logging.getLogger("kms").setLevel(logging.ERROR)
+    # It repeats the error of a function that fails, which is in the execution and in the function's log.
+    logging.getLogger("lambda").setLevel(logging.CRITICAL)
     app: Any = importlib.import_module("ministack.app")
     root.handlers[:] = handlers
     root.setLevel(level)

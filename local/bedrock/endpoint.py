@@ -57,16 +57,18 @@ def bedrock_endpoint(
     identity: Any | None = None,
     faults: Faults | None = None,
     vlm: Vlm | None = None,
+    port: int = 0,
 ) -> Iterator[Endpoint]:
     """Run the endpoint and stop it on exit.
 
     ``s3`` returns the S3 client for datasets and images; it is called when an object is needed. ``cache`` is the folder
     of converted models. ``identity`` finds the role that signed a request and that role's rights; without it
     everything is allowed. ``vlm`` has the models of the user's own server, which answer instead of small local ones.
+    ``port`` 0 is any free port. Raises ``OSError`` if the port is in use.
     """
     service = Service(s3=s3, cache=cache, identity=identity, faults=faults or Faults(), vlm=vlm)
     with (
-        serving(_application(service), bound_socket(), "local-bedrock") as url,
+        serving(_application(service), bound_socket(port), "local-bedrock") as url,
         vlm.named() if vlm else nullcontext(),
     ):
         yield Endpoint(url, service)

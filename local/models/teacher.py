@@ -6,6 +6,8 @@ results into keywords; each rule gets the keywords of the rules before it. The a
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ from local.models.vocabulary import (
 from local.models.weights import TEACHER_CLASSIFIER, TEACHER_DETECTOR, TEACHER_DETECTOR_GRAPH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MINIMUM_KEYWORDS = 15
 MAXIMUM_KEYWORDS = 25
@@ -437,14 +439,28 @@ RULES: tuple[Callable[[Observations, Sequence[str]], Iterable[str]], ...] = (
 )
 
 
+@contextlib.contextmanager
+def muted_stderr() -> Iterator[None]:
+    """Discard what is written to standard error meanwhile: LiteRT writes a line there that no setting prevents."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
 class _Classifier:
     """EfficientNet-Lite3, 8-bit, on LiteRT (OpenCV 5 cannot load it)."""
 
     def __init__(self) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter: Any = Interpreter(str(TEACHER_CLASSIFIER.locate()), num_threads=2)
-        self._interpreter.allocate_tensors()
+        with muted_stderr():
+            self._interpreter: Any = Interpreter(str(TEACHER_CLASSIFIER.locate()), num_threads=2)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 

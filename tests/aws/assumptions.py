@@ -74,7 +74,7 @@ def _paid(name: str, documented: str, emulator: str = "yes") -> Assumption:
 
 
 _FREE = (
-    _free("stage_ready", _NO, "no: the emulator has neither the CDK's bootstrap stack nor Service Quotas"),
+    _free("stage_ready", _NO, "no: the emulator has no Service Quotas"),
     _free("caller_permissions", _NO),
     _free("definition_accepted", f"yes: {_VALIDATE}", "no: the emulator accepts every definition"),
     _free("lambda_concurrency", f"yes: {_LAMBDA_SETTINGS}"),

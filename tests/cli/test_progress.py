@@ -46,6 +46,20 @@ def test_progress_has_times_item_counts_and_costs_of_each_state() -> None:
     assert train.inside == {"Customize": 1, "SizeTrained": 1}
 
 
+@pytest.mark.parametrize(("succeeded", "done"), [(1, 0), (20, 18), (47, 45)])
+def test_resize_photos_counts_photos_and_not_the_other_objects_of_the_collection(succeeded: int, done: int) -> None:
+    execution, data = started_execution(), bucket()
+    execution.definition = execution.definition.replace("LabelImages", "ResizePhotos")
+    execution.map_runs = {"ResizePhotos:1": (succeeded, 47)}
+    observer = ExecutionObserver("r", "arn", execution, data)
+    before = {state.name: state for state in observer.progress().states}["ResizePhotos"]
+    data.write_lines(keys.listing_key("r"), ({"photo": f"holiday/{number}.jpg"} for number in range(45)))
+    state = {state.name: state for state in observer.progress().states}["ResizePhotos"]
+
+    assert (before.done, before.total) == (succeeded, 47)
+    assert (state.done, state.total) == (done, 45)
+
+
 def run_state(execution: ExecutionFake, name: str, began: float, ended: float, kind: str = "Task") -> None:
     execution.event(began, f"{kind}StateEntered", name)
     execution.event(ended, f"{kind}StateExited", name)

@@ -17,14 +17,14 @@ from cli.destroy import delete_all_versions
 from cli.stage import Stage
 from distillation import keys
 from distillation.records import Run
-from local.aws.deploy import deploy
+from local import ROOT, cdk
 from local.aws.grants import role_grants, usage
 from local.aws.history import states_entered
 from local.bedrock import Faults
 from local.pipeline import LocalPipeline, local_pipeline
-from local.synthesis import ROOT, synthesise
 from tests.aws.observed import ObservedRun
 from tests.support.grant_check import GrantCheck, logical_name
+from tests.support.synthesis import synthesise
 
 PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
 PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
@@ -106,8 +106,7 @@ class PipelineDriver:
         """Delete both stacks, which keeps their buckets, and deploy the stage again with new buckets."""
         self._delete_stack("Distill-local-Pipeline")
         self._delete_stack("Distill-local-Storage")
-        for outputs in deploy(self.pipeline.aws, assembly).values():
-            self.pipeline.outputs.update(outputs)
+        self.pipeline.outputs.update(cdk.deploy(assembly, self.pipeline.aws))
 
     def sweep(self) -> dict[str, Any]:
         """Invoke Sweep as the daily schedule does; return its result."""
@@ -210,12 +209,9 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def deployed(
-    assembly: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[LocalPipeline]:
+def deployed(assembly: Path, pytestconfig: pytest.Config) -> Iterator[LocalPipeline]:
     """One deployment for all tests, because its functions start slowly and then stay warm."""
-    work, models = tmp_path_factory.mktemp("work"), ROOT / "build" / "models"
-    with local_pipeline(assembly, work, models, wait_scale=0.001) as pipeline:
+    with local_pipeline(assembly, wait_scale=0.001) as pipeline:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ministack.services.kms.new_uuid", lambda: KEY.rpartition("/")[2])
             assert pipeline.aws.client("kms").create_key()["KeyMetadata"]["Arn"] == KEY

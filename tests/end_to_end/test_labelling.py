@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from distillation import ledger
+from local import ROOT
 from local.bedrock import ConverseFaults, Faults
 from local.bedrock.faults import equal_shares
-from local.synthesis import ROOT
 from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]

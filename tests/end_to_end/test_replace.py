@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from local.synthesis import ROOT
+from local import ROOT
 from tests.end_to_end.conftest import PipelineDriver
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from distillation import keys
-from local.synthesis import ROOT
+from local import ROOT
 from tests.aws.assumptions import checks
 from tests.aws.free_checks import StageUnderTest
 from tests.aws.verify import Verification

@@ -4,7 +4,7 @@ import pytest
 from aws_cdk.assertions import Template
 
 from app import Stacks
-from local.synthesis import synthesise
+from tests.support.synthesis import synthesise
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CONFIGURED = {

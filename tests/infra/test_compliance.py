@@ -8,7 +8,7 @@ import aws_cdk as cdk
 import pytest
 from cdk_nag import AwsSolutionsChecks
 
-from local.synthesis import synthesise
+from tests.support.synthesis import synthesise
 
 # fnmatch pattern of a cdk-nag finding -> why it is accepted; "[[]" matches a literal "[".
 ACCEPTED = {

@@ -10,6 +10,7 @@ from aws_cdk.assertions import Template
 
 from distillation.models import catalog
 from tests.infra.resources import actions, role_statements
+from tests.support.synthesis import synthesise
 
 ROOT = Path(__file__).parents[2]
 STAGE = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]["dev"]
@@ -27,6 +28,20 @@ def test_only_the_models_of_the_stage_can_be_invoked(pipeline: Template, step: s
     assert {statement["Action"] for statement in statements} == {"bedrock:InvokeModel"}
     for model in catalog.models():
         assert (f'foundation-model/{model}"' in text or f'inference-profile/{model}"' in text) == (model in allowed)
+
+
+def test_layers_without_packages_never_share_an_asset_with_those_that_have_them(
+    pipeline: Template, tmp_path: Path
+) -> None:
+    # The CDK keeps an asset in cdk.out, where a deployment to AWS would find the empty one.
+    unbundled = Template.from_stack(synthesise("dev", tmp_path, bundle_layers=False)[1].pipeline)
+    contents = [
+        {layer["Properties"]["Content"]["S3Key"] for layer in layers.values()}
+        for layers in (t.find_resources("AWS::Lambda::LayerVersion") for t in (pipeline, unbundled))
+    ]
+
+    assert len(contents[0]) == 2
+    assert contents[0] & contents[1] == set()
 
 
 @pytest.mark.parametrize("step", ["Predict", "Deploy"])

@@ -12,8 +12,9 @@ from typing import Any
 from aws_cdk.assertions import Template
 
 from app import Stacks
-from local.synthesis import ROOT, synthesise
+from local import ROOT
 from tests.infra.conftest import CONFIGURED
+from tests.support.synthesis import synthesise
 
 WITHOUT_TAGS = {
     *("AWS::IAM::Policy", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy"),

@@ -1,17 +1,31 @@
-"""CloudFormation: the default encryption of a bucket."""
+"""CloudFormation: the default encryption of a bucket, and requests that return when the operation has ended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from xml.etree import ElementTree
 
-from ministack.services import s3
+from ministack.services import cloudformation, s3
 from ministack.services.cloudformation import provisioners
 
 from local.aws.patches import Patch
 
+OPERATION_SECONDS = 5
+"""Seconds that a request waits for the operation on a stack that it started."""
 _s3: Any = s3
+
+
+def _wait_for_operation(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def handle_request(*args: Any) -> Any:
+        before = asyncio.all_tasks()
+        response = await handle(*args)
+        if operations := asyncio.all_tasks() - before:
+            await asyncio.wait(operations, timeout=OPERATION_SECONDS)
+        return response
+
+    return handle_request
 
 
 def _apply_encryption(apply: Callable[..., None]) -> Callable[..., None]:
@@ -42,5 +56,11 @@ PATCHES = [
         "a bucket has the default encryption of its template",
         *(provisioners, "_s3_apply_configurations", ("name", "props", "old_props")),
         _apply_encryption,
+    ),
+    # The CDK CLI waits 5 seconds between two looks at a stack that is in progress.
+    Patch(
+        "a stack operation of less than 5 seconds has ended when its request returns",
+        *(cloudformation, "handle_request", ("method", "path", "headers", "body", "query_params")),
+        _wait_for_operation,
     ),
 ]

@@ -1,4 +1,4 @@
-"""S3: AccessDenied for a missing key if the role may not list the bucket, or if it may not use the bucket's KMS key."""
+"""S3: AccessDenied if a role may not list the bucket or use its KMS key, and the KMS key of AWS."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ministack.services import s3
 from local.aws.identity import CallerIdentity
 from local.aws.patches import Patch
 
+_ENCRYPTION_HEADER = "x-amz-server-side-encryption"
 _KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 _s3: Any = s3
 _app: Any = app
@@ -42,6 +43,15 @@ def _check_encryption(write: Callable[..., Any]) -> Callable[..., Any]:
         return denial or write(bucket_name, key, *args, **kwargs)
 
     return write_or_deny
+
+
+def _use_key_of_aws(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_encryption(headers: Any, bucket_name: str) -> Any:
+        if headers.get(_ENCRYPTION_HEADER) == "aws:kms" and not headers.get(_KEY_HEADER):
+            return {_ENCRYPTION_HEADER: "aws:kms"}, None
+        return resolve(headers, bucket_name)
+
+    return resolve_encryption
 
 
 def _key_denial(headers: Any, action: str, path: str) -> Any | None:
@@ -91,5 +101,11 @@ PATCHES = [
         "writing to an SSE-KMS bucket needs kms:GenerateDataKey on its key",
         *(s3, "_put_object", ("bucket_name", "key", "body", "headers")),
         _check_encryption,
+    ),
+    # The CDK CLI publishes assets like this to the bucket of its bootstrap stack.
+    Patch(
+        "an object with SSE-KMS and without a key is encrypted with the account's aws/s3 key, which needs no grant",
+        *(s3, "_resolve_sse_write_headers", ("headers", "bucket_name")),
+        _use_key_of_aws,
     ),
 ]

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
+import pytest
 
 from local.models.sampling import perturbed
+from local.models.teacher import muted_stderr
 from tests.local.models.conftest import PairResults, jaccard
 
 
@@ -17,3 +22,11 @@ def test_teacher_agrees_with_its_own_samples_well_but_not_fully(pair: PairResult
     agreement = np.mean([jaccard(*answers) for answers in zip(samples, pair.labels, strict=False)])
 
     assert 0.6 < agreement < 1
+
+
+def test_nothing_is_printed_while_standard_error_is_muted(capfd: pytest.CaptureFixture[str]) -> None:
+    with muted_stderr():
+        os.write(2, b"INFO: Created delegate")
+    print("after", file=sys.stderr)  # noqa: T201
+
+    assert capfd.readouterr().err == "after\n"

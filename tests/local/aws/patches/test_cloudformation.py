@@ -38,3 +38,17 @@ def test_bucket_has_the_default_encryption_of_its_template(account: Account) -> 
         "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
         "BucketKeyEnabled": False,
     }
+
+
+def test_short_operation_on_a_stack_has_ended_when_its_request_returns(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+
+    def status(stack: str) -> str:
+        return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+
+    stack = cloudformation.create_stack(StackName="short", TemplateBody=template())["StackId"]
+    assert status(stack) == "CREATE_COMPLETE"
+    cloudformation.update_stack(StackName="short", TemplateBody=template(SSEAlgorithm="AES256"))
+    assert status(stack) == "UPDATE_COMPLETE"
+    cloudformation.delete_stack(StackName="short")
+    assert status(stack) == "DELETE_COMPLETE"

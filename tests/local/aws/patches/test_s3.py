@@ -63,3 +63,11 @@ def test_role_may_read_a_key_with_a_line_break(account: Account, name: str) -> N
 
     assert [item["Key"] for item in listed] == [name]
     assert "errorType" not in account.invoke("owner", {"get": {"Bucket": BUCKET, "Key": name}})
+
+
+def test_object_that_is_encrypted_without_a_key_uses_the_key_of_aws(account: Account) -> None:
+    s3 = account.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="aws", Body=b"x", ServerSideEncryption="aws:kms")
+
+    assert s3.get_object(Bucket=BUCKET, Key="aws")["ServerSideEncryption"] == "aws:kms"
+    assert "errorType" not in account.invoke("owner", {"get": {"Bucket": BUCKET, "Key": "aws"}})
