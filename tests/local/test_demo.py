@@ -92,9 +92,8 @@ def request_file(folder: Path, text: str) -> str:
 
 
 def test_request_has_the_fields_of_the_file_and_those_of_the_command_line_win(tmp_path: Path) -> None:
-    path = request_file(
-        tmp_path, '{"train_sizes": [9], "until": "LabelImages", "tolerance": 0.1, "prompt": "alt_text"}'
-    )
+    fields = {"train_sizes": [9], "until": "LabelImages", "tolerance": 0.1, "prompt": "alt_text"}
+    path = request_file(tmp_path, json.dumps(fields))
     plain, with_file = inputs(), inputs("--request", path)
     both = inputs("--request", path, "--train-sizes", "12,14", "--rpm", "60", "--format", "class")
 
@@ -104,7 +103,7 @@ def test_request_has_the_fields_of_the_file_and_those_of_the_command_line_win(tm
         "tolerance": 0.5,
         "train_sizes": [12, 30],
     }
-    assert with_file == plain | {"train_sizes": [9], "until": "LabelImages", "tolerance": 0.1, "prompt": "alt_text"}
+    assert with_file == plain | fields
     assert both == with_file | {
         "train_sizes": [12, 14],
         "quotas": {PAIR.teacher_id: {"requests_per_minute": 60}},
