@@ -24,6 +24,8 @@ from local import BUILD, ROOT
 from local.aws.account import ACCOUNT, REGION
 from local.aws.emulator import AwsEmulator
 
+CLI = ROOT / "node_modules" / ".bin" / "cdk"
+"""The command that ``npx cdk`` runs. If it is not installed, npx would look for another one in the registry."""
 STACKS = ("Distill-local-Storage", "Distill-local-Pipeline")
 _INPUTS = ("app.py", "cdk*.json", "infra/**/*", "package-lock.json")
 _UNUSED_SECONDS = 24 * 60 * 60
@@ -37,7 +39,7 @@ def run(*arguments: str) -> None:
 
     An interrupt of this process ends the CDK, the app and its Node.js too.
     """
-    command = ["npx", "--no-install", "cdk", *arguments]
+    command = [str(CLI), *arguments]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     try:
         process = subprocess.Popen(
@@ -62,7 +64,7 @@ def run(*arguments: str) -> None:
         raise
     if process.returncode != 0:
         lines = [line for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
-        raise CommandError("\n  ".join([f"cdk {arguments[0]} failed (make setup installs the CDK):", *lines]))
+        raise CommandError("\n  ".join([f"cdk {arguments[0]} failed:", *lines]))
 
 
 def synthesised_stage() -> Path:

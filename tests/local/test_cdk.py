@@ -15,41 +15,38 @@ from local import cdk
 
 
 @pytest.fixture
-def npx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the path of the command that runs instead of npx; tests write a shell script there."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setattr("sys.executable", str(folder / "python"))
-    path = folder / "npx"
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the path of the CDK's command; tests write a shell script there."""
+    path = tmp_path / "the cdk"
     path.touch(mode=0o700)
+    monkeypatch.setattr(cdk, "CLI", path)
     return path
 
 
-def test_error_of_the_cdk_has_the_end_of_its_output_once(npx: Path) -> None:
-    npx.write_text('#!/bin/sh\nseq 100\necho; echo "$*: AlreadyExists" >&2\nexit 1\n')
+def test_error_of_the_cdk_has_the_end_of_its_output_once(command: Path) -> None:
+    command.write_text('#!/bin/sh\nseq 100\necho; echo "$*: AlreadyExists" >&2\nexit 1\n')
 
     with pytest.raises(CommandError) as error:
         cdk.run("deploy", "--all")
     lines = str(error.value).splitlines()
 
-    assert lines[0] == "cdk deploy failed (make setup installs the CDK):"
+    assert lines[0] == "cdk deploy failed:"
     assert lines[1].strip() == "87"
-    assert lines[-1].strip() == "--no-install cdk deploy --all: AlreadyExists"
+    assert lines[-1].strip() == "deploy --all: AlreadyExists"
 
 
-def test_missing_npx_is_reported_with_its_remedy(npx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    npx.unlink()
-    monkeypatch.setenv("PATH", str(npx.parent))
+def test_missing_cdk_is_reported_with_its_remedy(command: Path) -> None:
+    command.unlink()
 
     with pytest.raises(CommandError, match="make setup"):
         cdk.run("deploy")
 
 
 def test_interrupt_ends_the_cdk_and_its_children_and_prints_nothing(
-    npx: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    command: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pid = tmp_path / "pid"
-    npx.write_text(
+    command.write_text(
         f'#!/bin/sh\ntrap "echo interrupted" INT\nsleep 60 & echo $! > "{pid}.new"\nmv "{pid}.new" "{pid}"\nwait\n'
     )
 

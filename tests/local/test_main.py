@@ -70,11 +70,11 @@ def test_signal_during_the_imports_prints_at_most_one_line(
 
 
 def test_interrupt_during_the_synthesis_prints_one_line_and_leaves_no_process(tmp_path: Path) -> None:
-    pid, npx = tmp_path / "pid", tmp_path / "npx"
-    npx.write_text(SLOW_CDK.format(pid=pid))
-    npx.chmod(0o700)
-    changes = f"sys.executable = {str(tmp_path / 'python')!r}; local.BUILD = pathlib.Path({str(tmp_path / 'build')!r})"
-    process = start("-c", f"import importlib, local, pathlib, sys; {changes}; {MAIN}", "demo")
+    pid, command = tmp_path / "pid", tmp_path / "slow-cdk"
+    command.write_text(SLOW_CDK.format(pid=pid))
+    command.chmod(0o700)
+    changes = f"cdk.CLI, cdk.BUILD = {str(command)!r}, pathlib.Path({str(tmp_path)!r})"
+    process = start("-c", f"import importlib, pathlib, sys; from local import cdk; {changes}; {MAIN}", "demo")
     wait_until(pid.exists, process)
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate()
