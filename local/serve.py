@@ -15,9 +15,10 @@ from pathlib import Path
 
 from cli.console import CommandError, print_line, print_to_stderr
 from distillation.errors import excerpt
-from local import BUILD, ROOT
+from local import BUILD, ROOT, models
 from local.aws.account import ACCOUNT, REGION
 from local.aws.emulator import client_settings
+from local.bedrock import vlm_from_environment
 from local.http_server import HOST, bound_socket
 from local.pipeline import LocalAws, local_aws
 
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         port = _parse_port(arguments)
         _check_ports(port)
-        with local_aws(port=port) as local, environment_file(environment_script(local)):
+        vlm = vlm_from_environment(models.available_pair(BUILD / "models"))
+        with local_aws(port=port, vlm=vlm) as local, environment_file(environment_script(local)):
             print_line(f"AWS emulator on {local.aws.url}, Bedrock on {local.bedrock.url}; Ctrl-C stops both")
             print_line(f"In another terminal: source {shlex.quote(_shown(_FILE))}")
             print_line(f"Then: npx cdk bootstrap aws://{ACCOUNT}/{REGION} && npx cdk deploy --all -c stage=local")
