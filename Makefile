@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PHOTOS ?= samples/photos
 PORT ?= 4566
-STAGE ?= dev
+STAGE ?= $(or $(DISTILL_STAGE),dev)
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)

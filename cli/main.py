@@ -80,7 +80,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RequestFile = Annotated[Path | None, typer.Option(help="JSON file with the fields of a request.")]
 Region = Annotated[str, typer.Option(help="AWS Region of the stage.")]
-Stage = Annotated[str, typer.Option(help="Deployed stage, as defined in cdk.json.")]
+Stage = Annotated[str, typer.Option(envvar="DISTILL_STAGE", help="Deployed stage, as defined in cdk.json.")]
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from typing import Self
@@ -56,8 +57,12 @@ class StageConfig(StageLimits):
 
     @classmethod
     def from_context(cls, node: Node) -> Self:
-        """Return the stage chosen with ``-c stage=NAME``, with the subscriber given as ``-c notify=EMAIL``."""
-        stages, stage = node.get_context("stages"), node.get_context("stage")
+        """Return the stage chosen with ``-c stage=NAME``, with the subscriber given as ``-c notify=EMAIL``.
+
+        Without it, the stage is that of the environment variable ``DISTILL_STAGE``, or ``dev``.
+        """
+        stages = node.get_context("stages")
+        stage = node.try_get_context("stage") or os.environ.get("DISTILL_STAGE") or "dev"
         if stage not in stages:
             raise ValueError(
                 f"stage {stage!r} is not defined in cdk.json (defined: {', '.join(stages)}). "

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         with local_aws(port=port, vlm=vlm) as local, environment_file(environment_script(local)):
             print_line(f"AWS emulator on {local.aws.url}, Bedrock on {local.bedrock.url}; Ctrl-C stops both")
             print_line(f"In another terminal: source {shlex.quote(_shown(_FILE))}")
-            print_line(f"Then: npx cdk bootstrap aws://{ACCOUNT}/{REGION} && npx cdk deploy --all -c stage=local")
+            print_line(f"Then: npx cdk bootstrap aws://{ACCOUNT}/{REGION} && npx cdk deploy --all")
             threading.Event().wait()
     except CommandError as error:
         print_to_stderr(f"local: {error}")
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def environment_script(local: LocalAws) -> str:
     """Return the shell script that leads the AWS clients of a shell to the emulator and nowhere else."""
-    settings = client_settings(local.aws.url, local.bedrock.url)
+    settings = client_settings(local.aws.url, local.bedrock.url) | {"DISTILL_STAGE": "local"}
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in settings.items())
     return _SCRIPT.format(file=_shown(_FILE), exports=exports, host=HOST)
 

@@ -16,7 +16,7 @@ from tests.support.grant_check import GrantCheck
 if TYPE_CHECKING:
     from local.bedrock import Endpoint
 
-for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "DISTILL_STAGE"):
     os.environ.pop(name, None)
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
