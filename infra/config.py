@@ -66,7 +66,7 @@ class StageConfig(StageLimits):
         if stage not in stages:
             raise ValueError(
                 f"stage {stage!r} is not defined in cdk.json (defined: {', '.join(stages)}). "
-                "Add it under context.stages or choose another with -c stage=NAME."
+                "Add it under context.stages, or choose another with -c stage=NAME or DISTILL_STAGE."
             )
         return cls(stage=stage, notify=node.try_get_context("notify"), **stages[stage])
 

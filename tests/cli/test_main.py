@@ -42,6 +42,14 @@ def test_missing_stage_is_one_line_and_exit_code_3(monkeypatch: pytest.MonkeyPat
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_stage_is_that_of_the_environment_variable_unless_the_option_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stage, "client", lambda *_: Stacks())
+    monkeypatch.setenv("DISTILL_STAGE", "local")
+
+    assert "stack Distill-local-Storage" in distill("runs").stderr
+    assert "stack Distill-dev-Storage" in distill("runs", "--stage", "dev").stderr
+
+
 @pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken"])
 def test_aws_error_keeps_its_message_and_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     class Refusing:

@@ -10,30 +10,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import pytest
-import typer
+import typer.main
+from typer.core import TyperGroup
 
 from cli.main import app
 from local import ROOT
 from local.aws.account import ACCOUNT
 from local.aws.emulator import AwsEmulator
 from tests.local.test_serve import free_port
+from tests.support.synthesis import synthesise
 
 README = (ROOT / "README.md").read_text("utf-8")
 SECTION = README.partition("\n## On AWS\n")[2].partition("\n## ")[0]
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
 """Language and text of each block of code."""
 
+UPDATE = "npx cdk deploy --all -c notify=you@example.com"
+DESTROY = "distill destroy"
 SUBSTITUTIONS = {
     "aws://ACCOUNT/": f"aws://{ACCOUNT}/",
     "Distill-dev-": "Distill-local-",
     # The commands before it use one assembly, because a synthesis takes half a minute. This one makes its own.
-    "npx cdk deploy --all -c notify=": "env -u CDK_APP npx cdk deploy --all -c notify=",
+    UPDATE: f"env -u CDK_APP {UPDATE}",
 }
 """Text of a command, and what runs instead."""
 VARIABLES = {
@@ -43,7 +46,7 @@ VARIABLES = {
     "CDK_REQUIRE_APPROVAL": "never",
 }
 """Environment of all commands, besides that of build/local.env, which chooses the stage ``local``."""
-TYPED = {"distill destroy": "local\n"}
+TYPED = {DESTROY: "local\n"}
 """Answers of the user, keyed by command. Without an answer, a bucket is kept."""
 FOLDERS = {"photos": slice(None), "new-photos": slice(8)}
 """Folders of the user, with the sample photos in them."""
@@ -118,12 +121,9 @@ class Terminal(NamedTuple):
             for resource in page["StackResourceSummaries"]
         }
 
-    def buckets(self) -> set[str]:
-        """Return the names of all buckets."""
-        return {bucket["Name"] for bucket in self.aws.client("s3").list_buckets()["Buckets"]}
-
-    def execution_statuses(self, machine: str) -> list[str]:
+    def execution_statuses(self) -> list[str]:
         """Return the status of every execution, once none is running."""
+        machine = self.variable("MACHINE")
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             executions = self.aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
@@ -167,12 +167,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
             start_new_session=True,
         )
         try:
-            subprocess.run(
-                ["npx", "--no-install", "cdk", "synth", "--quiet", "-c", "stage=local", "--output", "assembly"],
-                cwd=folder,
-                env=user_environment(),
-                check=True,
-            )
+            synthesise("local", folder / "assembly", **MODELS)[0].synth()
             while not (folder / "build" / "local.env").exists():
                 assert local.poll() is None, (tmp_path / "local.log").read_text()
                 time.sleep(0.1)
@@ -196,57 +191,52 @@ def run_snippet(code: str, terminal: Terminal) -> str:
 
 def test_commands_of_the_readme_work_in_their_order(terminal: Terminal) -> None:
     printed: dict[str, str] = {}
-    before_update: dict[str, str] = {}
-    machine = "Distill-local-Pipeline.DistillationStateMachine2AD6E614"
+    before: dict[str, dict[str, str]] = {}
     statuses: list[str] = []
     for language, text in BLOCKS:
         if language == "python":
-            printed["python"] = run_snippet(text, terminal)
+            printed[language] = run_snippet(text, terminal)
         for command in shell_commands(text) if language == "bash" else ():
             if command in NOT_RUN:
                 continue
-            if command.startswith("npx cdk deploy --all -c"):
-                before_update = terminal.resources()
-                statuses = terminal.execution_statuses(before_update[machine])
-            if command == "distill destroy":
-                after_update, buckets = terminal.resources(), terminal.buckets()
+            if command == UPDATE:
+                statuses = terminal.execution_statuses()
+            if command in (UPDATE, DESTROY):
+                before[command] = terminal.resources()
             printed[command] = terminal.run(command)
 
     # What the commands print
-    assert "BAD" not in printed["distill doctor"]
-    assert "45 uploaded to s3://" in printed["distill upload ./photos holiday/"]
     run = terminal.variable("RUN")
+    assert "45 uploaded to s3://" in printed["distill upload ./photos holiday/"]
     assert f"{run}-n" in printed["distill runs"]
     assert printed["python"].startswith("['")
-    folder = terminal.folder / "build" / "reports"
-    assert len(list(folder.glob("*/report.html"))) == 2
+    assert len(list(terminal.folder.glob("build/reports/*/report.html"))) == 2
 
-    # Runs: labels, baseline, training, stopped, apply, and two that the AWS CLI started
+    # Runs: labels, baseline, training, a stopped one, apply, and two that the AWS CLI started
     assert statuses == ["ABORTED", *["SUCCEEDED"] * 6]
 
-    # The second deployment changed the stacks in place.
-    added = after_update.keys() - before_update.keys()
-    assert before_update.items() <= after_update.items()
-    assert [name.startswith("Distill-local-Pipeline.Notifications") for name in added] == [True]
+    # The second deployment added the subscription and replaced nothing.
+    (added,) = before[DESTROY].keys() - before[UPDATE].keys()
+    assert added.startswith("Distill-local-Pipeline.Notifications")
+    assert before[UPDATE].items() <= before[DESTROY].items()
 
-    # Only the buckets are left.
-    kept = {value for name, value in before_update.items() if value in buckets}
-    assert len(kept) == 3
+    # Nothing is left but the bootstrap stack and the buckets, with their photos.
     assert terminal.stack_names() == {"CDKToolkit"}
-    assert kept < terminal.buckets()
-    assert terminal.buckets() == buckets
+    s3, lambda_, bedrock = map(terminal.aws.client, ("s3", "lambda", "bedrock"))
+    buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    assert len(buckets & set(before[DESTROY].values())) == 3
+    assert s3.list_objects_v2(Bucket=terminal.variable("PHOTOS"), Prefix="holiday/")["KeyCount"] == 46
+    assert lambda_.list_functions()["Functions"] == []
     assert terminal.aws.client("stepfunctions").list_state_machines()["stateMachines"] == []
-    assert terminal.aws.client("lambda").list_functions()["Functions"] == []
-    bedrock = terminal.aws.client("bedrock")
     assert bedrock.list_custom_models()["modelSummaries"] == []
     assert bedrock.list_custom_model_deployments()["modelDeploymentSummaries"] == []
 
 
-def subcommands() -> dict[str, Any]:
+def subcommands() -> Mapping[str, Any]:
     """Return the subcommands of ``distill``, keyed by name."""
     group = typer.main.get_command(app)
-    assert isinstance(group, click.Group) or hasattr(group, "commands")
-    return group.commands  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(group, TyperGroup)
+    return group.commands
 
 
 def test_every_block_of_the_section_is_run_or_tested() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 from pydantic import ValidationError
 
 from distillation.errors import InvalidRequest
 from infra.config import StageConfig
+from local import ROOT
 
 NOVA = {
     "stage": "dev",
@@ -15,6 +18,37 @@ NOVA = {
     "students": ["amazon.nova-lite-v1:0"],
     "concurrency": {"resize": 1, "label": 1, "predict": 1},
 }
+
+
+@pytest.mark.parametrize(
+    ("variable", "context", "stage"),
+    [
+        (None, {}, "dev"),
+        ("", {}, "dev"),
+        ("local", {}, "local"),
+        ("local", {"stage": "dev"}, "dev"),
+        (None, {"stage": "local"}, "local"),
+    ],
+    ids=["default", "empty", "variable", "context-wins", "context"],
+)
+def test_stage_is_that_of_the_context_or_of_the_environment_variable_or_dev(
+    variable: str | None, context: dict[str, str], stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("DISTILL_STAGE", variable)
+    stages = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
+
+    assert StageConfig.from_context(cdk.App(context=stages | context).node).stage == stage
+
+
+def test_unknown_stage_of_the_environment_variable_is_refused_with_those_of_cdk_json(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DISTILL_STAGE", "prod")
+    stages = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
+
+    with pytest.raises(ValueError, match=r"stage 'prod' is not defined .*dev, local.*or DISTILL_STAGE"):
+        StageConfig.from_context(cdk.App(context=stages).node)
 
 
 def test_region_where_the_student_cannot_be_trained_is_rejected() -> None:
