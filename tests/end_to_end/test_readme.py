@@ -66,7 +66,7 @@ MODELS = {"teachers": ["local.teacher-pixels-v1:0"], "students": ["local.student
 NOT_COPIED = shutil.ignore_patterns(
     ".*", "__pycache__", "benchmarks", "build", "cdk.out", "docs", "node_modules", "tests"
 )
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 """Longest time of one command, and of runs that the README does not wait for."""
 
 
