@@ -197,11 +197,13 @@ def _form(answer_format: Format, lines: list[AnswerLine]) -> str:
         return "empty"
     if isinstance(answer_format, Keywords):
         return _form_of_keywords(texts)
-    valid = sum(line.status == "ok" for line in lines)
+    valid = sum(line.status == "ok" and bool((line.text or "").strip()) for line in lines)
     return f"{valid} of {len(lines)} are {answer_format.noun}"
 
 
 def _form_of_keywords(texts: list[str]) -> str:
+    if sum(text.lstrip().startswith("{") for text in texts) > _PROSE_SHARE * len(texts):
+        return "JSON objects, read as keywords: if they have fields, name their prompt with --prompt"
     items = [list(dict.fromkeys(map(normalised_keyword, read_keywords(text)))) for text in texts]
     prose = sum(any(len(item.split()) > MAXIMUM_WORDS for item in found) for found in items)
     if prose > _PROSE_SHARE * len(items):

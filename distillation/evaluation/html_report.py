@@ -31,6 +31,8 @@ _DESCRIPTIONS = {
     "base": "the student before training",
     "ceiling": "the teacher compared with itself",
 }
+_HORIZONTAL_HEADINGS = 10
+"""Largest number of columns with horizontal headings in a table of an answer format."""
 _VALID = Metric("valid answers", "%.1f %%", 100)
 
 
@@ -109,6 +111,8 @@ class FormatTable(NamedTuple):
     """Heading of each column with its CSS classes."""
     rows: list[list[TableCell]]
     note: str | None
+    is_dense: bool
+    """Whether there are so many columns that their headings are vertical."""
 
 
 class Spelling(NamedTuple):
@@ -191,7 +195,8 @@ def _format_table(table: Table, figures: EvaluationFigures) -> FormatTable:
         for line, row in enumerate(table.rows)
     ]
     heads = [(_shown(head, figures), kind) for head, kind in zip(table.columns, kinds, strict=True)]
-    return FormatTable(_with_name(table.title, figures), heads, rows, table.note and _with_name(table.note, figures))
+    note = table.note and _with_name(table.note, figures)
+    return FormatTable(_with_name(table.title, figures), heads, rows, note, is_dense=len(heads) > _HORIZONTAL_HEADINGS)
 
 
 def _match(line: int, place: int) -> str:
@@ -221,17 +226,18 @@ def _headlines(figures: EvaluationFigures, answer_format: Format) -> list[Headli
         (share, start, unnormalised)
         for share, start, unnormalised in (
             (figures.headlines.gap_closed, "base", figures.headlines.gap_closed_unnormalised),
-            (figures.headlines.beyond_control, answer_format.control_name, None),
+            (figures.headlines.beyond_control, "the control", None),
         )
         if share
     ]
     shares.sort(key=lambda item: item[0].mean)
+    names = {"base": "base", "the control": f"always answering with {answer_format.control_name}"}
     headlines = [
         Headline(
             _percent(share.mean),
             f"of the gap from {start} closed",
-            f"of the way from {start} to the teacher's agreement with itself; n = {figures.test_images} test images; "
-            f"95 % CI {_percent(share.low)} to {_percent(share.high)}"
+            f"of the way from {names[start]} to the teacher's agreement with itself; "
+            f"n = {figures.test_images} test images; 95 % CI {_percent(share.low)} to {_percent(share.high)}"
             + (f"; {_percent(unnormalised.mean)} without normalisation" if unnormalised else ""),
         )
         for share, start, unnormalised in shares

@@ -270,3 +270,21 @@ def test_prompt_that_does_not_exist_is_refused_before_the_answers_are_read(tmp_p
 
     assert result.exit_code == 2
     assert "--prompt: there is no prompt file 'poems'" in result.stderr
+
+
+def test_json_objects_without_their_prompt_are_named_as_such(tmp_path: Path) -> None:
+    labels = dict.fromkeys(LABELS, '{"subject": "cat", "people": 0}')
+    for name in ("teacher", "student"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(labels), "utf-8")
+    files = ("--teacher", tmp_path / "teacher.json", "--student", tmp_path / "student.json")
+    result = distill("evaluate", *files, "--out", tmp_path / "out")
+
+    assert "JSON objects, read as keywords: if they have fields, name their prompt with --prompt" in result.stdout
+
+
+def test_row_without_an_answer_is_not_counted_as_one_in_the_format(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("photo,class\na.jpg,people\nb.jpg,\n", "utf-8")
+    files = ("--teacher", tmp_path / "a.csv", "--student", tmp_path / "a.csv")
+    result = distill("evaluate", *files, "--prompt", "category", "--out", tmp_path / "out")
+
+    assert "1 of 2 are one of the labels" in result.stdout

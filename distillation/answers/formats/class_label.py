@@ -223,7 +223,7 @@ class ClassLabel(Format):
             else None
         )
         columns = ["class", "test images", "answers", "correct", "recall", "precision", "F1"]
-        return Table(title=f"Classes: the teacher and {best}", columns=columns, rows=rows, note=warning)
+        return Table(title=f"Scores of {best} by class", columns=columns, rows=rows, note=warning)
 
     def _confusions(self, pairs: Sequence[tuple[str, str | None]], best: str) -> Table:
         """Return the confusion matrix of the classes that occur; of many classes the most frequent confusions."""

@@ -285,10 +285,11 @@ class Fields(Format):
             problems = [answer.problems.get(each.name) for answer in answers if answer]
             missing = problems.count("is missing") + answers.count(None)
             invalid = len(problems) - problems.count("is missing") - problems.count(None)
-            rows.append([each.name, each.type, each.weight, *scores, missing, invalid])
+            weight = int(each.weight) if each.weight % 1 == 0 else each.weight
+            rows.append([each.name, each.type, weight, *scores, missing, invalid])
         extra = Counter(name for image in images if (answer := image.answers.get(best)) for name in answer.extra)
         others = ", ".join(f"{excerpt(name)} ({count})" for name, count in extra.most_common(5))
-        note = f"Similarity 0-1, mean of the test images that have the field. Missing and invalid: images, {best}."
+        note = f"Similarity 0-1, mean of the test images that have the field. Missing and invalid: answers of {best}."
         return [
             Table(
                 title="Agreement by field",

@@ -117,7 +117,7 @@ def headlines(page: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("base", "first"),
     [
-        ("dog, sea, sky", "of the gap from the most common keywords closed"),
+        ("dog, sea, sky", "of the gap from the control closed"),
         ("cat, sofa, thing {}", "of the gap from base closed"),
     ],
 )
@@ -460,3 +460,19 @@ def test_confusion_matrix_has_its_diagonal_and_its_errors_marked() -> None:
         "animals": [("number confused", "1"), ("number", "0"), ("number", "0")],
         "boats": [("number confused", "1"), ("number", "0"), ("number", "0")],
     }
+
+
+@pytest.mark.parametrize(("columns", "is_dense"), [(10, False), (11, True)])
+def test_table_of_many_columns_has_vertical_headings(columns: int, is_dense: bool) -> None:
+    evaluation = evaluate(any_evidence())
+    table = Table(title="Wide", columns=[f"c{place}" for place in range(columns)], rows=[["x"] + [1] * (columns - 1)])
+    figures = evaluation.figures.model_copy(update={"tables": [table]})
+    page = render(any_page(replace(evaluation, figures=figures)), [])
+
+    assert ('<table class="dense">' in page) == is_dense
+
+
+def test_share_of_the_gap_from_the_control_says_what_the_control_answers() -> None:
+    _, about = headlines(page_of(any_evidence()))["of the gap from the control closed"]
+
+    assert about.startswith("of the way from always answering with the most common keywords to the teacher")
