@@ -317,7 +317,8 @@ def shipped_prompt(name: str, field: str) -> PromptFile:
     if name not in known:
         raise InvalidRequest(
             f"{field}: there is no prompt file {excerpt(name)!r} (shipped: {', '.join(known)}). "
-            'Choose one, or give your own prompt as {"system": "...", "user": "..."}.'
+            "Choose one, add a file to samples/prompts and deploy again, or give the contents of your file: "
+            '{"system": "...", "user": "...", "answers": {"format": "..."}}.'
         )
     return read_prompt_file(PROMPTS / f"{name}.toml", f"samples/prompts/{name}.toml")
 
