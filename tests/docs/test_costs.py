@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distillation.answers.formats import parse_format
-from distillation.runs.request import PROMPTS, shipped_prompt
+from distillation.runs.request import shipped_prompt
 from tests.support.command import distill
 
 ROOT = Path(__file__).parents[2]
@@ -73,8 +73,8 @@ def test_plan_of_1_000_photos_in_the_readme_is_that_of_its_command(tmp_path: Pat
     assert "at 1,000 images a month the teacher on flex costs $0.65" in readme
 
 
-@pytest.mark.parametrize("name", [path.stem for path in PROMPTS.glob("*.toml")])
-def test_tokens_of_answers_to_each_shipped_prompt_are_those_of_its_format(name: str) -> None:
+@pytest.mark.parametrize("name", ["keywords", "category", "listing", "alt_text"])
+def test_tokens_of_answers_to_the_shipped_prompts_are_those_of_its_format(name: str) -> None:
     answers = shipped_prompt(name, "prompt").answers
     tokens = " | ".join(map(str, parse_format(answers, name).answer_tokens()))
 

@@ -15,6 +15,7 @@ from distillation.records import Prompt
 from local.bedrock import Endpoint
 from local.bedrock.service import ACCOUNT
 from tests.support.builders import any_run, converse_response
+from tests.support.command import distill
 from tests.support.local_bedrock import (
     Rights,
     client,
@@ -80,6 +81,14 @@ def test_policy_of_the_readme_has_exactly_the_rights_that_a_caller_of_a_deployme
 
 def test_snippet_and_policy_of_the_readme_name_the_same_deployment() -> None:
     assert README.count(EXAMPLE_DEPLOYMENT) == 2
+
+
+def test_prompt_of_the_readme_is_a_valid_request(tmp_path: Path) -> None:
+    example = README.partition('```\n{"prompt"')
+    (tmp_path / "request.json").write_text('{"prompt"' + example[2].partition("```")[0], "utf-8")
+    result = distill("estimate", "1000x900x600", "--request", tmp_path / "request.json")
+
+    assert result.exit_code == 0, result.output
 
 
 SNIPPET = README.partition("```python\n")[2].partition("```")[0]
