@@ -465,7 +465,7 @@ def test_confusion_matrix_has_its_diagonal_and_its_errors_marked() -> None:
 @pytest.mark.parametrize(("columns", "is_dense"), [(10, False), (11, True)])
 def test_table_of_many_columns_has_vertical_headings(columns: int, is_dense: bool) -> None:
     evaluation = evaluate(any_evidence())
-    table = Table(title="Wide", columns=[f"c{place}" for place in range(columns)], rows=[["x"] + [1] * (columns - 1)])
+    table = Table(title="Wide", columns=[f"c{place}" for place in range(columns)], rows=[["x", *[1] * (columns - 1)]])
     figures = evaluation.figures.model_copy(update={"tables": [table]})
     page = render(any_page(replace(evaluation, figures=figures)), [])
 
