@@ -20,6 +20,7 @@ from distillation.answers.plurals import singular
 from local.models.vocabulary import FILLER_WORDS, RELATED, TOPICS, UNCOUNTABLE
 
 Kind = Literal["one of", "number", "boolean", "list", "string"]
+_STRING_KIND: Kind = "string"
 LIST_SIZE = 4
 """Largest number of items in a list."""
 TRUE_BELIEF = 0.4
@@ -172,7 +173,7 @@ def _lines_after(heading: str, prompt: str) -> list[str]:
 
 def _field(match: re.Match[str]) -> Field:
     name, kind, description = json.loads(match["name"]), match["type"], match["description"] or ""
-    known: Kind = next((known for start, known in _KINDS.items() if kind.startswith(start)), "string")
+    known = next((known for start, known in _KINDS.items() if kind.startswith(start)), _STRING_KIND)
     options = tuple(map(json.loads, _OPTION.findall(kind)))
     return Field(name, known, description, options)
 

@@ -48,6 +48,7 @@ def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start, tmp_path
             running.upload(some, f"new-{prompt}/")
             start = {"collection": f"new-{prompt}/", "apply": ended.output["run"], "audit_share": 0}
             started[prompt] = running.start_from_console(**start)
+        tables = {}
         for prompt, execution in started.items():
             report = document(running, keys.report_json_key(runs[prompt].output["run"]))
             agreement = report["evaluation"]["agreement"]
@@ -56,12 +57,12 @@ def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start, tmp_path
             assert report["evaluation"]["metrics"]["n14"]["valid"]["mean"] == 1, prompt
             applied = running.wait(execution)
             assert applied.status == "SUCCEEDED", applied.cause
-            rows = table(running, applied)
+            rows = tables[prompt] = table(running, applied)
             assert [*rows[0]][2:-2] == COLUMNS[prompt]
             assert [row["status"] for row in rows] == ["ok"] * 4
             assert all(row[COLUMNS[prompt][0]] for row in rows)
         # Dataset and results have the terms of the vocabulary, also where the model applied is asked without the file.
         (dataset,) = running.keys(f"runs/{runs['keywords'].output['run']}/dataset/train-")
-        for text in (running.pipeline.data.read(dataset).decode(), str(rows)):
+        for text in (running.pipeline.data.read(dataset).decode(), str(tables["keywords"])):
             assert "landscape format" in text
             assert "horizontal" not in text
