@@ -18,8 +18,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from distillation.answers.formats.base import Compared, Format, Metric, NotInFormat, Part
+from distillation.answers.markup import without_reasoning
 from distillation.documents import Table
 from distillation.errors import excerpt
+from distillation.plain_text import clean
 
 SENTENCE_INSTRUCTION = "Answer with one sentence of"
 """Start of the instruction for ``length = "sentence"``."""
@@ -139,7 +141,11 @@ class Caption(Format):
         return f"{start} {self.words_min} to {self.words_max} words and nothing else."
 
     def parse(self, text: str) -> Text:
-        """Return the caption of a text, without an introduction, a heading, a code fence or quotation marks."""
+        """Return the caption of a text, without reasoning, an introduction, a heading, a code fence or quotation marks.
+
+        Invisible characters are removed too: the caption is trained on.
+        """
+        text = without_reasoning(clean(text))
         caption = Text(_caption_of(text))
         if not caption.tokens or _is_list(text) or caption.written[:1] in ("{", "["):
             raise NotInFormat(f"is not a {self.length} of running text: {excerpt(text)!r}")

@@ -234,3 +234,18 @@ def test_sample_prompt_asks_for_one_sentence_of_alternative_text() -> None:
 
     assert parse_format(prompt["answers"], "alt_text.toml") == CAPTION
     assert "{answer_format}" in prompt["user"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<thinking>The user wants one sentence.</thinking>\nA dog runs on the beach.",
+        "\u202eA d\u200bog\x00 runs on the beach.\ufeff",
+        "A dog runs\ud800 on the beach.",
+    ],
+)
+def test_reasoning_and_invisible_characters_are_no_part_of_a_caption(text: str) -> None:
+    caption = CAPTION.parse(text)
+
+    assert CAPTION.write(caption) == "A dog runs on the beach."
+    assert CAPTION.similarity(caption, CAPTION.parse("A dog runs on the beach.")) == 1
