@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeGuard
 
@@ -482,12 +483,23 @@ def _best_constant(each: AnswerField, given: Sequence[FieldValue]) -> FieldValue
     """Return the value that equals most of the given ones; the first of several."""
     counts = Counter(map(comparable, given))
     spellings = {comparable(value): value for value in reversed(given)}
-    support = (
-        {value: sum(count for other, count in counts.items() if each.similarity(value, other)) for value in counts}
-        if each.tolerance
-        else counts
-    )
+    support = _within_tolerance(each, counts) if each.tolerance else counts
     return spellings[max(counts, key=lambda value: support[value])]
+
+
+def _within_tolerance(each: AnswerField, counts: Mapping[FieldValue, int]) -> dict[FieldValue, int]:
+    """Return the number of given values that equal each number; the time is that of sorting."""
+    ranked = sorted(counts, key=lambda value: float(value))  # type: ignore[arg-type]
+    before = [0, *accumulate(counts[value] for value in ranked)]
+    support: dict[FieldValue, int] = {}
+    low = high = 0
+    for value in ranked:
+        while not each.similarity(value, ranked[low]):
+            low += 1
+        while high < len(ranked) and (high <= low or each.similarity(value, ranked[high])):
+            high += 1
+        support[value] = before[high] - before[low]
+    return support
 
 
 def _most_common_items(given: Sequence[FieldValue]) -> tuple[str, ...]:

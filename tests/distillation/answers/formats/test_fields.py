@@ -9,7 +9,7 @@ import pytest
 
 from distillation.answers.formats import parse_format
 from distillation.answers.formats.base import Compared, NotInFormat, Part
-from distillation.answers.formats.fields import Fields, FieldValues
+from distillation.answers.formats.fields import AnswerField, Fields, FieldValues
 from distillation.answers.rejection import label_rejection, prediction_rejection
 from distillation.errors import InvalidRequest
 from distillation.records import Answer, Usage
@@ -362,3 +362,33 @@ def test_shipped_listing_is_a_schema_of_fields() -> None:
 
     assert listing.columns() == ["subject", "place", "colours", "people", "mood"]
     assert file["user"].count("{answer_format}") == 1
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 1, 5])
+def test_control_of_a_number_is_within_tolerance_of_most_labels(tolerance: float) -> None:
+    numbers = Fields.model_validate({"fields": [{"name": "n", "type": "number", "tolerance": tolerance}]})
+    labels = [FieldValues({"n": value * value % 97 / 10}) for value in range(200)]
+    support = [sum(numbers.similarity(label, other) for other in labels) for label in labels]
+
+    control = numbers.control(labels)
+
+    assert sum(numbers.similarity(control, label) for label in labels) == max(support)
+
+
+def test_control_of_many_distinct_numbers_compares_each_with_its_neighbours_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = Fields.model_validate({"fields": [{"name": "n", "type": "number", "tolerance": 1}]})
+    labels = [FieldValues({"n": float(value)}) for value in range(2_000)]
+    calls = 0
+    compare = AnswerField.similarity
+
+    def counted(each: AnswerField, left: Any, right: Any) -> float:
+        nonlocal calls
+        calls += 1
+        return compare(each, left, right)
+
+    monkeypatch.setattr(AnswerField, "similarity", counted)
+    numbers.control(labels)
+
+    assert calls < 10 * len(labels)
