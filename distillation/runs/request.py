@@ -244,6 +244,11 @@ def _with_instruction(prompt: Prompt, answer_format: Format, field: str) -> Prom
                 f"{field}.{part}: contains {', '.join(words)}, which Bedrock reserves and refuses in "
                 "training data. Use other words."
             )
+    if ANSWER_FORMAT in instruction:
+        raise InvalidRequest(
+            f"{field}.answers: a label, a description, an option or a term has {ANSWER_FORMAT}, which is the place "
+            "of the answer format's instruction in a prompt. Use other words."
+        )
     texts = {part: getattr(prompt, part).replace(ANSWER_FORMAT, instruction) for part in ("system", "user")}
     is_missing = instruction and not any(instruction in text for text in texts.values())
     if is_missing and not answer_format.instruction_is_optional:
@@ -337,9 +342,9 @@ def _with_settings(answer_format: Format, request: Request) -> Format:
     """Return the format with the settings of keywords that the request has."""
     fields = ("keywords_min", "keywords_max", "closed_vocabulary")
     settings = {field: value for field in fields if (value := getattr(request, field)) is not None}
-    if not settings:
-        return answer_format
     if not isinstance(answer_format, Keywords):
+        if not settings:
+            return answer_format
         raise InvalidRequest(
             f"{', '.join(settings)}: the answers to this prompt have the format {answer_format.format!r}, not "
             f"'keywords'. Leave out {' and '.join(settings)}."

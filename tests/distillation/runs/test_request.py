@@ -159,6 +159,20 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
         ),
         ({"samples_per_image": 3}, "at temperature 0 would be identical.*Raise temperature"),
         ({"keywords_min": 30}, "keywords_min: 30 is above keywords_max 25"),
+        (
+            {"prompt": {"system": "x", "user": "y", "answers": {"keywords_min": 30, "keywords_max": 10}}},
+            "keywords_min: 30 is above keywords_max 10",
+        ),
+        (
+            {
+                "prompt": {
+                    "system": "x",
+                    "user": "y {answer_format}",
+                    "answers": {"format": "class", "labels": ["a {answer_format}", "b"]},
+                }
+            },
+            "prompt.answers: a label, .* has {answer_format}",
+        ),
         ({"quotas": {PRO: {"requests_per_minute": 251}}}, "is 250 in this stage"),
         ({"quotas": {PRO: {"requests_per_minute": 0}}}, "greater than 0"),
         ({"quotas": {PRO: {"requests": 5}}}, "unknown field"),
