@@ -373,10 +373,6 @@ def _disagreement(test: SizeTest, p: float, groups: int, sizes: int) -> str | No
     )
 
 
-def _over_nearest(measured: _Scores) -> Interval | None:
-    return measured.resampled.difference(measured.best, "nearest") if "nearest" in measured.per_image else None
-
-
 def _detectable(measured: _Scores) -> float:
     return minimum_detectable_difference(len(measured.images), measured.gain_sd or TYPICAL_SD)
 

@@ -50,7 +50,6 @@ class ClassLabel(Format):
     """What a label includes, keyed by label; the instruction to the models shows it. A label needs none."""
 
     similarity_name: ClassVar = "share of equal labels"
-    similarity_about: ClassVar = "1 for the teacher's label, 0 for any other."
     similarity_about: ClassVar = "1 if the answer is the teacher's label, else 0."
     noun: ClassVar = "one of the labels"
     control_name: ClassVar = "the most common label"
