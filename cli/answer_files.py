@@ -165,6 +165,8 @@ def _checked(record: Any, place: str) -> dict[str, Any]:
         text = write_keywords(text)
     elif isinstance(text, list | dict):
         text = json.dumps(text, ensure_ascii=False)
+    elif isinstance(text, int | float) and not isinstance(text, bool):
+        text = str(text)
     return {**record, "image": image, "text": text}
 
 

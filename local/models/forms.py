@@ -173,9 +173,9 @@ def _lines_after(heading: str, prompt: str) -> list[str]:
 
 def _field(match: re.Match[str]) -> Field:
     name, kind, description = json.loads(match["name"]), match["type"], match["description"] or ""
-    known = next((known for start, known in _KINDS.items() if kind.startswith(start)), _STRING_KIND)
+    kinds = (known for start, known in _KINDS.items() if kind.startswith(start))
     options = tuple(map(json.loads, _OPTION.findall(kind)))
-    return Field(name, known, description, options)
+    return Field(name, next(kinds, _STRING_KIND), description, options)
 
 
 def choose(options: Mapping[str, str], sight: Sight) -> str:

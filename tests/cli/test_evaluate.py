@@ -288,3 +288,13 @@ def test_row_without_an_answer_is_not_counted_as_one_in_the_format(tmp_path: Pat
     result = distill("evaluate", *files, "--prompt", "category", "--out", tmp_path / "out")
 
     assert "1 of 2 are one of the labels" in result.stdout
+
+
+def test_label_that_is_a_number_is_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "grade.toml").write_text(CATEGORY.replace('"cat", "sea", "tree"', '"1", "2", "3"'), "utf-8")
+    for name in ("teacher", "student"):
+        (tmp_path / f"{name}.jsonl").write_text('{"image": "a", "label": 3}\n{"image": "b", "label": 2}', "utf-8")
+    files = ("--teacher", tmp_path / "teacher.jsonl", "--student", tmp_path / "student.jsonl")
+    result = distill("evaluate", *files, "--prompt", tmp_path / "grade.toml", "--out", tmp_path / "out", "--json")
+
+    assert json.loads(result.stdout)["evaluation"]["agreement"]["tuned"]["student"]["mean"] == 1
