@@ -20,7 +20,6 @@ from distillation.answers.plurals import singular
 from local.models.vocabulary import FILLER_WORDS, RELATED, TOPICS, UNCOUNTABLE
 
 Kind = Literal["one of", "number", "boolean", "list", "string"]
-_STRING_KIND: Kind = "string"
 LIST_SIZE = 4
 """Largest number of items in a list."""
 TRUE_BELIEF = 0.4
@@ -172,10 +171,15 @@ def _lines_after(heading: str, prompt: str) -> list[str]:
 
 
 def _field(match: re.Match[str]) -> Field:
-    name, kind, description = json.loads(match["name"]), match["type"], match["description"] or ""
-    kinds = (known for start, known in _KINDS.items() if kind.startswith(start))
-    options = tuple(map(json.loads, _OPTION.findall(kind)))
-    return Field(name, next(kinds, _STRING_KIND), description, options)
+    options = tuple(map(json.loads, _OPTION.findall(match["type"])))
+    return Field(json.loads(match["name"]), _kind(match["type"]), match["description"] or "", options)
+
+
+def _kind(described: str) -> Kind:
+    for start, kind in _KINDS.items():
+        if described.startswith(start):
+            return kind
+    return "string"
 
 
 def choose(options: Mapping[str, str], sight: Sight) -> str:

@@ -82,7 +82,7 @@ def test_base_and_ceiling_are_optional(tmp_path: Path) -> None:
         ("", "contains no answers"),
         ("{", "student.jsonl:1: not valid JSON"),
         ("[1]", "no image name"),
-        ('{"image": "a", "text": 3}', "student.jsonl:1: text"),
+        ('{"image": "a", "text": true}', "student.jsonl:1: text"),
         ("name,size\na,b", "student.jsonl:1: the columns 'name, size' name no image or no answer"),
         ("image,text\na,cat, sofa", "student.jsonl:2: not as many fields as line 1"),
         ('[{"image": "a", "text": "cat"}, {"text": "cat"}]', "student.jsonl: answer 2: the answer has no image name"),
