@@ -161,13 +161,16 @@ def _checked(record: Any, place: str) -> dict[str, Any]:
             f"{place}: group is not a string. Use the same string for images that are near-duplicates."
         )
     text = next((record[name] for name in _TEXT_FIELDS if record.get(name) is not None), None)
-    if isinstance(text, list) and all(isinstance(item, str) for item in text):
-        text = write_keywords(text)
-    elif isinstance(text, list | dict):
-        text = json.dumps(text, ensure_ascii=False)
-    elif isinstance(text, int | float) and not isinstance(text, bool):
-        text = str(text)
-    return {**record, "image": image, "text": text}
+    return {**record, "image": image, "text": answer_text(text)}
+
+
+def answer_text(value: Any) -> Any:
+    """Return the text of an answer that is a list of keywords, a JSON object or a number; any other value as it is."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return write_keywords(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _field(record: Mapping[str, Any], names: Iterable[str]) -> str | None:

@@ -43,6 +43,7 @@ _UNREACHABLE = {
 
 _EXTRAS = {
     **dict.fromkeys(("jinja2", "lap", "matplotlib", "numpy", "pluralizer", "rapidfuzz"), "evaluate"),
+    "lxml": "xmp",
     "pyarrow": "parquet",
 }
 """Extra of pyproject.toml that has a package, by the package's import name."""
@@ -81,6 +82,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RequestFile = Annotated[Path | None, typer.Option(help="JSON file with the fields of a request.")]
 Region = Annotated[str, typer.Option(help="AWS Region of the stage.")]
 Stage = Annotated[str, typer.Option(envvar="DISTILL_STAGE", help="Deployed stage, as defined in cdk.json.")]
+Xmp = Annotated[Path | None, typer.Option(help="Folder of the photos: write the answers as NAME.EXT.xmp beside them.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -288,15 +290,43 @@ def report(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the files; by default build/reports/RUN.")] = None,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in a browser.")] = True,
+    xmp: Xmp = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
 ) -> None:
-    """Download the report of a run and open it."""
+    """Download the report of a run and open it.
+
+    A run that applied a model has tables of answers instead, which --xmp also writes beside the photos.
+    """
     from cli.report import fetch_report
     from cli.stage import Stage as DeployedStage
 
-    fetch_report(DeployedStage(stage, region), run, out, show=show, as_json=as_json)
+    if not fetch_report(DeployedStage(stage, region), run, out, xmp, show=show, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; by default build/exports/RUN.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the images, which Label Studio serves; by default tasks have s3:// URIs."),
+    ] = None,
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Export the labels of a run for other tools.
+
+    Writes tasks and the labelling configuration of Label Studio, and chat datasets with an image folder for TRL and
+    LLaMA-Factory.
+    """
+    from cli.export import export_run
+    from cli.stage import Stage as DeployedStage
+
+    export_run(DeployedStage(stage, region), run, out, images, as_json=as_json)
 
 
 @app.command()
@@ -341,6 +371,7 @@ def apply(
         str | None, typer.Option(help="Service tier of the teacher: auto (default), default or flex.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; by default build/results/RUN.")] = None,
+    xmp: Xmp = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",
@@ -360,7 +391,7 @@ def apply(
         "audit_share": audit_share,
         "service_tier": service_tier,
     }
-    if not apply_model(collection, run, options, out, DeployedStage(stage, region), as_json=as_json):
+    if not apply_model(collection, run, options, out, xmp, DeployedStage(stage, region), as_json=as_json):
         raise typer.Exit(1)
 
 

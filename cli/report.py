@@ -5,7 +5,8 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 
-from cli.console import NotReachable, print_document, print_line
+from cli.console import CommandError, NotReachable, print_json, print_line
+from cli.sidecars import check_sidecar_folder, print_sidecars, write_run_sidecars
 from cli.stage import Stage, check_out_folder, check_run_name, download, run_not_found
 from distillation import keys
 from distillation.documents import AnyReport, ApplyReport
@@ -14,27 +15,36 @@ from distillation.run_documents import find_report
 REPORT_FILES = ("report.json", "scores.csv", "report.html")
 
 
-def fetch_report(stage: Stage, run: str, out: Path | None, *, show: bool, as_json: bool) -> None:
+def fetch_report(stage: Stage, run: str, out: Path | None, xmp: Path | None, *, show: bool, as_json: bool) -> bool:
     """Download the files of a run's report. Print the path of the HTML report and open it if ``show``.
 
-    With ``as_json`` print report.json instead. Raises ``CommandError`` if the run does not exist, or ``NotReachable``
-    if it has no report.
+    With ``as_json`` print report.json instead. With ``xmp``, the folder of the photos, also write the answers of a run
+    that applied a model as sidecars. Return whether all of them were written. Raises ``CommandError`` if the run does
+    not exist, or applied no model and ``xmp`` is given, or ``NotReachable`` if it has no report.
     """
+    if xmp:
+        check_sidecar_folder(xmp)
     out = check_out_folder(out or Path("build/reports") / check_run_name(run))
     report = _read_report(stage, run)
     # A run that applied a model has tables instead of an HTML report.
     is_applied = isinstance(report, ApplyReport)
+    if xmp and not is_applied:
+        raise CommandError(f"--xmp: run {run!r} applied no model. Name a run of distill apply, or leave --xmp out.")
     report_keys = report.files if is_applied else [keys.report_key(run, name) for name in REPORT_FILES]
     paths = download(stage.data, report_keys, out)
+    sidecars = write_run_sidecars(run, xmp, stage) if xmp else None
     if as_json:
-        print_document(report)
-        return
-    if is_applied:
+        facts = {"xmp": sidecars.as_json()} if sidecars else {}
+        print_json({**report.model_dump(mode="json"), **facts})
+    elif is_applied:
         print_line("\n".join([report.verdict, *map(str, paths)]))
-        return
-    print_line(f"{paths[-1]}")
-    if show:
-        webbrowser.open(paths[-1].resolve().as_uri())
+        if sidecars and xmp:
+            print_sidecars(sidecars, xmp)
+    else:
+        print_line(f"{paths[-1]}")
+        if show:
+            webbrowser.open(paths[-1].resolve().as_uri())
+    return not (sidecars and sidecars.failed)
 
 
 def _read_report(stage: Stage, run: str) -> AnyReport:

@@ -113,12 +113,15 @@ def run_not_found(run: str, data: Bucket) -> CommandError:
     return CommandError(f"no run {run!r} in s3://{data.name}/runs/. List the runs with: distill runs")
 
 
-def check_out_folder(out: Path) -> Path:
-    """Return the folder for files. Raises ``CommandError`` if it cannot be a folder, because a file is in its place."""
+def check_out_folder(out: Path, option: str = "--out") -> Path:
+    """Return the folder for files that ``option`` names.
+
+    Raises ``CommandError`` if it cannot be a folder, because a file is in its place.
+    """
     for path in (out, *out.parents):
         if path.exists():
             if not path.is_dir():
-                raise CommandError(f"--out {out}: {path} is a file. Name a folder.")
+                raise CommandError(f"{option} {out}: {path} is a file. Name a folder.")
             break
     return out
 

@@ -14,4 +14,4 @@ from distillation.errors import InvalidRequest
 def test_invalid_limits_are_rejected_before_anything_starts(limits: dict[str, Any], tmp_path: Path) -> None:
     stage: Any = SimpleNamespace(name="dev", region="us-east-1")  # has no client that could start anything
     with pytest.raises(InvalidRequest, match=next(iter(limits))):
-        apply_model("holiday", "r", limits, tmp_path, stage, as_json=False)
+        apply_model("holiday", "r", limits, tmp_path, None, stage, as_json=False)

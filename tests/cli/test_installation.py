@@ -135,8 +135,9 @@ def test_a_clone_at_or_above_the_working_folder_gives_the_stages(run: Any, tmp_p
     [
         (("evaluate", "--teacher", "a.csv", "--student", "a.csv"), "numpy", "evaluate"),
         (("upload", "a.parquet", "a/"), "pyarrow", "parquet"),
+        (("apply", "a/", "--run", "r", "--xmp", "."), "lxml", "xmp"),
     ],
-    ids=["evaluate", "parquet"],
+    ids=["evaluate", "parquet", "xmp"],
 )
 def test_a_command_that_needs_an_extra_says_which(
     arguments: tuple[str, ...], package: str, extra: str, run: Any, tmp_path: Path

@@ -24,7 +24,7 @@ def stage(objects: dict[str, bytes]) -> Any:
 def test_report_is_downloaded_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
-    fetch_report(stage(REPORT), "r", tmp_path, show=True, as_json=False)
+    fetch_report(stage(REPORT), "r", tmp_path, None, show=True, as_json=False)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(REPORT_FILES)
     assert opened == [(tmp_path / "report.html").as_uri()]
@@ -36,7 +36,7 @@ def test_tables_of_a_run_that_applied_a_model_are_downloaded(
     tables = {keys.results_key("r", extension): extension.encode() for extension in ("csv", "jsonl")}
     report = any_apply_report(files=list(tables))
     objects = tables | {keys.report_json_key("r"): report.model_dump_json().encode()}
-    fetch_report(stage(objects), "r", tmp_path, show=True, as_json=False)
+    fetch_report(stage(objects), "r", tmp_path, None, show=True, as_json=False)
 
     assert capsys.readouterr().out.splitlines() == [
         report.verdict,
@@ -49,7 +49,7 @@ def test_tables_of_a_run_that_applied_a_model_are_downloaded(
 def test_run_without_a_report_is_exit_code_3_and_unknown_run_is_2(tmp_path: Path) -> None:
     objects = {key: body for key, body in ended_run("r", None).items() if "report" not in key}
     with pytest.raises(NotReachable, match="distill watch r --stage dev"):
-        fetch_report(stage(objects), "r", tmp_path, show=False, as_json=False)
+        fetch_report(stage(objects), "r", tmp_path, None, show=False, as_json=False)
     with pytest.raises(CommandError, match="no run 's'") as unknown:
-        fetch_report(stage(objects), "s", tmp_path, show=False, as_json=False)
+        fetch_report(stage(objects), "s", tmp_path, None, show=False, as_json=False)
     assert unknown.value.exit_code == 2

@@ -46,6 +46,17 @@ class Part(NamedTuple):
     """The same piece as the label has it, if its spelling or punctuation differs."""
 
 
+class FormInput(NamedTuple):
+    """An input of a form in which a person corrects an answer, such as a text box."""
+
+    name: str
+    """Name of the input."""
+    kind: Literal["text", "items", "number", "choice", "choices"]
+    """What the input takes: a text, any number of texts, a number, one option, or any number of options."""
+    options: Sequence[str] = ()
+    """Options of a choice."""
+
+
 @dataclass(frozen=True)
 class Compared:
     """One test image: the teacher's label and the answers about it."""
@@ -164,6 +175,22 @@ class Format(Record, ABC):
     @abstractmethod
     def json_value(self, value: Value) -> JsonValue:
         """Return the value of ``answer`` in results.jsonl."""
+
+    def form_inputs(self) -> list[FormInput]:
+        """Return the inputs of a form in which a person corrects an answer."""
+        return [FormInput(self.format, "text")]
+
+    def form_contents(self, value: Value) -> dict[str, list[str | int | float]]:
+        """Return what the inputs contain for a value, keyed by name of the input; without those that are empty."""
+        return {self.format: [self.write(value)]}
+
+    def subjects(self, value: Value) -> list[str]:
+        """Return the keywords of a value for the metadata of its photo, in the XMP property ``dc:subject``."""
+        return []
+
+    def description(self, value: Value) -> str:
+        """Return the text of a value for the metadata of its photo, in ``dc:description``; empty without one."""
+        return self.write(value)
 
     @abstractmethod
     def answer_tokens(self) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
-from distillation.answers.formats.base import Compared, Format, NotInFormat, Part
+from distillation.answers.formats.base import Compared, Format, FormInput, NotInFormat, Part
 from distillation.answers.keyword_reader import read_keywords
 from distillation.answers.plurals import singular
 from distillation.answers.refusals import find_refusal
@@ -145,6 +145,18 @@ class ClassLabel(Format):
     def json_value(self, value: str) -> JsonValue:
         """Return the label."""
         return value
+
+    def form_inputs(self) -> list[FormInput]:
+        """Return the labels to choose from."""
+        return [FormInput(self.format, "choice", self.labels)]
+
+    def subjects(self, value: str) -> list[str]:
+        """Return the label."""
+        return [value]
+
+    def description(self, value: str) -> str:
+        """Return an empty text: a label describes nothing."""
+        return ""
 
     def answer_tokens(self) -> tuple[int, int, int]:
         """Return tokens of the shortest, the average and the longest label, and of the end of the answer."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self, TypeGuard
 
 from pydantic import Field, JsonValue, model_validator
 
-from distillation.answers.formats.base import Compared, Format, Metric, NotInFormat, Part
+from distillation.answers.formats.base import Compared, Format, FormInput, Metric, NotInFormat, Part
 from distillation.answers.markup import decode_structure, without_reasoning
 from distillation.answers.plurals import singular
 from distillation.documents import Table
@@ -93,6 +93,17 @@ class AnswerField(Record):
         }
         description = f"; {self.description}" if self.description else ""
         return f"- {_json(self.name)}: {forms[self.type]}{description}"
+
+    @property
+    def form_input(self) -> FormInput:
+        """Input in which a person corrects the field."""
+        if self.type == "one of":
+            return FormInput(self.name, "choice", self.options)
+        if self.type == "boolean":
+            return FormInput(self.name, "choice", ["true", "false"])
+        if self.type == "list":
+            return FormInput(self.name, "items")
+        return FormInput(self.name, "number" if self.type == "number" else "text")
 
     @cached_property
     def _options(self) -> dict[str, str]:
@@ -345,6 +356,31 @@ class Fields(Format):
         return {
             name: list(content) if isinstance(content, tuple) else content for name, content in value.values.items()
         }
+
+    def form_inputs(self) -> list[FormInput]:
+        """Return an input for each field."""
+        return [each.form_input for each in self.fields]
+
+    def form_contents(self, value: FieldValues) -> dict[str, list[str | int | float]]:
+        """Return the items of lists and the value of each other field."""
+        contents: dict[str, list[str | int | float]] = {}
+        for name, content in value.values.items():
+            if isinstance(content, tuple):
+                contents[name] = list(content)
+            else:
+                contents[name] = [content] if is_number(content) else [shown(content)]
+        return {name: content for name, content in contents.items() if content not in ([], [""])}
+
+    def subjects(self, value: FieldValues) -> list[str]:
+        """Return the items of lists and the values of fields with options."""
+        types = {each.name: each.type for each in self.fields}
+        contents = self.form_contents(value)
+        items = [str(item) for name in contents if types[name] in ("list", "one of") for item in contents[name]]
+        return list(dict.fromkeys(items))
+
+    def description(self, value: FieldValues) -> str:
+        """Return a line for each field that has a value, such as ``place: indoors``."""
+        return "\n".join(f"{name}: {shown(value.values[name])}" for name in self.form_contents(value))
 
     def answer_tokens(self) -> tuple[int, int, int]:
         """Return the tokens of the names and the marks, with short, ordinary and long values."""

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from distillation.answers.formats.base import Compared, Format, Metric, NotInFormat, Part
+from distillation.answers.formats.base import Compared, Format, FormInput, Metric, NotInFormat, Part
 from distillation.answers.keyword_reader import read_keywords, write_keywords
 from distillation.answers.plurals import normalised_keyword, singular
 from distillation.answers.vocabulary import MAXIMUM_WORDS, Vocabulary, check_terms, make_vocabulary
@@ -271,6 +271,24 @@ class Keywords(Format):
     def json_value(self, value: KeywordList) -> JsonValue:
         """Return the keywords as a list."""
         return list(value.written)
+
+    def form_inputs(self) -> list[FormInput]:
+        """Return a list of keywords, or the terms of a closed vocabulary to choose from."""
+        if self.closed_vocabulary:
+            return [FormInput(self.format, "choices", list(self.vocabulary))]
+        return [FormInput(self.format, "items")]
+
+    def form_contents(self, value: KeywordList) -> dict[str, list[str | int | float]]:
+        """Return the keywords."""
+        return {self.format: list(value.written)}
+
+    def subjects(self, value: KeywordList) -> list[str]:
+        """Return the keywords."""
+        return list(value.written)
+
+    def description(self, value: KeywordList) -> str:
+        """Return an empty text: keywords describe nothing."""
+        return ""
 
     def answer_tokens(self) -> tuple[int, int, int]:
         """Return tokens of 15 keywords of one word, of 25 of two words, and of 25 of three long words."""
