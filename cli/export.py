@@ -96,7 +96,7 @@ def _read_labelled(stage: Stage, name: str) -> _Labelled:
             f"run {name!r} has no sets of images yet: Split has not run, or failed. See: distill watch {name} "
             f"--stage {stage.name}"
         ) from None
-    sets = {each: read_checked_split(run, each, inventory, data) for each in SETS}
+    sets: dict[SetName, list[SplitLine]] = {each: read_checked_split(run, each, inventory, data) for each in SETS}
     labelled = _Labelled(run, sets, read_labels(run, data))
     if not any(map(labelled.examples, SETS)):
         raise NotReachable(

@@ -29,6 +29,8 @@ class Sidecars:
     """Sidecars that had the answer already."""
     without_answer: int = 0
     """Photos that were set aside and get no sidecar."""
+    without_photo: int = 0
+    """Sidecars whose photo is not beside them."""
     kept_descriptions: int = 0
     """Sidecars that keep another description."""
     failed: list[dict[str, str]] = field(default_factory=list)
@@ -65,11 +67,10 @@ def write_run_sidecars(run_name: str, folder: Path, stage: Stage) -> Sidecars:
             path = sidecar_path(folder, line.photo)
             merged = merge_file(path, answer_format.subjects(value), answer_format.description(value))
         except (SidecarRefused, OSError) as error:
-            reason = (
-                str(error) if isinstance(error, SidecarRefused) else f"cannot be written: {error.strerror or error}"
-            )
+            reason = f"cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
             result.failed.append({"photo": line.photo, "reason": excerpt(reason)})
             continue
+        result.without_photo += not path.with_suffix("").exists()
         result.kept_descriptions += merged.kept_description
         if merged.content is None:
             result.unchanged += 1
@@ -83,6 +84,8 @@ def print_sidecars(sidecars: Sidecars, folder: Path) -> None:
     print_line(f"{folder}: {sidecars.written} XMP sidecars written, {sidecars.unchanged} had the answer already")
     if sidecars.kept_descriptions:
         print_line(f"{sidecars.kept_descriptions} sidecars have another description, which was kept")
+    if sidecars.without_photo:
+        print_line(f"{sidecars.without_photo} sidecars have no photo beside them: {folder} may be another folder")
     if sidecars.without_answer:
         print_line(f"{sidecars.without_answer} photos without an answer have none")
     for failure in sidecars.failed[:_FAILURES_SHOWN]:

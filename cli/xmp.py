@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lxml import etree
+import lxml.etree as etree
 
 from cli.local_files import write_file
 from distillation.errors import excerpt
@@ -57,17 +57,19 @@ class Merged:
 
 def sidecar_path(folder: Path, photo: str) -> Path:
     """Return the path of a photo's sidecar. Raises ``SidecarRefused`` if it is not in the folder."""
+    if not {"", ".", ".."}.isdisjoint(photo.split("/")):
+        raise SidecarRefused("has a name that is not the path of a file below the folder")
     try:
         path = (folder / f"{photo}.xmp").resolve()
     except (ValueError, RuntimeError) as error:
         raise SidecarRefused(f"has a name that no file can have: {error}") from None
     if not path.is_relative_to(folder.resolve()):
-        raise SidecarRefused("has a name that leads out of the folder")
+        raise SidecarRefused("is a link, or in a linked folder, that leads out of the folder")
     return path
 
 
 def merge_file(path: Path, subjects: Sequence[str], description: str) -> Merged:
-    """Write the sidecar with the keywords and the description of an answer, unless it has them; see ``merge_answer``."""
+    """Write the keywords and the description of an answer to a sidecar, unless it has them; see ``merge_answer``."""
     existing: bytes | None = None
     if path.exists():
         with path.open("rb") as file:
