@@ -61,7 +61,7 @@ def export_run(stage: Stage, run_name: str, out: Path | None, images: Path | Non
     data = stage.data
     labelled = _read_labelled(stage, run_name)
     wanted = [line.image for lines in labelled.sets.values() for line in lines]
-    _download_images(labelled.run, wanted, folder, data)
+    download_images(labelled.run, wanted, folder, data)
     local = folder.name if images else None
     paths = [
         *_write_label_studio(labelled, out / LABEL_STUDIO_FOLDER, local, data),
@@ -149,7 +149,7 @@ def _write_chat_datasets(labelled: _Labelled, out: Path, folder: str) -> list[Pa
     return [*paths, write_file(out / "dataset_info.json", info)]
 
 
-def _download_images(run: Run, images: Iterable[str], folder: Path, data: Bucket) -> None:
+def download_images(run: Run, images: Iterable[str], folder: Path, data: Bucket) -> None:
     """Download the images that are not in the folder yet."""
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         try:

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import lxml.etree as etree
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cli.answer_files import answer_text
 from cli.console import CommandError
 from cli.sidecars import Sidecars, check_sidecar_folder, print_sidecars, write_run_sidecars
 from distillation import keys
 from distillation.records import Run
+from tests.distillation.answers.formats.test_properties import TEXTS
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
 from tests.support.formats import EXAMPLES, LABELS
@@ -70,6 +75,15 @@ def test_answers_of_every_format_are_written_beside_their_photos(name: str, tmp_
 
     assert sidecars == Sidecars(written=1)
     assert metadata(tmp_path / "2024/soup.jpg.xmp") == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@given(data=st.data())
+def test_answers_in_results_jsonl_are_read_as_the_values_that_were_written(name: str, data: st.DataObject) -> None:
+    example = EXAMPLES[name]
+    value = example.parse(data.draw(TEXTS[name]))
+
+    assert example.parse(answer_text(json.loads(json.dumps(example.json_value(value))))) == value
 
 
 def test_every_format_has_a_test_of_its_sidecars() -> None:

@@ -249,3 +249,12 @@ def test_reasoning_and_invisible_characters_are_no_part_of_a_caption(text: str) 
 
     assert CAPTION.write(caption) == "A dog runs on the beach."
     assert CAPTION.similarity(caption, CAPTION.parse("A dog runs on the beach.")) == 1
+
+
+def test_caption_is_the_description_of_a_photo_and_a_text_of_a_form() -> None:
+    example = parse_format({"format": "caption"}, "test")
+    value = example.parse("A dog runs at the sea.")
+
+    assert (example.subjects(value), example.description(value)) == ([], "A dog runs at the sea.")
+    assert example.form_inputs() == [("caption", "text", ())]
+    assert example.form_contents(value) == {"caption": ["A dog runs at the sea."]}

@@ -298,3 +298,11 @@ def test_shipped_prompt_of_categories_has_eight_classes_with_descriptions() -> N
     assert answer_format.descriptions.keys() == set(answer_format.labels)
     assert "{answer_format}" in file.user
     assert (PROMPTS / "category.toml").is_file()
+
+
+def test_label_is_the_subject_of_a_photo_and_a_choice_of_a_form() -> None:
+    example = parse_format({"format": "class", "labels": ["people", "animals"]}, "test")
+
+    assert (example.subjects("animals"), example.description("animals")) == (["animals"], "")
+    assert example.form_inputs() == [("class", "choice", ["people", "animals"])]
+    assert example.form_contents("animals") == {"class": ["animals"]}

@@ -392,3 +392,28 @@ def test_control_of_many_distinct_numbers_compares_each_with_its_neighbours_only
     numbers.control(labels)
 
     assert calls < 10 * len(labels)
+
+
+def test_lists_and_options_are_the_subjects_of_a_photo_and_all_fields_its_description() -> None:
+    fields = [
+        {"name": "place", "type": "one of", "options": ["sea", "city"]},
+        {"name": "things", "type": "list"},
+        {"name": "people", "type": "number"},
+        {"name": "is_old", "type": "boolean"},
+        {"name": "title", "type": "string"},
+        {"name": "note", "type": "string"},
+    ]
+    example = parse_format({"format": "fields", "fields": fields}, "test")
+    answer = {"place": "sea", "things": ["dog", "sea"], "people": 2, "is_old": False, "title": "A dog", "note": ""}
+    value = example.parse(json.dumps(answer))
+
+    assert example.subjects(value) == ["sea", "dog"]
+    assert example.description(value) == "place: sea\nthings: dog, sea\npeople: 2\nis_old: false\ntitle: A dog"
+    assert [each.kind for each in example.form_inputs()] == ["choice", "items", "number", "choice", "text", "text"]
+    assert example.form_contents(value) == {
+        "place": ["sea"],
+        "things": ["dog", "sea"],
+        "people": [2],
+        "is_old": ["false"],
+        "title": ["A dog"],
+    }

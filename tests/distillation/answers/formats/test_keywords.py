@@ -444,3 +444,21 @@ def test_format_of_a_run_is_made_once() -> None:
     for number in range(40):
         other = any_run().model_copy(update={"answers": {"format": "keywords", "keywords_min": number + 1}})
         assert format_of(other) == Keywords(keywords_min=number + 1)
+
+
+def test_keywords_are_the_subjects_of_a_photo_and_the_items_of_a_form() -> None:
+    example = parse_format({"format": "keywords"}, "test")
+    value = example.parse("brown dog, sea")
+
+    assert example.subjects(value) == ["brown dog", "sea"]
+    assert example.description(value) == ""
+    assert example.form_inputs() == [("keywords", "items", ())]
+    assert example.form_contents(value) == {"keywords": ["brown dog", "sea"]}
+
+
+def test_terms_of_a_closed_vocabulary_are_the_choices_of_a_form() -> None:
+    settings = {"vocabulary": {"dog": ["hound"], "sea": []}, "closed_vocabulary": True}
+    example = parse_format({"format": "keywords", **settings}, "test")
+
+    assert example.form_inputs() == [("keywords", "choices", ["dog", "sea"])]
+    assert example.form_contents(example.parse("hound, boat")) == {"keywords": ["dog"]}

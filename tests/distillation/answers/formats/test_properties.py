@@ -201,3 +201,19 @@ def test_settings_are_stored_as_json(name: str) -> None:
     example = EXAMPLES[name]
 
     assert parse_format(json.loads(json.dumps(example.model_dump(mode="json"))), "x") == example
+
+
+@every_format
+@given(data=st.data())
+def test_contents_of_a_form_fit_its_inputs(name: str, data: st.DataObject) -> None:
+    example = EXAMPLES[name]
+    inputs = {each.name: each for each in example.form_inputs()}
+    contents = example.form_contents(example.parse(data.draw(TEXTS[name])))
+
+    assert contents.keys() <= inputs.keys()
+    for each, content in contents.items():
+        kind, options = inputs[each].kind, inputs[each].options
+        assert content
+        assert len(content) == 1 or kind in ("items", "choices")
+        assert all(isinstance(item, int | float) == (kind == "number") for item in content)
+        assert not options or set(content) <= set(options)
