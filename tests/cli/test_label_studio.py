@@ -90,7 +90,7 @@ def test_image_without_a_valid_label_is_a_task_without_a_prediction(line: Answer
 
 
 def test_terms_of_a_closed_vocabulary_are_choices_and_many_are_a_menu() -> None:
-    terms = {f"term {number}": [] for number in range(30)}
+    terms: dict[str, Any] = {f"term {number}": [] for number in range(30)}
     closed = parse_format({"format": "keywords", "vocabulary": terms, "closed_vocabulary": True}, "test")
     choices = ElementTree.fromstring(labelling_config(closed)).find("Choices")
 
@@ -99,7 +99,7 @@ def test_terms_of_a_closed_vocabulary_are_choices_and_many_are_a_menu() -> None:
 
 
 def test_names_and_options_are_escaped_in_the_configuration() -> None:
-    fields = [{"name": "main subject", "type": "one of", "options": ['<b>"bold"</b>', "R&B"]}]
+    fields: list[Any] = [{"name": "main subject", "type": "one of", "options": ['<b>"bold"</b>', "R&B"]}]
     view = ElementTree.fromstring(labelling_config(parse_format({"format": "fields", "fields": fields}, "test")))
     choices = view.find("Choices")
 

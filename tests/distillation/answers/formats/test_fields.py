@@ -395,7 +395,7 @@ def test_control_of_many_distinct_numbers_compares_each_with_its_neighbours_only
 
 
 def test_lists_and_options_are_the_subjects_of_a_photo_and_all_fields_its_description() -> None:
-    fields = [
+    fields: list[Any] = [
         {"name": "place", "type": "one of", "options": ["sea", "city"]},
         {"name": "things", "type": "list"},
         {"name": "people", "type": "number"},

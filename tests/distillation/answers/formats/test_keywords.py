@@ -457,7 +457,7 @@ def test_keywords_are_the_subjects_of_a_photo_and_the_items_of_a_form() -> None:
 
 
 def test_terms_of_a_closed_vocabulary_are_the_choices_of_a_form() -> None:
-    settings = {"vocabulary": {"dog": ["hound"], "sea": []}, "closed_vocabulary": True}
+    settings: dict[str, Any] = {"vocabulary": {"dog": ["hound"], "sea": []}, "closed_vocabulary": True}
     example = parse_format({"format": "keywords", **settings}, "test")
 
     assert example.form_inputs() == [("keywords", "choices", ["dog", "sea"])]
