@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cli.chat_datasets import LLAMA_FACTORY_FOLDER, dataset_info, llama_factory_record, trl_record
-from cli.console import CommandError, NotReachable, print_json, print_line
+from cli.console import CommandError, NotReachable, print_json, print_line, print_to_stderr
 from cli.label_studio import labelling_config, labelling_task
 from cli.local_files import write_file
 from cli.stage import Stage, check_out_folder, check_run_name, run_not_found
@@ -61,6 +61,7 @@ def export_run(stage: Stage, run_name: str, out: Path | None, images: Path | Non
     data = stage.data
     labelled = _read_labelled(stage, run_name)
     wanted = [line.image for lines in labelled.sets.values() for line in lines]
+    print_to_stderr(f"Downloading {len(wanted)} images to {folder}. After Ctrl-C the same command continues.")
     download_images(labelled.run, wanted, folder, data)
     local = folder.name if images else None
     paths = [

@@ -93,10 +93,17 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         checked = command.distill("validate", "-i", uri, "-m", "lite", "--images")
         assert checked.stdout.splitlines()[-1] == "Validation successful, all samples passed"
 
+        # Its labels are exported with the images.
+        exported = printed("export", run, "--out", tmp_path / "export")
+        tasks = json.loads((tmp_path / "export/label-studio/tasks.json").read_text("utf-8"))
+        assert exported["images"] == len(tasks) == len(list((tmp_path / "export/images").iterdir()))
+        assert exported["labels"]["train"] == len((tmp_path / "export/trl/train.jsonl").read_text().splitlines()) >= 8
+
         # The run is listed, and its tuned model answers about a collection.
         assert [row["run"] for row in printed("runs")] == [run]
         tables = tmp_path / "keywords"
-        result = distill("apply", "holiday/", "--run", run, "--tolerance", 1, "--fallback", "--out", tables, "--json")
+        options = ("--tolerance", 1, "--fallback", "--out", tables, "--xmp", folder)
+        result = distill("apply", "holiday/", "--run", run, *options, "--json")
         applied = result.stdout.splitlines()
         assert json.loads(applied[-1])["files"] == [str(tables / f"results.{kind}") for kind in ("csv", "jsonl")]
         applied_run, audit = (json.loads(applied[-1])[field] for field in ("run", "audit"))
@@ -104,6 +111,10 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         assert 0 < audit["agreement"]["mean"] <= 1
         assert json.loads(applied[-2])["usd"] > 0
         assert len((tables / "results.jsonl").read_text("utf-8").splitlines()) == 24
+        sidecars = json.loads(applied[-1])["xmp"]
+        assert (sidecars["written"] + sidecars["without_answer"], sidecars["failed"]) == (24, [])
+        assert len(list(folder.glob("*.xmp"))) == sidecars["written"] > 0
+        assert "0 XMP sidecars written" in distill("report", applied_run, "--xmp", folder, "--out", tables).stdout
         assert running.bedrock_resources[1:] == ([f"{run}-n8-a1"], [f"{run}-n8-a1"])
 
         # Both runs count against the month's budget, with what they spent.
