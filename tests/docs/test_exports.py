@@ -25,7 +25,7 @@ def test_exiftool_embeds_the_sidecars(tmp_path: Path) -> None:
         shutil.copy(photo, tmp_path / name)
     for name in ("a.jpg.xmp", "sub folder/b.c.jpeg.xmp"):
         merge_file(tmp_path / name, ["dog", "Straße"], "A dog.")
-    (command,) = re.findall(r"^exiftool .*$", PAGE, re.MULTILINE)
+    (command,) = re.findall(r"^exiftool -.*$", PAGE, re.MULTILINE)
     subprocess.run([*shlex.split(command)[:-1], str(tmp_path)], capture_output=True, check=False)
 
     for name in ("a.jpg", "sub folder/b.c.jpeg"):
