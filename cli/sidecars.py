@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import JsonValue
 
 from cli.answer_files import answer_text
 from cli.console import print_line
@@ -65,7 +62,7 @@ def write_run_sidecars(run_name: str, folder: Path, stage: Stage) -> Sidecars:
         if line.status != "ok":
             result.without_answer += 1
             continue
-        value = answer_format.parse(text_of(line.answer))
+        value = answer_format.parse(answer_text(line.answer))
         try:
             path = sidecar_path(folder, line.photo)
             merged = merge_file(path, answer_format.subjects(value), answer_format.description(value))
@@ -80,12 +77,6 @@ def write_run_sidecars(run_name: str, folder: Path, stage: Stage) -> Sidecars:
         else:
             result.written += 1
     return result
-
-
-def text_of(answer: JsonValue) -> str:
-    """Return the text of an answer in results.jsonl."""
-    text = answer_text(answer)
-    return text if isinstance(text, str) else json.dumps(text)
 
 
 def print_sidecars(sidecars: Sidecars, folder: Path) -> None:

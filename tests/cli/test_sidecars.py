@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.answer_files import answer_text
 from cli.console import CommandError
-from cli.sidecars import Sidecars, check_sidecar_folder, print_sidecars, text_of, write_run_sidecars
+from cli.sidecars import Sidecars, check_sidecar_folder, print_sidecars, write_run_sidecars
 from distillation import keys
 from distillation.records import Run
 from tests.distillation.answers.formats.test_properties import TEXTS
@@ -82,11 +83,11 @@ def test_answers_in_results_jsonl_are_read_as_the_values_that_were_written(name:
     example = EXAMPLES[name]
     value = example.parse(data.draw(TEXTS[name]))
 
-    assert example.parse(text_of(json.loads(json.dumps(example.json_value(value))))) == value
+    assert example.parse(answer_text(json.loads(json.dumps(example.json_value(value))))) == value
 
 
 def test_an_answer_that_is_a_number_is_read_as_its_text() -> None:
-    assert (text_of(5), text_of(2.5)) == ("5", "2.5")
+    assert (answer_text(5), answer_text(2.5)) == ("5", "2.5")
 
 
 def test_photos_without_an_answer_get_no_sidecar_and_refused_sidecars_do_not_stop_the_others(
