@@ -272,11 +272,13 @@ class SplitFacts(Record):
     test: int
     """Images in the test set."""
     excluded: int
-    """Photos left out by ``exclude_flags``, or because they resemble images of two sets."""
+    """Photos left out by ``exclude_flags`` or your own labels, or because they resemble images of two sets."""
     not_sampled: int = 0
     """Photos that ``sample`` left out."""
     held_out: int = 0
     """Photos of test or validation images beyond ``test_images``: not used, and never trained on."""
+    rejected: int = 0
+    """Photos among ``excluded`` that your own labels reject (``use`` is ``no``)."""
     exact_duplicates: int
     """Photos whose image is another photo's."""
     near_duplicates: int
@@ -730,6 +732,57 @@ class Money(Record):
     """The same with storage and ``images_per_month``; null without measured prices."""
 
 
+class Judgement(Record):
+    """A person's choice between two answers about one image, whose sides were hidden."""
+
+    image: str
+    """SHA-256 of the image's bytes, in hexadecimal."""
+    against: Literal["teacher", "base"]
+    """Whose answer the tuned model's was compared with."""
+    choice: Literal["left", "right", "tie", "both bad"]
+    """The better side. ``distillation/evaluation/preferences.py`` derives the tuned model's side from run and image."""
+
+
+class Preferences(Record):
+    """``preferences.json``, which the page of ``distill prefer`` downloads."""
+
+    run: str
+    """Name of the run."""
+    tuned: str
+    """Tuned model, such as ``n30``."""
+    equal: dict[Literal["teacher", "base"], int]
+    """Test images about which both answers are equal, keyed by the other answerer; they are not judged."""
+    images: int
+    """Test images that were compared; of near-duplicates one."""
+    judgements: list[Judgement]
+    """Choices, one for each pair."""
+
+
+class WinRate(Record):
+    """How often a person preferred the tuned model's answers to another's, where the two differ."""
+
+    against: Literal["teacher", "base"]
+    """Whose answers they were compared with."""
+    pairs: int
+    """Pairs that were judged."""
+    wins: int
+    """Pairs in which the tuned model's answer is better."""
+    losses: int
+    """Pairs in which the other answer is better."""
+    ties: int
+    """Pairs in which both are as good."""
+    both_bad: int
+    """Pairs in which both are bad; they count as half a win, as ties do."""
+    rate: float
+    """Share of wins, 0-1; a tie is half a win."""
+    ci95: tuple[float, float]
+    """Lower and upper bound of ``rate`` (Wilson 1927)."""
+    equal: int
+    """Test images about which both answers are equal."""
+    images: int
+    """Test images that were compared; of near-duplicates one."""
+
+
 class Report(Record):
     """``report/report.json`` of a run that trains, or that stopped earlier on request."""
 
@@ -805,6 +858,11 @@ class Report(Record):
     """Recommended next step."""
     notes: list[str] = Field(default_factory=list)
     """Evidence that was left out because it is missing or damaged, and that the verdict does not need."""
+
+    review_key: str | None = None
+    """Key of the first page to review the labels; null unless ``until`` is ``LabelImages``."""
+    preferences: list[WinRate] | None = None
+    """A person's preferences; only in the file that ``distill report --preferences`` writes."""
 
     @property
     def is_final(self) -> bool:

@@ -290,8 +290,8 @@ class InventoryLine(Record):
     """Whether the photo is used.
 
     ``ok``; ``refused``: cannot be used; ``ignored``: skipped, because it is no photo or a RAW file with a JPEG;
-    ``duplicate``: same image as another photo; ``excluded``: by a flag, by ``sample`` or by ``test_images``, or
-    near-duplicate of images in two sets.
+    ``duplicate``: same image as another photo; ``excluded``: by a flag, by ``sample``, by ``test_images`` or by your
+    own labels, or near-duplicate of images in two sets.
     """
     image: str | None = None
     """SHA-256 of the image's bytes, in hexadecimal."""

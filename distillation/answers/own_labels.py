@@ -13,7 +13,7 @@ import re
 import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,13 @@ MAXIMUM_BYTES = 32 * 1024 * 1024
 """Size limit of the file, in bytes."""
 _CHARACTERS_PER_TOKEN = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_PHOTO, _LABEL = "photo", "label"
-_JSON_FORM = '{"photo": "cat.jpg", "label": "cat, sofa"}; a label may also be a JSON list or object'
+_PHOTO, _LABEL, _USE = "photo", "label", "use"
+_USES = {"": True, "yes": True, "true": True, "no": False, "false": False}
+"""Whether a photo is used, by the content of the column ``use``."""
+_JSON_FORM = (
+    '{"photo": "cat.jpg", "label": "cat, sofa"}; a label may also be a JSON list or object, and "use": "no" rejects '
+    "the photo"
+)
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SHOWN_PROBLEMS = 10
 
@@ -45,27 +50,39 @@ class _Row:
     line: int
     photo: str = ""
     label: str = ""
+    use: bool = True
+    """Whether the run uses the photo. If not, its label is not read."""
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnLabels:
+    """Content of the owner's file of labels, for images that are usable."""
+
+    labels: list[OwnLabel]
+    """Labels, in the order of the file."""
+    rejected: frozenset[str] = frozenset()
+    """Images that the run must not use: the file has ``no`` in the column ``use`` for them."""
 
 
 def parse_own_labels_file(
     run: Run, photos: Bucket, inventory: Iterable[InventoryLine], *, has_format: bool = True
-) -> list[OwnLabel]:
-    """Return the owner's labels of usable images, in the order of the file; empty if there is no file.
+) -> OwnLabels:
+    """Return the owner's labels and rejections of usable images; empty if there is no file.
 
     Without ``has_format`` the answer format is not known yet, and only what all formats share is checked.
     Raises ``InvalidRequest`` that names each wrong line and its remedy.
     """
     name = _file_name(run, photos)
     if name is None:
-        return []
+        return OwnLabels([])
     return parse_own_labels(run, name, photos.read(f"{run.collection}{name}"), inventory, has_format=has_format)
 
 
 def parse_own_labels(
     run: Run, name: str, body: bytes, inventory: Iterable[InventoryLine], *, has_format: bool = True
-) -> list[OwnLabel]:
-    """Return the owner's labels of usable images in the file ``name`` with the content ``body``.
+) -> OwnLabels:
+    """Return the owner's labels and rejections of usable images in the file ``name`` with the content ``body``.
 
     Before the images exist, as in ``distill estimate`` and ``distill upload``, inventory lines have only names: the
     file is checked and no label is returned. Raises ``InvalidRequest`` that names each wrong line and its remedy.
@@ -77,13 +94,33 @@ def parse_own_labels(
     lines_by_name = {
         _composed(line.photo.removeprefix(run.collection)): line for line in inventory if line.status != "ignored"
     }
-    problems, labels = _check_rows(run, answer_format, rows, lines_by_name)
+    problems, checked = _check_rows(run, answer_format, rows, lines_by_name)
     if problems:
         hidden = len(problems) - _SHOWN_PROBLEMS
         more = f" And {hidden} more." if hidden > 0 else ""
         shown = " ".join(f"{name} {problem}" for problem in problems[:_SHOWN_PROBLEMS])
         raise InvalidRequest(f"{shown}{more}{_remedy(run, answer_format, rows, lines_by_name)}")
-    return list(labels.values())
+    return OwnLabels(
+        [content for content in checked.values() if isinstance(content, OwnLabel)],
+        frozenset(image for image, content in checked.items() if isinstance(content, _Rejected)),
+    )
+
+
+def read_own_label_rows(run: Run, photos: Bucket, names: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """Return photo, label and use of each line of the owner's file as it is now; empty if there is no file.
+
+    A photo that is one of ``names`` in another Unicode form, or as tables show it, gets that name. Lines that cannot be
+    read are left out. Raises ``InvalidRequest`` if the whole file cannot be read.
+    """
+    name = _file_name(run, photos)
+    rows = _read_rows(name, photos.read(f"{run.collection}{name}"), format_of(run)) if name else ()
+    names_by_form = {_composed(photo): photo for photo in names}
+    shown_names = _shown_names(names_by_form)
+    return [
+        (names_by_form.get(_photo_of(row, names_by_form, shown_names), row.photo), row.label, row.use)
+        for row in rows
+        if row.problem is None
+    ]
 
 
 def _file_name(run: Run, photos: Bucket) -> str | None:
@@ -149,9 +186,17 @@ def _csv_rows(text: str, answer_format: Format | None) -> Iterator[_Row]:
             else:
                 cells = [unmark_formula(fields[column]) for column in of_label]
                 label = _label_of_cells(cells, None if of_label == [_LABEL] else answer_format)
-                yield _Row(reader.line_num, unmark_formula(fields[_PHOTO]), label)
+                yield _row(reader.line_num, unmark_formula(fields[_PHOTO]), label, fields.get(_USE))
     except csv.Error as error:
         raise InvalidRequest(f"labels.csv line {reader.line_num}: {error}. Check its quotes and commas.") from None
+
+
+def _row(line: int, photo: str, label: str, use: Any) -> _Row:
+    """Return a row; ``use`` is the content of that column, or None without one."""
+    content = str("" if use is None else use).strip().lower()
+    if content not in _USES:
+        return _Row(line, photo, label, problem=f"has {excerpt(use)!r} as use of {excerpt(photo)!r}. Write yes or no.")
+    return _Row(line, photo, label, _USES[content])
 
 
 def _column(name: str | None) -> str:
@@ -161,19 +206,20 @@ def _column(name: str | None) -> str:
 def _columns_of_label(columns: list[str], answer_format: Format | None) -> list[str]:
     """Return the columns that have the label: ``label``, or those of the answer format in results.csv.
 
-    These are all other columns if the format is not known. Raises ``InvalidRequest`` if one is missing.
+    These are all other columns if the format is not known, and none in a file that only rejects photos. Raises
+    ``InvalidRequest`` if one is missing.
     """
-    others = [column for column in columns if column != _PHOTO]
+    others = [column for column in columns if column not in (_PHOTO, _USE)]
     of_format = others if answer_format is None else list(map(_column, answer_format.columns()))
-    of_label = [_LABEL] if _LABEL in columns else of_format
+    of_label = [_LABEL] if _LABEL in columns else of_format if others else []
     missing = [column for column in (_PHOTO, *of_label) if column not in columns]
-    if missing or not of_label:
+    if missing or not (of_label or _USE in columns):
         instead = f" Instead of label it may name {excerpt(', '.join(of_format))}" if answer_format else ""
         raise InvalidRequest(
             "labels.csv line 1 must name the columns photo and label, separated by a comma, a semicolon or a tab."
             f"{instead} (missing: {excerpt(', '.join(missing or [_LABEL]))}; got {excerpt(columns)})."
         )
-    if twice := [column for column in (_PHOTO, *of_label) if columns.count(column) > 1]:
+    if twice := [column for column in (_PHOTO, *of_label, _USE) if columns.count(column) > 1]:
         raise InvalidRequest(f"labels.csv line 1 names the column {excerpt(twice[0])!r} twice. Remove one of them.")
     return of_label
 
@@ -204,22 +250,30 @@ def _json_row(number: int, line: str) -> _Row:
         return _Row(number, problem=f"is not valid JSON: {error}. Write one JSON object per line.")
     if not isinstance(record, dict) or not isinstance(record.get(_PHOTO), str):
         return _Row(number, problem=f"must have the form {_JSON_FORM}.")
-    label = record.get(_LABEL)
+    label = record.get(_LABEL, "" if _USE in record else None)
     if not isinstance(label, str | list | dict):
         return _Row(number, problem=f"must have the form {_JSON_FORM}.")
     text = label if isinstance(label, str) else json.dumps(label, ensure_ascii=False) if label else ""
     if _SURROGATE.search(record[_PHOTO] + text):
         problem = "contains an unpaired surrogate (\\ud800 to \\udfff). Write the whole character."
         return _Row(number, problem=problem)
-    return _Row(number, record[_PHOTO], text)
+    return _row(number, record[_PHOTO], text, record.get(_USE))
+
+
+@dataclass(frozen=True)
+class _Rejected:
+    """An image that the file rejects."""
+
+    photo: str
+    """Key of the photo in the Photos bucket."""
 
 
 def _check_rows(
     run: Run, answer_format: Format | None, rows: list[_Row], lines_by_name: Mapping[str, InventoryLine]
-) -> tuple[list[str], dict[str, OwnLabel]]:
-    """Return the problems in the order of the lines, and the valid labels keyed by image."""
+) -> tuple[list[str], dict[str, OwnLabel | _Rejected]]:
+    """Return the problems in the order of the lines, and the valid labels and rejections keyed by image."""
     problems: list[str] = []
-    labels: dict[str, OwnLabel] = {}
+    checked: dict[str, OwnLabel | _Rejected] = {}
     first_lines: dict[str, int] = {}
     shown_names = _shown_names(lines_by_name)
     for row in rows:
@@ -227,21 +281,36 @@ def _check_rows(
         problem = row.problem or _row_problem(run, answer_format, row, photo, lines_by_name, first_lines)
         first_lines.setdefault(photo, row.line)
         if problem is None and answer_format and (image := lines_by_name[photo].image):
-            # The student learns the layout too, so the label gets that of the format.
-            text = answer_format.write(answer_format.parse(row.label))
-            label = OwnLabel(image=image, photo=lines_by_name[photo].photo, text=text)
-            first_label = labels.setdefault(image, label)
-            if first_label.text != label.text:
-                problem = (
-                    f"labels {excerpt(photo)!r} differently from {excerpt(first_label.photo)!r}, which is the same "
-                    "image. Give both the same label."
-                )
+            content = _content(row, image, lines_by_name[photo].photo, answer_format)
+            problem = _difference(checked.setdefault(image, content), content, photo)
         if problem:
             # Searching for similar names is slow in a large collection, so only shown problems get a hint.
             is_unknown = photo and photo not in lines_by_name
             hint = _spelling_hint(photo, lines_by_name) if is_unknown and len(problems) < _SHOWN_PROBLEMS else ""
             problems.append(f"line {row.line} {problem}{hint}")
-    return problems, labels
+    return problems, checked
+
+
+def _content(row: _Row, image: str, photo: str, answer_format: Format) -> OwnLabel | _Rejected:
+    if not row.use:
+        return _Rejected(photo)
+    # The student learns the layout too, so the label gets that of the format.
+    return OwnLabel(image=image, photo=photo, text=answer_format.write(answer_format.parse(row.label)))
+
+
+def _difference(first: OwnLabel | _Rejected, content: OwnLabel | _Rejected, photo: str) -> str | None:
+    """Return why a line contradicts the first one about the same image, or None if it does not."""
+    if isinstance(first, OwnLabel) and isinstance(content, OwnLabel) and first.text != content.text:
+        return (
+            f"labels {excerpt(photo)!r} differently from {excerpt(first.photo)!r}, which is the same image. Give both "
+            "the same label."
+        )
+    if type(first) is not type(content):
+        return (
+            f"uses one of {excerpt(photo)!r} and {excerpt(first.photo)!r}, which are the same image, and rejects the "
+            "other. Give both the same use."
+        )
+    return None
 
 
 def _row_problem(
@@ -258,6 +327,8 @@ def _row_problem(
         return f"names {excerpt(photo)!r}, which is not a photo in {excerpt(run.collection)!r}"
     if photo in first_lines:
         return f"is a second label for {excerpt(photo)!r}, after line {first_lines[photo]}. Keep one."
+    if not row.use:
+        return None
     if not row.label.strip():
         return f"has an empty label for {excerpt(photo)!r}. Write one, or remove the line to use the teacher's label."
     maximum = run.request.max_tokens * _CHARACTERS_PER_TOKEN
@@ -292,7 +363,7 @@ def _remedy(
     if answer_format is None or run.request.own_labels == "gold":
         return ""
     shown_names = _shown_names(lines_by_name)
-    labels = [row.label for row in rows if _photo_of(row, lines_by_name, shown_names) in lines_by_name]
+    labels = [row.label for row in rows if row.use and _photo_of(row, lines_by_name, shown_names) in lines_by_name]
     valid = [label for label in labels if text_rejection(answer_format, label, is_trained_on=False) is None]
     remedy = answer_format.label_remedy(map(answer_format.parse, valid))
     return f" To train on all labels, {remedy}. Or set own_labels to gold." if remedy else ""
@@ -307,10 +378,10 @@ def _spelling_hint(photo: str, names: Iterable[str]) -> str:
     )
 
 
-def _photo_of(row: _Row, lines_by_name: Mapping[str, InventoryLine], shown_names: Mapping[str, str]) -> str:
+def _photo_of(row: _Row, names: Container[str], shown_names: Mapping[str, str]) -> str:
     """Return the name of the photo that a row names as it is, in another Unicode form or as tables show it."""
     photo = _composed(row.photo.strip())
-    return photo if photo in lines_by_name else shown_names.get(_shown_name(photo), photo)
+    return photo if photo in names else shown_names.get(_shown_name(photo), photo)
 
 
 def _shown_names(names: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from distillation import keys
 from distillation.answers.formats import Keywords, format_of
-from distillation.answers.own_labels import parse_own_labels_file
+from distillation.answers.own_labels import OwnLabels, parse_own_labels_file
 from distillation.answers.vocabulary import VOCABULARY_FILE, read_vocabulary
 from distillation.documents import Rounds, SplitFacts
 from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages, excerpt
@@ -40,6 +40,8 @@ MINIMUM_IMAGES_FOR_VALIDATION = 200
 """Number of images below which there is no validation set: training needs the images more."""
 VALIDATION_SHARE = 0.1
 """Validation set as a share of the images that are not in the test set, 0-1."""
+REJECTED = "rejected by your own labels"
+"""Reason of a photo with ``no`` in the column ``use`` of labels.csv."""
 
 _NOTES = 5
 """Damaged set assignments that the facts name."""
@@ -61,6 +63,8 @@ class _Assignment:
     """Images that ``sample`` left out."""
     held_out: Container[str]
     """Images that ``test_images`` left out of the test or validation set."""
+    rejected: Container[str]
+    """Images that the owner's file of labels rejects."""
     notes: list[str]
     """Damaged set assignments of earlier runs that were ignored."""
 
@@ -74,10 +78,10 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     lines = read_resize_results(run, data, photos)
     check_refused_photos(run, lines)
     _check_vocabulary(run, photos)
-    labels = parse_own_labels_file(run, photos, lines)
-    assignment = _assign(run, lines, labels, data)
+    own_labels = parse_own_labels_file(run, photos, lines)
+    assignment = _assign(run, lines, own_labels, data)
     sets = _ordered_sets(assignment)
-    labels = [label for label in labels if label.image in assignment.sets]
+    labels = [label for label in own_labels.labels if label.image in assignment.sets]
     labelled = set() if run.request.own_labels == "gold" else {label.image for label in labels}
     rounds = plan_rounds(run, sets)
     labelled_by: dict[str, Literal["teacher", "owner"]] = dict.fromkeys(assignment.sets, "teacher")
@@ -198,19 +202,21 @@ def mark_duplicate(line: InventoryLine, first_photos: Mapping[str, InventoryLine
     return line.model_copy(update={"status": "duplicate", "reason": "same image as another photo"})
 
 
-def _assign(run: Run, lines: list[InventoryLine], labels: Iterable[OwnLabel], data: Bucket) -> _Assignment:
+def _assign(run: Run, lines: list[InventoryLine], own_labels: OwnLabels, data: Bucket) -> _Assignment:
     photos = first_photo_by_image(lines)
     flagged = {image: flags for image, line in photos.items() if (flags := _excluded_flags(run, line))}
-    usable = photos.keys() - flagged.keys()
+    rejected = own_labels.rejected
+    usable = photos.keys() - flagged.keys() - rejected
     check_image_count(run, len(usable))
     near_duplicates = NearDuplicates({image: photos[image].perceptual_hash for image in usable})
     sample = usable if run.request.sample is None else sample_images(usable, near_duplicates, run.request.sample)
     _check_sample(run, len(sample))
     notes: list[str] = []
-    assigned = _assign_and_store_sets(run, sample, near_duplicates, _strata(run, labels), data, notes)
+    assigned = _assign_and_store_sets(run, sample, near_duplicates, _strata(run, own_labels.labels), data, notes)
     held_out = held_out_images(assigned, run.request.test_images)
     sets: dict[str, SetName] = {image: name for image, name in assigned.items() if image not in held_out}
     left_out = {image: f"{', '.join(flags)}: excluded by exclude_flags" for image, flags in flagged.items()}
+    left_out |= dict.fromkeys(rejected, REJECTED)
     left_out |= dict.fromkeys(usable - sample, f"not in the sample of {run.request.sample} images")
     left_out |= dict.fromkeys(sample - assigned.keys(), "near-duplicate of images in two sets")
     left_out |= {
@@ -224,6 +230,7 @@ def _assign(run: Run, lines: list[InventoryLine], labels: Iterable[OwnLabel], da
         left_out=left_out,
         not_sampled=usable - sample,
         held_out=held_out,
+        rejected=rejected,
         notes=notes[:_NOTES],
     )
 
@@ -330,9 +337,9 @@ def _facts(
     flags = Counter(flag for line in inventory if line.status != "duplicate" for flag in line.flags)
     group_sizes = Counter(line.group for line in inventory if line.group)
     group_count = len(set(assignment.groups.values()))
-    not_sampled, held_out = (
+    not_sampled, held_out, rejected = (
         sum(1 for line in inventory if line.image and line.image in images)
-        for images in (assignment.not_sampled, assignment.held_out)
+        for images in (assignment.not_sampled, assignment.held_out, assignment.rejected)
     )
     leaked = _expected_leaked_photos(group_sizes.values(), counts["test"] / counts["images"])
     return SplitFacts(
@@ -340,6 +347,7 @@ def _facts(
         excluded=sum(line.status == "excluded" for line in inventory) - not_sampled - held_out,
         not_sampled=not_sampled,
         held_out=held_out,
+        rejected=rejected,
         exact_duplicates=sum(line.status == "duplicate" for line in inventory),
         near_duplicates=len(assignment.groups) - group_count,
         groups=group_count,

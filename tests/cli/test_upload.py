@@ -147,8 +147,10 @@ def test_own_labels_are_checked_before_the_upload(folder: Path) -> None:
         ("labels.csv", "photo,subject,people\nday 1/1.jpg,,2\n"),
         ("labels.csv", "photo,caption\nday 1/1.jpg,A cat sleeps on an old red sofa beside a window.\n"),
         ("labels.jsonl", '{"photo": "day 1/1.jpg", "label": {"subject": "cat"}}'),
+        ("labels.csv", "photo,label,use\nday 1/1.jpg,,no\n"),
+        ("labels.csv", "photo,subject,people,use\nday 1/1.jpg,,,no\n"),
     ],
-    ids=["label", "fields", "caption", "object"],
+    ids=["label", "fields", "caption", "object", "rejected", "rejected fields"],
 )
 def test_own_labels_in_any_answer_format_are_uploaded(folder: Path, name: str, body: str) -> None:
     objects = HashedS3()

@@ -29,7 +29,7 @@ INSTRUCTION = "Answer with one JSON object with these fields and nothing else:"
 """First line of the instruction."""
 MAXIMUM_FIELDS = 50
 """Fields that a schema may have."""
-RESERVED_NAMES = ("photo", "status", "reason", "answered_by", "label")
+RESERVED_NAMES = ("photo", "status", "reason", "answered_by", "label", "use")
 """Names of other columns in results.csv and in a file of your own labels."""
 
 FieldType = Literal["string", "number", "boolean", "one of", "list"]
@@ -340,6 +340,11 @@ class Fields(Format):
     def columns(self) -> list[str]:
         """Return the names of the fields."""
         return [each.name for each in self.fields]
+
+    def choices(self) -> dict[str, list[str]]:
+        """Return the options of each field of type ``one of``, and both values of a boolean."""
+        values = {each.name: ["true", "false"] if each.type == "boolean" else each.options for each in self.fields}
+        return {name: options for name, options in values.items() if options}
 
     def cells(self, value: FieldValues) -> list[str | int | float]:
         """Return the value of each field; empty if it is missing. Numbers stay numbers."""

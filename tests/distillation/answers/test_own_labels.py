@@ -298,7 +298,7 @@ def test_file_is_checked_before_the_images_exist() -> None:
     inventory = [InventoryLine(photo="holiday/01.jpg", status="ok")]
     run = run_with_limits(3, 25)
 
-    assert parse_own_labels(run, "labels.csv", csv_of(["01.jpg"]).encode(), inventory) == []
+    assert parse_own_labels(run, "labels.csv", csv_of(["01.jpg"]).encode(), inventory).labels == []
     with pytest.raises(InvalidRequest, match=r"line 2 names '02\.jpg', which is not a photo"):
         parse_own_labels(run, "labels.csv", csv_of(["02.jpg"]).encode(), inventory)
 
@@ -368,3 +368,76 @@ def test_label_of_an_unusable_photo_is_left_out() -> None:
 
     assert list(labels_by_photo(data)) == ["holiday/01.jpg"]
     assert json.loads(data.read(keys.split_facts_key("holiday-1")))["own_labels"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("labels.csv", f'photo,label,use\n01.jpg,"{LABEL}",yes\n02.jpg,,no\n03.jpg,"not, valid",No\n'),
+        ("labels.csv", f'Use;Photo;Label\n;01.jpg;"{LABEL}"\nNO;02.jpg;\nFALSE;03.jpg;{LABEL}\n'),
+        (
+            "labels.jsonl",
+            json.dumps({"photo": "01.jpg", "label": LABEL})
+            + '\n{"photo": "02.jpg", "use": "no"}\n{"photo": "03.jpg", "label": "not, valid", "use": false}',
+        ),
+    ],
+    ids=["CSV", "semicolons", "JSON Lines"],
+)
+@pytest.mark.parametrize("own_labels", ["train", "gold"])
+def test_rejected_photos_are_in_no_set_and_the_inventory_says_why(name: str, body: str, own_labels: str) -> None:
+    run = run_with_limits(3, 25, own_labels=own_labels)
+    data = split_with(body, name, run)
+    lines = {line["photo"]: line for line in data.read_lines(keys.inventory_key("holiday-1"))}
+    rejected = {image_named("02.jpg"), image_named("03.jpg")}
+
+    assert labels_by_photo(data) == {"holiday/01.jpg": LABEL}
+    for photo in ("holiday/02.jpg", "holiday/03.jpg"):
+        assert lines[photo]["status"] == "excluded"
+        assert lines[photo]["reason"] == "rejected by your own labels"
+        assert "set" not in lines[photo]
+    listed = {
+        line["image"] for set_ in ("train", "test") for line in data.read_lines(keys.split_key("holiday-1", set_))
+    }
+    assert len(listed) == 38
+    assert not rejected & listed
+    assert not rejected & set(images_to_label(data))
+    facts = json.loads(data.read(keys.split_facts_key("holiday-1")))
+    assert (facts["excluded"], facts["rejected"], facts["own_labels"]) == (2, 2, 1)
+
+
+def test_file_that_only_rejects_photos_needs_no_label() -> None:
+    data = split_with("photo,use\n02.jpg,no\n")
+
+    assert json.loads(data.read(keys.split_facts_key("holiday-1")))["rejected"] == 1
+    with pytest.raises(InvalidRequest, match=r"line 2 has an empty label for '02\.jpg'"):
+        split_with("photo,use\n02.jpg,yes\n")
+
+
+def test_rejected_photo_with_fields_needs_no_value_of_them() -> None:
+    body = "photo,subject,number of people,colours,is_portrait,use\n01.jpg,,,,,no\n"
+    data = split_with(body, run=run_with_answers(FIELDS))
+
+    assert json.loads(data.read(keys.split_facts_key("holiday-1")))["rejected"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("labels.csv", f'photo,label,use\n01.jpg,"{LABEL}",maybe\n', "has 'maybe' as use of '01.jpg'. Write yes or no"),
+        ("labels.jsonl", json.dumps({"photo": "01.jpg", "label": LABEL, "use": [0]}), "Write yes or no"),
+        ("labels.csv", "photo,label,use\nother.jpg,,no\n", "'other.jpg', which is not a photo"),
+        ("labels.csv", f'photo,label,use\n01.jpg,,no\n01.jpg,"{LABEL}",yes\n', "is a second label"),
+        ("labels.csv", f'photo,label,use,use\n01.jpg,"{LABEL}",yes,no\n', "names the column 'use' twice"),
+        (
+            "labels.csv",
+            f'photo,label,use\n00.jpg,"{LABEL}",yes\nCafé.jpg,,no\n',
+            "uses one of 'Café.jpg' and 'holiday/00.jpg', which are the same image",
+        ),
+    ],
+    ids=["another word", "a list", "unknown photo", "twice", "column twice", "same image"],
+)
+def test_use_that_cannot_be_followed_is_refused(name: str, body: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as error:
+        split_with(body, name)
+
+    assert message in str(error.value)

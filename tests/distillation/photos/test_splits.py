@@ -61,6 +61,7 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
             "excluded": 0,
             "not_sampled": 0,
             "held_out": 0,
+            "rejected": 0,
             "own_labels": 0,
             "flags": {"blurred": 1, "dark": 2},
             "skipped": {},
