@@ -289,6 +289,9 @@ def evaluate(
 def report(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the files; by default build/reports/RUN.")] = None,
+    preferences: Annotated[
+        Path | None, typer.Option(help="File that the page of distill prefer downloaded: adds the win rates.")
+    ] = None,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in a browser.")] = True,
     xmp: Xmp = None,
     as_json: Json = False,
@@ -302,7 +305,7 @@ def report(
     from cli.report import fetch_report
     from cli.stage import Stage as DeployedStage
 
-    if not fetch_report(DeployedStage(stage, region), run, out, xmp, show=show, as_json=as_json):
+    if not fetch_report(DeployedStage(stage, region), run, out, preferences, xmp, show=show, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -327,6 +330,48 @@ def export(
     from cli.stage import Stage as DeployedStage
 
     export_run(DeployedStage(stage, region), run, out, images, as_json=as_json)
+
+
+@app.command()
+def review(
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of images on a page.")] = 500,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages; by default build/reports/RUN.")] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the first page in a browser.")] = True,
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Write pages on which a person corrects the labels of a run.
+
+    Shows the least certain labels first. Accept, edit or reject them by keyboard, then download labels.csv and put it
+    beside the photos: the next run uses it.
+    """
+    from cli.review import write_review
+    from cli.stage import Stage as DeployedStage
+
+    write_review(DeployedStage(stage, region), run, limit, out, show=show, as_json=as_json)
+
+
+@app.command()
+def prefer(
+    run: Annotated[str, typer.Argument(help="Name of a run that trained a model.")],
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs of answers to judge.")] = 50,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page; by default build/reports/RUN.")] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    as_json: Json = False,
+    stage: Stage = "dev",
+    region: Region = "us-east-1",
+) -> None:
+    """Write a page on which a person chooses between two answers.
+
+    The tuned model's answers are beside those of the teacher and of the student before training, on hidden sides. The
+    file that the page downloads goes back with: distill report RUN --preferences FILE
+    """
+    from cli.prefer import write_preference_page
+    from cli.stage import Stage as DeployedStage
+
+    write_preference_page(DeployedStage(stage, region), run, pairs, out, show=show, as_json=as_json)
 
 
 @app.command()

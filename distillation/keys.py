@@ -160,6 +160,11 @@ def report_key(run: str, name: str) -> str:
     return f"runs/{run}/report/{name}"
 
 
+def review_key(run: str, page: int) -> str:
+    """Return ``runs/<run>/report/review-<page>.html``, the key of a page to review labels; pages count from 1."""
+    return report_key(run, f"review-{page}.html")
+
+
 def report_json_key(run: str) -> str:
     """Return ``runs/<run>/report/report.json``, the key of the report as JSON."""
     return report_key(run, "report.json")

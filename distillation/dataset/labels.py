@@ -7,16 +7,21 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from distillation import keys
 from distillation.answers.formats import format_of
 from distillation.answers.formats.base import Format, Value
+from distillation.answers.rejection import label_rejection
 from distillation.documents import Rounds
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.inference.answer_parts import PartsOf, require_lines
 from distillation.plain_text import clean
-from distillation.records import AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
+from distillation.records import Answer, AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
 from distillation.storage import Bucket
+
+_PARALLEL_READS = 8
+"""Labels of the cache that are read at the same time."""
 
 
 def read_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
@@ -41,6 +46,44 @@ def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
             elif len(lines) >= run.request.samples_per_image:
                 yield combine_samples(run, lines)
     yield from own_labels.values()
+
+
+def read_kept_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
+    """Return the label of each image, keyed by image, also after the parts of LabelImages have expired.
+
+    Labels that no part has are read from the label cache, which does not expire.
+    """
+    labels = read_labels(run, data)
+    rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds
+    listed = [line.image for round_ in rounds for line in data.read_records(round_.to_label_key, SplitLine)]
+    missing = [image for image in dict.fromkeys(listed) if image not in labels]
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+        found = pool.map(lambda image: _cached_label(run, image, data), missing)
+        return labels | {line.image: line for line in found if line}
+
+
+def _cached_label(run: Run, image: str, data: Bucket) -> AnswerLine | None:
+    """Return the label of an image from the label cache; None if one of its samples was not asked for."""
+    samples = [_cached_sample(run, image, sample, data) for sample in range(run.request.samples_per_image)]
+    lines = [line for line in samples if line]
+    return combine_samples(run, lines) if len(lines) == len(samples) else None
+
+
+def _cached_sample(run: Run, image: str, sample: int, data: Bucket) -> AnswerLine | None:
+    """Return the teacher's answer, or its second one if the first was rejected and there is a second."""
+    lines = []
+    for key in (keys.label_key, keys.label_retry_key):
+        answer = data.find_intact(key(run.teacher.id, image, sample), Answer)
+        if answer is None:
+            break
+        reason = label_rejection(run, answer)
+        status = "refused" if reason else "ok"
+        lines.append(
+            AnswerLine(image=image, answerer="teacher", sample=sample, status=status, text=answer.text, reason=reason)
+        )
+        if reason is None:
+            break
+    return lines[-1] if lines else None
 
 
 def require_labels(

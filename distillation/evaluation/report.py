@@ -16,6 +16,7 @@ from distillation.evaluation.growth import NextRound, expectation, grow, grown_r
 from distillation.evaluation.html_report import Page, Picture, render, thumbnail
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.recommendation import recommend
+from distillation.evaluation.review import write_first_page
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict, student_prompt
 from distillation.events import EvaluateResult
@@ -44,7 +45,9 @@ def write_report(run: Run, round_number: int, models: list[TrainedModel], data: 
     evaluation = evaluate(evidence) if evidence else None
     pictures = _pictures(run_data, evaluation)
     _calibrate(run_data, evaluation)
+    review_key = _write_review(run_data)
     report = _report(run_data, evaluation, _growth(run_data, round_number, evaluation))
+    report = report.model_copy(update={"review_key": review_key})
     write_predictions(run, run_data.answers, data)
     manifest = build_manifest(run, report, data, code)
     data.write_document(keys.ledger_key(run.name), report.ledger)
@@ -56,6 +59,13 @@ def write_report(run: Run, round_number: int, models: list[TrainedModel], data: 
     data.write(html_key, page.encode(), "text/html; charset=utf-8")
     promoted = report.promoted.model_name if report.promoted else None
     return EvaluateResult(verdict=report.verdict, promoted=promoted, report_key=html_key, grow=not report.is_final)
+
+
+def _write_review(run_data: RunData) -> str | None:
+    """Write the first page to review the labels if the run ends with them, and return its key."""
+    if run_data.run.request.until != "LabelImages":
+        return None
+    return write_first_page(run_data.run, run_data.inventory, run_data.answers, run_data.data)
 
 
 def scores_table(evaluation: Evaluation | None) -> bytes:

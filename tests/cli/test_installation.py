@@ -49,7 +49,7 @@ import cli.main
 assert cli.__file__.startswith(wheel), cli.__file__
 if sys.argv[1:] == ["import every command"]:
     for command in cli.main.app.registered_commands:
-        if command.callback.__name__ != "evaluate":
+        if command.callback.__name__ not in ("evaluate", "prefer", "review"):
             importlib.import_module(f"cli.{command.callback.__name__}")
 else:
     cli.main.main()
@@ -136,8 +136,10 @@ def test_a_clone_at_or_above_the_working_folder_gives_the_stages(run: Any, tmp_p
         (("evaluate", "--teacher", "a.csv", "--student", "a.csv"), "numpy", "evaluate"),
         (("upload", "a.parquet", "a/"), "pyarrow", "parquet"),
         (("apply", "a/", "--run", "r", "--xmp", "."), "lxml", "xmp"),
+        (("review", "run"), "jinja2", "evaluate"),
+        (("prefer", "run"), "jinja2", "evaluate"),
     ],
-    ids=["evaluate", "parquet", "xmp"],
+    ids=["evaluate", "parquet", "xmp", "review", "prefer"],
 )
 def test_a_command_that_needs_an_extra_says_which(
     arguments: tuple[str, ...], package: str, extra: str, run: Any, tmp_path: Path

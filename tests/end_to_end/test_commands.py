@@ -87,6 +87,20 @@ def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatc
         after = printed("estimate", "holiday/", "--request", request)
         assert f"answers of run {run}" in after["range_from"][0]
 
+        # A person corrects the labels and judges the answers.
+        reviewed = printed("review", run, "--limit", 20, "--out", tmp_path / "report")
+        assert (reviewed["images"], len(reviewed["files"])) == (report["labelled"], -(-report["labelled"] // 20))
+        assert "data:image/jpeg" in (tmp_path / "report/review-1.html").read_text("utf-8")
+        assert 0 < printed("prefer", run, "--out", tmp_path / "report")["pairs"] <= 50
+        (test_image, *_) = (line["image"] for line in running.pipeline.data.read_lines(f"runs/{run}/splits/test.jsonl"))
+        judgement = {"image": test_image, "against": "teacher", "choice": "tie"}
+        preferences = tmp_path / "preferences.json"
+        judged = {"run": run, "tuned": "n8", "equal": {}, "images": 1, "judgements": [judgement]}
+        preferences.write_text(json.dumps(judged), "utf-8")
+        again = printed("report", run, "--out", tmp_path / "report", "--preferences", preferences)
+        assert [(rate["against"], rate["rate"]) for rate in again["preferences"]] == [("teacher", 0.5)]
+        assert "Preferences of a person" in (tmp_path / "report/report.html").read_text("utf-8")
+
         # Its dataset and images are valid for Bedrock.
         (dataset,) = running.keys(f"runs/{run}/dataset/train-")
         uri = f"s3://{running.pipeline.data.name}/{dataset}"

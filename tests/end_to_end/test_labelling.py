@@ -55,7 +55,10 @@ def test_faults_of_all_kinds_are_retried_and_no_image_is_lost_or_paid_for_twice(
         assert running.image_calls(TEACHER) > len(PHOTOS)
         assert answers(running) == [1] * len(PHOTOS)
         assert calls_in_ledgers(running) == running.report()["labelled"] == len(PHOTOS)
-        assert running.report()["labels_set_aside"] == []
+        report = running.report()
+        assert report["labels_set_aside"] == []
+        page = running.pipeline.data.read(report["review_key"]).decode()
+        assert page.count("data:image/jpeg") == len(PHOTOS)
 
 
 def test_refusal_of_two_thirds_of_the_labels_fails_the_run_and_its_labels_are_used_again(

@@ -13,6 +13,7 @@ from distillation.costs import calibration
 from distillation.costs.rounds import cost_of_round, cost_to_first_verdict
 from distillation.documents import Ledger, Manifest, Report, parse_report
 from distillation.errors import ObjectDamaged, ObjectMissing
+from distillation.evaluation.preferences import MARKER
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
 from distillation.models import catalog
@@ -57,6 +58,12 @@ def test_report_has_a_recommendation_that_its_page_shows(promoted_run: Written) 
     assert report.recommendation.action == "train"
     assert "Train on 24 images again, because that size failed: AccessDenied: no." in report.recommendation.text
     assert "<strong>Next:</strong> Train on 24 images again" in data.read(result.report_key).decode()
+
+
+def test_page_has_one_place_for_the_preferences_of_a_person(promoted_run: Written) -> None:
+    result, _, data = promoted_run
+
+    assert data.read(result.report_key).decode().count(MARKER) == 1
 
 
 def test_run_that_keeps_nothing_promotes_nothing() -> None:
@@ -110,6 +117,23 @@ def test_report_of_a_run_that_stopped_early_shows_labels_and_no_figures() -> Non
     assert "Labels to check before paying for more" in page
     assert page.count("data:image/jpeg;base64,") == TRAIN + TEST
     assert "Set aside: no list" in page
+
+
+def test_run_that_ends_with_its_labels_has_a_page_to_review_them_that_the_report_names() -> None:
+    result, report, data = written([], until="LabelImages")
+    key = "runs/holiday-1/report/review-1.html"
+
+    assert report.review_key == key
+    assert data.read(key).decode().count("data:image/jpeg;base64,") == TRAIN + TEST
+    assert key in data.read(result.report_key).decode()
+
+
+@pytest.mark.parametrize("until", [None, "Estimate", "ValidateDataset"])
+def test_other_runs_have_no_page_to_review_labels(until: Any) -> None:
+    _, report, data = written([] if until else MODELS, until=until)
+
+    assert report.review_key is None
+    assert [key for key in data.keys("runs/holiday-1/report/") if "review" in key] == []
 
 
 @pytest.mark.parametrize(("until", "start"), [("LabelImages", "Check the labels"), ("Estimate", "Start the run again")])

@@ -1,0 +1,75 @@
+"""Pages on which a person works: one self-contained HTML file each, without a server and without the network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from distillation import keys
+from distillation.answers.formats.base import Format, NotInFormat
+from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing
+from distillation.plain_text import clean
+from distillation.records import Run
+from distillation.storage import Bucket
+
+PICTURE_SIDE = 480
+"""Longest side of a picture in pixels; a page with 500 pictures of photographs has about 15 MB."""
+_QUALITY = 68
+_PARALLEL_READS = 8
+"""Images that are read at the same time; a boto3 client has ten connections by default."""
+
+
+@cache
+def _environment() -> Environment:
+    """Return the environment of the templates, which keeps those that it has compiled."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "pages"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
+def render(template: str, data: Mapping[str, Any], **values: Any) -> str:
+    """Return a page. Its script reads ``data`` as JSON, in which all that is not ASCII and all markup is escaped."""
+    return _environment().get_template(template).render(data=data, **values)
+
+
+def read_pictures(run: Run, images: Iterable[str], data: Bucket) -> dict[str, str | None]:
+    """Return each image as a ``data:`` URI, keyed by image; None for one that is missing or damaged."""
+    images = list(images)
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+        return dict(zip(images, pool.map(lambda image: _picture(run, image, data), images), strict=True))
+
+
+def _picture(run: Run, image: str, data: Bucket) -> str | None:
+    try:
+        jpeg = data.read(keys.image_key(run.image_side, image))
+        with Image.open(io.BytesIO(jpeg)) as opened:
+            opened.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
+            opened.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+            output = io.BytesIO()
+            opened.convert("RGB").save(output, "JPEG", quality=_QUALITY, optimize=True)
+    except (AccessDenied, InvalidRequest, ObjectMissing):
+        return None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(output.getvalue()).decode()}"
+
+
+def answer_cells(answer_format: Format, text: str) -> list[str] | None:
+    """Return the cells of an answer, one for each column of its format; None for a text that is not in the format."""
+    try:
+        value = answer_format.parse(text)
+    except NotInFormat:
+        return None
+    return [clean(str(cell)) for cell in answer_format.cells(value)]
