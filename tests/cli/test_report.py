@@ -68,16 +68,16 @@ def test_answers_of_a_run_that_applied_a_model_are_written_beside_the_photos(
     }
     photos = tmp_path / "photos"
 
-    assert fetch_report(stage(objects), "r", tmp_path, photos, show=True, as_json=False)
+    assert fetch_report(stage(objects), "r", tmp_path, None, photos, show=True, as_json=False)
     assert "1 XMP sidecars written" in capsys.readouterr().out
-    assert fetch_report(stage(objects), "r", tmp_path, photos, show=True, as_json=True)
+    assert fetch_report(stage(objects), "r", tmp_path, None, photos, show=True, as_json=True)
     assert json.loads(capsys.readouterr().out)["xmp"]["unchanged"] == 1
     (photos / "a.jpg.xmp").write_text("not XMP")
-    assert not fetch_report(stage(objects), "r", tmp_path, photos, show=True, as_json=False)
+    assert not fetch_report(stage(objects), "r", tmp_path, None, photos, show=True, as_json=False)
     assert "not written: a.jpg.xmp is not an XMP file" in capsys.readouterr().out
 
 
 def test_run_that_applied_no_model_has_no_answers_for_sidecars(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="applied no model"):
-        fetch_report(stage(REPORT), "r", tmp_path / "out", tmp_path / "photos", show=False, as_json=False)
+        fetch_report(stage(REPORT), "r", tmp_path / "out", None, tmp_path / "photos", show=False, as_json=False)
     assert not (tmp_path / "out").exists()
