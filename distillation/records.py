@@ -258,6 +258,11 @@ class Run(Record):
     """ARN of the deployment that a promoted model takes over, if the request has ``replace``."""
 
     @property
+    def is_local(self) -> bool:
+        """Whether models on one machine answer instead of Amazon Nova: their latency and prices mean nothing."""
+        return any(model.startswith("local.") for model in (self.teacher.model, self.student))
+
+    @property
     def ceiling_sample(self) -> int:
         """Sample number of the teacher's second answer.
 

@@ -42,7 +42,8 @@ def write_baseline(run: Run, data: Bucket) -> Baseline:
     for name in (*(target.name for target in targets), "ceiling"):
         require_lines(run, name, [line.image for line in test], run_data.answers.get(name, {}), parts, data)
     figures = measure(run_data, test, targets)
-    estimate, facts = run_data.estimate, run_data.facts
+    # On local models no price means anything.
+    estimate, facts = None if run.is_local else run_data.estimate, run_data.facts
     recommendation = baseline_recommendation(
         figures,
         _training_usd(estimate),
@@ -207,9 +208,9 @@ def _label(run: Run, target: Target) -> str:
 
 
 def _usd_per_1000(lines: Mapping[str, AnswerLine], model: str, tier: ServiceTier) -> float | None:
-    """Return the price of 1,000 answers in US dollars; None without an answer that has a token count."""
+    """Return the price of 1,000 answers in US dollars; None without a token count, and for a local model."""
     usages = [line.usage for line in lines.values() if line.usage]
-    if not usages:
+    if not usages or model.startswith("local."):
         return None
     input_tokens = statistics.fmean(usage.input_tokens for usage in usages)
     output_tokens = statistics.fmean(usage.output_tokens for usage in usages)

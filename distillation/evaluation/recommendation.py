@@ -125,17 +125,19 @@ class _Case:
 
     @property
     def break_even(self) -> BreakEven | None:
-        """Break-even at the measured prices; before there are any, at those of the estimate."""
+        """Break-even at the measured prices; before there are any, at those of the estimate. None on local models."""
+        if self.run.is_local:
+            return None
         return self.report.money.break_even or (self.report.estimate.break_even if self.report.estimate else None)
 
     @property
     def label_usd(self) -> float | None:
-        """US dollars for the label of one image, with all of its samples."""
-        return label_usd(self.run, self.report.ledger, self.report.evaluation)
+        """US dollars for the label of one image, with all of its samples; None on local models."""
+        return None if self.run.is_local else label_usd(self.run, self.report.ledger, self.report.evaluation)
 
     def training_usd(self, size: int) -> float | None:
-        """Return the expected US dollars for training on ``size`` images."""
-        return training_usd(self.run, size, self.report.models, self.report.ledger)
+        """Return the expected US dollars for training on ``size`` images; None on local models."""
+        return None if self.run.is_local else training_usd(self.run, size, self.report.models, self.report.ledger)
 
     @property
     def teacher(self) -> str:
@@ -226,7 +228,7 @@ class _TrainedCase(_Case):
             # New photos are divided as those of the run were.
             photos = ceil((size - report.train) * (report.photos - self.not_sampled) / max(1, report.train))
             how = f"{self.more_photos(photos)} and train on {size:,} images"
-        if report.doubling and report.doubling.size == size:
+        if report.doubling and report.doubling.size == size and not self.run.is_local:
             return how, report.doubling.usd
         label, training = self.label_usd, self.training_usd(size)
         return how, None if label is None or training is None else label * (size - self.largest) + training
@@ -310,6 +312,8 @@ def _start_without_until(case: _Case) -> Recommendation:
         if usd
         else f"for the price: distill estimate {case.run.collection} --stage {case.run.stage}"
     )
+    if case.run.is_local:
+        return Recommendation(action="train", text=f"{check} the run again without 'until'.")
     again = "without 'until'. Labels are reused;" if labelled else "without 'until';"
     return Recommendation(
         action="train", text=f"{check} the run again {again} {price}", usd=usd.expected if usd else None
@@ -494,7 +498,8 @@ def _growth_is_flat(case: _TrainedCase) -> Recommendation | None:
     growth = case.report.growth
     if growth is None or growth.stopped != "flat" or not case.passed:
         return None
-    price = f" The next round would cost{_about(growth.next_usd.expected)}." if growth.next_usd else ""
+    next_usd = None if case.run.is_local else growth.next_usd
+    price = f" The next round would cost{_about(next_usd.expected)}." if next_usd else ""
     return Recommendation(
         action="stop here",
         text=f"Stop here and use {case.model}. {growth.reason}{price}",

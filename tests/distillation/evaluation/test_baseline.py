@@ -98,6 +98,20 @@ def test_prices_are_those_of_1000_answers_and_of_the_teachers_cheapest_tier() ->
     assert baseline.teacher_usd_per_1000 == pytest.approx(0.40 + 0.16)
 
 
+def test_baseline_of_local_models_has_no_prices_and_no_break_even() -> None:
+    run = run_of()
+    local = run.teacher.model_copy(update={"model": "local.teacher-pixels-v1:0"})
+    run = run.model_copy(
+        update={"teacher": local, "ceiling": local, "student": "local.student-pixels-v1:0", "alternatives": []}
+    )
+    baseline = write_baseline(run, measured(run, {"base": HALF, "ceiling": SAME}))
+
+    assert [row.usd_per_1000 for row in baseline.alternatives] == [None]
+    assert baseline.teacher_usd_per_1000 is None
+    assert baseline.recommendation.usd is None
+    assert "$" not in baseline.recommendation.text
+
+
 def test_invalid_answers_count_as_such_and_score_0() -> None:
     run = run_of()
     baseline = write_baseline(run, measured(run, {"base": "invalid", OTHER: HALF, "ceiling": SAME}))

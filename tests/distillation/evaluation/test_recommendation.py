@@ -595,3 +595,47 @@ def test_run_without_a_usable_audit_cannot_tell(found: Audit | None, text: str) 
 
     assert result.action == "cannot tell"
     assert text in result.text
+
+
+# ---- Local models ----------------------------------------------------------------------------------------------------
+
+
+def local_run(**request: Any) -> Run:
+    return any_run(**request).model_copy(update={"student": "local.student-pixels-v1:0"})
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "fields", "figures", "start"),
+    [
+        ({}, {}, {}, "Use the tuned model (900 images): it agrees"),
+        ({}, {}, {"curve": curve(0.05)}, "Add about 1,200 photos and train on 1,800 images, labels included."),
+        ({}, {"growth": growth("flat", None, ROUND_USD)}, {}, "Stop here and use the tuned model (900 images). Why."),
+        ({"keep": "none"}, {"promoted": None}, {"gate": gate(interval(0.2), promoted=False)}, "Start the run again"),
+    ],
+    ids=["use", "curve", "flat", "none kept"],
+)
+def test_recommendation_after_local_models_names_no_price(
+    request_fields: dict[str, Any], fields: dict[str, Any], figures: dict[str, Any], start: str
+) -> None:
+    run = local_run(**request_fields)
+    result = recommend(run, report(run, dict(figures), **fields))
+
+    assert result.text.startswith(start)
+    assert "$" not in result.text
+    assert result.usd is None
+    assert "$" in recommend(any_run(**request_fields), report(any_run(**request_fields), dict(figures), **fields)).text
+
+
+def test_price_of_local_models_is_no_reason_to_use_the_teacher() -> None:
+    run = local_run(images_per_month=1_000)
+
+    assert recommend(run, report(run)).action == "use the tuned model"
+    assert recommend(any_run(images_per_month=1_000), report(run)).action == "use the teacher"
+
+
+def test_local_run_that_stopped_after_its_labels_is_started_again_without_a_price() -> None:
+    run = local_run(until="LabelImages")
+    result = recommend(run, untrained(run, until="LabelImages"), Bounds(low=1, expected=2, high=3))
+
+    assert result.text == "Check the labels in the report, then start the run again without 'until'."
+    assert result.usd is None
