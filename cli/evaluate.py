@@ -10,8 +10,9 @@ from cli.console import print_line
 from distillation.answers.formats import Format
 from distillation.documents import AnswersFile, FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
-from distillation.evaluation.html_report import Page, Picture, render
-from distillation.evaluation.report import MAXIMUM_PICTURES, scores_table
+from distillation.evaluation.gallery import MAXIMUM_PICTURES, Picture, thumbnail
+from distillation.evaluation.html_report import Page, render
+from distillation.evaluation.report import scores_table
 from distillation.evaluation.verdict import comparison_verdict
 from distillation.records import AnswerLine
 
@@ -115,9 +116,11 @@ def print_comparison(report: FilesReport) -> None:
 
 
 def _pictures(evaluation: Evaluation, labels: dict[str, AnswerLine], folder: Path | None) -> Iterator[Picture]:
-    for image in evaluation.images[:MAXIMUM_PICTURES]:
+    shown = evaluation.images[:MAXIMUM_PICTURES]
+    for image in shown:
         path = next((path for path in _candidate_paths(folder, image) if path.is_file()), None) if folder else None
-        yield Picture(image=image, name=image, jpeg=path.read_bytes() if path else None, label=labels[image])
+        source = thumbnail(path.read_bytes(), len(shown)) if path else None
+        yield Picture(image, name=image, source=source, label=labels[image])
 
 
 def _candidate_paths(folder: Path, image: str) -> list[Path]:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
-from distillation.answers.formats.base import Format, Metric, Part, Value
-from distillation.documents import REFERENCES, EvaluationFigures, Interval, Manifest, Report, Table
+from distillation.answers.formats.base import Format, Metric
+from distillation.costs.lines import format_cents
+from distillation.documents import REFERENCES, BreakEven, EvaluationFigures, Interval, Manifest, Report, Table
 from distillation.evaluation import charts
 from distillation.evaluation.evaluation import Evaluation
-from distillation.evaluation.scores import value_of
+from distillation.evaluation.gallery import FIRST_CARDS, Picture, make_card, make_filters
+from distillation.models.service_tier import cheapest_tier
 from distillation.plain_text import clean
-from distillation.records import AnswerLine, size_of
+from distillation.records import size_of
 from distillation.statistical_power import MINIMUM_VALIDATION_IMAGES
 
-THUMBNAIL_SIDE = 280
-"""Longest side of a thumbnail in pixels; 100 thumbnails stay below 2 MB."""
 _DESCRIPTIONS = {
     "floor": "tuned answers compared with other images' labels (chance)",
     "base": "the student before training",
@@ -62,20 +59,6 @@ class Page:
     manifest: Manifest | None = None
     not_verified: tuple[str, ...] = ()
     """Sentences about what the report does not verify."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image of the gallery."""
-
-    image: str
-    """SHA-256 of the image's bytes in hexadecimal, or the image's name."""
-    name: str
-    """Name to show."""
-    jpeg: bytes | None
-    """JPEG bytes; None if only the name is known. A damaged JPEG is left out."""
-    label: AnswerLine
-    """The teacher's label."""
 
 
 class Headline(NamedTuple):
@@ -115,22 +98,6 @@ class FormatTable(NamedTuple):
     """Whether there are so many columns that their headings are vertical."""
 
 
-class Spelling(NamedTuple):
-    """A piece of a text, and how the page marks it."""
-
-    text: str
-    mark: str | None
-    """``missed`` or ``extra`` for a piece of one side alone; None for a shared one."""
-
-
-class Row(NamedTuple):
-    """A field of an answer beside that of the label, or the whole answer in a format without fields."""
-
-    field: str | None
-    teacher: list[Spelling]
-    answer: list[Spelling]
-
-
 class Chart(NamedTuple):
     """One chart with its title and a text for those who cannot see it."""
 
@@ -142,13 +109,29 @@ class Chart(NamedTuple):
 @cache
 def _environment() -> Environment:
     """Return the environment of the templates, which keeps those that it has compiled."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters["labelled"] = _labelled
+    return environment
+
+
+def _labelled(rows: Markup, heads: list[tuple[str, str]]) -> Markup:
+    """Return the rows of a table with the column's heading in each cell, which a phone shows beside the value."""
+    column = -1
+
+    def label(tag: re.Match[str]) -> str:
+        nonlocal column
+        column = -1 if tag[1] == "tr" else column + 1
+        head = heads[column][0] if column >= 0 else None
+        return tag[0] if tag[1] != "td" else Markup('<td data-head="{}"').format(head)
+
+    # Text in the rows is escaped, so every tag is the template's own.
+    return Markup(re.sub(r"<(tr|th|td)\b", label, rows))
 
 
 def render(page: Page, pictures: Iterable[Picture]) -> str:
@@ -156,13 +139,18 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
     environment = _environment()
     figures = page.evaluation.figures if page.evaluation else None
     best = figures.best if figures else None
+    first, further = _headlines(page, figures) if figures else ([], [])
+    cards = [make_card(picture, page.answer_format, page.evaluation) for picture in pictures]
     html = environment.get_template("report.html.j2").render(
         page=page,
+        heading=_heading(page),
         report=page.report,
         figures=figures,
         best=best,
         display_name=charts.display_name,
-        headlines=_headlines(figures, page.answer_format) if figures else [],
+        headlines=first,
+        further_headlines=further,
+        summary=_summary(page, first),
         notes=_notes(figures, page.answer_format) if figures else [],
         score_rows=_score_rows(figures, page.answer_format),
         charts=_charts(page, figures, best),
@@ -171,7 +159,10 @@ def render(page: Page, pictures: Iterable[Picture]) -> str:
             for key, (label, form, scale) in {**page.answer_format.metrics, "valid": _VALID}.items()
             if figures and key in figures.metrics[figures.best]
         ],
-        cards=[_card(picture, page, best) for picture in pictures],
+        cards=cards,
+        filters=make_filters(cards),
+        first_cards=FIRST_CARDS,
+        gallery_images=_gallery_images(page),
         tables=[_format_table(table, figures) for table in figures.tables] if figures else [],
         promoted=page.report.promoted if page.report else None,
     )
@@ -220,8 +211,29 @@ def _shown(value: float | str | None, figures: EvaluationFigures) -> str:
     return charts.display_name(value) if value in figures.metrics else str(value)
 
 
-def _headlines(figures: EvaluationFigures, answer_format: Format) -> list[Headline]:
-    """Return the figures of the headline; the smaller of the two shares of a gap comes first."""
+def _headlines(page: Page, figures: EvaluationFigures) -> tuple[list[Headline], list[Headline]]:
+    """Return the figures of the first screen, and those that follow below it.
+
+    The first screen has the smaller of the two shares of a gap, because it is the one to rely on.
+    """
+    answer_format = page.answer_format
+    shares = _gap_shares(figures, answer_format)
+    first = shares[:1]
+    if gate := figures.gate:
+        sizes = f" for {len(figures.tests)} sizes" if len(figures.tests) > 1 else ""
+        corrected = f", corrected{sizes}" if sizes and not _chosen_on_validation(figures) else ""
+        p = "" if gate.p is None else f"; p = {gate.p:.4f} (permutation test){corrected}"
+        about = f"95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f}{p}; n = {figures.test_images} test images"
+        first.append(Headline(f"{gate.gain.mean:+.2f}", "gain in agreement", about))
+    first.append(_validity(figures, answer_format))
+    if not page.local and page.report and page.report.money.break_even:
+        first += _savings(page.report, page.report.money.break_even)
+    about = f"with {figures.test_images} test images, at 80 % power"
+    return first, [*shares[1:], Headline(f"{figures.detectable:.2f}", "minimum detectable gain", about)]
+
+
+def _gap_shares(figures: EvaluationFigures, answer_format: Format) -> list[Headline]:
+    """Return the shares of the gaps that were closed, the smaller one first."""
     shares = [
         (share, start, unnormalised)
         for share, start, unnormalised in (
@@ -232,7 +244,7 @@ def _headlines(figures: EvaluationFigures, answer_format: Format) -> list[Headli
     ]
     shares.sort(key=lambda item: item[0].mean)
     names = {"base": "base", "the control": f"always answering with {answer_format.control_name}"}
-    headlines = [
+    return [
         Headline(
             _percent(share.mean),
             f"of the gap from {start} closed",
@@ -242,16 +254,60 @@ def _headlines(figures: EvaluationFigures, answer_format: Format) -> list[Headli
         )
         for share, start, unnormalised in shares
     ]
-    if gate := figures.gate:
-        sizes = f" for {len(figures.tests)} sizes" if len(figures.tests) > 1 else ""
-        corrected = f", corrected{sizes}" if sizes and not _chosen_on_validation(figures) else ""
-        p = "" if gate.p is None else f"; p = {gate.p:.4f} (permutation test){corrected}"
-        about = f"95 % CI {gate.gain.low:+.2f} to {gate.gain.high:+.2f}{p}; n = {figures.test_images} test images"
-        headlines.append(Headline(f"{gate.gain.mean:+.2f}", "gain in agreement", about))
-    headlines.append(_validity(figures, answer_format))
-    about = f"with {figures.test_images} test images, at 80 % power"
-    headlines.append(Headline(f"{figures.detectable:.2f}", "minimum detectable gain", about))
-    return headlines
+
+
+def _savings(report: Report, costs: BreakEven) -> list[Headline]:
+    """Return what the tuned model saves against the teacher's cheapest tier, and after how many images."""
+    tier = " on the flex tier" if cheapest_tier(report.teacher) == "flex" else ""
+    saved = costs.teacher_usd_per_1000 - costs.student_usd_per_1000
+    prices = (
+        f"the teacher{tier} costs {format_cents(costs.teacher_usd_per_1000)}, the tuned model "
+        f"{format_cents(costs.student_usd_per_1000)}"
+    )
+    title = "saved per 1,000 images" if saved > 0 else "more per 1,000 images"
+    return [Headline(format_cents(abs(saved)), title, prices), _break_even(costs)]
+
+
+def _break_even(costs: BreakEven) -> Headline:
+    storage = f"storage of the tuned model ({format_cents(costs.storage_usd_per_month)} a month)"
+    if costs.images is None:
+        return Headline("never", "breaks even", "an answer of the tuned model costs no less than the teacher's")
+    images = f"{costs.images.expected:,.0f}"
+    if costs.images_per_month is None:
+        about = f"only above {costs.storage_images_per_month:,} images a month, which pay for the {storage}"
+        return Headline(images, "images to break even", about)
+    at_volume = f"at {costs.images_per_month:,} images a month"
+    if costs.months is None:
+        return Headline("never", "breaks even", f"{at_volume} the savings do not pay for the {storage}")
+    about = f"about {max(0.1, costs.months.expected):,.1f} months {at_volume}, with the {storage}"
+    return Headline(images, "images to break even", about)
+
+
+def _summary(page: Page, headlines: list[Headline]) -> str:
+    """Return the first screen as Markdown, to paste into a message or an issue."""
+    blocks = [
+        f"### {_markdown(_heading(page))}",
+        _markdown(f"{page.title} · {page.subtitle}"),
+        _markdown(page.verdict),
+    ]
+    if page.local:
+        blocks.append("**These figures say nothing about Amazon Nova:** models on one machine answered.")
+    if headlines:
+        rows = [f"| {_markdown(item.title)} | **{item.figure}** | {_markdown(item.about)} |" for item in headlines]
+        blocks.append("\n".join(["| result | figure | details |", "|---|---|---|", *rows]))
+    if page.report and page.report.recommendation:
+        blocks.append(f"**Next:** {_markdown(page.report.recommendation.text)}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """Return a text on one line with the characters escaped that would be markup, such as links and pictures."""
+    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", " ".join(text.split()))
+
+
+def _heading(page: Page) -> str:
+    """Return the heading of the page."""
+    return f"{page.teacher[:1].upper()}{page.teacher[1:]} teaches {page.student}"
 
 
 def _validity(figures: EvaluationFigures, answer_format: Format) -> Headline:
@@ -396,64 +452,8 @@ def _image_charts(scores: dict[str, list[float]], best: str) -> list[tuple[str, 
     return drawn
 
 
-def _card(picture: Picture, page: Page, best: str | None) -> dict[str, Any]:
-    """Return what the gallery shows of an image."""
-    line, answer_format, evaluation = picture.label, page.answer_format, page.evaluation
-    label = value_of(answer_format, line)
-    card: dict[str, Any] = {
-        "name": picture.name,
-        "source": thumbnail(picture.jpeg) if picture.jpeg else None,
-        "disagreement": line.disagreement,
-        "reason": line.reason,
-        "label": "" if label is None else answer_format.write(label),
-        "rows": [] if label is None else _rows(answer_format.parts(None, label), is_answered=False),
-        "answers": [],
-        "scores": {},
-    }
-    if evaluation and best:
-        position = evaluation.images.index(picture.image)
-        names = [best, *(["base"] if "base" in evaluation.answers else [])]
-        card["scores"] = {name: evaluation.per_image[name][position] for name in names}
-        answers = {name: evaluation.answers[name].get(picture.image) for name in names}
-        card["answers"] = [
-            _comparison(charts.display_name(name), answer, label, answer_format) for name, answer in answers.items()
-        ]
-    return card
-
-
-def _comparison(name: str, line: AnswerLine | None, label: Value, answer_format: Format) -> dict[str, Any]:
-    answer = value_of(answer_format, line)
-    parts = answer_format.parts(answer, label)
-    return {
-        "name": name,
-        "invalid": None if answer is not None else (line and line.reason) or "there is no answer",
-        "text": None if answer is not None or line is None else line.text,
-        "parts": parts,
-        "rows": _rows(parts, is_answered=answer is not None),
-    }
-
-
-def _rows(parts: Iterable[Part], *, is_answered: bool) -> list[Row]:
-    """Return label and answer side by side, one row for each field; without an answer nothing is marked."""
-    rows: dict[str | None, Row] = {}
-    for part in parts:
-        row = rows.setdefault(part.field, Row(part.field, [], []))
-        if part.state != "extra":
-            is_missed = is_answered and part.state == "missed"
-            row.teacher.append(Spelling(part.label_text or part.text, "missed" if is_missed else None))
-        if part.state != "missed":
-            row.answer.append(Spelling(part.text, "extra" if part.state == "extra" else None))
-    return list(rows.values())
-
-
-def thumbnail(jpeg: bytes) -> str | None:
-    """Return a JPEG as a ``data:`` URI, at most ``THUMBNAIL_SIDE`` pixels wide and high; None if it is damaged."""
-    try:
-        with Image.open(io.BytesIO(jpeg)) as image:
-            image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            output = io.BytesIO()
-            image.convert("RGB").save(output, "JPEG", quality=66, optimize=True)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    return f"data:image/jpeg;base64,{base64.b64encode(output.getvalue()).decode()}"
+def _gallery_images(page: Page) -> int:
+    """Return the number of images that the gallery is taken from, which may be more than it shows."""
+    if page.evaluation:
+        return len(page.evaluation.images)
+    return page.report.labelled + len(page.report.labels_set_aside) if page.report else 0

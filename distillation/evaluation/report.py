@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from distillation import keys, ledger
 from distillation.answers.formats import format_of
@@ -12,8 +13,9 @@ from distillation.costs.rounds import cost_of_round, cost_to_first_verdict
 from distillation.documents import Bounds, EvaluationFigures, Growth, Manifest, Report, Rounds
 from distillation.errors import AccessDenied, InvalidRequest, ObjectDamaged, ObjectMissing, TooFewImages
 from distillation.evaluation.evaluation import Evaluation, evaluate
+from distillation.evaluation.gallery import MAXIMUM_PICTURES, Picture, thumbnail
 from distillation.evaluation.growth import NextRound, expectation, grow, grown_rounds
-from distillation.evaluation.html_report import Page, Picture, render, thumbnail
+from distillation.evaluation.html_report import Page, render
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.recommendation import recommend
 from distillation.evaluation.review import write_first_page
@@ -27,8 +29,8 @@ from distillation.records import Run, TrainedModel
 from distillation.run_documents import read_report
 from distillation.storage import Bucket
 
-MAXIMUM_PICTURES = 100
-"""Images in the gallery of report.html."""
+_PARALLEL_READS = 8
+"""Images that are read and made smaller at the same time."""
 _NOT_VERIFIED = (
     "Prices are list prices, each with source and date. The account's bill decides.",
     "Agreement with the teacher is not correctness: the student repeats the teacher's errors.",
@@ -168,7 +170,7 @@ def _page(run_data: RunData, report: Report, manifest: Manifest, evaluation: Eva
         teacher=teacher.display_name,
         student=student.tuned_name,
         verdict=report.verdict,
-        local=run.student.startswith("local.") or run.teacher.model.startswith("local."),
+        local=run.is_local,
         served=served_note(run),
         ceiling_temperature=run.request.ceiling_temperature,
         report=report,
@@ -213,24 +215,25 @@ def _calibrate(run_data: RunData, evaluation: Evaluation | None) -> None:
 
 def _pictures(run_data: RunData, evaluation: Evaluation | None) -> list[Picture]:
     """Return the test images; if nothing was trained, images with their labels, to check before paying for more."""
-    photo_names = run_data.photo_names()
+    photo_names, flags = run_data.photo_names(), run_data.flags()
     labels = run_data.answers.get("teacher", {})
+    images = (evaluation.images if evaluation else list(labels))[:MAXIMUM_PICTURES]
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+        pictures = list(pool.map(lambda image: _picture(run_data, image, len(images)), images))
+    run_data.notes.extend(f"A picture is left out: {note}" for _, note in pictures if note)
     return [
-        Picture(image=image, name=photo_names.get(image, image), jpeg=_jpeg(run_data, image), label=labels[image])
-        for image in (evaluation.images if evaluation else list(labels))[:MAXIMUM_PICTURES]
+        Picture(image, photo_names.get(image, image), source, labels[image], tuple(flags.get(image, [])))
+        for image, (source, _) in zip(images, pictures, strict=True)
     ]
 
 
-def _jpeg(run_data: RunData, image: str) -> bytes | None:
-    """Return the bytes of an image; None with a note if it is missing or damaged."""
+def _picture(run_data: RunData, image: str, pictures: int) -> tuple[str | None, str | None]:
+    """Return the picture of an image as a ``data:`` URI; if it is missing or damaged, None and why."""
     key = keys.image_key(run_data.run.image_side, image)
     try:
-        jpeg = run_data.data.read(key)
+        source = thumbnail(run_data.data.read(key), pictures)
     except (AccessDenied, InvalidRequest, ObjectMissing) as error:
-        run_data.notes.append(f"A picture is left out: {error}")
-        return None
-    if thumbnail(jpeg) is None:
-        uri = f"s3://{run_data.data.name}/{key}"
-        run_data.notes.append(f"A picture is left out: {uri} is damaged. A new run writes it again from the photo.")
-        return None
-    return jpeg
+        return None, str(error)
+    if source is None:
+        return None, f"s3://{run_data.data.name}/{key} is damaged. A new run writes it again from the photo."
+    return source, None

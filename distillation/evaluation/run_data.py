@@ -31,7 +31,7 @@ from distillation.models.service_tier import first_tier
 from distillation.photos.inventory import read_inventory
 from distillation.photos.rounds import has_baseline, images_to_choose_size
 from distillation.photos.splits import read_checked_split, read_split
-from distillation.records import AnswerLine, Dimensions, InventoryLine, Run, SetName, SplitLine, TrainedModel
+from distillation.records import AnswerLine, Dimensions, Flag, InventoryLine, Run, SetName, SplitLine, TrainedModel
 from distillation.storage import Bucket, DocumentT
 
 MAXIMUM_DISAGREEMENTS = 20
@@ -101,6 +101,10 @@ class RunData:
     def photo_names(self) -> dict[str, str]:
         """Return the name of the photo in the collection by image."""
         return {image: photo.removeprefix(self.run.collection) for image, photo in self.photo_of.items()}
+
+    def flags(self) -> dict[str, list[Flag]]:
+        """Return the quality flags of the images that have any, by image."""
+        return {line.image: line.flags for line in self.inventory if line.image and line.flags}
 
     def image_dimensions(self) -> dict[str, Dimensions]:
         """Return width and height of the images in pixels."""

@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from html import unescape
 
 import pytest
-from PIL import Image
 
 from distillation.answers.formats import Format, parse_format
 from distillation.answers.formats.keywords import Keywords
 from distillation.costs.break_even import break_even
-from distillation.documents import Bounds, Money, Recommendation, Table
+from distillation.documents import Bounds, Money, Recommendation, ServingCost, StudentPrompt, Table
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
-from distillation.evaluation.html_report import THUMBNAIL_SIDE, Page, Picture, render
+from distillation.evaluation.gallery import Picture
+from distillation.evaluation.html_report import Page, render
 from tests.distillation.evaluation.answers import answer, any_evidence
 from tests.support.builders import any_baseline, any_report, any_run
 
@@ -60,15 +59,6 @@ def evidence_of(answer_format: Format, label: str, base: str, tuned: str, images
     names = [f"i{number}" for number in range(images)]
     labels, of_base, of_tuned = ({name: answer(text, image=name) for name in names} for text in (label, base, tuned))
     return Evidence(answer_format=answer_format, labels=labels, tuned={"n8": of_tuned}, base=of_base)
-
-
-def card_of(evidence: Evidence, image: str = "i0") -> str:
-    """Return the text of an image's card: a mark is in square brackets, and every other tag is a space."""
-    picture = Picture(image=image, name="photo.jpg", jpeg=None, label=evidence.labels[image])
-    page = render(any_page(evaluate(evidence), evidence.answer_format), [picture])
-    card = page[page.index('<div class="card">') : page.index("</li>", page.index('<div class="card">'))]
-    marked = re.sub(r'<mark class="(\w+)">(.*?)</mark>', r"[\1: \2]", card)
-    return " ".join(re.sub(r"<.*?>", " ", marked).split())
 
 
 def row_names(page: str) -> list[str]:
@@ -140,7 +130,7 @@ def test_valid_answers_are_shown_beside_the_headline_and_the_requested_number_of
 
     assert figure == "100 %"
     assert "base: 0.0 %; ceiling: 100 %" in about
-    assert re.search(r"answers with the requested number of keywords</th>\s*<td class=.number.>0\.0 %</td>", page)
+    assert re.search(r"answers with the requested number of keywords</th>\s*<td [^>]*class=.number.>0\.0 %</td>", page)
 
 
 @pytest.mark.parametrize(
@@ -176,17 +166,6 @@ def test_page_explains_why_interval_and_test_disagree(page: str) -> None:
     assert "the test set is small" not in page
 
 
-def test_card_of_an_invalid_answer_has_its_reason_and_its_text() -> None:
-    evidence = any_evidence()
-    prose = answer("A <cat> on a sofa.", status="refused", image="i3").model_copy(update={"reason": "it is prose"})
-    evaluation = evaluate(replace(evidence, tuned={"n8": {**evidence.tuned["n8"], "i3": prose}}))
-    page = render(any_page(evaluation), [Picture(image="i3", name="3", jpeg=None, label=evidence.labels["i3"])])
-
-    assert "<b>Not valid, scores 0:</b> it is prose" in page
-    assert "A &lt;cat&gt; on a sofa." in page
-    assert "<b>Missed</b> cat, colour 3, sofa, thing 3" in page
-
-
 def test_scaling_chart_needs_training_sizes(page: str) -> None:
     evidence = any_evidence()
     assert "Score by number of training images" in page
@@ -196,30 +175,6 @@ def test_scaling_chart_needs_training_sizes(page: str) -> None:
 def test_charts_that_compare_with_base_need_base(page: str) -> None:
     assert "Image by image" in page
     assert "Image by image" not in page_of(replace(any_evidence(), base=None))
-
-
-def test_card_compares_the_answers_about_an_image_with_its_label() -> None:
-    evaluation = evaluate(any_evidence("cat, thing {}, tree"))
-    label = answer("Cats, sofa, thing 3, colour 3", image="i3")
-    page = render(any_page(evaluation), [Picture(image="i3", name="<b>3</b>.jpg", jpeg=None, label=label)])
-
-    assert "<b>Shared</b> cats, thing 3" in page
-    assert "<b>Missed</b> colour 3, sofa" in page
-    assert "<b>Extra</b> tree" in page
-    assert "&lt;b&gt;3&lt;/b&gt;.jpg" in page
-
-
-@pytest.mark.parametrize("size", [(900, 600), (600, 900), (100, 50)])
-def test_thumbnail_is_at_most_280_pixels_wide_and_high(size: tuple[int, int]) -> None:
-    jpeg = io.BytesIO()
-    Image.new("RGB", size).save(jpeg, "JPEG")
-    picture = Picture(image="i3", name="3", jpeg=jpeg.getvalue(), label=answer("cat", image="i3"))
-    page = render(any_page(None), [picture])
-    source = re.search(r'src="data:image/jpeg;base64,([^"]+)"', page)
-
-    assert source is not None
-    with Image.open(io.BytesIO(base64.b64decode(source[1]))) as thumbnail:
-        assert max(thumbnail.size) == min(THUMBNAIL_SIDE, max(size))
 
 
 def test_page_of_a_report_without_figures_shows_photos_and_costs() -> None:
@@ -250,6 +205,126 @@ def test_recommendation_ends_the_first_screen_and_break_even_stands_with_the_cos
     assert "At 1,000 images a month the teacher on flex costs $0.65; do not distil." in after
 
 
+def with_costs(
+    *, teacher_usd: float = 0.65, student_usd: float = 0.09, local: bool = False, images_per_month: int | None = None
+) -> str:
+    """Return the page of a run whose answers cost this much for 1,000 images."""
+    run = any_run(images_per_month=images_per_month) if images_per_month else any_run()
+    costs = break_even(run, teacher_usd, student_usd, Bounds(low=12, expected=12, high=12))
+    serving = {
+        name: ServingCost(latency_ms=321, input_tokens=1_100, output_tokens=40, usd_per_1000=0.123)
+        for name in ("teacher", "n8")
+    }
+    evaluation = evaluate(any_evidence())
+    evaluation = replace(evaluation, figures=evaluation.figures.model_copy(update={"serving": serving}))
+    report = any_report(
+        money=Money(by_step=[], break_even_images=None, break_even=costs),
+        recommendation=Recommendation(action="stop here", text="Stop | <b>here</b> [now](http://x)."),
+        baseline=any_baseline(),
+        student_prompt=StudentPrompt(teacher_tokens=300, student_tokens=100, saved_usd_per_1000=0.012),
+    )
+    return render(replace(any_page(evaluation), report=report, local=local), [])
+
+
+def first_screen(page: str) -> str:
+    return page[page.index('<p class="verdict">') : page.index("<h2>")]
+
+
+def test_first_screen_has_what_is_saved_against_the_cheapest_tier_and_the_break_even() -> None:
+    shown = headlines(first_screen(with_costs()))
+
+    assert list(shown)[-3:] == ["valid answers", "saved per 1,000 images", "images to break even"]
+    assert shown["saved per 1,000 images"] == (
+        "$0.56",
+        "the teacher on the flex tier costs $0.65, the tuned model $0.09",
+    )
+    figure, about = shown["images to break even"]
+    assert figure == "21,429"
+    assert about == "only above 3,483 images a month, which pay for the storage of the tuned model ($1.95 a month)"
+
+
+def test_first_screen_says_that_a_tuned_model_that_costs_more_never_breaks_even() -> None:
+    shown = headlines(first_screen(with_costs(teacher_usd=0.05)))
+
+    assert shown["more per 1,000 images"][0] == "$0.04"
+    assert shown["breaks even"] == ("never", "an answer of the tuned model costs no less than the teacher&#39;s")
+
+
+@pytest.mark.parametrize(
+    ("images_per_month", "title", "figure", "about"),
+    [
+        (100_000, "images to break even", "21,429", "about 0.2 months at 100,000 images a month"),
+        (1_000, "breaks even", "never", "at 1,000 images a month the savings do not pay for the storage"),
+    ],
+)
+def test_break_even_counts_the_storage_at_the_images_a_month(
+    images_per_month: int, title: str, figure: str, about: str
+) -> None:
+    shown = headlines(first_screen(with_costs(images_per_month=images_per_month)))
+
+    assert shown[title][0] == figure
+    assert shown[title][1].startswith(about)
+
+
+def without_details(page: str) -> str:
+    return re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+
+
+def test_page_of_a_local_run_has_no_latency_and_only_one_amount_of_dollars_outside_details() -> None:
+    nova = without_details(with_costs())
+    local = without_details(with_costs(local=True))
+
+    assert "321 ms" in nova
+    assert "Cost and latency per answer" in nova
+    assert "321 ms" not in local
+    assert "Tokens per answer" in local
+    assert len(re.findall(r"\$\d", nova)) > 10
+    assert re.findall(r"[^.]*\$\d\S*", local) == [" At the prices of the Nova models this run would have cost $0.5000."]
+
+
+def test_share_of_a_gap_and_minimum_detectable_gain_follow_the_table_of_scores(page: str) -> None:
+    below = headlines(page[page.index("</table>") :])
+
+    assert list(below) == ["of the gap from base closed", "minimum detectable gain"]
+    assert not below.keys() & headlines(first_screen(page)).keys()
+
+
+def summary(page: str) -> str:
+    return unescape(page[page.index("readonly hidden>") + len("readonly hidden>") : page.index("</textarea>")]).strip()
+
+
+def test_summary_is_the_first_screen_as_markdown_without_markup_of_others() -> None:
+    blocks = summary(with_costs()).split("\n\n")
+
+    assert blocks[:3] == ["### Big teaches small", "t · s", "So it is."]
+    rows = blocks[3].splitlines()
+    assert rows[:2] == ["| result | figure | details |", "|---|---|---|"]
+    assert "| saved per 1,000 images | **$0.56** |" in blocks[3]
+    assert {row.count("|") for row in rows} == {4}
+    assert blocks[4] == r"**Next:** Stop \| \<b\>here\</b\> \[now\](http://x)."
+    assert "Amazon Nova" not in summary(with_costs())
+
+
+def test_summary_of_a_local_run_says_that_it_is_no_statement_about_nova() -> None:
+    text = summary(with_costs(local=True))
+
+    assert "**These figures say nothing about Amazon Nova:** models on one machine answered." in text
+    assert "$" not in text
+
+
+def test_summary_of_a_run_without_training_has_no_table_of_figures() -> None:
+    assert summary(render(any_page(None), [])) == "### Big teaches small\n\nt · s\n\nSo it is."
+
+
+def test_every_cell_names_its_column_for_phones(page: str) -> None:
+    table = page[page.index("Table of scores") : page.index("</table>")]
+    heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', table)
+    rows = re.findall(r"<tr.*?</tr>", table[table.index("<tbody>") :], re.DOTALL)
+
+    assert len(heads) == 6
+    assert all(re.findall(r'<td data-head="(.*?)"', row) == heads[1:] for row in rows)
+
+
 def test_page_of_a_report_without_a_recommendation_has_none(page: str) -> None:
     assert "Next:" not in page
     assert "Next:" not in render(replace(any_page(None), report=any_report()), [])
@@ -277,7 +352,7 @@ def test_run_on_the_users_server_does_not_say_that_nothing_was_paid() -> None:
 def test_page_has_no_invisible_characters_and_keeps_joiners_within_words() -> None:
     evidence = any_evidence()
     page = replace(any_page(evaluate(evidence)), title="می\u200cخواهم\u202e\u200b", verdict="\ufeffSo\x07 it is.")
-    picture = Picture(image="i0", name="a\u2066b\u200d.jpg", jpeg=None, label=next(iter(evidence.labels.values())))
+    picture = Picture(image="i0", name="a\u2066b\u200d.jpg", source=None, label=next(iter(evidence.labels.values())))
     html = render(page, [picture])
 
     assert not set(html) & set("\u202e\u200b\ufeff\x07\u2066\u200d")
@@ -303,62 +378,6 @@ def test_page_compares_the_alternatives_to_training_with_the_ceiling() -> None:
     assert "Train: something can be gained." in section
     assert "Nova 2 Lite is left out: no access." in section
     assert "Is training worth it?" not in render(replace(any_page(None), report=any_report(evaluation=None)), [])
-
-
-def test_captions_are_shown_below_each_other_with_differing_words_marked() -> None:
-    label, base = "A brown dog runs along the beach.", "A <b>boat</b> at sea."
-    card = card_of(evidence_of(CAPTION, label, base, "A black dog runs along the Beach"))
-
-    assert (
-        "Teacher A [missed: brown] dog runs along the beach. Tuned on 8 A [extra: black] dog runs along the Beach"
-        in (card)
-    )
-    assert (
-        "Base Teacher A [missed: brown dog runs along the beach.] Base A [extra: &lt;b&gt;boat&lt;/b&gt; at sea.]"
-        in (card)
-    )
-
-
-def test_class_is_shown_beside_the_class_of_the_teacher() -> None:
-    card = card_of(evidence_of(CLASSES, "people", "boats", "people"))
-
-    assert "0.00 → to 1.00 &nbsp;(+1.00) Teacher people Tuned on 8 people" in card
-    assert "Base Teacher [missed: people] Base [extra: boats]" in card
-
-
-def test_fields_are_shown_as_a_table_with_differences_marked() -> None:
-    label = '{"subject": "brown dog", "colours": ["red", "blue"], "people": 0}'
-    card = card_of(evidence_of(FIELDS, label, '{"people": 0}', '{"subject": "dog", "colours": ["red"], "people": 0}'))
-
-    assert "Field Teacher Tuned on 8 subject [missed: brown dog] [extra: dog] colours red, [missed: blue] red" in card
-    assert "people 0 0 Base Field Teacher Base subject [missed: brown dog] –" in card
-
-
-@pytest.mark.parametrize(
-    ("answer_format", "label"),
-    [(CAPTION, "A brown dog runs."), (CLASSES, "people"), (FIELDS, '{"subject": "dog", "people": 0}')],
-    ids=["caption", "class", "fields"],
-)
-def test_card_of_an_invalid_answer_has_the_label_without_marks_and_no_answer_beside_it(
-    answer_format: Format, label: str
-) -> None:
-    evidence = evidence_of(answer_format, label, label, label)
-    refused = {name: answer("{}", status="refused", image=name) for name in evidence.labels}
-    card = card_of(replace(evidence, tuned={"n8": refused})).partition("Base")[0]
-
-    assert "Not valid, scores 0:" in card
-    assert "Teacher" in card
-    assert "Tuned on 8" not in card
-    assert "[" not in card
-
-
-def test_labels_to_check_are_shown_as_they_are_written_and_fields_as_a_table() -> None:
-    label = answer('{"subject": "dog", "colours": [], "people": 2}', image="i0")
-    page = render(any_page(None, FIELDS), [Picture(image="i0", name="0", jpeg=None, label=label)])
-    caption = Picture(image="i0", name="0", jpeg=None, label=answer("A brown dog runs.", image="i0"))
-
-    assert re.search(r'<th scope="row">people</th>\s*<td>2</td>\s*</tr>', page)
-    assert "<p>A brown dog runs.</p>" in render(any_page(None, CAPTION), [caption])
 
 
 def test_report_says_how_agreement_is_measured_and_what_it_cannot_tell(page: str) -> None:
@@ -426,7 +445,7 @@ def test_tables_of_a_format_have_names_for_readers_and_numbers_on_the_right() ->
     page = render(any_page(replace(evaluation, figures=figures)), [])
     shown = page[page.index("Fields of tuned on 8") : page.index("A note on tuned on 8.")]
 
-    assert re.findall(r"<t[hd]([^>]*)>(.*?)</t[hd]>", shown) == [
+    assert re.findall(r"<t[hd]([^>]*)>(.*?)</t[hd]>", re.sub(r' data-head=".*?"', "", shown)) == [
         (' scope="col"', "field"),
         (' scope="col"', "type"),
         (' scope="col" class="number"', "tuned on 8"),
@@ -444,7 +463,7 @@ def test_tables_of_a_format_have_names_for_readers_and_numbers_on_the_right() ->
         (' class="number"', "12.3"),
         (' class="number"', "5"),
     ]
-    assert '<td colspan="1">None.</td>' in page
+    assert '<td data-head="x" colspan="1">None.</td>' in page
 
 
 def test_confusion_matrix_has_its_diagonal_and_its_errors_marked() -> None:
@@ -452,6 +471,7 @@ def test_confusion_matrix_has_its_diagonal_and_its_errors_marked() -> None:
     changed: Mapping[str, str] = {"i1": "animals", "i2": "boats"}
     labels = {**evidence.labels, **{name: answer(text, image=name) for name, text in changed.items()}}
     page = page_of(replace(evidence, labels=labels))
+    page = re.sub(r' data-head=".*?"', "", page)
     matrix = page[page.index("Table of Confusion matrix of tuned on 8") :]
     rows = re.findall(r'<tr>\s*<th scope="row">(\w+)</th>(.*?)</tr>', matrix[: matrix.index("</table>")], re.DOTALL)
 

@@ -17,6 +17,7 @@ from distillation.evaluation.preferences import MARKER
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
 from distillation.models import catalog
+from distillation.photos.inventory import read_inventory
 from distillation.records import Prompt, TrainedModel
 from distillation.storage import Bucket
 from tests.distillation.evaluation.finished_run import IMAGES, LAST_ROUND, MODELS, TEST, TRAIN, finished_run
@@ -116,7 +117,7 @@ def test_report_of_a_run_that_stopped_early_shows_labels_and_no_figures() -> Non
     page = data.read(result.report_key).decode()
     assert "Labels to check before paying for more" in page
     assert page.count("data:image/jpeg;base64,") == TRAIN + TEST
-    assert "Set aside: no list" in page
+    assert "<b>Set aside:</b> no list" in page
 
 
 def test_run_that_ends_with_its_labels_has_a_page_to_review_them_that_the_report_names() -> None:
@@ -234,6 +235,20 @@ def test_report_of_a_run_without_training_says_nothing_about_a_trained_model() -
     _, report, _ = written([], until="LabelImages")
 
     assert "Before training" not in report.verdict
+
+
+def test_gallery_has_the_quality_flags_of_the_images() -> None:
+    run = any_run()
+    data = finished_run(run)
+    lines = [
+        line.model_copy(update={"flags": ["blurred", "odd_aspect"]}) if line.image == IMAGES[TRAIN] else line
+        for line in read_inventory(run, data)
+    ]
+    data.write_lines(keys.inventory_key(run.name), [line.model_dump(exclude_none=True) for line in lines])
+    page = data.read(write_report(run, LAST_ROUND, MODELS, data, "abc").report_key).decode()
+
+    assert page.count("Flagged: blurred, odd aspect.") == 1
+    assert ">Flagged 1</button>" in page
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"jpeg", "truncated"])
