@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -11,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from distillation import keys
 from distillation.answers.formats.base import Format, NotInFormat
 from distillation.errors import AccessDenied, InvalidRequest, ObjectMissing
+from distillation.evaluation.gallery import thumbnail
 from distillation.plain_text import clean
 from distillation.records import Run
 from distillation.storage import Bucket
 
-PICTURE_SIDE = 480
-"""Longest side of a picture in pixels; a page with 500 pictures of photographs has about 15 MB."""
-_QUALITY = 68
 _PARALLEL_READS = 8
 """Images that are read at the same time; a boto3 client has ten connections by default."""
 
@@ -47,23 +42,16 @@ def render(template: str, data: Mapping[str, Any], **values: Any) -> str:
 def read_pictures(run: Run, images: Iterable[str], data: Bucket) -> dict[str, str | None]:
     """Return each image as a ``data:`` URI, keyed by image; None for one that is missing or damaged."""
     images = list(images)
+
+    def picture(image: str) -> str | None:
+        try:
+            jpeg = data.read(keys.image_key(run.image_side, image))
+        except (AccessDenied, InvalidRequest, ObjectMissing):
+            return None
+        return thumbnail(jpeg, len(images))
+
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        return dict(zip(images, pool.map(lambda image: _picture(run, image, data), images), strict=True))
-
-
-def _picture(run: Run, image: str, data: Bucket) -> str | None:
-    try:
-        jpeg = data.read(keys.image_key(run.image_side, image))
-        with Image.open(io.BytesIO(jpeg)) as opened:
-            opened.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
-            opened.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-            output = io.BytesIO()
-            opened.convert("RGB").save(output, "JPEG", quality=_QUALITY, optimize=True)
-    except (AccessDenied, InvalidRequest, ObjectMissing):
-        return None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    return f"data:image/jpeg;base64,{base64.b64encode(output.getvalue()).decode()}"
+        return dict(zip(images, pool.map(picture, images), strict=True))
 
 
 def answer_cells(answer_format: Format, text: str) -> list[str] | None:

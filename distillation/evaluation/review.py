@@ -155,13 +155,19 @@ def review_pages(review: Review, data: Bucket, limit: int = DEFAULT_LIMIT) -> It
         content = {
             "run": run.name,
             "columns": columns,
-            "choices": answer_format.choices(),
+            "choices": _choices(answer_format),
             "items": [_item(answer_format, item, pictures[item.image]) for item in items],
             "others": others,
         }
         yield render(
             "review.html.j2", content, run=run.name, collection=run.collection, page=number, pages=count, items=items
         )
+
+
+def _choices(answer_format: Format) -> dict[str, list[str]]:
+    """Return the values that a column of labels.csv may have, keyed by column; a column of free text has none."""
+    inputs = zip(_columns(answer_format), answer_format.form_inputs(), strict=True)
+    return {column: list(each.options) for column, each in inputs if each.kind == "choice"}
 
 
 def _other_rows(review: Review, answer_format: Format) -> list[list[str]]:

@@ -164,13 +164,6 @@ class Format(Record, ABC):
         """Return the names of the columns of results.csv."""
         return [self.format]
 
-    def choices(self) -> dict[str, list[str]]:
-        """Return the values that a label may have, keyed by column; a column of free text has none.
-
-        A format with one column has the key ``label``.
-        """
-        return {}
-
     def cells(self, value: Value) -> Sequence[str | int | float]:
         """Return the cells of results.csv, one for each column."""
         return [self.write(value)]

@@ -127,10 +127,6 @@ class ClassLabel(Format):
         counts = Counter(training)
         return max(self.labels, key=lambda label: counts[label])
 
-    def choices(self) -> dict[str, list[str]]:
-        """Return the labels of the prompt."""
-        return {"label": self.labels}
-
     def stratum(self, value: str) -> str:
         """Return the label: each set gets the same share of every class."""
         return value

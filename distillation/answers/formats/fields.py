@@ -341,11 +341,6 @@ class Fields(Format):
         """Return the names of the fields."""
         return [each.name for each in self.fields]
 
-    def choices(self) -> dict[str, list[str]]:
-        """Return the options of each field of type ``one of``, and both values of a boolean."""
-        values = {each.name: ["true", "false"] if each.type == "boolean" else each.options for each in self.fields}
-        return {name: options for name, options in values.items() if options}
-
     def cells(self, value: FieldValues) -> list[str | int | float]:
         """Return the value of each field; empty if it is missing. Numbers stay numbers."""
         values = [value.values.get(each.name, "") for each in self.fields]

@@ -179,3 +179,21 @@ def test_labels_are_read_from_the_cache_after_the_parts_have_expired() -> None:
         photo: text for photo, text in before.items() if photo < "0020.jpg"
     }
     assert [photo for photo, label in after.items() if label.status == "refused"] == ["0006.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("keywords", {}),
+        ("class", {"label": ["people", "animals", "food, drink", "street art"]}),
+        ("fields", {"place": ["indoors", "outdoors", "under water"], "is_portrait": ["true", "false"]}),
+        ("caption", {}),
+    ],
+    ids=["keywords", "class", "fields", "caption"],
+)
+def test_closed_columns_of_a_label_have_choices(name: str, choices: dict[str, list[str]]) -> None:
+    run = any_run().model_copy(update={"answers": EXAMPLES[name].model_dump()})
+    data = labelled_run(run, [LABELS[name][number % 4] for number in range(30)])
+    (page,) = review_pages(read_review(run, data), data)
+
+    assert content(page)["choices"] == choices

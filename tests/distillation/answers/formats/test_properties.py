@@ -217,17 +217,3 @@ def test_contents_of_a_form_fit_its_inputs(name: str, data: st.DataObject) -> No
         assert len(content) == 1 or kind in ("items", "choices")
         assert all(isinstance(item, int | float) == (kind == "number") for item in content)
         assert not options or set(content) <= set(options)
-
-
-@pytest.mark.parametrize(
-    ("name", "choices"),
-    [
-        ("keywords", {}),
-        ("class", {"label": ["people", "animals", "food, drink", "street art"]}),
-        ("fields", {"place": ["indoors", "outdoors", "under water"], "is_portrait": ["true", "false"]}),
-        ("caption", {}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_closed_columns_of_a_label_have_choices(name: str, choices: dict[str, list[str]]) -> None:
-    assert EXAMPLES[name].choices() == choices
