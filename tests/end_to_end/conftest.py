@@ -188,11 +188,15 @@ class PipelineDriver:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process of pytest-xdist: the functions of each deployment start slowly."""
+    """Keep these tests in one process of pytest-xdist: the functions of each deployment start slowly.
+
+    The README's commands are run against an emulator of their own, so another process can run them.
+    """
     folder = Path(__file__).parent
     for item in items:
         if folder in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("deployment"))
+            group = "readme" if item.path.name == "test_readme.py" else "deployment"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
