@@ -32,7 +32,7 @@ def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
         return {}
     try:
         fields = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(
             f"--request {path} cannot be read: {error}. Give a file with a JSON object, such as {{}}."
         ) from None
@@ -100,7 +100,7 @@ def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str
         )
     try:
         return request_again(json.loads(body), source)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{source} is not valid JSON: {error}. Use the manifest.json that the run wrote.") from None
 
 

@@ -31,3 +31,13 @@ def test_collection_in_the_request_file_must_be_that_of_the_command(tmp_path: Pa
     assert read_request(path, "holiday/") == read_request(path, None) == {"until": "Split"}
     with pytest.raises(CommandError, match="'holiday/', but the command has 'work/'"):
         read_request(path, "work/")
+
+
+def test_json_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+
+    with pytest.raises(CommandError, match="cannot be read: maximum recursion depth"):
+        read_request(path, "holiday/")
+    with pytest.raises(CommandError, match="is not valid JSON: maximum recursion depth"):
+        request_from_manifest(str(path), bucket)
