@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -100,8 +101,9 @@ def check_inputs(options: argparse.Namespace, pair: models.ModelPair) -> Inputs:
     if options.out:
         try:
             options.out.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=options.out).close()
         except OSError as error:
-            raise CommandError(f"OUT={options.out} cannot be made: {error.strerror}. Name another folder.") from None
+            raise CommandError(f"OUT={options.out} cannot be written: {error.strerror}. Name another folder.") from None
     return Inputs(photos, own_files, request, run)
 
 
@@ -189,6 +191,8 @@ def _output_folder(text: str) -> Path | None:
     """Return a path that the demo may write to: it is absent, an empty folder, or the output of an earlier demo."""
     if (out := _path(text)) is None:
         return None
+    if out.name == "latest" and out.parent.resolve() == (BUILD / "demo").resolve():
+        raise argparse.ArgumentTypeError(f"{out} is the link to the last run's folder; name another folder")
     if out.exists() and not (out.is_dir() and ((out / "summary.json").is_file() or not any(out.iterdir()))):
         raise argparse.ArgumentTypeError(f"{out} has files that the demo did not write; name another folder")
     return out
@@ -272,7 +276,7 @@ def save(summary: dict[str, Any], files: dict[str, bytes], run: str, out: Path |
         (folder / name).write_bytes(body)
     if finished:
         new = runs / f".{run}"
-        new.symlink_to(folder if folder.parent != runs else run)
+        new.symlink_to(folder.relative_to(runs) if folder.is_relative_to(runs) else folder)
         new.replace(runs / "latest")
     return folder
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -160,12 +162,35 @@ def test_folder_with_too_few_photos_or_none_is_refused(tmp_path: Path) -> None:
         inputs("--photos", str(tmp_path / "absent"))
 
 
-def test_out_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_out_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.touch()
 
-    with pytest.raises(CommandError, match=f"OUT={file}/out cannot be made"):
+    with pytest.raises(CommandError, match=f"OUT={file}/out cannot be written: Not a directory"):
         inputs("--out", str(file / "out"))
+
+    def read_only(**_: Any) -> Any:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(demo.tempfile, "TemporaryFile", read_only)
+    with pytest.raises(CommandError, match=f"OUT={tmp_path}/out cannot be written: Read-only file system"):
+        inputs("--out", str(tmp_path / "out"))
+
+
+def test_out_is_not_the_link_to_the_last_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "BUILD", tmp_path)
+    for is_made in (False, True):
+        if is_made:
+            demo.save(summary("SUCCEEDED"), {}, "one", None)
+        with pytest.raises(argparse.ArgumentError, match="latest is the link to the last run's folder"):
+            demo.parse_arguments(["--out", str(tmp_path / "demo" / "latest")])
+
+
+def test_latest_leads_to_an_out_folder_among_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "BUILD", tmp_path)
+    demo.save(summary("SUCCEEDED"), {"report.html": b"mine"}, "one", tmp_path / "demo" / "mine")
+
+    assert (tmp_path / "demo" / "latest" / "report.html").read_text() == "mine"
 
 
 def summary(status: str) -> dict[str, Any]:
