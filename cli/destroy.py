@@ -182,7 +182,8 @@ def _check_stage(stage: Stage) -> None:
 def _run_cdk(stage: Stage, arguments: Sequence[str]) -> None:
     """Run the CDK that the project installs, in the Region of the stage. Raises ``CommandError`` if it fails."""
     region = {"AWS_REGION": stage.region, "CDK_DEFAULT_REGION": stage.region}
-    command = ["npx", "--no-install", "cdk", *arguments]
+    # Not npx: if the CDK is not installed, npx looks for it in the registry and waits minutes for the network.
+    command = [str(ROOT / "node_modules" / ".bin" / "cdk"), *arguments]
     try:
         subprocess.run(command, cwd=ROOT, env={**os.environ, **region}, check=True)
     except (OSError, subprocess.CalledProcessError) as error:

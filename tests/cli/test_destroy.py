@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_nothing_is_deleted_until_the_name_of_the_stage_is_typed(endpoint: Endpo
         destroy_stage(stage(endpoint, Storage()), assume_yes=False, ask=lambda _: "y")
 
     assert len(endpoint.service.custom_models) == 1
-    assert [command[3:] for command, _ in cdk] == [["--version"]]
+    assert [command[1:] for command, _ in cdk] == [["--version"]]
 
 
 def test_nothing_is_deleted_without_input(endpoint: Endpoint, cdk: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +140,7 @@ def test_models_stacks_and_buckets_are_deleted_when_their_names_are_typed(endpoi
     command, options = cdk[-1]
 
     assert not endpoint.service.custom_models
-    assert command[3:] == ["destroy", "--force", "-c", "stage=dev", "Distill-dev-Pipeline", "Distill-dev-Storage"]
+    assert command[1:] == ["destroy", "--force", "-c", "stage=dev", "Distill-dev-Pipeline", "Distill-dev-Storage"]
     assert options["cwd"] == ROOT
     assert options["env"]["AWS_REGION"] == options["env"]["CDK_DEFAULT_REGION"] == "us-east-1"
     assert storage.deleted == ["data"]
@@ -246,13 +247,16 @@ def test_stage_or_region_that_is_not_in_cdk_json_is_an_error(
     assert cdk == []
 
 
-def test_nothing_is_deleted_without_the_cdk(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: Any, **__: Any) -> None:
-        raise FileNotFoundError(2, "No such file or directory", "npx")
-
+def test_nothing_is_deleted_without_the_cdk_which_is_not_looked_for_elsewhere(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npx = tmp_path / "npx"
+    npx.write_text("#!/bin/sh\n")
+    npx.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(destroy, "ROOT", tmp_path)
     add_resources(endpoint, "kept")
-    monkeypatch.setattr(subprocess, "run", missing)
-    with pytest.raises(CommandError, match="'npx'"):
+    with pytest.raises(CommandError, match=r"the CDK failed in .*No such file.*npm ci"):
         destroy_stage(stage(endpoint, Storage()), assume_yes=True)
 
     assert len(endpoint.service.custom_models) == 1
