@@ -11,7 +11,7 @@ from cli.progress import ExecutionObserver
 from cli.requests import collection_prefix, resolve_request
 from cli.sidecars import check_sidecar_folder, print_sidecars, write_run_sidecars
 from cli.stage import Stage, check_out_folder, check_run_name, download
-from cli.start import start_execution
+from cli.start import check_names, start_execution
 from cli.watch import follow
 from distillation import keys
 from distillation.run_documents import read_report
@@ -42,6 +42,7 @@ def apply_model(
         check_sidecar_folder(xmp)
     fields = {"apply": check_run_name(run), **{name: value for name, value in options.items() if value is not None}}
     resolve_request(prefix, fields, stage.name, stage.region)
+    check_names(prefix, fields, stage)
     new_run, execution = start_execution(prefix, fields, stage)
     states = stage.client("stepfunctions")
     print_to_stderr(

@@ -22,11 +22,12 @@ from cli.requests import (
     resolve_request,
     stage_defaults,
 )
-from cli.stage import Stage
+from cli.stage import Stage, run_not_found
 from distillation import keys
 from distillation.aws_errors import code_and_message
 from distillation.photos.files import skip_kind
 from distillation.photos.listing import check_photo_count
+from distillation.run_documents import find_run
 from distillation.storage import Bucket
 
 
@@ -52,7 +53,7 @@ def start_run(
     resolve_request(prefix, fields, stage.name, stage.region)
     # The vocabulary of the collection is read once everything else is known to be valid.
     resolve_request(prefix, fields, stage.name, stage.region, stage.photos)
-    _check_photos(prefix, stage)
+    check_names(prefix, fields, stage)
     if fields.get("apply") or fields.get("replace"):
         run, execution = start_execution(prefix, fields, stage)
         started_by = {"execution": execution}
@@ -87,14 +88,20 @@ def start_execution(prefix: str, fields: dict[str, Any], stage: Stage) -> tuple[
     return keys.run_name(prefix, execution), execution
 
 
-def _check_photos(prefix: str, stage: Stage) -> None:
-    """Raise ``CommandError`` or ``InvalidRequest`` if the collection has no photos or too many."""
+def check_names(prefix: str, fields: Mapping[str, Any], stage: Stage) -> None:
+    """Check what a request names: its collection, and the run in ``apply`` or ``replace``.
+
+    Raises ``CommandError`` or ``InvalidRequest`` if the collection has no photos or too many, or there is no such run.
+    """
     count = sum(skip_kind(key) is None for key in stage.photos.keys(prefix))
     if count == 0:
         raise CommandError(
             f"s3://{stage.photos.name}/{prefix} contains no photos. Upload them with: distill upload FOLDER {prefix}"
         )
     check_photo_count(prefix, count, stage_defaults(stage.name, stage.region).max_photos)
+    for name in filter(None, (fields.get("apply"), fields.get("replace"))):
+        if find_run(name, stage.data) is None:
+            raise run_not_found(name, stage.data)
 
 
 def _upload_request(prefix: str, fields: dict[str, Any], photos: Bucket) -> tuple[str, str]:

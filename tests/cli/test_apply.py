@@ -31,6 +31,19 @@ def test_folder_for_sidecars_is_checked_before_anything_starts(tmp_path: Path) -
         apply_model("holiday", "r", {}, None, tmp_path / "photos", stage, as_json=False)
 
 
+@pytest.mark.parametrize(
+    ("photo", "run", "message"),
+    [("work/a.jpg", "r", "holiday/ contains no photos"), ("holiday/a.jpg", "typo", "no run 'typo'")],
+    ids=["collection", "run"],
+)
+def test_collection_and_run_must_exist_before_anything_starts(photo: str, run: str, message: str) -> None:
+    data = bucket(**{keys.request_key("r"): any_run().model_dump_json().encode()})
+    # No client could start anything.
+    stage: Any = SimpleNamespace(name="dev", region="us-east-1", photos=bucket(**{photo: b"x"}), data=data)
+    with pytest.raises(CommandError, match=message):
+        apply_model("holiday", run, {}, None, None, stage, as_json=False)
+
+
 @pytest.mark.parametrize("is_hostile", [False, True], ids=["written", "refused"])
 def test_answers_of_a_finished_run_are_written_beside_the_photos(
     is_hostile: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -43,6 +56,7 @@ def test_answers_of_a_finished_run_are_written_beside_the_photos(
     data.write_lines(keys.results_key(run.name, "jsonl"), [line])
     data.write(keys.results_key(run.name, "csv"), b"photo\n")
     monkeypatch.setattr(cli.apply, "resolve_request", lambda *_: None)
+    monkeypatch.setattr(cli.apply, "check_names", lambda *_: None)
     monkeypatch.setattr(cli.apply, "start_execution", lambda *_: (run.name, "arn"))
     monkeypatch.setattr(cli.apply, "ExecutionObserver", lambda *_: SimpleNamespace(progress=None))
     monkeypatch.setattr(cli.apply, "follow", lambda *_, **__: SimpleNamespace(has_failed=False))

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.console import NotReachable
+from cli.console import CommandError, NotReachable
 from cli.requests import read_request, resolve_request
 from cli.stage import ROOT, Stage
 from cli.start import start_run
@@ -16,8 +16,9 @@ from distillation import keys
 from distillation.errors import InvalidRequest
 from distillation.records import Until
 from distillation.storage import Bucket
+from tests.support.builders import any_run
 from tests.support.command import distill
-from tests.support.fakes import MemoryS3
+from tests.support.fakes import MemoryS3, bucket
 
 SAMPLES = ROOT / "samples/requests"
 EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:m:e"
@@ -32,14 +33,15 @@ class PhotosS3(MemoryS3):
 
 
 class StageFake:
-    """The stage ``dev`` with ``photos`` photos in the collection ``holiday/``."""
+    """The stage ``dev`` with ``photos`` photos in the collection ``holiday/`` and the run ``production``."""
 
     name, region, state_machine = "dev", "us-east-1", "arn:m"
 
     def __init__(self, photos: int = 1, error: str | None = None) -> None:
         self.s3, self.inputs, self._error = PhotosS3(), [], error
         self.s3.objects = {f"holiday/{number}.jpg": b"x" for number in range(photos)}
-        self.photos = Bucket(self.s3, "photos")  # type: ignore[arg-type]
+        self.photos, self.data = Bucket(self.s3, "photos"), bucket()  # type: ignore[arg-type]
+        self.data.write_document(keys.request_key("production"), any_run())
 
     def client(self, _: str) -> Any:
         return SimpleNamespace(start_execution=self._start_execution)
@@ -79,6 +81,15 @@ def test_request_that_names_another_run_is_started_with_the_rights_of_the_caller
     assert json.loads(started["input"]) == {"collection": "holiday/", field: "production"}
     assert "holiday/distill.json" not in stage.s3.objects
     assert json.loads(capsys.readouterr().out) == {"run": run, "execution": EXECUTION}
+
+
+@pytest.mark.parametrize("field", ["apply", "replace"])
+def test_run_that_a_request_names_must_exist_before_anything_starts(tmp_path: Path, field: str) -> None:
+    stage = StageFake()
+    with pytest.raises(CommandError, match="no run 'produktion' in s3://"):
+        start(stage, tmp_path, **{field: "produktion"})
+
+    assert stage.inputs == []
 
 
 def test_caller_who_may_not_start_executions_learns_what_is_needed(tmp_path: Path) -> None:
