@@ -29,11 +29,11 @@ demo: export DEMO_PHOTOS := $(PHOTOS)
 demo: export DEMO_OUT := $(OUT)
 demo: export DEMO_REQUEST := $(REQUEST)
 demo: setup ## Run a distillation on this machine (FORMAT=class|fields|caption, PHOTOS=dir, TRAIN_SIZES=12,30, REQUEST=file, OUT=dir, FAULTS=0.2, RPM=60)
-	@$(BIN)/python -m local demo --photos "$$DEMO_PHOTOS" --out "$$DEMO_OUT" --request "$$DEMO_REQUEST" \
-	  --format "$(FORMAT)" --train-sizes "$(TRAIN_SIZES)" --faults "$(FAULTS)" --rpm "$(RPM)"
+	@$(BIN)/python -m local demo --photos="$$DEMO_PHOTOS" --out="$$DEMO_OUT" --request="$$DEMO_REQUEST" \
+	  --format="$(FORMAT)" --train-sizes="$(TRAIN_SIZES)" --faults="$(FAULTS)" --rpm="$(RPM)"
 
 local: setup ## Run the AWS emulator and the local Bedrock endpoint until Ctrl-C (PORT=4566)
-	@$(BIN)/python -m local serve --port "$(PORT)"
+	@$(BIN)/python -m local serve --port="$(PORT)"
 
 test: setup check ## Run all checks and all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup

@@ -64,7 +64,7 @@ def _parse_port(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="make local")
     parser.add_argument("--port", default=str(DEFAULT_PORT))
     text = parser.parse_args(arguments).port.strip() or str(DEFAULT_PORT)
-    if not text.isdecimal() or not 1024 <= int(text) <= 65534:
+    if not text.isdecimal() or len(text) > 5 or not 1024 <= int(text) <= 65534:
         raise CommandError(f"PORT must be a number from 1024 to 65534, like {DEFAULT_PORT} (got {excerpt(text)!r})")
     return int(text)
 

@@ -83,3 +83,15 @@ def test_interrupt_during_the_synthesis_prints_one_line_and_leaves_no_process(tm
     assert errors == "\ndemo: interrupted; everything that it started has been stopped\n"
     status = Path(f"/proc/{pid.read_text().strip()}/stat")
     assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+def test_make_passes_values_with_spaces_and_dashes_as_values(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nfor argument; do echo "$argument"; done\n')
+    python.chmod(0o700)
+    values = ["PHOTOS=-my photos", "OUT=-my reports", "REQUEST=-my request", "FORMAT=-class", "PORT=-1"]
+    command = ["make", "--silent", "--assume-old=setup", f"BIN={tmp_path}", "demo", "local", *values]
+    passed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+
+    wanted = {"--photos=-my photos", "--out=-my reports", "--request=-my request", "--format=-class", "--port=-1"}
+    assert wanted <= set(passed)
