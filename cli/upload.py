@@ -346,12 +346,14 @@ def _print_summary(
     if found.skipped:
         print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
     if refused := by_outcome["refused"]:
-        print_to_stderr(f"{len(refused)} photos cannot be used and were not uploaded: {_problems(refused)}")
+        print_to_stderr(f"{len(refused)} photos cannot be used and were not uploaded: {_problems(refused)}.")
 
 
 def _problems(results: list[UploadResult]) -> str:
-    first = [f"{excerpt(result.key)}: {result.problem}" for result in results[:_MAXIMUM_PROBLEMS_SHOWN]]
-    return "; ".join([*first, *["..."] * (len(results) > len(first))])
+    """Return what is wrong with the first files, without the final full stop."""
+    shown = [f"{excerpt(result.key)}: {(result.problem or '').rstrip('.')}" for result in results]
+    others = len(results) - _MAXIMUM_PROBLEMS_SHOWN
+    return "; ".join([*shown[:_MAXIMUM_PROBLEMS_SHOWN], *[f"and {others} more"] * (others > 0)])
 
 
 def _with_progress_bar(

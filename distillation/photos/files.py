@@ -31,7 +31,7 @@ _SUFFIXES_BY_KIND = {
         "csv doc docx gpx htm html ini json jsonl kml log md nfo pdf plist ppt pptx rtf srt tsv txt url xls xlsx xml "
         "yaml yml"
     ),
-    "archive": "7z gz rar tar tgz zip",
+    "archive": "7z arrow bz2 gz parquet rar tar tgz xz zip zst",
     "system file": "db lnk tmp",
 }
 _SUFFIXES = {f".{suffix}": kind for kind, suffixes in _SUFFIXES_BY_KIND.items() for suffix in suffixes.split()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli import parquet
-from cli.console import CommandError
+from cli.console import CommandError, NotReachable
 from cli.parquet import parquet_photos
 from cli.photo_files import Damaged
-from cli.upload import open_photos
+from cli.upload import open_photos, upload_photos
+from tests.support.fakes import bucket
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -113,3 +115,15 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(parquet, "MAXIMUM_MEMBERS", 2)
     with pytest.raises(CommandError, match="3 rows, more than 2"):
         parquet_photos(parquet_file(tmp_path / "a.parquet", image=images(*[(b"x", None)] * 3)))
+
+
+def test_rows_that_cannot_be_uploaded_are_named_in_one_sentence_and_the_others_counted(tmp_path: Path) -> None:
+    path = parquet_file(tmp_path / "a.parquet", image=images(*[(None, f"{row}.jpg") for row in range(9)]))
+    stage: Any = SimpleNamespace(name="dev", photos=bucket())
+    with pytest.raises(NotReachable) as error:
+        upload_photos(path, "x/", stage, shrink=False, as_json=True)
+
+    text = str(error.value)
+    assert text.startswith("9 of 9 files could not be uploaded: x/")
+    assert ".." not in text
+    assert text.endswith(f"; and {9 - text.count('its row')} more. Run the command again to upload the rest.")

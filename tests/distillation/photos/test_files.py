@@ -17,6 +17,8 @@ from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, ski
         ("notes.txt", "text"),
         ("index.html", "text"),
         ("photos.zip", "archive"),
+        ("train-00000.parquet", "archive"),
+        ("photos.tar.bz2", "archive"),
         ("memo.m4a", "audio"),
         ("Thumbs.db", "system file"),
         ("Icon\r", "system file"),
