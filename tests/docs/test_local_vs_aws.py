@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from docs.assumptions import HEADER, assumption_rows
-from docs.generate import ASSUMPTIONS_PAGE, WIDTH, generate_page
+from docs.generate import ASSUMPTIONS_PAGE, generate_page
 from tests.aws.assumptions import ASSUMPTIONS, Assumption, checks
 from tests.aws.free_checks import FREE_CHECKS
 from tests.aws.paid_checks import PAID_CHECKS
@@ -72,7 +72,3 @@ def test_assumption_without_a_check_has_no_result() -> None:
     (row,) = assumption_rows([Assumption("a", "A is true.", "no")], [])
 
     assert row[-1] == "–"
-
-
-def test_lines_outside_of_tables_have_at_most_100_columns() -> None:
-    assert [line for line in page().splitlines() if len(line) > WIDTH and not line.startswith("|")] == []

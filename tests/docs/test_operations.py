@@ -11,7 +11,7 @@ from cli.stage import stage_settings
 from distillation.models import catalog
 from distillation.models.service_quotas import CONCURRENT_EXECUTIONS, CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 from distillation.training.stuck_jobs import MAXIMUM_WAIT
-from docs.generate import ROOT, WIDTH
+from docs.generate import ROOT
 from infra.config import StageConfig
 from infra.state_machine_definition import render
 
@@ -68,8 +68,3 @@ def test_table_of_quotas_has_the_tokens_per_day_of_the_catalog() -> None:
         (row,) = [row for row in rows if f"| {catalog.get_model(model).tokens_per_day_quota} |" in row]
 
         assert f"| {catalog.default_quota(model).tokens_per_day:,.0f} |" in row
-
-
-@pytest.mark.parametrize("title", ["The first hour with a new account", "Limits of a run"])
-def test_lines_outside_of_tables_have_at_most_100_columns(title: str) -> None:
-    assert [line for line in section(title).splitlines() if len(line) > WIDTH and not line.startswith("|")] == []

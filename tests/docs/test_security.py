@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distillation.records import StageLimits
-from docs.generate import ROOT, WIDTH
+from docs.generate import ROOT
 from tests.infra.resources import ACCOUNT, REGION
 from tests.infra.test_iam_policies import problems
 
@@ -101,9 +101,3 @@ def test_table_of_limits_has_the_defaults() -> None:
     assert {name: float(value.replace(",", "")) for name, value in rows.items()} == {
         name: field.default for name, field in StageLimits.model_fields.items()
     }
-
-
-def test_lines_outside_of_tables_have_at_most_100_columns() -> None:
-    links = re.compile(r"^\[[^]]+\]\(https://[^)]+\)[,.]$")
-    long = [line for line in PAGE.splitlines() if len(line) > WIDTH and not line.startswith("|")]
-    assert [line for line in long if not links.match(line)] == []
