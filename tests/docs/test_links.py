@@ -16,7 +16,7 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(rf"{BLOCK.pattern}|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\[[^\]]*\]\(\s*([^)\s]+)\s*\)")
+LINK = re.compile(r"\]\(\s*([^)\s]+)\s*\)|\bsrc(?:set)?=\"([^\"]+)\"")
 
 
 def name(page: Path) -> str:
@@ -26,7 +26,8 @@ def name(page: Path) -> str:
 def links(page: Path) -> list[str]:
     """Return the relative targets of a page's links, outside of code."""
     text = re.sub(r"\s+", " ", CODE.sub("code", page.read_text("utf-8")))
-    return [target for target in LINK.findall(text) if not re.match(r"[a-z]+:", target)]
+    targets = [markdown or html for markdown, html in LINK.findall(text)]
+    return [target for target in targets if not re.match(r"[a-z]+:", target)]
 
 
 def anchors(page: Path) -> set[str]:
