@@ -1,4 +1,7 @@
-"""The AWS section of the README: every command runs, in order, in a shell against ``make local``."""
+"""The AWS section of the README: every command runs, in order, in a shell against ``make local``.
+
+The code of docs/calling.md runs between them, while the tuned model is deployed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ from tests.local.test_serve import free_port
 from tests.support.synthesis import synthesise
 
 README = (ROOT / "README.md").read_text("utf-8")
-SECTION = README.partition("\n## On AWS\n")[2].partition("\n## ")[0]
+CALLING = (ROOT / "docs" / "calling.md").read_text("utf-8")
+AFTER_CALLING = "\n### Without the command\n"
+SECTION = README.partition("\n## On AWS\n")[2].partition("\n## ")[0].replace(AFTER_CALLING, CALLING + AFTER_CALLING)
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
 """Language and text of each block of code."""
 
@@ -239,10 +244,10 @@ def subcommands() -> Mapping[str, Any]:
     return group.commands
 
 
-def test_every_block_of_the_section_is_run_or_tested() -> None:
+def test_every_block_of_the_section_and_of_the_page_about_calling_is_run_or_tested() -> None:
     assert {language for language, _ in BLOCKS} == {"bash", "python", "json"}
     assert [language for language, _ in BLOCKS].count("python") == 1
-    # tests/docs/test_readme.py tests the policy.
+    # tests/docs/test_calling.py tests the policy.
     assert [language for language, _ in BLOCKS].count("json") == 1
 
 

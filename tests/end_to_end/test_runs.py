@@ -39,7 +39,7 @@ ALL_STATES = [
     *("Promote", "PromotionDone", "CleanUp", "Notify"),
 ]
 
-README_DEPLOYMENT = "arn:aws:bedrock:us-east-1:ACCOUNT:custom-model-deployment/ID"
+EXAMPLE_DEPLOYMENT = "arn:aws:bedrock:us-east-1:ACCOUNT:custom-model-deployment/ID"
 APPLY_STATES = [
     *ALL_STATES[:9],
     *("ListImages", "ApplyWithinBudget", "PredictImages", "WriteResults", "Notify"),
@@ -99,8 +99,8 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
             running.pipeline.data.read(keys.image_key(seen.run.image_side, seen.test_image))
         )
         monkeypatch.chdir(tmp_path)
-        snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-        exec(snippet.replace(README_DEPLOYMENT, seen.models[0].deployment_arn or ""), {})
+        snippet = (ROOT / "docs/calling.md").read_text().partition("```python\n")[2].partition("```")[0]
+        exec(snippet.replace(EXAMPLE_DEPLOYMENT, seen.models[0].deployment_arn or ""), {})
         assert ", " in capsys.readouterr().out
 
         # `make verify-aws` confirms what can be checked on the emulator as well.
