@@ -58,7 +58,7 @@ asl: setup ## Render the state machine's YAML to build/distillation.asl.json
 	@mkdir -p build
 	$(BIN)/python -m infra.state_machine_definition > build/distillation.asl.json
 
-docs: .venv/.ready ## Generate the tables of docs/data-formats.md and docs/local-vs-aws.md
+docs: .venv/.ready ## Generate the tables of docs/data-formats.md, docs/local-vs-aws.md and docs/operations.md
 	$(BIN)/python -m docs.generate
 
 synth: setup ## Synthesise the stacks with their layers into cdk.out

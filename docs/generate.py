@@ -1,11 +1,11 @@
-"""Generate the tables of docs/data-formats.md and docs/local-vs-aws.md.
+"""Generate the tables of docs/data-formats.md, docs/local-vs-aws.md and docs/operations.md.
 
 The first come from the pydantic models and the state machine, the second from the assumptions about AWS in
-tests/aws/assumptions.py and the receipts of ``make verify-aws``.
+tests/aws/assumptions.py and the receipts of ``make verify-aws``, the last from infra/config.py.
 
 ``make docs`` runs it. It replaces the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME is a model,
 which brings the models of its fields with it; ``states``, the table of states and their functions; ``events`` or
-``results``, all that these functions receive or return; or ``assumptions``.
+``results``, all that these functions receive or return; ``assumptions``; or ``stage``, the settings in cdk.json.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from distillation.costs import calibration
 from distillation.runs import result_tables
 from docs.assumptions import HEADER, assumption_rows
 from docs.examples import EXAMPLES
+from infra.config import StageConfig
 from infra.state_machine_definition import render
 from tests.aws.assumptions import ASSUMPTIONS
 from tests.aws.receipt import read_receipts
@@ -37,6 +38,7 @@ from tests.aws.receipt import read_receipts
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "data-formats.md"
 ASSUMPTIONS_PAGE = ROOT / "docs" / "local-vs-aws.md"
+STAGE_PAGE = ROOT / "docs" / "operations.md"
 WIDTH = 100
 _FORMAT_MODULES = tuple(sys.modules[kind.__module__] for kind in FORMATS.values())
 _MODULES = (records, documents, events, calibration, result_tables, *_FORMAT_MODULES)
@@ -54,7 +56,7 @@ _JSON_TYPES: dict[Any, str] = {
 
 
 def main() -> None:
-    for page in (PAGE, ASSUMPTIONS_PAGE):
+    for page in (PAGE, ASSUMPTIONS_PAGE, STAGE_PAGE):
         page.write_text(generate_page(page.read_text("utf-8")), "utf-8")
 
 
@@ -69,8 +71,7 @@ def generate_page(page: str) -> str:
             for name in names[match[2]]
             for model, level in _with_parts(models()[name], described)
         ]
-        tables = {"states": _states_table, "assumptions": _assumptions_table}
-        body = tables[match[2]]() if match[2] in tables else "\n".join(sections)
+        body = _TABLES[match[2]]() if match[2] in _TABLES else "\n".join(sections)
         return f"{match[1]}\n{body}\n{match[3]}"
 
     return _BLOCK.sub(block, page)
@@ -80,7 +81,7 @@ def _block_models(name: str) -> list[str]:
     """Return the names of the models that a block describes, without those of their fields."""
     pairs = [_event_and_result(module) for _, module, _ in _tasks()]
     lists = {"events": [event for event, _ in pairs], "results": [result for _, result in pairs]}
-    return [] if name in ("assumptions", "states") else list(dict.fromkeys(lists.get(name, [name])))
+    return [] if name in _TABLES else list(dict.fromkeys(lists.get(name, [name])))
 
 
 @cache
@@ -118,9 +119,19 @@ def _models_of_type(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _model_section(model: type[BaseModel], level: int) -> str:
     """Return heading, description, table of fields and example of a model."""
+    paragraphs = inspect.cleandoc(model.__doc__ or "").split("\n\n")
+    text = [textwrap.fill(_markdown(paragraph), WIDTH, break_on_hyphens=False) for paragraph in paragraphs]
+    parts = [f"{'#' * level} {model.__name__}", *text, _fields_table(model)]
+    if example := EXAMPLES.get(model.__name__):
+        parts.append(f"```json\n{_example(example)}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _fields_table(model: type[BaseModel], without: tuple[str, ...] = ()) -> str:
+    """Return the table of a model's fields."""
     model.model_rebuild()
     meanings = field_meanings(model)
-    fields = model.model_fields
+    fields = {name: field for name, field in model.model_fields.items() if name not in without}
     with_defaults = any(not field.is_required() for field in fields.values())
     header = ["field", "type", *(["default"] if with_defaults else []), "meaning"]
     rows = [
@@ -129,12 +140,7 @@ def _model_section(model: type[BaseModel], level: int) -> str:
         + [_markdown(meanings[name])]
         for name, field in fields.items()
     ]
-    paragraphs = inspect.cleandoc(model.__doc__ or "").split("\n\n")
-    text = [textwrap.fill(_markdown(paragraph), WIDTH, break_on_hyphens=False) for paragraph in paragraphs]
-    parts = [f"{'#' * level} {model.__name__}", *text, _table(header, rows)]
-    if example := EXAMPLES.get(model.__name__):
-        parts.append(f"```json\n{_example(example)}\n```")
-    return "\n\n".join(parts) + "\n"
+    return _table(header, rows)
 
 
 def type_name(annotation: Any) -> str:
@@ -167,7 +173,7 @@ def field_meanings(model: type[BaseModel]) -> dict[str, str]:
     """Return the docstrings of a model's fields, also of those that it inherits. Raises ``ValueError`` without one."""
     meanings: dict[str, str] = {}
     for parent in reversed(model.__mro__):
-        if parent.__module__.startswith("distillation."):
+        if parent.__module__.startswith(("distillation.", "infra.")):
             meanings |= _docstrings(parent.__module__)[parent.__name__]
     if missing := model.model_fields.keys() - meanings.keys():
         raise ValueError(f"{model.__name__}.{min(missing)} has no docstring; write one below the field")
@@ -226,6 +232,15 @@ def _states_table() -> str:
 def _assumptions_table() -> str:
     """Return the table of the assumptions about AWS."""
     return _table(HEADER, assumption_rows(ASSUMPTIONS, read_receipts())) + "\n"
+
+
+def _stage_table() -> str:
+    """Return the table of a stage's settings in cdk.json; its name and the subscriber are given elsewhere."""
+    table = _fields_table(StageConfig, without=("stage", "notify"))
+    return table.replace("](#", "](data-formats.md#") + "\n"
+
+
+_TABLES = {"assumptions": _assumptions_table, "stage": _stage_table, "states": _states_table}
 
 
 @cache

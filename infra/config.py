@@ -27,9 +27,13 @@ class StageConfig(StageLimits):
     """Configuration of one stage. A request uses the first teacher and the first student by default."""
 
     stage: str = Field(pattern=r"^[a-z][a-z0-9]{1,9}$")
+    """Name of the stage in cdk.json: a lowercase letter, then 1-9 lowercase letters or digits."""
     region: str
+    """Region of the stacks, in which Bedrock must be able to train the students."""
     teachers: list[str] = Field(min_length=1)
+    """Model ids that a request may choose as teacher; the first is the default."""
     students: list[str] = Field(min_length=1)
+    """Model ids that a request may choose as student; the first is the default."""
     profiles: dict[str, str] = Field(default={})
     """ARNs of application inference profiles, keyed by the id of the teacher to invoke through them."""
     concurrency: dict[str, int]
@@ -37,9 +41,9 @@ class StageConfig(StageLimits):
     images_per_batch: int = Field(default=100, ge=20, le=150)
     """Images per batch of LabelImages, PredictTestImages and PredictImages."""
     shared_models: list[str] = Field(default=[], max_length=20)
-    """Names of runs whose models a request that arrives by upload may apply or replace from any collection."""
+    """Up to 20 names of runs whose models a request that arrives by upload may apply or replace from any collection."""
     quotas: dict[str, Quota] = Field(default={})
-    """Requests and tokens per minute, keyed by model id, where the account's quotas differ from the catalog."""
+    """Requests and tokens per minute and tokens per day, keyed by model id, where the account's differ from the catalog."""
     old_deployment_days: int = Field(default=90, ge=1)
     """Age of a deployment in days that sets off the OldDeployment alarm."""
     stuck_job_hours: float = Field(default=24, gt=0)
@@ -51,7 +55,7 @@ class StageConfig(StageLimits):
     model_kms_key_arn: str | None = None
     """ARN of the customer managed key that encrypts tuned models; by default a key that AWS owns."""
     tags: dict[str, str] = Field(default={})
-    """Tags of all resources of both stacks, and of all jobs, models and deployments."""
+    """Up to 40 tags of all resources of both stacks, and of all jobs, models and deployments."""
     notify: str | None = None
     """Email address to subscribe to the stage's notifications."""
 

@@ -11,7 +11,7 @@ from cli.stage import stage_settings
 from distillation.models import catalog
 from distillation.models.service_quotas import CONCURRENT_EXECUTIONS, CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
 from distillation.training.stuck_jobs import MAXIMUM_WAIT
-from docs.generate import ROOT
+from docs.generate import ROOT, generate_page
 from infra.config import StageConfig
 from infra.state_machine_definition import render
 
@@ -36,6 +36,12 @@ def events_of_polling(stuck_sizes: int, wait: timedelta) -> tuple[timedelta, int
     polls = wait.total_seconds() / states["WaitForJob"]["Seconds"]
     per_poll = sum(EVENTS[state["Type"]] for state in loop)
     return wait * ceil(stuck_sizes / train["MaxConcurrency"]), round(stuck_sizes * polls * per_poll)
+
+
+def test_table_of_settings_is_that_of_the_configuration() -> None:
+    assert generate_page(PAGE) == PAGE, "docs/operations.md is out of date: run make docs"
+    for name in StageConfig.model_fields.keys() - {"stage", "notify"}:
+        assert f"| `{name}` |" in section("Settings of a stage")
 
 
 @pytest.mark.parametrize("row", re.findall(r"^\| (\d)([^|]*) \| (\d) days \| ([\d,]+) \| (.*) \|$", PAGE, re.MULTILINE))
