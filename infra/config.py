@@ -43,7 +43,7 @@ class StageConfig(StageLimits):
     shared_models: list[str] = Field(default=[], max_length=20)
     """Up to 20 names of runs whose models a request that arrives by upload may apply or replace from any collection."""
     quotas: dict[str, Quota] = Field(default={})
-    """Requests and tokens per minute and tokens per day, keyed by model id, where the account's differ from the catalog."""
+    """Requests and tokens per minute and tokens per day where they differ from the catalog, keyed by model id."""
     old_deployment_days: int = Field(default=90, ge=1)
     """Age of a deployment in days that sets off the OldDeployment alarm."""
     stuck_job_hours: float = Field(default=24, gt=0)
