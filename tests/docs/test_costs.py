@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from distillation.answers.formats import parse_format
+from distillation.models.prices import price
 from distillation.runs.request import shipped_prompt
 from tests.support.command import distill
 
@@ -71,6 +72,22 @@ def test_plan_of_1_000_photos_in_the_readme_is_that_of_its_command(tmp_path: Pat
     assert f"about ${baseline + verdict:.0f} to have a tuned model (about ${grown['usd']:.0f} for the first" in readme
     assert "At 1,000 images a month the teacher on flex costs $0.65; do not distil." in at_1000
     assert "at 1,000 images a month the teacher on flex costs $0.65" in readme
+
+
+def test_readme_says_when_the_small_model_is_cheaper_and_by_how_much(tmp_path: Path) -> None:
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    pro, flex, lite = (
+        [price(f"amazon.nova-{model}-v1:0", f"{kind}{tier}").cost(1) for kind in ("input", "output")]
+        for model, tier in (("pro", ""), ("pro", "-flex"), ("lite", ""))
+    )
+    for dearer, share in ((pro, "1/13"), (flex, "1/7")):
+        assert {f"1/{large / small:.0f}" for large, small in zip(dearer, lite, strict=True)} == {share}
+        assert f"about {share} of Nova Pro" in readme
+
+    _, text = estimated("1000x900x600", {}, tmp_path)
+    images = re.search(r"only above ([\d,]+) images a month", text)
+    assert images
+    assert f"{round(int(images[1].replace(',', '')), -2):,} images a month against Nova Pro on flex" in readme
 
 
 @pytest.mark.parametrize("name", ["keywords", "category", "listing", "alt_text"])

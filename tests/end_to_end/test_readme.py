@@ -57,7 +57,7 @@ FOLDERS = {"photos": slice(None), "new-photos": slice(8)}
 """Folders of the user, with the sample photos in them."""
 NOT_RUN = {
     "python3 -m venv .venv && source .venv/bin/activate": "make setup made the environment of the tests",
-    "pip install '.[deploy]'": "tests/cli/test_installation.py builds the package, without the network",
+    "pip install '.[deploy,evaluate]'": "tests/cli/test_installation.py builds the package, without the network",
     "npm ci": "make setup has installed the CDK",
 }
 """Commands that would need the network, and what stands for them."""
