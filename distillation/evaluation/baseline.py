@@ -43,11 +43,13 @@ def write_baseline(run: Run, data: Bucket) -> Baseline:
         require_lines(run, name, [line.image for line in test], run_data.answers.get(name, {}), parts, data)
     figures = measure(run_data, test, targets)
     # On local models no price means anything.
-    estimate, facts = None if run.is_local else run_data.estimate, run_data.facts
+    estimate, facts = run_data.estimate, run_data.facts
+    # Prices of local models mean nothing, so that the recommendation names none.
+    prices = None if run.is_local else estimate
     recommendation = baseline_recommendation(
         figures,
-        _training_usd(estimate),
-        estimate.break_even if estimate else None,
+        _training_usd(prices),
+        prices.break_even if prices else None,
         is_sample=bool(facts and facts.not_sampled),
     )
     baseline = Baseline(**figures.model_dump(), recommendation=recommendation)
