@@ -11,7 +11,6 @@ import io
 import json
 import re
 import unicodedata
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 from distillation.answers.formats import format_of
 from distillation.answers.formats.base import Format
+from distillation.answers.owner_files import decode_text, file_sizes
 from distillation.answers.rejection import text_rejection
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.errors import InvalidRequest, excerpt
@@ -129,13 +129,8 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
     Raises ``InvalidRequest`` for two files, for a file that is too large, and for a missing file if the request needs
     one.
     """
-    first_letters = {letter for name in OWN_LABELS_FILES for letter in (name[0], name[0].upper())}
-    sizes = {
-        item["Key"].removeprefix(run.collection): item["Size"]
-        for letter in sorted(first_letters)
-        for item in photos.list(f"{run.collection}{letter}")
-    }
-    names = [name for name in sizes if name.lower() in OWN_LABELS_FILES]
+    sizes = file_sizes(run.collection, OWN_LABELS_FILES, photos)
+    names = list(sizes)
     if len(names) > 1:
         raise InvalidRequest(f"{' and '.join(names)} are both in {excerpt(run.collection)!r}. Keep one of them.")
     if not names:
@@ -157,14 +152,7 @@ def _file_name(run: Run, photos: Bucket) -> str | None:
 
 
 def _read_rows(name: str, body: bytes, answer_format: Format | None) -> Iterator[_Row]:
-    try:
-        # Excel saves "Unicode text" as UTF-16 with a byte order mark.
-        text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
-        raise InvalidRequest(
-            f"{name} line {line} is not {error.encoding.upper()}. Save the file as UTF-8 (CSV UTF-8 in Excel)."
-        ) from None
+    text = decode_text(name, body)
     yield from (_csv_rows(text, answer_format) if name.endswith(".csv") else _json_rows(text))
 
 

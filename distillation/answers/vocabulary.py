@@ -9,12 +9,12 @@ import csv
 import io
 import re
 import unicodedata
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from distillation.answers.keyword_reader import read_keywords, write_keywords
+from distillation.answers.owner_files import decode_text, file_sizes
 from distillation.answers.plurals import normalised_keyword, singular
 from distillation.answers.reserved_words import find_reserved_words
 from distillation.errors import InvalidRequest, excerpt
@@ -93,13 +93,8 @@ def read_vocabulary(collection: str, photos: Bucket) -> dict[str, list[str]] | N
 
     Raises ``InvalidRequest`` for a file that is too large or cannot be read, and names each wrong line.
     """
-    first_letters = (VOCABULARY_FILE[0], VOCABULARY_FILE[0].upper())
-    sizes = {
-        item["Key"].removeprefix(collection): item["Size"]
-        for letter in first_letters
-        for item in photos.list(f"{collection}{letter}")
-    }
-    names = [name for name in sizes if name.lower() == VOCABULARY_FILE]
+    sizes = file_sizes(collection, [VOCABULARY_FILE], photos)
+    names = list(sizes)
     if not names:
         return None
     if names != [VOCABULARY_FILE]:
@@ -120,14 +115,7 @@ def parse_vocabulary(body: bytes, name: str = VOCABULARY_FILE) -> dict[str, list
     """
     if len(body) > MAXIMUM_BYTES:
         raise _too_large(name, len(body))
-    try:
-        # Excel saves "Unicode text" as UTF-16 with a byte order mark.
-        text = body.decode("utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
-        raise InvalidRequest(
-            f"{name} line {line} is not {error.encoding.upper()}. Save the file as UTF-8 (CSV UTF-8 in Excel)."
-        ) from None
+    text = decode_text(name, body)
     try:
         return _merged(_entries(name, text))
     except ValueError as error:
