@@ -26,16 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from cli.upload import photos_in
+from benchmarks.formats import seen
 from distillation.answers.formats.keywords import KeywordList, Keywords
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.models import catalog
 from distillation.records import AnswerLine
 from distillation.statistical_power import minimum_detectable_difference
-from local.models import NETWORKS, available_pair, load_student, load_teacher
-from local.models.sampling import perturbed
+from local.models import NETWORKS
 from local.models.student import fit
 
 KEYWORDS = Keywords()
@@ -43,8 +41,6 @@ _ROOT = Path(__file__).parents[1]
 _TEST_SHARE = 0.25
 _SIZES = (12, 30)
 """Training sizes of the demo."""
-_SIDE = 900
-"""Longest side of the images in pixels, as in the demo."""
 _MAXIMUM_PROMOTED_SHUFFLED, _MINIMUM_PROMOTED_PLANTED = 1 / 20, 16 / 20
 
 
@@ -86,25 +82,10 @@ def main() -> int:
 
 def answered(folder: Path) -> list[Photo]:
     """Return the photos of a folder with the answers of teacher and base, and a second one of the teacher."""
-    cache = _ROOT / "build" / "models"
-    pair = available_pair(cache)
-    teacher, student = load_teacher(pair.teacher_id), load_student(pair.student_id, cache)
-    photos = []
-    for seed, (name, path) in enumerate(photos_in(folder).photos.items()):
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-        image.thumbnail((_SIDE, _SIDE))
-        features = student.features(image)
-        photos.append(
-            Photo(
-                name,
-                teacher.look(image).keywords,
-                teacher.look(perturbed(image, 0.5, seed)).keywords,
-                student.look(features).keywords,
-                features,
-            )
-        )
-    return photos
+    return [
+        Photo(each.name, each.teacher.keywords, each.second.keywords, each.base.keywords, each.features)
+        for each in seen(folder)
+    ]
 
 
 def trained_run(generator: random.Random, photos: Sequence[Photo]) -> Evaluation:

@@ -110,7 +110,8 @@ class _Scores:
     """Chosen tuned model."""
     choice: SizeChoice | None
     """How it was chosen; None if it is the only one."""
-    images: list[str]
+    labels: dict[str, Value]
+    """Labels by image."""
     groups: list[str]
     """Group of each image."""
     metrics: Mapping[str, Mapping[str, list[float]]]
@@ -125,6 +126,11 @@ class _Scores:
     """Series on the images of the ceiling, the ceiling included; the same as ``resampled`` if it has all images."""
     ceiling_images: int
     """Images of the ceiling."""
+
+    @property
+    def images(self) -> list[str]:
+        """Test images that have a label."""
+        return list(self.labels)
 
     def mean(self, answerer: str, metric: str | None = None) -> Interval:
         """Return the mean of an answerer's metric on its images; without ``metric``, of its agreement."""
@@ -229,7 +235,7 @@ def _score(evidence: Evidence) -> _Scores:
     return _Scores(
         best,
         choice,
-        list(labels),
+        labels,
         list(groups.values()),
         metrics,
         control,
@@ -384,7 +390,7 @@ def _curve(evidence: Evidence, resampled: intervals.Resampled) -> Curve | None:
 
 def _tables(evidence: Evidence, measured: _Scores) -> list[Table]:
     """Return the tables of the answer format."""
-    answer_format, labels = evidence.answer_format, label_values(evidence.answer_format, evidence.labels)
+    answer_format = evidence.answer_format
     of_ceiling = set(_images_of_ceiling(evidence))
     compared = [
         Compared(
@@ -396,7 +402,7 @@ def _tables(evidence: Evidence, measured: _Scores) -> list[Table]:
             }
             | {"control": measured.control},
         )
-        for image, label in labels.items()
+        for image, label in measured.labels.items()
     ]
     labelled = (line for line in {**evidence.labels, **evidence.training}.values() if line.status == "ok")
     texts = {
