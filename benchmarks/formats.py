@@ -44,12 +44,12 @@ _CEILING_TEMPERATURE = 0.5
 
 @dataclass(frozen=True)
 class Seen:
-    """What the models see in a photo."""
+    """Contents of a photo as the models recognise them."""
 
     name: str
     teacher: Sight
     second: Sight
-    """What the teacher sees in a slightly changed photo, for the ceiling."""
+    """Contents of a slightly changed photo as the teacher recognises them, for the ceiling."""
     base: Sight
     features: np.ndarray
     """Features of shape (2548,)."""
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def seen(folder: Path) -> list[Seen]:
-    """Return what the models see in the photos of a folder."""
+    """Return the contents of a folder's photos as the models recognise them."""
     cache = _ROOT / "build" / "models"
     pair = available_pair(cache)
     teacher, student = load_teacher(pair.teacher_id), load_student(pair.student_id, cache)

@@ -23,7 +23,7 @@ class Damaged:
     """A photo of an archive that cannot be read."""
 
     reason: str
-    """What is wrong and what to do."""
+    """Problem and remedy."""
 
 
 Body = Path | bytes | Damaged

@@ -93,7 +93,7 @@ class RunProgress:
     plan: list[PlannedRound] = field(default_factory=list)
     """Rounds that the run may have, once there is an estimate."""
     recommendation: Recommendation | None = None
-    """What to do next; None until the run has ended with a report."""
+    """Recommended next action; None until the run has ended with a report."""
     estimated_usd: float | None = None
     """Expected cost in US dollars up to the first verdict, or up to the current round if that comes later."""
 

@@ -21,7 +21,7 @@ _FAILURES_SHOWN = 5
 
 @dataclass
 class Sidecars:
-    """What was done with the sidecars of a run's photos."""
+    """Sidecars of a run's photos that were written, left out or refused."""
 
     written: int = 0
     """Sidecars that are new or changed."""

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class Inputs(NamedTuple):
-    """What a demo runs with."""
+    """Options of a demo."""
 
     photos: FolderContent
     own_files: dict[str, Path]

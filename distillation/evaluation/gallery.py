@@ -89,7 +89,7 @@ class FieldRow(NamedTuple):
 
 
 class Card(NamedTuple):
-    """What the gallery shows of an image."""
+    """Content of the gallery for one image."""
 
     picture: Picture
     kinds: list[str]

@@ -46,7 +46,7 @@ class ReviewItem:
 
 @dataclass(frozen=True)
 class Review:
-    """What a person can review in a run."""
+    """Labels of a run that a person can review."""
 
     run: Run
     items: list[ReviewItem]

@@ -1,4 +1,4 @@
-"""What a request asks for. The local models read the instruction of its answer format, and no other part of a prompt.
+"""Forms of the local models' answers. The models read only the instruction of the answer format in a prompt.
 
 A model looks at a photo once and returns a ``Sight``. A form turns it into an answer: one of the labels that the
 instruction lists, a JSON object with its fields, a caption of its length, or keywords without an instruction.
@@ -46,7 +46,7 @@ _CAPTION = re.compile(
 
 @dataclass(frozen=True)
 class Sight:
-    """What a model sees in a photo."""
+    """Contents of a photo as a model recognises them."""
 
     keywords: list[str]
     """Keywords, from the most to the least important."""

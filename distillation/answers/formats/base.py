@@ -1,4 +1,4 @@
-"""What an answer format says. A format is one module of this folder with one subclass of ``Format``.
+"""Base class of the answer formats. A format is one module of this folder with one subclass of ``Format``.
 
 All other code (prompts, labels, dataset, bootstrap, gate, report, tables of results) works on these operations and
 knows no format. ``Value`` is what a format reads from the text of an answer; other code only passes it on.
@@ -52,7 +52,7 @@ class FormInput(NamedTuple):
     name: str
     """Name of the input."""
     kind: Literal["text", "items", "number", "choice", "choices"]
-    """What the input takes: a text, any number of texts, a number, one option, or any number of options."""
+    """Content of the input: a text, any number of texts, a number, one option, or any number of options."""
     options: Sequence[str] = ()
     """Options of a choice."""
 
@@ -75,9 +75,9 @@ class Format(Record, ABC):
     similarity_name: ClassVar[str]
     """Name of the similarity in reports, such as ``Jaccard index``."""
     noun: ClassVar[str]
-    """What a valid answer is, with its article, such as ``a list of keywords``."""
+    """Name of a valid answer with its article, such as ``a list of keywords``."""
     control_name: ClassVar[str]
-    """What the control answers about every image, such as ``the most common keywords``."""
+    """Constant answer of the control, such as ``the most common keywords``."""
     similarity_about: ClassVar[str] = ""
     """Sentence on how the similarity is measured, for the report."""
     layout: ClassVar[Literal["items", "words", "fields"]]

@@ -47,7 +47,7 @@ class ClassLabel(Format):
     labels: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(min_length=2, max_length=100)
     """Labels, 2-100 of 1-60 characters, without a colon before a space, distinct without case, hyphens and spaces."""
     descriptions: dict[str, Annotated[str, Field(min_length=1, max_length=300)]] = Field(default_factory=dict)
-    """What a label includes, keyed by label; the instruction to the models shows it. A label needs none."""
+    """Descriptions, keyed by label, for the instruction to the models. A label needs none."""
 
     similarity_name: ClassVar = "share of equal labels"
     similarity_about: ClassVar = "1 if the answer is the teacher's label, else 0."

@@ -65,7 +65,7 @@ class AnswerField(Record):
     weight: float = Field(default=1, ge=0, le=1000)
     """Weight of the field in the similarity, 0-1,000. A field of weight 0 is answered, but not scored."""
     description: str | None = Field(default=None, min_length=1, max_length=500, pattern=f"^{_ONE_LINE}$")
-    """What the field means, one line of at most 500 characters; the instruction has it."""
+    """Meaning of the field, one line of at most 500 characters; the instruction has it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
