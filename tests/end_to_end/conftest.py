@@ -187,16 +187,21 @@ class PipelineDriver:
         return self.pipeline.bedrock.service.calls.count(("Converse", model))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process of pytest-xdist: the functions of each deployment start slowly.
+    """Keep these tests in one process of pytest-xdist, and run them first, so that both processes end together.
 
-    The README's commands are run against an emulator of their own, so another process can run them.
+    The functions of each deployment start slowly: the tests share one, and the test that deploys again is the last.
+    The README's commands are run against an emulator of their own, so another process can run them. pytest-xdist reads
+    the marks in a hook of the same name, hence ``tryfirst``.
     """
     folder = Path(__file__).parent
     for item in items:
         if folder in item.path.parents:
             group = "readme" if item.path.name == "test_readme.py" else "deployment"
             item.add_marker(pytest.mark.xdist_group(group))
+    later = {"test_destroy.py": 1, "test_readme.py": 2}
+    items.sort(key=lambda item: later.get(item.path.name, 0) if folder in item.path.parents else 3)
 
 
 @pytest.fixture(scope="session")

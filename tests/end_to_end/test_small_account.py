@@ -73,7 +73,7 @@ def test_run_waits_for_its_daily_quota_and_pays_nothing_twice(pipeline: Start) -
 
 def test_probe_refused_for_the_day_ends_the_run_with_both_causes_unless_the_quota_is_known(pipeline: Start) -> None:
     quotas = {TEACHER: Quota(tokens_per_day=TOKENS_PER_DAY)}
-    with pipeline(converse=ConverseFaults(quotas=quotas, day_seconds=30)) as running:
+    with pipeline(converse=ConverseFaults(quotas=quotas)) as running:
         running.upload(PHOTOS)
         running.start(until="LabelImages")
         running.until(lambda: bool([key for key in running.keys("work/") if key.endswith("/daily-quota.json")]))

@@ -79,9 +79,9 @@ class GrantCheck:
         self.needed.update(needed)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember the tests that passed."""
+        """Remember the tests that passed, without their parameters and without their group of pytest-xdist."""
         if report.when == "call" and report.passed:
-            self._passed.add(report.nodeid.partition("[")[0])
+            self._passed.add(re.split(r"[\[@]", report.nodeid, maxsplit=1)[0])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Send a worker's grants, or check those of all workers if every end-to-end test has passed."""

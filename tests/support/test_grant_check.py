@@ -43,7 +43,7 @@ def finished(workers: list[Any], passed: set[str]) -> Any:
     for worker in workers:
         check.pytest_testnodedown(SimpleNamespace(workeroutput=worker.config.workeroutput))
     for test in passed:
-        report: Any = SimpleNamespace(when="call", passed=True, nodeid=f"{test}[parameter]")
+        report: Any = SimpleNamespace(when="call", passed=True, nodeid=f"{test}[parameter]@deployment")
         check.pytest_runtest_logreport(report)
     check.pytest_sessionfinish(collecting)
     return collecting
