@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from cli.console import CommandError, NotReachable, print_line
-from cli.stage import ROOT, Stage, is_missing_stack, stage_settings
+from cli.stage import ROOT, Stage, is_missing_stack, running_executions, stage_settings
 from distillation.aws_errors import code_and_message
 from distillation.errors import InvalidRequest
 from distillation.serving.resources import BedrockResource, delete, deployments_and_models, running_jobs, stop
@@ -77,10 +77,7 @@ def stop_executions(stage: Stage) -> int:
     client, stopped = stage.client("stepfunctions"), set[str]()
     try:
         for _ in range(_MAXIMUM_POLLS):
-            pages = client.get_paginator("list_executions").paginate(
-                stateMachineArn=stage.state_machine, statusFilter="RUNNING"
-            )
-            running = {execution["executionArn"] for page in pages for execution in page["executions"]}
+            running = running_executions(stage)
             if not running:
                 break
             for execution in sorted(running - stopped):

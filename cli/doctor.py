@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import CommandError, print_json, print_wrapped
 from cli.requests import resolve_request, stage_defaults
-from cli.stage import ROOT, Stage, stack_outputs, stage_settings
+from cli.stage import ROOT, Stage, is_missing_stack, outputs_of, stage_settings
 from distillation.aws_errors import ACCESS_CAUSES, code_and_message
 from distillation.costs.daily_quota import MAXIMUM_DAYS
 from distillation.errors import AccessDenied, DistillationError, ServiceUnavailable
@@ -99,7 +99,8 @@ def run_checks(stage: Stage, settings: dict[str, Any]) -> Iterator[Check]:
     yield caller
     if caller.state == "bad":
         return
-    bootstrap = f"Run: npx cdk bootstrap aws://ACCOUNT/{stage.region}"
+    account = caller.detail.split(":")[4] if caller.state == "good" else "ACCOUNT"
+    bootstrap = f"Run: npx cdk bootstrap aws://{account}/{stage.region}"
     yield _check_aws("CDK bootstrap", lambda: _bootstrap(stage), bootstrap)
     stacks = [_check_stack(stage, stack) for stack in ("Storage", "Pipeline")]
     yield from stacks
@@ -208,12 +209,19 @@ def _caller(stage: Stage) -> tuple[bool, str]:
 
 
 def _bootstrap(stage: Stage) -> tuple[bool, str]:
-    installed = stack_outputs(stage.client("cloudformation"), "CDKToolkit").get("BootstrapVersion", "0")
+    stack = _find_stack(stage, "CDKToolkit")
+    if stack is None:
+        return (
+            False,
+            f"stack CDKToolkit does not exist in {stage.region}: the account is not bootstrapped there",
+        )
+    installed = outputs_of(stack).get("BootstrapVersion", "0")
     return int(installed) >= _MINIMUM_BOOTSTRAP, f"version {installed} (at least {_MINIMUM_BOOTSTRAP} is required)"
 
 
 def _check_stack(stage: Stage, stack: str) -> Check:
-    name, deploy = f"Distill-{stage.name}-{stack}", f"Run: npx cdk deploy --all -c stage={stage.name}"
+    name = f"Distill-{stage.name}-{stack}"
+    deploy = f"Run: npx cdk deploy --all -c stage={stage.name}. For another stage pass --stage."
     return _check_aws(f"stack {name}", lambda: _stack(stage, name), deploy)
 
 
@@ -229,9 +237,19 @@ def _month_budget(stage: Stage) -> tuple[bool, str]:
 
 
 def _stack(stage: Stage, name: str) -> tuple[bool, str]:
-    stack_outputs(stage.client("cloudformation"), name)
-    status = stage.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
-    return status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"), status
+    stack = _find_stack(stage, name)
+    if stack is None:
+        return False, f"does not exist in {stage.region}"
+    return stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"), stack["StackStatus"]
+
+
+def _find_stack(stage: Stage, name: str) -> dict[str, Any] | None:
+    try:
+        return stage.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if not is_missing_stack(error):
+            raise
+        return None
 
 
 def _model(stage: Stage, id: str) -> tuple[bool, str]:

@@ -9,20 +9,24 @@ from cli.console import print_json, print_line, print_table
 from cli.stage import Stage, check_run_name, run_not_found
 from distillation import keys
 from distillation.documents import AnyReport, Failure, Manifest, ReplacedDeployment, Report
+from distillation.errors import AccessDenied, ServiceUnavailable
+from distillation.records import Run
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
-from distillation.storage import Bucket
+from distillation.serving.executions import execution_state
 
 _COLUMNS = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
+_STATUSES = {"RUNNING": "running", "SUCCEEDED": "complete", "FAILED": "failed", "ABORTED": "stopped"}
+"""Status of a run without a final report, keyed by the status of its execution."""
 
 
 def list_runs(stage: Stage, names: Sequence[str], *, as_json: bool) -> None:
     """List all runs, newest first, or compare the named runs. Raises ``CommandError`` if a named run does not exist."""
     if names:
         names = list(map(check_run_name, names))
-        _print_comparison([_run_summary(name, stage.data) for name in names], as_json=as_json)
+        _print_comparison([_run_summary(name, stage) for name in names], as_json=as_json)
         return
     request_keys = (key for key in stage.data.keys("runs/") if key.endswith("/request.json") and key.count("/") == 2)
-    summaries = [_run_summary(key.split("/")[1], stage.data) for key in request_keys]
+    summaries = [_run_summary(key.split("/")[1], stage) for key in request_keys]
     summaries.sort(key=lambda summary: summary["created"], reverse=True)
     if as_json:
         print_json(summaries)
@@ -41,8 +45,9 @@ def _print_comparison(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     print_table([["≠" if len(set(row[1:])) > 1 else "", *row] for row in rows])
 
 
-def _run_summary(name: str, data: Bucket) -> dict[str, Any]:
+def _run_summary(name: str, stage: Stage) -> dict[str, Any]:
     """Return the request, inputs and results of a run as one flat record."""
+    data = stage.data
     run = find_run(name, data)
     if run is None:
         raise run_not_found(name, data)
@@ -53,7 +58,7 @@ def _run_summary(name: str, data: Bucket) -> dict[str, Any]:
         "run": name,
         "created": run.created,
         "collection": run.collection,
-        "status": _status(report, failure),
+        "status": _status(run, report, failure, stage),
         "applied": run.request.apply,
         "photos": report.photos if report else None,
         "teacher": run.teacher.model,
@@ -72,11 +77,25 @@ def _run_summary(name: str, data: Bucket) -> dict[str, Any]:
     }
 
 
-def _status(report: AnyReport | None, failure: Failure | None) -> str:
-    """Return the status of the report, unless the run failed before it was final."""
-    if failure and not (report and report.is_final):
+def _status(run: Run, report: AnyReport | None, failure: Failure | None, stage: Stage) -> str:
+    """Return the status of a final report, or else how the run failed, ended or continues."""
+    if report and report.is_final:
+        return report.status
+    if failure:
         return "failed"
-    return report.status if report else "running or stopped"
+    status = _execution_status(run, stage)
+    return report.status if report and status.startswith("running") else status
+
+
+def _execution_status(run: Run, stage: Stage) -> str:
+    """Return the status of the execution of a run that has no final report and did not record a failure."""
+    try:
+        state = execution_state(stage.client("stepfunctions"), run.execution)
+    except (AccessDenied, ServiceUnavailable):
+        return "running or stopped"
+    if state.status is None:
+        return "ended"  # Step Functions has deleted the execution, 90 days after its end.
+    return _STATUSES.get(state.status, state.status.lower().replace("_", " "))
 
 
 def _inputs(manifest: Manifest) -> dict[str, Any]:

@@ -113,6 +113,16 @@ def run_not_found(run: str, data: Bucket) -> CommandError:
     return CommandError(f"no run {run!r} in s3://{data.name}/runs/. List the runs with: distill runs")
 
 
+def running_executions(stage: Stage) -> set[str]:
+    """Return the ARNs of the running executions of a stage. Raises ``NotReachable`` or ``ClientError``."""
+    pages = (
+        stage.client("stepfunctions")
+        .get_paginator("list_executions")
+        .paginate(stateMachineArn=stage.state_machine, statusFilter="RUNNING")
+    )
+    return {execution["executionArn"] for page in pages for execution in page["executions"]}
+
+
 def check_out_folder(out: Path, option: str = "--out") -> Path:
     """Return the folder for files that ``option`` names.
 
@@ -146,9 +156,14 @@ def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:
         if not is_missing_stack(error):
             raise
         raise NotReachable(
-            f"stack {stack}: {code_and_message(error)[1]}. Deploy the stage or pass another one with --stage."
+            f"stack {stack} does not exist. Deploy the stage (npx cdk deploy --all) or pass another one with --stage."
         ) from None
-    return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+    return outputs_of(description)
+
+
+def outputs_of(stack: dict[str, Any]) -> dict[str, str]:
+    """Return the outputs in the description of a stack, keyed by name."""
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def is_missing_stack(error: ClientError) -> bool:

@@ -16,13 +16,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cli import watch
-from cli.console import NotReachable, print_json, print_line, print_to_stderr
-from cli.stage import Stage, check_run_name
+from cli.console import CommandError, NotReachable, print_json, print_line, print_to_stderr
+from cli.stage import Stage, check_run_name, running_executions
 from distillation.aws_errors import code_and_message
-from distillation.errors import AccessDenied, ResourceBusy
+from distillation.errors import AccessDenied, ResourceBusy, ServiceUnavailable
 from distillation.events import CleanUpResult
 from distillation.records import Run
 from distillation.run_documents import find_run
+from distillation.runs.execution_input import read_input, run_name_in
 from distillation.serving.clean_up import clean_up
 from distillation.serving.executions import ExecutionState, execution_state
 from distillation.serving.kept_models import kept_models_text
@@ -31,6 +32,8 @@ from distillation.serving.retention import Retention
 _MAXIMUM_POLLS = 60
 """Times that the state of the execution is read before the command gives up."""
 _POLL_SECONDS = 1
+_START_POLLS = 10
+"""Times that the command looks for a run that has just been started. EventBridge starts executions within seconds."""
 
 
 def stop_run(run: str, stage: Stage, *, as_json: bool, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -39,7 +42,7 @@ def stop_run(run: str, stage: Stage, *, as_json: bool, sleep: Callable[[float], 
     Running the command again continues. Raises ``CommandError`` if the run does not exist, or ``NotReachable`` if the
     caller may not stop it, or if AWS takes too long.
     """
-    execution = watch.wait_for_execution(check_run_name(run), stage.data, watch.START_TIMEOUT_SECONDS)
+    execution = _find_execution(check_run_name(run), stage, sleep)
     states = stage.client("stepfunctions")
     before = execution_state(states, execution)
     if before.is_running:
@@ -62,6 +65,42 @@ def stop_run(run: str, stage: Stage, *, as_json: bool, sleep: Callable[[float], 
             _print_result(result, kept, is_over=after.succeeded)
     if problem:
         raise NotReachable(problem)
+
+
+def _find_execution(run: str, stage: Stage, sleep: Callable[[float], None]) -> str:
+    """Return the ARN of the execution of a run, including one that has not claimed the run yet.
+
+    Wait some seconds for a run that has just been started. Raises ``CommandError`` if there is none.
+    """
+    if execution := watch.find_execution(run, stage.data):
+        return execution
+    print_to_stderr(f"Looking for {run}.")
+    names: dict[str, str | None] = {}
+    for _ in range(_START_POLLS):
+        if execution := watch.find_execution(run, stage.data) or _running_execution(run, stage, names):
+            return execution
+        sleep(_POLL_SECONDS)
+    raise CommandError(
+        f"no run {run!r} in s3://{stage.data.name}/runs/, and no running execution is for it. If it was started within "
+        "the last minute, run the command again. List the runs with: distill runs"
+    )
+
+
+def _running_execution(run: str, stage: Stage, names: dict[str, str | None]) -> str | None:
+    """Return the running execution whose input leads to a run; None if there is none or the caller may not list them.
+
+    ``names`` caches the run of each execution.
+    """
+    states = stage.client("stepfunctions")
+    try:
+        for execution in running_executions(stage) - names.keys():
+            names[execution] = run_name_in(read_input(states, execution), execution)
+    except (AccessDenied, ServiceUnavailable):
+        pass  # Step Functions may not know a new execution yet.
+    except ClientError as error:
+        if code_and_message(error)[0] != "AccessDeniedException":
+            raise
+    return next((execution for execution, name in names.items() if name == run), None)
 
 
 def _stop_execution(run: str, execution: str, states: Any) -> None:

@@ -68,13 +68,13 @@ def wait_for_execution(run: str, data: Bucket, timeout_seconds: float) -> str:
     Wait up to ``timeout_seconds`` for a new run to appear. Raises ``CommandError`` if it does not.
     """
     deadline = time.monotonic() + timeout_seconds
-    if _start_record(run, data) is None:
+    if find_execution(run, data) is None:
         print_to_stderr(f"Waiting for {run} to start.")
-    while (body := _start_record(run, data)) is None:
+    while (execution := find_execution(run, data)) is None:
         if time.monotonic() > deadline:
             raise run_not_found(run, data)
         time.sleep(min(1.0, timeout_seconds / 10))
-    return json.loads(body)["execution"]
+    return execution
 
 
 def follow(get_progress: Callable[[], RunProgress], poll_seconds: float, *, as_json: bool = False) -> RunProgress:
@@ -87,9 +87,10 @@ def follow(get_progress: Callable[[], RunProgress], poll_seconds: float, *, as_j
     return _follow_as_tree(get_progress, poll_seconds) if is_terminal() else _follow_as_text(get_progress, poll_seconds)
 
 
-def _start_record(run: str, data: Bucket) -> bytes | None:
-    """Return the request of a run, or the failure record of a rejected run, or None if there is neither."""
-    return data.get_or_none(keys.request_key(run)) or data.get_or_none(keys.failure_key(run))
+def find_execution(run: str, data: Bucket) -> str | None:
+    """Return the ARN of the execution that the request or the failure record of a run names; None without either."""
+    body = data.get_or_none(keys.request_key(run)) or data.get_or_none(keys.failure_key(run))
+    return json.loads(body)["execution"] if body else None
 
 
 def _follow_as_tree(get_progress: Callable[[], RunProgress], poll_seconds: float) -> RunProgress:

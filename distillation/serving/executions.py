@@ -23,6 +23,8 @@ class ExecutionState:
     """Whether it ended without a failure, a timeout or a stop."""
     ended: datetime | None = None
     """Time at which it ended; None while it is running, or if Step Functions no longer knows it."""
+    status: str | None = None
+    """Status in the words of Step Functions, such as ``ABORTED``; None if Step Functions no longer knows it."""
 
 
 UNKNOWN_EXECUTION = ExecutionState(is_running=False)
@@ -38,7 +40,10 @@ def execution_state(client: SFNClient, execution: str) -> ExecutionState:
             return UNKNOWN_EXECUTION
     status = description["status"]
     return ExecutionState(
-        is_running=status == "RUNNING", succeeded=status == "SUCCEEDED", ended=description.get("stopDate")
+        is_running=status == "RUNNING",
+        succeeded=status == "SUCCEEDED",
+        ended=description.get("stopDate"),
+        status=status,
     )
 
 

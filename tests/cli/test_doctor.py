@@ -86,6 +86,16 @@ def checks_by_name(**responses: Any) -> dict[str, Check]:
     return {check.what: check for check in run_checks(account, SETTINGS)}
 
 
+def test_missing_stacks_are_named_with_the_commands_that_create_them() -> None:
+    checks = checks_by_name(describe_stacks=ABSENT)
+    bootstrap, pipeline = checks["CDK bootstrap"], checks["stack Distill-dev-Pipeline"]
+
+    assert bootstrap.detail.startswith("stack CDKToolkit does not exist in us-east-1")
+    assert bootstrap.remedy == "Run: npx cdk bootstrap aws://1/us-east-1"
+    assert pipeline.detail == "does not exist in us-east-1"
+    assert "--stage" not in bootstrap.detail
+
+
 def test_ready_stage_passes_every_check() -> None:
     assert {check.state for check in checks_by_name().values()} == {"good"}
 

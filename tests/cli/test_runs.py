@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.console import CommandError
 from cli.runs import list_runs
@@ -17,8 +18,26 @@ from tests.support.builders import any_growth, any_manifest, any_report, any_run
 from tests.support.fakes import bucket
 
 
-def stage(data: Bucket) -> Any:
-    return SimpleNamespace(name="dev", data=data)
+class Executions:
+    """Step Functions client whose executions have one status; an error code is raised, and None is unknown."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class ExecutionDoesNotExist(Exception):
+            """Raised for an execution whose history has expired."""
+
+    def __init__(self, status: str | None) -> None:
+        self._status = status
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        if self._status is None:
+            raise self.exceptions.ExecutionDoesNotExist
+        if self._status.endswith("Exception"):
+            raise ClientError({"Error": {"Code": self._status, "Message": "User x may not"}}, "DescribeExecution")
+        return {"status": self._status}
+
+
+def stage(data: Bucket, status: str | None = "RUNNING") -> Any:
+    return SimpleNamespace(name="dev", data=data, client={"stepfunctions": Executions(status)}.__getitem__)
 
 
 def test_runs_are_listed_and_compared_with_differences_marked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +95,29 @@ def test_run_that_failed_while_it_grew_is_listed_as_failed(
     list_runs(stage(data), [], as_json=True)
 
     assert json.loads(capsys.readouterr().out)[0]["status"] == status
+
+
+@pytest.mark.parametrize("growing", [False, True], ids=["no report", "growing"])
+@pytest.mark.parametrize(
+    ("execution", "status"),
+    [
+        ("RUNNING", "running"),
+        ("ABORTED", "stopped"),
+        ("TIMED_OUT", "timed out"),
+        ("FAILED", "failed"),
+        ("SUCCEEDED", "complete"),
+        (None, "ended"),
+        ("AccessDeniedException", "running or stopped"),
+    ],
+)
+def test_run_without_a_final_report_has_the_status_of_its_execution(
+    execution: str | None, status: str, growing: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bucket(**claimed_run("new"))
+    if growing:
+        report = any_report(status="growing", growth=any_growth(stopped=None))
+        data.write_document(keys.report_json_key("new"), report)
+    list_runs(stage(data, execution), [], as_json=True)
+
+    expected = "growing" if growing and status.startswith("running") else status
+    assert json.loads(capsys.readouterr().out)[0]["status"] == expected

@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cli import watch
 from cli.console import CommandError, NotReachable
 from cli.stop import stop_run
 from distillation import keys
@@ -23,6 +22,7 @@ from tests.support.builders import any_run
 from tests.support.fakes import bucket
 
 NOW = datetime.now(UTC)
+EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:machine:e"
 
 
 class Execution:
@@ -32,25 +32,43 @@ class Execution:
         class ExecutionDoesNotExist(Exception):
             """Raised for an execution whose history has expired."""
 
-    def __init__(self, status: str = "RUNNING", polls: int = 2, error: str | None = None) -> None:
+    def __init__(
+        self, status: str = "RUNNING", polls: int = 2, error: str | None = None, start: str = "{}", known_after: int = 0
+    ) -> None:
         self.status, self.stopped, self._polls, self._error = status, list[dict[str, str]](), polls, error
+        self._start, self._unknown_for, self.lists = start, known_after, 0
 
     def stop_execution(self, **arguments: str) -> None:
         if self._error:
             raise ClientError({"Error": {"Code": self._error, "Message": "User x may not"}}, "StopExecution")
         self.stopped.append(arguments)
 
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_executions"
+        return SimpleNamespace(paginate=self._list)
+
+    def _list(self, *, stateMachineArn: str, statusFilter: str) -> list[dict[str, Any]]:  # noqa: N803 - boto3's names
+        assert (stateMachineArn, statusFilter) == ("machine", "RUNNING")
+        if self._error:
+            raise ClientError({"Error": {"Code": self._error, "Message": "User x may not"}}, "ListExecutions")
+        self.lists += 1
+        return [{"executions": [{"executionArn": EXECUTION}]}]
+
     def describe_execution(self, **_: Any) -> dict[str, Any]:
+        self._unknown_for -= 1
+        if self._unknown_for >= 0:
+            raise self.exceptions.ExecutionDoesNotExist
         if self.stopped and self.status == "RUNNING":
             self._polls -= 1
             self.status = "ABORTED" if self._polls < 0 else "RUNNING"
-        return {"status": self.status} | ({} if self.status == "RUNNING" else {"stopDate": NOW})
+        return {"status": self.status, "input": self._start} | ({} if self.status == "RUNNING" else {"stopDate": NOW})
 
 
 def stage(endpoint: Endpoint, data: Bucket, execution: Execution) -> Any:
     make: Any = boto3.client
     clients = {"bedrock": make("bedrock", endpoint_url=endpoint.url), "stepfunctions": execution}
-    return SimpleNamespace(name="dev", region="us-east-1", data=data, client=clients.__getitem__)
+    client = clients.__getitem__
+    return SimpleNamespace(name="dev", region="us-east-1", data=data, client=client, state_machine="machine")
 
 
 def stop(stage: Any, run: str = "r", *, as_json: bool = False) -> None:
@@ -154,11 +172,36 @@ def test_clean_up_that_is_not_finished_is_no_success(
     assert capsys.readouterr().out == "r: stopped.\n"
 
 
-def test_unknown_or_malformed_name_stops_nothing(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "START_TIMEOUT_SECONDS", 0.01)
-    execution = Execution()
-    with pytest.raises(CommandError, match="no run 'q' in s3://data/runs/"):
-        stop(stage(endpoint, bucket(**claimed_run("r")), execution), "q")
+@pytest.mark.parametrize("known_after", [0, 2])
+def test_run_whose_execution_has_not_claimed_it_yet_is_stopped(
+    known_after: int, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execution = Execution(start='{"collection": "holiday/"}', known_after=known_after)
+    run = keys.run_name("holiday/", EXECUTION)
+    stop(stage(endpoint, bucket(), execution), run)
+
+    assert [arguments["executionArn"] for arguments in execution.stopped] == [EXECUTION]
+    assert capsys.readouterr().out.startswith(f"{run}: stopped.\n")
+
+
+def test_run_that_is_claimed_while_the_command_looks_for_it_is_stopped(endpoint: Endpoint) -> None:
+    data, execution = bucket(), Execution()
+
+    def claim(_: float) -> None:
+        for key, body in claimed_run("r").items():
+            data.write(key, body)
+
+    stop_run("r", stage(endpoint, data, execution), as_json=True, sleep=claim)
+
+    assert [arguments["cause"] for arguments in execution.stopped] == ["distill stop r"]
+
+
+@pytest.mark.parametrize("error", [None, "AccessDeniedException"])
+def test_unknown_or_malformed_name_stops_nothing(error: str | None, endpoint: Endpoint) -> None:
+    execution, waits = Execution(error=error), list[float]()
+    with pytest.raises(CommandError, match=r"no run 'q' in s3://data/runs/.* within the last minute"):
+        stop_run("q", stage(endpoint, bucket(**claimed_run("r")), execution), as_json=False, sleep=waits.append)
+    assert sum(waits) <= 10
     with pytest.raises(CommandError, match=r"'\.\./r' is not the name of a run"):
         stop(stage(endpoint, bucket(**claimed_run("r")), execution), "../r")
     assert execution.stopped == []
