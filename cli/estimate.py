@@ -14,7 +14,7 @@ from typing import Any
 
 from cli.console import CommandError, print_document, print_wrapped
 from cli.own_labels import local_collection
-from cli.requests import collection_prefix, read_request, resolve_request, stage_defaults
+from cli.requests import collection_prefix, option_fields, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
 from cli.upload import photos_in
 from distillation.costs import calibration
@@ -76,17 +76,26 @@ class MeasuredPhoto:
         return InventoryLine(photo=f"{prefix}{self.photo}", status=status, reason=self.reason)
 
 
-def estimate_photos(what: str, request: Path | None, stage: Stage, measured: bool, *, as_json: bool) -> bool:
+def estimate_photos(
+    what: str,
+    request: Path | None,
+    stage: Stage,
+    measured: bool,
+    *,
+    as_json: bool,
+    assignments: Sequence[str] = (),
+) -> bool:
     """Print what a run would cost and why it would be refused; return whether it would not be.
 
     Raises ``CommandError`` if there are no photos, or ``InvalidRequest`` if the request is not valid.
 
     ``what`` is a folder, which is read without AWS, a collection, or COUNTxWIDTHxHEIGHT for photos that do not exist
-    yet, such as 900x4000x3000. ``measured`` uses the stage's calibration and account also without a collection.
+    yet, such as 900x4000x3000. ``assignments`` override fields of ``request``. ``measured`` uses the stage's
+    calibration and account also without a collection.
     """
     is_local = _is_local(what, stage)
     collection = None if is_local else collection_prefix(what)
-    fields = read_request(request, collection)
+    fields = read_request(request, collection) | option_fields({}, assignments)
     name = collection or _collection_of(what)
     # Without the vocabulary of the collection first: a mistake in the request is found without credentials.
     resolve_request(name, fields, stage.name, stage.region)
@@ -291,14 +300,16 @@ def _estimate_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     yield f"{what}: {used} photos, of which {estimate.test} for testing; training sizes {sizes}"
     yield f"Teacher {run.teacher.model}, student {run.student}"
     yield ""
-    yield f"  {'':<46}{'expected':>10}{'low':>10}{'high':>10}"
     lines: dict[str, list[EstimateLine]] = {}
     for line in estimate.lines:
         lines.setdefault(f"{line.step}: {line.what}", []).append(line)
+    width = max(46, *map(len, lines))
+    yield f"  {'':<{width}}{'expected':>10}{'low':>10}{'high':>10}"
     for name, same in lines.items():
-        yield _table_row(name, sum((line.usd for line in same), exactly(0)), same[0].price.confirmed)
-    yield _table_row("total" if run.request.until else "total to the first verdict", estimate.range, True)
-    yield _table_row("storage, per month", estimate.monthly.range, True)
+        yield _table_row(width, name, sum((line.usd for line in same), exactly(0)), same[0].price.confirmed)
+    total = "total" if run.request.until else "total to the first verdict"
+    yield _table_row(width, total, estimate.range, True)
+    yield _table_row(width, "storage, per month", estimate.monthly.range, True)
     yield ""
     yield from _plan(estimate)
     yield estimate.verdict
@@ -311,9 +322,9 @@ def _estimate_lines(what: str, run: Run, estimate: Estimate) -> Iterable[str]:
     yield from (f"Warning: {warning}" for warning in estimate.warnings)
 
 
-def _table_row(name: str, usd: Bounds, confirmed: bool) -> str:
+def _table_row(width: int, name: str, usd: Bounds, confirmed: bool) -> str:
     figures = "".join(f"{format_usd(getattr(usd, bound)):>10}" for bound in ("expected", "low", "high"))
-    return f"  {name:<46.46}{figures}{'' if confirmed else ' *'}"
+    return f"  {name:<{width}}{figures}{'' if confirmed else ' *'}"
 
 
 def _plan(estimate: Estimate) -> Iterator[str]:

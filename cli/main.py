@@ -79,6 +79,9 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field of a request; can be repeated.")
+]
 RequestFile = Annotated[Path | None, typer.Option(help="JSON file with the fields of a request.")]
 Region = Annotated[str, typer.Option(help="AWS Region of the stage.")]
 Stage = Annotated[str, typer.Option(envvar="DISTILL_STAGE", help="Deployed stage, as defined in cdk.json.")]
@@ -125,6 +128,7 @@ def doctor(as_json: Json = False, stage: Stage = "dev", region: Region = "us-eas
 def estimate(
     what: Annotated[str, typer.Argument(help="Folder, collection, or COUNTxWIDTHxHEIGHT, such as 900x4000x3000.")],
     request: RequestFile = None,
+    assignments: Assignments = None,
     measured: Annotated[
         bool, typer.Option(help="Use the stage's measured token counts, and check its account, for a folder too.")
     ] = False,
@@ -140,7 +144,8 @@ def estimate(
     from cli.estimate import estimate_photos
     from cli.stage import Stage as DeployedStage
 
-    if not estimate_photos(what, request, DeployedStage(stage, region), measured, as_json=as_json):
+    deployed = DeployedStage(stage, region)
+    if not estimate_photos(what, request, deployed, measured, as_json=as_json, assignments=assignments or []):
         raise typer.Exit(1)
 
 
@@ -185,10 +190,7 @@ def start(
     max_usd: Annotated[float | None, typer.Option(help="Maximum cost in US dollars.")] = None,
     train_sizes: Annotated[str | None, typer.Option(help="Numbers of training images, such as 300,900.")] = None,
     sample: Annotated[int | None, typer.Option(help="Number of images to use, at least 16.")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of a request; can be repeated."),
-    ] = None,
+    assignments: Assignments = None,
     as_json: Json = False,
     stage: Stage = "dev",
     region: Region = "us-east-1",

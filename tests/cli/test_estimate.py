@@ -209,6 +209,24 @@ def test_sample_is_told_from_the_photos_of_the_collection(tmp_path: Path) -> Non
     assert result.stdout.startswith("1000x900x600: 50 of 1000 photos, of which 12 for testing; training sizes 38\n")
 
 
+def test_options_override_the_fields_of_the_request(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text('{"sample": 50, "until": "Baseline"}', "utf-8")
+    result = distill("estimate", "1000x900x600", "--request", request, "--set", "sample=60")
+
+    assert result.stdout.startswith("1000x900x600: 60 of 1000 photos")
+    unknown = distill("estimate", "1000x900x600", "--set", "smaple=60")
+    assert (unknown.exit_code, "unknown field 'smaple'" in unknown.stderr) == (2, True)
+
+
+def test_lines_of_models_with_long_names_are_not_cut_off() -> None:
+    table = distill("estimate", "1000x900x600", "--stage", "local").stdout.split("\n\n")[1].splitlines()
+    names = [re.split(" {2,}", line.strip())[0] for line in table[1:]]
+
+    assert "LabelImages: local teacher (EfficientNet-Lite3 + SSD, not Nova), output" in names
+    assert len(set(names)) == len(names)
+
+
 def test_volume_that_does_not_pay_for_the_storage_is_an_advice_not_to_distil(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"images_per_month": 1000}', "utf-8")
