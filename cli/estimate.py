@@ -26,7 +26,7 @@ from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine
 from distillation.errors import excerpt
 from distillation.inference.application import audit_size
 from distillation.inference.rate_limit import calls_per_minute
-from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, skipped_text
+from distillation.photos.files import is_raw, is_read_by_name, replaced_raw_files, skip_kind, skipped_line
 from distillation.photos.resizer import (
     MAXIMUM_BYTES,
     MAXIMUM_PIXELS,
@@ -201,7 +201,8 @@ def _skipped_files(what: str, bucket: Bucket | None, run: Run, *, is_local: bool
         return {}
     if is_local:
         return dict(Counter(photos_in(Path(what).expanduser()).skipped))
-    return dict(Counter(kind for key in bucket.keys(run.collection) if (kind := skip_kind(key))))
+    skipped = (key for key in bucket.keys(run.collection) if not is_read_by_name(key.removeprefix(run.collection)))
+    return dict(Counter(kind for key in skipped if (kind := skip_kind(key))))
 
 
 def _account(stage: Stage) -> Account:
@@ -284,7 +285,7 @@ def _report_lines(what: str, run: Run, preflight: Preflight) -> Iterable[str]:
         first = preflight.unreadable[0]
         yield f"{len(preflight.unreadable)} photos cannot be used, such as {clean_line(first.photo)}: {first.reason}"
     if preflight.skipped:
-        yield f"{sum(preflight.skipped.values())} other files skipped: {skipped_text(preflight.skipped)}"
+        yield skipped_line(preflight.skipped)
     if isinstance(preflight, Estimate):
         yield from _estimate_lines(what, run, preflight)
     elif isinstance(preflight, ApplyEstimate):

@@ -37,7 +37,7 @@ class PhotoFiles:
     photos: dict[str, int]
     """Sizes of the photos in bytes, keyed by name; 0 if unknown before the photo is read."""
     skipped: list[str]
-    """Kind of each other file."""
+    """Kind of each other file, without ``own_files``."""
     own_files: Mapping[str, Path | bytes]
     """The files with own labels and with a vocabulary, keyed by the names that they have in a collection."""
     read: Callable[[Collection[str]], Iterator[tuple[str, Body]]]
@@ -64,7 +64,8 @@ def archived_photos(
     own_names = own_files_among(sizes, source)
     own_files = {key: _own_file(name, sizes[name], source, read) for key, name in own_names.items()}
     found = {name: sizes[name] for name in photos if kinds[name] is None}
-    files = PhotoFiles(found, [*skipped, *(kind for kind in kinds.values() if kind)], own_files, read)
+    others = [kind for name, kind in kinds.items() if kind and name not in own_names.values()]
+    files = PhotoFiles(found, [*skipped, *others], own_files, read)
     return check_has_photos(source, files)
 
 

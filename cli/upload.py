@@ -34,7 +34,14 @@ from cli.requests import collection_prefix, resolve_request
 from cli.stage import Stage
 from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import DistillationError, excerpt
-from distillation.photos.files import UPLOAD_MARK, replaced_raw_files, skip_kind, skipped_text
+from distillation.photos.files import (
+    UPLOAD_MARK,
+    is_read_by_name,
+    replaced_raw_files,
+    skip_kind,
+    skipped_line,
+    skipped_text,
+)
 from distillation.photos.inventory import REPLACED_RAW
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, resize
 from distillation.storage import Bucket
@@ -104,7 +111,7 @@ class FolderContent:
     photos: dict[str, Path]
     """Photos, keyed by path below the folder."""
     skipped: list[str]
-    """Kind of each other file."""
+    """Kind of each other file, without own labels and vocabulary."""
 
 
 def open_photos(source: Path) -> PhotoFiles:
@@ -154,7 +161,7 @@ def photos_in(folder: Path) -> FolderContent:
     for name in replaced_raw_files(photos, lambda name: is_usable(name, photos[name])):
         kinds[name] = REPLACED_RAW
         del photos[name]
-    skipped = [kind for kind in kinds.values() if kind]
+    skipped = [kind for name, kind in kinds.items() if kind and not is_read_by_name(name)]
     if not photos:
         others = f" (skipped: {skipped_text(Counter(skipped))})" if skipped else ""
         raise CommandError(f"{folder} contains no photos{others}. Name another folder.")
@@ -344,7 +351,7 @@ def _print_summary(
         f"{seconds:.1f} s{shrunk}), {summary['unchanged']} unchanged"
     )
     if found.skipped:
-        print_line(f"{len(found.skipped)} other files skipped: {skipped_text(Counter(found.skipped))}")
+        print_line(skipped_line(Counter(found.skipped)))
     if refused := by_outcome["refused"]:
         print_to_stderr(f"{len(refused)} photos cannot be used and were not uploaded: {_problems(refused)}.")
 

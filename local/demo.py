@@ -26,7 +26,7 @@ from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.documents import EvaluationFigures, Report
 from distillation.errors import InvalidRequest, excerpt
 from distillation.models import catalog
-from distillation.photos.files import skipped_text
+from distillation.photos.files import skipped_line
 from distillation.photos.listing import check_photo_count
 from distillation.records import Quota, Run, size_of
 from distillation.runs.request import run_name_of
@@ -206,7 +206,7 @@ def _run(inputs: Inputs, options: argparse.Namespace, vlm: Vlm | None) -> int:
     with local_pipeline(faults=faults, vlm=vlm) as pipeline:
         print_line(f"uploading {len(photos.photos)} photos and distill.json")
         if photos.skipped:
-            print_line(f"{len(photos.skipped)} other files skipped: {skipped_text(Counter(photos.skipped))}")
+            print_line(skipped_line(Counter(photos.skipped)))
         pipeline.upload(photos.photos | inputs.own_files, COLLECTION)
         pipeline.start_run(COLLECTION, inputs.request)
         run, execution = _watch(pipeline)

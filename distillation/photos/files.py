@@ -15,7 +15,7 @@ from distillation.answers.vocabulary import VOCABULARY_FILE
 
 UPLOAD_MARK = "distill-upload.txt"
 """Name of the object with which ``distill upload --shrink`` marks a collection."""
-OWN_FILE = "own file"
+OWN_FILE = "distill file"
 """Kind of the files that this project reads or writes in a collection."""
 _NAMES = {
     **dict.fromkeys(("distill.json", UPLOAD_MARK, VOCABULARY_FILE, *OWN_LABELS_FILES), OWN_FILE),
@@ -80,6 +80,17 @@ def replaced_raw_files(keys: Iterable[str], is_usable: Callable[[str], bool]) ->
 def skipped_text(counts: Mapping[str, int]) -> str:
     """Return the numbers of skipped files, keyed by kind, such as ``2 video, 1 text``."""
     return ", ".join(f"{count} {kind}" for kind, count in Counter(counts).most_common())
+
+
+def skipped_line(counts: Mapping[str, int]) -> str:
+    """Return the line about skipped files, such as ``3 other files skipped: 2 video, 1 text``."""
+    total = sum(counts.values())
+    return f"{total:,} other file{'s' if total != 1 else ''} skipped: {skipped_text(counts)}"
+
+
+def is_read_by_name(name: str) -> bool:
+    """Return whether a file directly in a folder has own labels or a vocabulary, in any case of its name."""
+    return name.lower() in (VOCABULARY_FILE, *OWN_LABELS_FILES)
 
 
 def _stem(key: str) -> str:

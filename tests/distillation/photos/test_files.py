@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, skipped_text
+from distillation.photos.files import is_raw, is_read_by_name, replaced_raw_files, skip_kind, skipped_line, skipped_text
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ from distillation.photos.files import is_raw, replaced_raw_files, skip_kind, ski
         ("DJI_0001.SRT", "text"),
         ("PXL_0001.MP", "video"),
         ("track.gpx", "text"),
-        ("distill.json", "own file"),
-        ("labels.csv", "own file"),
-        ("vocabulary.csv", "own file"),
+        ("distill.json", "distill file"),
+        ("labels.csv", "distill file"),
+        ("vocabulary.csv", "distill file"),
         ("trip/", "folder"),
     ],
 )
@@ -72,3 +72,11 @@ def test_names_of_raw_files_of_every_large_maker_are_known() -> None:
 
 def test_skipped_files_are_counted_by_kind() -> None:
     assert skipped_text({"text": 1, "video": 2}) == "2 video, 1 text"
+    assert skipped_line({"text": 1, "video": 2}) == "3 other files skipped: 2 video, 1 text"
+    assert skipped_line({"text": 1}) == "1 other file skipped: 1 text"
+
+
+def test_own_labels_and_vocabulary_are_read_by_name_only_beside_the_photos() -> None:
+    names = ("Labels.CSV", "labels.jsonl", "vocabulary.csv", "sub/labels.csv", "distill.json", "a.jpg")
+
+    assert [is_read_by_name(name) for name in names] == [True, True, True, False, False, False]
