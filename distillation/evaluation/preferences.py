@@ -159,7 +159,10 @@ def read_preferences(body: bytes, source: str) -> Preferences:
     """Return the preferences in a file. ``source`` names it in the message. Raises ``InvalidRequest``."""
     if len(body) > MAXIMUM_BYTES:
         raise InvalidRequest(f"{source} has {len(body):,} bytes, more than {MAXIMUM_BYTES:,}. It is another file.")
-    return parse(Preferences, parse_json(body, source), source)
+    try:
+        return parse(Preferences, parse_json(body, source), source)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{error}. Name the file that the page of distill prefer downloaded.") from None
 
 
 def win_rates(

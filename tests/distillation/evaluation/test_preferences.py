@@ -70,6 +70,12 @@ def rates_of(body: bytes) -> list[WinRate]:
     return win_rates(read_preferences(body, "p.json"), "holiday-1", "n12", IMAGES, "p.json")
 
 
+@pytest.mark.parametrize("body", [b"{}", b"photo,label"], ids=["fields", "csv"])
+def test_another_file_is_refused_with_the_page_that_writes_the_right_one(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=r"Name the file that the page of distill prefer downloaded\."):
+        rates_of(body)
+
+
 def test_half_of_the_pairs_are_against_each_answerer_and_each_has_one_answer_of_the_tuned_model() -> None:
     run, data = compared_run()
     comparison = read_comparison(run, "n12", data)
