@@ -121,7 +121,7 @@ class Request(Record):
     accept_teacher_terms: bool = False
     """Whether the terms of a teacher from another provider than the student's are accepted."""
     own_labels: OwnLabels | None = None
-    """Use of the owner's labels: trained on (``train``, the default if there are any), or compared with (``gold``)."""
+    """Use of your own labels: trained on (``train``, the default if there are any), or compared with (``gold``)."""
     samples_per_image: int = Field(default=1, ge=1, le=9)
     """Answers of the teacher per label, 1-9."""
     max_tokens: int = Field(default=400, ge=16, le=5000)
