@@ -114,7 +114,7 @@ def resolve_request(
     Raises ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
     """
     defaults = stage_defaults(stage, region)
-    return resolve({**fields, "collection": collection}, "estimate", photos, defaults)
+    return resolve({**fields, "collection": collection}, "estimate", photos, defaults, "the request")
 
 
 def stage_defaults(stage: str, region: str) -> Defaults:

@@ -68,16 +68,23 @@ class Defaults(StageLimits):
     """Account id, 12 digits."""
 
 
-def resolve(start: dict[str, Any], execution: str, photos: Bucket | None, defaults: Defaults) -> Run:
+def resolve(
+    start: dict[str, Any],
+    execution: str,
+    photos: Bucket | None,
+    defaults: Defaults,
+    source: str = "the execution's input",
+) -> Run:
     """Return the run that an execution was started for. Raises ``InvalidRequest`` if the request is not valid.
 
     ``start`` is either the S3 event of a ``distill.json``, or, from the console, a request with a field ``collection``.
-    ``photos`` is None, only with the latter, if the collection's files do not exist yet or are not read.
+    ``source`` names the latter in messages. ``photos`` is None, only with the latter, if the collection's files do not
+    exist yet or are not read.
     """
     if photos and is_upload(start):
         collection, identity, fields, source = _from_event(start["detail"], photos)
     else:
-        fields, source = dict(start), "the execution's input"
+        fields = dict(start)
         collection, identity = _collection(fields.pop("collection", None)), execution
     request = _within_limit(parse(Request, fields, source), defaults.max_usd_per_run)
     if request.apply:

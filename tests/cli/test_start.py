@@ -159,7 +159,7 @@ def test_options_that_are_not_given_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--until", "Labels"], "until"),
+        (["--until", "Labels"], "distill start: the request: field 'until'"),
         (["--max-usd", "-1"], "max_usd"),
         (["--sample", "3"], "sample"),
         (["--train-sizes", "30;60"], "--train-sizes '30;60': write numbers of training images separated by commas"),
