@@ -76,6 +76,19 @@ def test_uploader_may_write_and_list_one_collection_and_nothing_else(
 
 
 @pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("StartExecution", "stateMachine:Machine"),
+        ("ListExecutions", "stateMachine:Machine"),
+        ("DescribeExecution", "execution:Machine:e"),
+        ("StopExecution", "execution:Machine:e"),
+    ],
+)
+def test_operator_may_start_find_and_stop_runs(action: str, resource: str) -> None:
+    assert allowed(OPERATOR, f"states:{action}", f"arn:aws:states:{REGION}:{ACCOUNT}:{resource}")
+
+
+@pytest.mark.parametrize(
     ("name", "may"),
     [
         ("a.jpg", True),
