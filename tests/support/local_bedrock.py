@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,15 @@ def running_endpoint(s3: MemoryS3, cache: Path, identity: Any | None = None, **f
 
 
 def client(endpoint: Endpoint, service: str) -> Any:
-    """Return an unmodified boto3 client of the endpoint."""
+    """Return an unmodified boto3 client of the endpoint, the same for the same service."""
+    return _client(endpoint.url, service)
+
+
+@lru_cache(maxsize=4)
+def _client(url: str, service: str) -> Any:
+    # boto3 takes about 40 ms to build a client, longer than the endpoint to answer.
     make: Any = boto3.client
-    return make(service, endpoint_url=endpoint.url)
+    return make(service, endpoint_url=url)
 
 
 def create_job(endpoint: Endpoint, name: str = "run-n10-a1", **changes: Any) -> str:
