@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ class Tokens:
 
     def questions(self, images: Sequence[Dimensions]) -> Bounds:
         """Return the input tokens of one question about each image."""
-        rule = sum(self.family.image_tokens(width, height) for width, height in images)
+        # Photos of a collection have few different sizes.
+        rule = sum(self.family.image_tokens(*size) * count for size, count in Counter(images).items())
         return self.text.times(len(images)) + self.factor.times(rule)
 
     def training_records(self, images: Sequence[Dimensions], answer: Bounds) -> Bounds:
@@ -45,12 +47,12 @@ class Tokens:
         """
         if self.family.training_image_tokens is None:
             return self.questions(images) + answer.times(len(images))
-        by_rule = [self.family.image_tokens(width, height) for width, height in images]
+        by_rule = [(self.family.image_tokens(*size), count) for size, count in Counter(images).items()]
         low, expected = self.family.training_image_tokens
         image_tokens = Bounds(
-            low=sum(min(tokens * self.factor.low, low) for tokens in by_rule),
-            expected=sum(min(tokens * self.factor.expected, expected) for tokens in by_rule),
-            high=sum(by_rule) * self.factor.high,
+            low=sum(min(tokens * self.factor.low, low) * count for tokens, count in by_rule),
+            expected=sum(min(tokens * self.factor.expected, expected) * count for tokens, count in by_rule),
+            high=sum(tokens * count for tokens, count in by_rule) * self.factor.high,
         )
         return self.text.times(len(images)) + image_tokens + answer.times(len(images))
 
