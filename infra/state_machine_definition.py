@@ -16,7 +16,8 @@ SOURCE = Path(__file__).parents[1] / "statemachine" / "distillation.asl.yaml"
 
 def render() -> str:
     """Return the definition as JSON text, with anchors resolved and without the keys that start with ``x-``."""
-    document = yaml.safe_load(SOURCE.read_text("utf-8"))
+    # libyaml is ten times as fast as the parser in Python.
+    document = yaml.load(SOURCE.read_text("utf-8"), yaml.CSafeLoader)
     definition = {key: value for key, value in document.items() if not key.startswith("x-")}
     return json.dumps(definition, ensure_ascii=False, indent=2) + "\n"
 
