@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aws_cdk.assertions import Template
 
@@ -21,6 +23,15 @@ CONFIGURED = {
 """Settings of a stage that adds every kind of optional resource and permission."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of the templates in one process of pytest-xdist: a stage takes seconds to synthesise."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if Path(__file__).parent in item.path.parents and ("stacks" in fixtures or "configured" in fixtures):
+            item.add_marker(pytest.mark.xdist_group("templates"))
+
+
 @pytest.fixture(scope="session")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
     return synthesise("dev", tmp_path_factory.mktemp("cdk.out"))[1]
@@ -37,8 +48,14 @@ def storage(stacks: Stacks) -> Template:
 
 
 @pytest.fixture(scope="session")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
-    return synthesise("dev", tmp_path_factory.mktemp("cdk.out"), **CONFIGURED)[1]
+def configured_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which ``configured_pipeline`` and ``configured_storage`` write both templates."""
+    return tmp_path_factory.mktemp("cdk.out")
+
+
+@pytest.fixture(scope="session")
+def configured(configured_folder: Path) -> Stacks:
+    return synthesise("dev", configured_folder, **CONFIGURED)[1]
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aws_cdk.assertions import Template
 
 from app import Stacks
 from local import ROOT
 from tests.infra.conftest import CONFIGURED
-from tests.support.synthesis import synthesise
 
 WITHOUT_TAGS = {
     *("AWS::IAM::Policy", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy"),
@@ -64,11 +64,13 @@ def test_tags_of_the_stage_are_in_the_environment_of_prepare(configured_pipeline
     assert len(json.dumps(variables)) < 4096
 
 
-def test_stage_with_every_option_has_no_lint_finding(tmp_path: Path) -> None:
-    synthesise("dev", tmp_path, **CONFIGURED)[0].synth()
+@pytest.mark.usefixtures("configured_pipeline")
+def test_stage_with_every_option_has_no_lint_finding(configured_folder: Path) -> None:
     linter = Path(sys.executable).with_name("cfn-lint")
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    command = [linter, *sorted(tmp_path.glob("*.template.json"))]
+    templates = sorted(configured_folder.glob("*.template.json"))
+    command = [linter, *templates]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
+    assert len(templates) == 2
     assert (result.returncode, result.stdout) == (0, "")
