@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -91,20 +92,21 @@ def in_bucket(photos: dict[str, bytes]) -> Bucket:
 @pytest.mark.parametrize(
     ("student", "photos", "request_fields", "warmup"),
     [
-        ("local.student-pixels-v1:0", crops_of_samples(), {"test_share": 0.05}, "1"),
-        ("local.student-pixels-pro-v1:0", samples(), {"duplicate_records": 3}, "0"),
-        ("local.student-pixels-2-v1:0", crops_of_samples(), {"test_share": 0.05}, "1"),
+        ("local.student-pixels-v1:0", crops_of_samples, {"test_share": 0.05}, "1"),
+        ("local.student-pixels-pro-v1:0", samples, {"duplicate_records": 3}, "0"),
+        ("local.student-pixels-2-v1:0", crops_of_samples, {"test_share": 0.05}, "1"),
     ],
+    ids=["pixels", "pixels-pro", "pixels-2"],
 )
 def test_student_goes_from_photos_to_a_report(
     data: Bucket,
     tmp_path: Path,
     student: str,
-    photos: dict[str, bytes],
+    photos: Callable[[], dict[str, bytes]],
     request_fields: dict[str, Any],
     warmup: str,
 ) -> None:
-    done = whole_run(student, in_bucket(photos), data, tmp_path, **request_fields)
+    done = whole_run(student, in_bucket(photos()), data, tmp_path, **request_fields)
     family, (records,) = catalog.get_model(student).family, done.dataset.records
     report = json.loads(data.read(keys.report_json_key(done.run.name)))
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from distillation.evaluation import intervals
 
 
 def test_interval_agrees_with_scipy_and_is_reproducible() -> None:
+    from scipy import stats
+
     values = np.random.default_rng(3).random(60)
     ours = intervals.resample({"x": list(values)}, [str(number) for number in range(60)]).mean("x")
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=3).confidence_interval
@@ -47,6 +48,8 @@ def test_share_of_a_gap_that_is_not_significant_is_none() -> None:
 
 
 def test_permutation_agrees_with_scipy() -> None:
+    from scipy import stats
+
     differences = np.random.default_rng(5).normal(0.03, 0.1, 40)
     theirs = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=20_000, rng=5)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import optimize
 
 from distillation.answers.formats import format_of, parse_format
 from distillation.answers.formats.base import Compared, NotInFormat
@@ -242,6 +241,7 @@ def test_similar_spellings_count_by_their_similarity_and_only_once() -> None:
 
 def test_similar_spellings_are_matched_so_that_the_sum_of_similarities_is_largest() -> None:
     from rapidfuzz import fuzz, process
+    from scipy import optimize
 
     words = ["colour", "colours", "color", "colored", "coloured", "harbour", "harbours", "harbor"]
     generator = np.random.default_rng(1)
