@@ -125,7 +125,11 @@ def test_flex_is_answered_by_models_with_a_flex_price_and_refused_by_others(endp
     }
 
 
-def test_faults_of_one_tier_leave_the_other_alone(s3: MemoryS3, tmp_path: Path) -> None:
+def test_faults_of_one_tier_leave_the_other_alone(
+    s3: MemoryS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # boto3 waits up to 15 s before it gives up on a throttled call.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     faults = ConverseFaults(shares={"ThrottlingException": 1.0}, tier="flex")
     with running_endpoint(s3, tmp_path, converse=faults) as endpoint:
         assert converse(endpoint)["stopReason"] == "end_turn"

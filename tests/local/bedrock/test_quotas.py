@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +62,12 @@ def test_tokens_per_day_are_available_again_after_a_day() -> None:
 def test_endpoint_refuses_calls_beyond_the_tokens_of_a_shortened_day(tmp_path: Path) -> None:
     faults = ConverseFaults(quotas={TEACHER: Quota(tokens_per_day=8_000)}, day_seconds=3.0)
     with running_endpoint(trainable_bucket(), tmp_path, converse=faults) as endpoint:
+        seconds = [0.0]
+        endpoint.service.quotas.now = lambda: seconds[0]
         ask(endpoint, TEACHER)
         endpoint.service.quotas.admit(TEACHER, 2_000, Quota())
         with pytest.raises(ClientError, match="Too many tokens per day") as error:
             ask(endpoint, TEACHER)
         assert error_code(error) == "ThrottlingException"
-        time.sleep(faults.day_seconds)
+        seconds[0] = faults.day_seconds
         ask(endpoint, TEACHER)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from local import models
+from local.models.forms import Sight
 
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / "build" / "models"
@@ -19,13 +20,22 @@ PHOTOS = sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:36]
 
 @dataclass(frozen=True)
 class PairResults:
-    """A pair of models, with the features and labels of 36 sample photos."""
+    """A pair of models, with the features, the teacher's sights and the labels of 36 sample photos."""
 
     student: Any
     teacher: Any
     images: list[Image.Image]
     features: np.ndarray
+    sights: list[Sight]
     labels: list[list[str]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of the pairs in one process of pytest-xdist: a pair takes 10 s to label the photos."""
+    for item in items:
+        if "pair" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("models"))
 
 
 @pytest.fixture(scope="package", params=["efficientnet", "pixels"])
@@ -34,7 +44,8 @@ def pair(request: pytest.FixtureRequest) -> PairResults:
     teacher = models.load_teacher(f"local.teacher-{request.param}-v1:0")
     images = [Image.open(path).convert("RGB") for path in PHOTOS]
     features = np.stack([student.features(image) for image in images])
-    return PairResults(student, teacher, images, features, [teacher.look(image).keywords for image in images])
+    sights = [teacher.look(image) for image in images]
+    return PairResults(student, teacher, images, features, sights, [sight.keywords for sight in sights])
 
 
 def jaccard(first: list[str], second: list[str]) -> float:

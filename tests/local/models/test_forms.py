@@ -101,8 +101,8 @@ def test_prompt_without_an_instruction_asks_for_keywords() -> None:
 )
 def test_answers_of_teacher_and_untrained_student_are_valid_labels(pair: PairResults, settings: dict[str, Any]) -> None:
     answer_format = parse_format(settings, "test")
-    for image, features in zip(pair.images[:4], pair.features, strict=False):
-        sights = {"teacher": pair.teacher.look(image), "base": pair.student.look(features)}
+    for seen, features in zip(pair.sights[:4], pair.features, strict=False):
+        sights = {"teacher": seen, "base": pair.student.look(features)}
         values = {name: answer_format.parse(answer(settings, sight)) for name, sight in sights.items()}
 
         assert answer_format.label_problem(values["teacher"]) is None

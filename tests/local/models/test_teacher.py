@@ -12,9 +12,8 @@ from tests.local.models.conftest import PairResults, jaccard
 
 
 def test_teacher_gives_the_requested_number_of_keywords_and_always_the_same(pair: PairResults) -> None:
-    for image, label in zip(pair.images[:6], pair.labels, strict=False):
-        assert 12 <= len(label) == len(set(label)) <= 25
-        assert pair.teacher.look(image).keywords == label
+    assert all(12 <= len(label) == len(set(label)) <= 25 for label in pair.labels)
+    assert [pair.teacher.look(image).keywords for image in pair.images[:3]] == pair.labels[:3]
 
 
 def test_teacher_agrees_with_its_own_samples_well_but_not_fully(pair: PairResults) -> None:
