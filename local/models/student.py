@@ -239,18 +239,22 @@ def _known_word_weight(head: Head, examples: np.ndarray, target: np.ndarray) -> 
 
 
 def _descend(kernel: np.ndarray, residual: np.ndarray, epochs: int) -> tuple[np.ndarray, list[tuple[int, int, float]]]:
-    """Solve (kernel + ridge) weights = residual by Nesterov's method; return the weights and the losses."""
-    system = kernel + RIDGE * np.eye(len(kernel))
-    rate = 1 / np.linalg.eigvalsh(system)[-1]
-    weights = ahead = np.zeros_like(residual)
+    """Solve (kernel + ridge) weights = residual by Nesterov's method; return the weights and the losses.
+
+    The steps are taken in the basis of the kernel's eigenvectors, where they multiply no matrices.
+    """
+    eigenvalues, basis = np.linalg.eigh(kernel)
+    scale, target = eigenvalues[:, None], basis.T @ residual
+    rate = 1 / (eigenvalues[-1] + RIDGE)
+    weights = ahead = np.zeros_like(target)
     losses = []
     for step in range(1, epochs * STEPS_PER_EPOCH + 1):
-        following = ahead - rate * (system @ ahead - residual)
+        following = ahead - rate * ((scale + RIDGE) * ahead - target)
         ahead = following + (step - 1) / (step + 2) * (following - weights)
         weights = following
-        loss = float(np.square(kernel @ weights - residual).mean())
+        loss = float(np.square(scale * weights - target).mean())
         losses.append((step, (step - 1) // STEPS_PER_EPOCH, loss))
-    return weights, losses
+    return basis @ weights, losses
 
 
 def recognised(logits: np.ndarray) -> tuple[list[str], np.ndarray]:
