@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of the templates in one process of pytest-xdist: a stage takes seconds to synthesise."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if Path(__file__).parent in item.path.parents and ("stacks" in fixtures or "configured" in fixtures):
+        if ("stacks" in fixtures or "configured" in fixtures) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("templates"))
 
 
