@@ -1,8 +1,9 @@
 """Find near-duplicates: images whose perceptual hashes differ in few bits, directly or through other images.
 
 The index is plain Python because the Lambda function has no numpy. Each hash is cut into five bands. If two hashes
-differ in at most ``MAXIMUM_DISTANCE`` bits, fewer than ten, at least one band differs in at most one bit. Looking up
-each band unchanged and with every single bit flipped therefore finds all near hashes without comparing all pairs.
+differ in at most ``MAXIMUM_DISTANCE`` bits, which is eight, either one of the first four bands differs in at most one
+bit, or each of them differs in two bits and the last band is equal. Looking up the first four bands unchanged and with
+every single bit flipped, and the last one unchanged, therefore finds all near hashes without comparing all pairs.
 Source: Norouzi et al. 2012, "Fast search in Hamming space with multi-index hashing". Timing: benchmarks/split.py.
 """
 
@@ -21,7 +22,9 @@ Of 2,200 pairs of different photos none is nearer than 14.
 _BAND_BITS = 13
 _BAND_SHIFTS = range(0, 64, _BAND_BITS)
 _BAND_MASK = (1 << _BAND_BITS) - 1
-_SINGLE_BIT_FLIPS = [0, *(1 << bit for bit in range(_BAND_BITS))]
+_SINGLE_BIT_FLIPS = (0, *(1 << bit for bit in range(_BAND_BITS)))
+_FLIPS = (*[_SINGLE_BIT_FLIPS] * (len(_BAND_SHIFTS) - 1), (0,))
+"""Flips to look up, by band."""
 
 
 class HashIndex:
@@ -35,14 +38,13 @@ class HashIndex:
 
     def within_distance(self, query: int) -> set[int]:
         """Return the hashes that differ from ``query`` in at most ``MAXIMUM_DISTANCE`` bits."""
-        matches = set()
-        for band, shift in zip(self._bands, _BAND_SHIFTS, strict=True):
-            key = query >> shift & _BAND_MASK
-            for flip in _SINGLE_BIT_FLIPS:
-                for candidate in band.get(key ^ flip, ()):
-                    if (candidate ^ query).bit_count() <= MAXIMUM_DISTANCE:
-                        matches.add(candidate)
-        return matches
+        return {
+            candidate
+            for band, shift, flips in zip(self._bands, _BAND_SHIFTS, _FLIPS, strict=True)
+            for flip in flips
+            for candidate in band.get(query >> shift & _BAND_MASK ^ flip, ())
+            if (candidate ^ query).bit_count() <= MAXIMUM_DISTANCE
+        }
 
 
 class NearDuplicates:
@@ -54,13 +56,19 @@ class NearDuplicates:
         for image, value in self._hash_by_image.items():
             self._images_by_hash[value].append(image)
         self._index = HashIndex(self._images_by_hash)
+        self._isolated: set[int] = set()
+        """Hashes that were looked up and have no other hash near them: most hashes, each looked up several times."""
 
     def of(self, image: str) -> Iterator[str]:
         """Yield the near-duplicates of an image, without the image itself."""
         value = self._hash_by_image.get(image)
-        if value is not None:
-            for near_value in self._index.within_distance(value):
-                yield from (other for other in self._images_by_hash[near_value] if other != image)
+        if value is None:
+            return
+        near_values = {value} if value in self._isolated else self._index.within_distance(value)
+        if len(near_values) == 1:
+            self._isolated.add(value)
+        for near_value in near_values:
+            yield from (other for other in self._images_by_hash[near_value] if other != image)
 
 
 def group_near_duplicates(images: Iterable[str], near_duplicates: NearDuplicates) -> dict[str, str]:
