@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 _MEMORY_BYTES = 1 << 20
 _JSON_LINES = "application/jsonl"
+_LINE_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 _DENIED_READS = {
     "AccessDenied": "If the object does not exist, S3 answers the same to a role without s3:ListBucket on the bucket.",
@@ -239,6 +240,6 @@ def _json_lines_file(records: Iterable[Any]) -> Iterator[IO[bytes]]:
     """Yield a temporary file with records as JSON Lines; it is kept in memory up to 1 MiB and then on disk."""
     with SpooledTemporaryFile(_MEMORY_BYTES) as file:
         for record in records:
-            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            file.write(_LINE_ENCODER.encode(record).encode() + b"\n")
         file.seek(0)
         yield file
