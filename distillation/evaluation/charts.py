@@ -13,6 +13,7 @@ os.environ.setdefault("MPLCONFIGDIR", "/tmp/matplotlib")
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -31,9 +32,11 @@ _VARIABLES = {
 """Placeholder colours that matplotlib draws with, and the CSS variable that replaces each."""
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": _LINE,
+    "axes.facecolor": "none",
     "axes.labelcolor": _SOFT,
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "figure.facecolor": "none",
     "font.size": 12,
     "legend.frameon": False,
     "legend.labelcolor": _INK,
@@ -65,7 +68,7 @@ def distribution_chart(base: Sequence[float] | None, tuned: Series) -> str:
         colour = colours[answerer]
         # Fill only base and the largest size, which the verdict compares; draw the others as outlines.
         if answerer in ("base", next(reversed(series))):
-            axes.hist(values, bins=bins, color=colour, alpha=0.18)
+            axes.hist(values, bins=bins, color=colour, histtype="stepfilled", alpha=0.18)
         axes.hist(values, bins=bins, color=colour, histtype="step", linewidth=1.8, label=display_name(answerer))
         axes.axvline(sum(values) / len(values), color=colour, linestyle=(0, (4, 3)), linewidth=1.2)
     axes.set(xlim=(0, 1), xlabel="agreement with the teacher", ylabel="test images")
@@ -174,7 +177,8 @@ def _figure() -> tuple[Figure, Axes]:
 
 def _svg(figure: Figure, prefix: str) -> str:
     output = io.StringIO()
-    figure.savefig(output, format="svg", transparent=True, metadata={"Date": None})
+    # savefig would draw the figure twice, because of its layout.
+    FigureCanvasSVG(figure).print_svg(output, metadata={"Date": None})
     text = output.getvalue()
     text = text[text.index("<svg") :]
     # Ids are unique within one chart only, and the page has several.
