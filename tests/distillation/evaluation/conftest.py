@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.charts import charts_drawn_once
+
+
+@pytest.fixture(autouse=True, scope="session")
+def charts_of_the_session() -> Iterator[None]:
+    """Draw each chart once for all tests."""
+    with charts_drawn_once():
+        yield
