@@ -85,8 +85,9 @@ def create_job(endpoint: Endpoint, name: str = "run-n10-a1", **changes: Any) -> 
 
 def wait_for_job(endpoint: Endpoint, job: str) -> Any:
     """Wait until a job has ended; return its description."""
+    bedrock = client(endpoint, "bedrock")
     for _ in range(400):
-        description = client(endpoint, "bedrock").get_model_customization_job(jobIdentifier=job)
+        description = bedrock.get_model_customization_job(jobIdentifier=job)
         if description["status"] not in ("InProgress", "Stopping"):
             return description
         time.sleep(0.02)

@@ -11,8 +11,9 @@ import statistics
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import groupby, pairwise
+from types import ModuleType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -226,11 +227,8 @@ class Caption(Format):
         """Return the words in the order of the text; a word of the label alone comes before one of the answer alone."""
         if answer is None:
             return [Part(label.written, "missed")]
-        # Steps that compare no captions start without the library, whose import takes 50 ms.
-        from rapidfuzz.distance import LCSseq
-
         parts: list[Part] = []
-        opcodes = LCSseq.opcodes(label.tokens, answer.tokens)
+        opcodes = _subsequences().opcodes(label.tokens, answer.tokens)
         for is_shared, run in groupby(opcodes, lambda opcode: opcode.tag == "equal"):
             spans = list(run)
             ours = " ".join("".join(answer.pieces[span.dest_start : span.dest_end]).strip() for span in spans).strip()
@@ -260,9 +258,18 @@ def rouge_l(left: Sequence[str], right: Sequence[str]) -> float:
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:
     """Return the length of the longest common subsequence."""
+    return _subsequences().similarity(left, right)
+
+
+@cache
+def _subsequences() -> ModuleType:
+    """Return rapidfuzz's functions of the longest common subsequence.
+
+    Steps that compare no captions start without the library, whose import takes 50 ms.
+    """
     from rapidfuzz.distance import LCSseq
 
-    return LCSseq.similarity(left, right)
+    return LCSseq
 
 
 def _closest(texts: Sequence[Text]) -> tuple[Text, float]:

@@ -17,16 +17,10 @@ from distillation.serving.resources import (
     running_jobs,
     stop,
 )
+from tests.support.bedrock_state import add_resources
 from tests.support.fakes import MemoryS3
 from tests.support.jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, job_description
-from tests.support.local_bedrock import (
-    client,
-    create_deployment,
-    create_job,
-    running_endpoint,
-    trainable_bucket,
-    wait_for_job,
-)
+from tests.support.local_bedrock import client, running_endpoint
 
 TAG = ("vision-distillation:stage", "dev")
 TAGS = [{"key": "vision-distillation:run", "value": "r"}, {"key": "vision-distillation:stage", "value": "dev"}]
@@ -162,10 +156,9 @@ KINDS: dict[Kind, tuple[str, str]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_name_is_absent_however_bedrock_says_so(absent: tuple[str, str], kind: Kind, tmp_path: Path) -> None:
     operation, parameter = KINDS[kind]
-    with running_endpoint(trainable_bucket(), tmp_path, absent=absent) as endpoint:
+    with running_endpoint(MemoryS3(), tmp_path, absent=absent) as endpoint:
         bedrock = client(endpoint, "bedrock")
-        model = wait_for_job(endpoint, create_job(endpoint, "run-n10-a1"))["outputModelArn"]
-        create_deployment(endpoint, model, "run-n10-a1")
+        assert add_resources(endpoint, "run", 10) == "run-n10-a1"
 
         def describe(name: str) -> Any:
             return describe_by_name(
