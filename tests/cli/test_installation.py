@@ -8,7 +8,7 @@ import sys
 import tomllib
 import zipfile
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,8 @@ import importlib
 import importlib.metadata
 import sys
 
-allowed = set(sys.argv.pop(1).split())
+allowed, unwanted = (set(sys.argv.pop(1).split()) for _ in range(2))
 wheel = sys.argv.pop(1)
-unwanted = {
-    module
-    for module, distributions in importlib.metadata.packages_distributions().items()
-    if not {name.lower().replace("_", "-") for name in distributions} & allowed
-}
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -77,11 +72,26 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.fixture(scope="module")
+def allowed() -> set[str]:
+    """Return the names of the packages that the command without extras requires."""
+    return packages(PROJECT["dependencies"])
+
+
+@pytest.fixture(scope="module")
+def unwanted(allowed: set[str]) -> set[str]:
+    """Return the top-level modules of all other packages of this environment."""
+    return {
+        module
+        for module, distributions in packages_distributions().items()
+        if not {name.lower().replace("_", "-") for name in distributions} & allowed
+    }
+
+
 @pytest.fixture
-def run(wheel: Path, tmp_path: Path) -> Any:
+def run(wheel: Path, allowed: set[str], unwanted: set[str], tmp_path: Path) -> Any:
     def run(*arguments: str, code: int = 0, folder: Path = tmp_path) -> subprocess.CompletedProcess[str]:
-        allowed = " ".join(packages(PROJECT["dependencies"]))
-        command = [sys.executable, "-c", RUN, allowed, str(wheel), *arguments]
+        command = [sys.executable, "-c", RUN, " ".join(allowed), " ".join(unwanted), str(wheel), *arguments]
         environment = {"PATH": "", "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
         assert done.returncode == code, done.stdout + done.stderr
