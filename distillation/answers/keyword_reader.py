@@ -440,11 +440,12 @@ def _split(line: str) -> list[str]:
     starts = [0, *(end for _, end in ends)]
     stops = [*(start for start, _ in ends), len(line)]
     pieces = [line[start:stop].strip() for start, stop in zip(starts, stops, strict=True)]
-    last_with = {mark: _last_ending_with(pieces, mark) for mark in (*_CLOSING_MARKS.values(), ")")}
+    marks = [piece.rstrip("]} ")[-1:] for piece in pieces]
+    last_with = {mark: number for number, mark in enumerate(marks)}
     merged: list[str] = []
     number = 0
     while number < len(pieces):
-        stop = _last_of_group(pieces, number, last_with)
+        stop = _last_of_group(pieces, number, marks, last_with)
         merged.append(line[starts[number] : stops[stop]].strip() if stop > number else pieces[number])
         number = stop + 1
     if len(merged) == 1:
@@ -452,29 +453,24 @@ def _split(line: str) -> list[str]:
     return [piece for piece in merged if piece]
 
 
-def _last_ending_with(pieces: list[str], mark: str) -> int:
-    return max((number for number, piece in enumerate(pieces) if _ends_with(piece, mark)), default=-1)
+def _last_of_group(pieces: list[str], number: int, marks: list[str], last_with: dict[str, int]) -> int:
+    """Return the index of the piece that closes the quotation mark or bracket that piece ``number`` opens.
 
-
-def _ends_with(piece: str, mark: str) -> bool:
-    return piece.rstrip("]} ").endswith(mark)
-
-
-def _last_of_group(pieces: list[str], number: int, last_with: dict[str, int]) -> int:
-    """Return the index of the piece that closes the quotation mark or bracket that piece ``number`` opens."""
+    ``marks`` has the last character of each piece, and ``last_with`` the last piece with each of them.
+    """
     piece = pieces[number]
     opening = piece[:1]
     if opening in _CLOSING_MARKS and opening != "'":
         closing = _CLOSING_MARKS[opening]
-        if len(piece) > 1 and _ends_with(piece, closing):
+        if len(piece) > 1 and marks[number] == closing:
             return number
     elif piece.count("(") > piece.count(")"):
         closing = ")"
     else:
         return number
-    if closing not in last_with or last_with[closing] <= number:
+    if last_with.get(closing, -1) <= number:
         return number
-    return next(index for index in range(number + 1, len(pieces)) if _ends_with(pieces[index], closing))
+    return marks.index(closing, number + 1)
 
 
 def _without_hashes(items: list[str]) -> list[str]:
