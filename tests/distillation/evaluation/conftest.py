@@ -7,8 +7,8 @@ import pytest
 from tests.support.charts import charts_drawn_once
 
 
-@pytest.fixture(autouse=True, scope="session")
-def charts_of_the_session() -> Iterator[None]:
-    """Draw each chart once for all tests."""
+@pytest.fixture(autouse=True, scope="package")
+def charts_of_the_package() -> Iterator[None]:
+    """Draw each chart once for all tests of this folder."""
     with charts_drawn_once():
         yield

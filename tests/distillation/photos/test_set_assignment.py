@@ -152,6 +152,7 @@ def shuffled(names: Iterable[str]) -> list[str]:
 
 
 def test_collection_that_grows_from_1000_to_12000_photos_tests_on_500_and_never_trains_on_a_test_image() -> None:
+    # With 10,000 photos the validation set is not full yet.
     names = shuffled(image_names(12_000))
     runs = RunSequence(hashes_with_bursts(names))
     previous: dict[str, str] = {}
