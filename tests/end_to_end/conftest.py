@@ -218,8 +218,10 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def deployed(assembly: Path, pytestconfig: pytest.Config) -> Iterator[LocalPipeline]:
+def deployed(assembly: Path, pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[LocalPipeline]:
     """One deployment for all tests, because its functions start slowly and then stay warm."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert any(item.nodeid.endswith("@deployment") for item in request.session.items), "pytest-xdist has no groups"
     with local_pipeline(assembly, wait_scale=0.001) as pipeline:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ministack.services.kms.new_uuid", lambda: KEY.rpartition("/")[2])

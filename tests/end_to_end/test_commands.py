@@ -223,4 +223,4 @@ def test_error_is_one_line_with_a_remedy(pipeline: Start, tmp_path: Path, monkey
             assert words in line
         gone = command.distill("estimate", "holiday/", "--stage", "dev")
         assert gone.exit_code == 3
-        assert "Deploy the stage or pass another one with --stage" in gone.stderr
+        assert "Deploy the stage (npx cdk deploy --all) or pass another one with --stage" in gone.stderr

@@ -34,7 +34,7 @@ def test_execution_that_cannot_be_read_yet_is_an_error_that_the_state_machine_re
     ("text", "message"),
     [
         ("[" * 100_000, "nested too deeply"),
-        ('{"a": ' * 5_000 + "1" + "}" * 5_000, "nested too deeply"),
+        ('{"a": ' * 20_000 + "1" + "}" * 20_000, "nested too deeply"),
         ("x" * 250_000, "is not JSON"),
         ('{"prompt": "\\ud800"}', "is not JSON"),
         ("[]", "must be a JSON object"),
