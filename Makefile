@@ -6,9 +6,11 @@ STAGE ?= $(or $(DISTILL_STAGE),dev)
 CHROMIUM ?= $(shell command -v chromium || command -v google-chrome)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Without cached bytecode each of the many Python processes compiles its packages again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-browser verify-aws check asl docs synth lock destroy clean
+.PHONY: help setup demo local test test-browser verify-aws check types lint templates asl docs synth lock destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,11 +48,18 @@ verify-aws: setup ## Check assumptions about AWS: free checks, then a small paid
 	@$(BIN)/python -m tests.aws.verify --stage "$(STAGE)"
 
 check: setup asl ## Run the linters, type checker, import contracts, state machine validator and synth
+	@$(MAKE) --no-print-directory --jobs 2 types lint templates
+
+types: setup
+	$(BIN)/pyright
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo --no-cache
 	npx --no-install asl-validator --json-path build/distillation.asl.json
+
+templates: setup
 	npx --no-install cdk synth --quiet --output build/cdk.dev
 	$(BIN)/cfn-lint build/cdk.dev/*.template.json
 

@@ -91,6 +91,7 @@ def aws_emulator(
         url = f"http://{HOST}:{port}"
         stack.enter_context(_environment(_settings(url, bedrock_url, temporary)))
         stack.enter_context(_temporary_files_in(temporary))
+        stack.callback(sys.setrecursionlimit, sys.getrecursionlimit())  # ministack's JSONata raises it.
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         app = _load(enforce_roles=enforce_roles, wait_scale=wait_scale)
         stack.enter_context(serving(app, listener, "the AWS emulator"))

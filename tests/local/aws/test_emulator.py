@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from tests.local.aws.conftest import BUCKET, Account, workers
 
 
 def test_second_emulator_in_the_same_process_starts_empty(tmp_path: Path) -> None:
+    limit = sys.getrecursionlimit()
     for folder in ("first", "second"):
         with aws_emulator(tmp_path / folder, "http://127.0.0.1:9", enforce_roles=False) as aws:
             assert Account(aws).invoke("writer", {})["calls"] == 1
+            sys.setrecursionlimit(limit + 1)
         assert workers() == []
+        assert sys.getrecursionlimit() == limit
         assert list((tmp_path / folder).iterdir()) == []
 
 
