@@ -29,7 +29,7 @@ def handler(event: EndingEvent, context: LambdaContext) -> CleanUpResult:
         return CleanUpResult()
     now = datetime.now(UTC)
     # The state machine calls this before it has succeeded, and EventBridge after it has ended otherwise.
-    own_state = ExecutionState(is_running=False, succeeded=event.detail is None, ended=now)
+    own_state = ExecutionState(event.detail.status if event.detail else "SUCCEEDED", now)
     states = {run.execution: own_state}
     retention = Retention(data(), partial(execution_state, step_functions()), now, states)
     result = clean_up(run, retention, bedrock())

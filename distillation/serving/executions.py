@@ -18,16 +18,23 @@ if TYPE_CHECKING:
 class ExecutionState:
     """Whether an execution is running, and how it ended."""
 
-    is_running: bool
-    succeeded: bool = False
-    """Whether it ended without a failure, a timeout or a stop."""
+    status: str | None
+    """Status in the words of Step Functions, such as ``ABORTED``; None if Step Functions no longer knows it."""
     ended: datetime | None = None
     """Time at which it ended; None while it is running, or if Step Functions no longer knows it."""
-    status: str | None = None
-    """Status in the words of Step Functions, such as ``ABORTED``; None if Step Functions no longer knows it."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.status == "RUNNING"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended without a failure, a timeout or a stop."""
+        return self.status == "SUCCEEDED"
 
 
-UNKNOWN_EXECUTION = ExecutionState(is_running=False)
+UNKNOWN_EXECUTION = ExecutionState(status=None)
 """State of an execution that Step Functions no longer knows: it deletes executions 90 days after their end."""
 
 
@@ -38,13 +45,7 @@ def execution_state(client: SFNClient, execution: str) -> ExecutionState:
             description = client.describe_execution(executionArn=execution)
         except client.exceptions.ExecutionDoesNotExist:
             return UNKNOWN_EXECUTION
-    status = description["status"]
-    return ExecutionState(
-        is_running=status == "RUNNING",
-        succeeded=status == "SUCCEEDED",
-        ended=description.get("stopDate"),
-        status=status,
-    )
+    return ExecutionState(description["status"], description.get("stopDate"))
 
 
 def has_ended(client: SFNClient, execution: str) -> bool:

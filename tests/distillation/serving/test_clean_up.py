@@ -21,7 +21,7 @@ from tests.support.jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN,
 def clean_up_without_waiting(client: Any, data: Bucket, run: Run | None = None) -> CleanUpResult:
     run = run or any_run(keep_on_failure_days=0)
     data.write_document(keys.request_key(run.name), run)
-    failed = ExecutionState(is_running=False, ended=NOW)
+    failed = ExecutionState("FAILED", NOW)
     return clean_up(run, Retention(data, lambda _: failed, NOW), client, sleep=lambda _: None)
 
 

@@ -22,9 +22,9 @@ def test_execution_is_running_has_succeeded_has_ended_otherwise_or_is_unknown() 
         stepfunctions.add_client_error("describe_execution", "ExecutionDoesNotExist")
 
         assert [execution_state(client, "arn:e") for _ in range(4)] == [
-            ExecutionState(is_running=True, status="RUNNING"),
-            ExecutionState(is_running=False, succeeded=True, ended=ENDED, status="SUCCEEDED"),
-            ExecutionState(is_running=False, ended=ENDED, status="ABORTED"),
+            ExecutionState("RUNNING"),
+            ExecutionState("SUCCEEDED", ENDED),
+            ExecutionState("ABORTED", ENDED),
             UNKNOWN_EXECUTION,
         ]
 

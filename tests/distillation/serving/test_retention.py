@@ -22,9 +22,9 @@ SMALL = TrainedModel(size=6, status="Active", model_name="holiday-1-n6-a1")
 LARGE = TrainedModel(size=12, status="Active", model_name="holiday-1-n12-a2")
 FAILED = TrainedModel(size=24, status="Failed", model_name="holiday-1-n24-a1", reason="no capacity")
 REPORT_KEY = keys.report_json_key("holiday-1")
-RUNNING = ExecutionState(is_running=True)
-SUCCEEDED = ExecutionState(is_running=False, succeeded=True, ended=NOW - timedelta(days=1))
-STOPPED = ExecutionState(is_running=False, ended=NOW - timedelta(days=1))
+RUNNING = ExecutionState("RUNNING")
+SUCCEEDED = ExecutionState("SUCCEEDED", NOW - timedelta(days=1))
+STOPPED = ExecutionState("ABORTED", NOW - timedelta(days=1))
 ALL = ["holiday-1-n6-a1", "holiday-1-n12-a2", "holiday-1-n24-a1"]
 """Models of the run; the deployment of the last one failed."""
 

@@ -61,7 +61,7 @@ def test_promoted_model_is_retained_for_keep_days(
 def test_resources_of_a_running_execution_are_left_alone(endpoint: Endpoint, client: Any) -> None:
     add_resources(endpoint, "running", job="InProgress")
     add_resources(endpoint, "running", 2)
-    result = sweep(client, bucket(**ended_run("running", None)), ExecutionState(is_running=True))
+    result = sweep(client, bucket(**ended_run("running", None)), ExecutionState("RUNNING"))
 
     assert (result.stopped, result.deleted) == ([], [])
 
