@@ -1,4 +1,4 @@
-"""What this project assumes of AWS: how each assumption is documented, and where it has been run.
+"""Assumptions of this project about AWS, each with its documentation and the place where it has been run.
 
 ``make docs`` writes the table of docs/local-vs-aws.md from this list and from the receipts in tests/aws/receipts/.
 """

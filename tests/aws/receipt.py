@@ -64,14 +64,14 @@ class Redactor:
 
 
 class Outcome(BaseModel):
-    """What one check found."""
+    """Result of one check."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     outcome: Literal["confirmed", "refuted", "error"]
     """``error`` if the check could not tell, such as for a missing permission."""
     observation: str
-    """What was observed, without private parts."""
+    """Observation, without private parts."""
 
     @field_validator("observation")
     @classmethod

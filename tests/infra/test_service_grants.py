@@ -31,7 +31,7 @@ WITHOUT_TLS = "Deny unless aws:SecureTransport"
 
 
 class Grant(NamedTuple):
-    """What a role's policy, or the policy of a resource, allows or denies."""
+    """One action that the policy of a role or of a resource allows or denies."""
 
     holder: str
     """Logical id of the role, or of the resource that has the policy."""
@@ -46,23 +46,23 @@ class Grant(NamedTuple):
 def grants(templates: Templates) -> Iterator[Grant]:
     """Yield all grants of the templates, including trust policies and permissions of functions."""
     for name, role in templates.resources("AWS::IAM::Role").items():
-        yield from _of_statements(name, role["AssumeRolePolicyDocument"])
+        yield from _statement_grants(name, role["AssumeRolePolicyDocument"])
         for policy in role.get("Policies", []):
-            yield from _of_statements(name, policy["PolicyDocument"])
+            yield from _statement_grants(name, policy["PolicyDocument"])
     for policy in templates.resources("AWS::IAM::Policy").values():
         for name in policy["Roles"]:
-            yield from _of_statements(name, policy["PolicyDocument"])
+            yield from _statement_grants(name, policy["PolicyDocument"])
     for kind in ("AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
         for policy in templates.resources(kind).values():
             (holder,) = listed(policy.get("Bucket") or policy.get("Queues") or policy.get("Topics"))
-            yield from _of_statements(holder.rpartition(":")[2], policy["PolicyDocument"])
+            yield from _statement_grants(holder.rpartition(":")[2], policy["PolicyDocument"])
     for permission in templates.resources("AWS::Lambda::Permission").values():
         function = permission["FunctionName"]
         name = function.rpartition(":")[2]
         yield Grant(name, permission["Action"], function, permission["Principal"], permission["SourceArn"])
 
 
-def _of_statements(holder: str, document: dict[str, Any]) -> Iterator[Grant]:
+def _statement_grants(holder: str, document: dict[str, Any]) -> Iterator[Grant]:
     for statement in document["Statement"]:
         keys = {key: value for block in statement.get("Condition", {}).values() for key, value in block.items()}
         principal = statement.get("Principal", {})
@@ -83,10 +83,10 @@ def used_by_services(grant: Grant, code_roles: set[str]) -> bool:
 
 def expected(templates: Templates) -> Iterator[Grant]:
     """Yield the grants that AWS services need for the resources of the templates."""
-    yield from _of_functions(templates)
-    yield from _of_rules(templates)
+    yield from _function_grants(templates)
+    yield from _rule_grants(templates)
     for name, machine in templates.resources("AWS::StepFunctions::StateMachine").items():
-        yield from _of_state_machine(name, machine)
+        yield from _state_machine_grants(name, machine)
     buckets, (topic,) = templates.resources("AWS::S3::Bucket"), templates.resources("AWS::SNS::Topic")
     (queue,) = templates.resources("AWS::SQS::Queue")
     (job_role,) = [name for name in templates.resources("AWS::IAM::Role") if name.startswith("BedrockRole")]
@@ -106,7 +106,7 @@ def expected(templates: Templates) -> Iterator[Grant]:
         yield Grant(handler, "s3:PutBucketNotification", f"arn:aws:s3:::{custom['BucketName']}")
 
 
-def _of_functions(templates: Templates) -> Iterator[Grant]:
+def _function_grants(templates: Templates) -> Iterator[Grant]:
     for function in templates.resources("AWS::Lambda::Function").values():
         role = function["Role"].rpartition("/")[2]
         yield Grant(role, "sts:AssumeRole", "", "lambda.amazonaws.com")
@@ -117,7 +117,7 @@ def _of_functions(templates: Templates) -> Iterator[Grant]:
             yield Grant(role, "sqs:SendMessage", dead_letters["TargetArn"])
 
 
-def _of_rules(templates: Templates) -> Iterator[Grant]:
+def _rule_grants(templates: Templates) -> Iterator[Grant]:
     events = "events.amazonaws.com"
     for name, rule in templates.resources("AWS::Events::Rule").items():
         arn = _arn("events", f"rule/{name}")
@@ -133,7 +133,7 @@ def _of_rules(templates: Templates) -> Iterator[Grant]:
                 yield Grant(role, "states:StartExecution", target["Arn"])
 
 
-def _of_state_machine(name: str, machine: dict[str, Any]) -> Iterator[Grant]:
+def _state_machine_grants(name: str, machine: dict[str, Any]) -> Iterator[Grant]:
     role, text = machine["RoleArn"].rpartition("/")[2], machine["DefinitionString"]
     for placeholder, value in machine.get("DefinitionSubstitutions", {}).items():
         text = text.replace("${" + placeholder + "}", value)

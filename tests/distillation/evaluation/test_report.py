@@ -211,7 +211,7 @@ def test_page_names_the_promoted_and_the_failed_model(promoted_run: Written) -> 
 
 @pytest.fixture
 def served_names() -> Iterator[None]:
-    """Let a server of the user answer as the teacher and as the base student."""
+    """Make a server of the user answer as the teacher and as the base student."""
     catalog.set_served_names(json.dumps({"amazon.nova-pro-v1:0": "qwen:7b", "amazon.nova-lite-v1:0": "moondream"}))
     yield
     catalog.set_served_names("{}")

@@ -40,7 +40,7 @@ def expect(bedrock: Stubber, *texts: str) -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let batches ask one question after the other, in the order of the images."""
+    """Make batches ask one question after the other, in the order of the images."""
     monkeypatch.setattr("distillation.inference.rate_limit.MAX_CONCURRENT_CALLS", 1)
 
 
