@@ -25,6 +25,7 @@ from local.pipeline import LocalPipeline, local_pipeline
 from tests.aws.observed import ObservedRun
 from tests.support.grant_check import GrantCheck, logical_name
 from tests.support.synthesis import synthesise
+from tests.support.xdist_groups import mark_groups
 
 PIXELS = {"teacher": "local.teacher-pixels-v1:0", "student": "local.student-pixels-v1:0"}
 PHOTOS = {path.name: path for path in sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:24]}
@@ -192,14 +193,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests in one process of pytest-xdist, and run them first, so that both processes end together.
 
     The functions of each deployment start slowly: the tests share one, and the test that deploys again is the last.
-    The README's commands are run against an emulator of their own, so another process can run them. pytest-xdist reads
-    the marks in a hook of the same name, hence ``tryfirst``.
+    The README's commands are run against an emulator of their own, so another process can run them.
     """
     folder = Path(__file__).parent
-    for item in items:
-        if folder in item.path.parents:
-            group = "readme" if item.path.name == "test_readme.py" else "deployment"
-            item.add_marker(pytest.mark.xdist_group(group))
+    mark_groups(items, folder, lambda item: "readme" if item.path.name == "test_readme.py" else "deployment")
     later = {"test_destroy.py": 1, "test_readme.py": 2}
     items.sort(key=lambda item: later.get(item.path.name, 0) if folder in item.path.parents else 3)
 

@@ -7,6 +7,7 @@ from aws_cdk.assertions import Template
 
 from app import Stacks
 from tests.support.synthesis import synthesise
+from tests.support.xdist_groups import mark_groups
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CONFIGURED = {
@@ -26,10 +27,7 @@ CONFIGURED = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of the templates in one process of pytest-xdist: a stage takes seconds to synthesise."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if ("stacks" in fixtures or "configured" in fixtures) and Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("templates"))
+    mark_groups(items, Path(__file__).parent, lambda _: "templates", {"stacks", "configured"})
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from local.aws.emulator import AwsEmulator, aws_emulator
+from tests.support.xdist_groups import mark_groups
 
 HANDLER = """
 import json, os, time, boto3
@@ -228,9 +229,7 @@ def workers() -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module in one process of pytest-xdist, because its account and functions start slowly."""
-    for item in items:
-        if "account" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    mark_groups(items, Path(__file__).parent, lambda item: item.path.stem, {"account"})
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from local import models
 from local.models.forms import Sight
+from tests.support.xdist_groups import mark_groups
 
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / "build" / "models"
@@ -33,9 +34,7 @@ class PairResults:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of the pairs in one process of pytest-xdist: a pair takes 10 s to label the photos."""
-    for item in items:
-        if "pair" in getattr(item, "fixturenames", ()) and Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("models"))
+    mark_groups(items, Path(__file__).parent, lambda _: "models", {"pair"})
 
 
 @pytest.fixture(scope="package", params=["efficientnet", "pixels"])
