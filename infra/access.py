@@ -30,9 +30,7 @@ def list_keys(bucket: s3.IBucket) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
 
 
-def invoke_models(
-    stack: cdk.Stack, models: Sequence[str], profiles: Mapping[str, str] | None = None
-) -> list[iam.PolicyStatement]:
+def invoke_models(stack: cdk.Stack, models: Sequence[str], profiles: Mapping[str, str]) -> list[iam.PolicyStatement]:
     """Allow invoking ``models``: directly in the stage's Region, or only through their inference profile.
 
     Inference with a profile also needs `bedrock:GetInferenceProfile` on it.
@@ -40,7 +38,6 @@ def invoke_models(
 
     ``profiles`` maps a model id to the ARN of the application inference profile to invoke it through.
     """
-    profiles = profiles or {}
     direct = [model for model in dict.fromkeys(models) if model not in profiles and not ids.profile_prefix(model)]
     statements = (
         [_invoke([foundation_model_arn(stack, ids.foundation_id(model)) for model in direct])] if direct else []
@@ -105,9 +102,9 @@ def list_bedrock_resources(*actions: str) -> iam.PolicyStatement:
 
 
 def delete_bedrock_resources(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Allow finding jobs, deployments and models by tag, stopping jobs and deleting the other two.
+    """Allow finding jobs, deployments and models by tag, stopping jobs, and deleting deployments and models.
 
-    A deletion is announced in the model's tags.
+    ``TagResource`` is for the tag that announces the deletion of a model.
     """
     return [
         list_bedrock_resources("ListCustomModelDeployments", "ListCustomModels", "ListModelCustomizationJobs"),

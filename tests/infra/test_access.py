@@ -14,7 +14,7 @@ APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profil
 
 def statements(models: list[str], profiles: dict[str, str] | None = None) -> list[dict[str, Any]]:
     stack = cdk.Stack(cdk.App(), "S", env=cdk.Environment(account=ACCOUNT, region="us-east-1"))
-    documents = [statement.to_statement_json() for statement in access.invoke_models(stack, models, profiles)]
+    documents = [statement.to_statement_json() for statement in access.invoke_models(stack, models, profiles or {})]
     return [{name: _plain(part) for name, part in stack.resolve(document).items()} for document in documents]
 
 

@@ -44,8 +44,8 @@ SETTINGS = customize.JobSettings(role_arn=ROLE, model_kms_key_arn=None, start_ti
 CROPS = 5
 
 
-def samples(count: int = 24) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in SAMPLES[:count]}
+def samples() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in SAMPLES[:24]}
 
 
 def crops_of_samples() -> dict[str, bytes]:

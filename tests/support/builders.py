@@ -243,7 +243,7 @@ def any_report(
 
 
 def any_growth(**fields: Any) -> Growth:
-    """Return the growth of a run after its first round, which goes on; keywords replace its fields."""
+    """Return the growth of a run after its first round, which continues; keywords replace its fields."""
     default: dict[str, Any] = {
         "rounds": [GrownRound(size=300, labels=400, usd=2.0, agreement=any_interval(0.5))],
         "next_size": 900,
@@ -282,13 +282,11 @@ def write_sets(run: Run, sets: Mapping[SetName, Sequence[SplitLine]], data: Buck
     write_rounds(run, plan_rounds(run, sets), set(), data)
 
 
-def bucket_after_split(
-    train: int = 12, test: int = 8, labelled: int = 0, validation: int = 0, run: Run | None = None
-) -> Bucket:
+def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0, run: Run | None = None) -> Bucket:
     """Return a bucket as Split leaves it: images of 900 x 600 pixels, the first ``labelled`` of which have a label."""
     data = bucket()
-    images = [f"{number:064x}" for number in range(train + test + validation)]
-    counts: dict[SetName, int] = {"train": train, "test": test, "validation": validation}
+    images = [f"{number:064x}" for number in range(train + test)]
+    counts: dict[SetName, int] = {"train": train, "test": test, "validation": 0}
     names = iter(images)
     sets: dict[SetName, list[SplitLine]] = {
         name: [
@@ -298,7 +296,7 @@ def bucket_after_split(
         for name, count in counts.items()
     }
     write_sets(run or any_run(), sets, data)
-    facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test, validation=validation)
+    facts = any_split_facts(photos=len(images) + 1, images=len(images), train=train, test=test)
     data.write_document(keys.split_facts_key("holiday-1"), facts)
     for image in images[:labelled]:
         data.write(keys.label_key("labeler", image, 0), b"{}")

@@ -66,11 +66,9 @@ def describe_size(
     client: Any,
     settings: job.JobSettings = SETTINGS,
     now: datetime = NOW,
-    *,
-    execution_has_ended: bool = False,
 ) -> JobResult:
-    """Create or describe the job of a size."""
-    return job.create_or_describe(run, size, data, client, settings, now, lambda: execution_has_ended)
+    """Create or describe the job of a size, whose execution is running."""
+    return job.create_or_describe(run, size, data, client, settings, now, lambda: False)
 
 
 def job_description(status: str, **fields: Any) -> dict[str, Any]:

@@ -34,15 +34,12 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
     return output.getvalue()
 
 
-def trainable_bucket(records: int = 10) -> MemoryS3:
-    """Return a bucket with ten images and ``train.jsonl``, whose records use the images in turn."""
+def trainable_bucket() -> MemoryS3:
+    """Return a bucket with ten images, and ``train.jsonl`` with one record about each."""
     store = MemoryS3()
     for number in range(10):
         store.objects[f"images/900/{number}.jpg"] = jpeg((number * 25, 255 - number * 25, 90))
-    lines = [
-        json.dumps(training_record(any_run(), "data", str(n % 10), f"word {n % 3}, common, photo"))
-        for n in range(records)
-    ]
+    lines = [json.dumps(training_record(any_run(), "data", str(n), f"word {n % 3}, common, photo")) for n in range(10)]
     store.objects["train.jsonl"] = "\n".join(lines).encode() + b"\n"
     return store
 

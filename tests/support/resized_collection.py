@@ -51,9 +51,9 @@ def rounds(data: Bucket, run: str = "holiday-1") -> list[Round]:
     return data.read_document(keys.rounds_key(run), Rounds).rounds
 
 
-def images_to_label(data: Bucket, run: str = "holiday-1") -> list[str]:
+def images_to_label(data: Bucket) -> list[str]:
     """Return the images that the teacher labels in all rounds, in order."""
-    return [line["image"] for round_ in rounds(data, run) for line in data.read_lines(round_.to_label_key)]
+    return [line["image"] for round_ in rounds(data) for line in data.read_lines(round_.to_label_key)]
 
 
 def sets_by_image(data: Bucket, run: str = "holiday-1") -> dict[str, str]:
