@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from cli.console import CommandError, print_json, print_line, print_table
+from cli.console import CommandError, print_json, print_line, print_table, quantity
 from cli.stage import Stage, check_run_name, run_not_found
 from distillation import keys
 from distillation.models import catalog
@@ -27,7 +27,7 @@ def clean_stage(
 ) -> None:
     """List a stage's jobs, deployments and models, and delete the selected ones if ``confirmed``.
 
-    Selected are all resources of ``run``, or without ``run`` all that no run retains. Unknown deployments and models,
+    This selects all resources of ``run``, or without ``run`` all that no run retains. Unknown deployments and models,
     which belong to no run in the Data bucket, are selected only by their run or with ``include_unknown``. ``objects``
     also selects the run's objects in S3. A model that ``run`` reuses stays for the other runs that keep it. Jobs are
     stopped first, then deployments, models and objects are deleted.
@@ -186,4 +186,4 @@ def _delete_objects(data: Bucket, keys_to_delete: Sequence[str]) -> None:
 
 def _summary(selected: Sequence[BedrockResource], selected_keys: Sequence[str]) -> str:
     resources = ", ".join(map(str, selected)) or "nothing at Bedrock"
-    return f"{resources}; {len(selected_keys)} objects" if selected_keys else resources
+    return f"{resources}; {quantity(len(selected_keys), 'object')}" if selected_keys else resources

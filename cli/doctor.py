@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.console import CommandError, print_json, print_wrapped
+from cli.console import CommandError, print_json, print_wrapped, quantity
 from cli.requests import resolve_request, stage_defaults
 from cli.stage import ROOT, Stage, is_missing_stack, outputs_of, stage_settings
 from distillation.aws_errors import ACCESS_CAUSES, code_and_message
@@ -107,7 +107,7 @@ def run_checks(stage: Stage, settings: dict[str, Any]) -> Iterator[Check]:
     if all(check.state == "good" for check in stacks):
         yield _check_aws("budget of the month", lambda: _month_budget(stage), _MORE_BUDGET)
     for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
-        access = f"{ACCESS_CAUSES} A legacy model cannot be tuned any more: name another in cdk.json."
+        access = f"{ACCESS_CAUSES} A legacy model can no longer be tuned: name another in cdk.json."
         yield _check_aws(f"model {model}", lambda model=model: _model(stage, model), access)
     yield _check_aws("quota concurrent functions", lambda: _concurrent_functions(stage), _MORE_FUNCTIONS)
     for model in dict.fromkeys([*settings["teachers"], *settings["students"]]):
@@ -232,7 +232,7 @@ def _month_budget(stage: Stage) -> tuple[bool, str]:
     left = use.left_usd(limit)
     detail = f"${left:,.2f} of ${limit:,.2f} left in {use.month}: ${use.spent_usd:,.2f} spent"
     if use.running:
-        detail += f", ${use.reserved_usd:,.2f} reserved by {len(use.running)} running runs"
+        detail += f", ${use.reserved_usd:,.2f} reserved by {quantity(len(use.running), 'running run')}"
     return left > 0, detail
 
 

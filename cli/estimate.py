@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.console import CommandError, print_document, print_wrapped
+from cli.console import CommandError, print_document, print_wrapped, quantity
 from cli.own_labels import local_collection
 from cli.requests import collection_prefix, option_fields, read_request, resolve_request, stage_defaults
 from cli.stage import Stage
@@ -283,7 +283,8 @@ def _measure(name: str, size: int, file: Any, side: int) -> MeasuredPhoto:
 def _report_lines(what: str, run: Run, preflight: Preflight) -> Iterable[str]:
     if preflight.unreadable:
         first = preflight.unreadable[0]
-        yield f"{len(preflight.unreadable)} photos cannot be used, such as {clean_line(first.photo)}: {first.reason}"
+        unreadable = quantity(len(preflight.unreadable), "photo")
+        yield f"{unreadable} cannot be used, such as {clean_line(first.photo)}: {first.reason}"
     if preflight.skipped:
         yield skipped_line(preflight.skipped)
     if isinstance(preflight, Estimate):

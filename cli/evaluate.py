@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from cli.answer_files import EXAMPLE, Answers, InvalidAnswers, read_answers
-from cli.console import print_line
+from cli.console import print_line, quantity
 from distillation.answers.formats import Format
 from distillation.documents import AnswersFile, FilesReport
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
@@ -76,7 +76,7 @@ def compare_files(
     page = Page(
         answer_format=answer_format,
         title=student.stem,
-        subtitle=f"{len(labels)} images · {report.status}",
+        subtitle=f"{quantity(len(labels), 'image')} · {report.status}",
         teacher=teacher.stem,
         student=student.stem,
         verdict=report.verdict,
@@ -99,12 +99,12 @@ def _facts(content: Answers, known: Container[str]) -> AnswersFile:
 def print_comparison(report: FilesReport) -> None:
     """Print what was read, the score with its interval, and the images that are in one file only."""
     for role, file in report.files.items():
-        print_line(f"{role}: {file.name}, {file.answers} answers ({file.layout}; {file.form})")
+        print_line(f"{role}: {file.name}, {quantity(file.answers, 'answer')} ({file.layout}; {file.form})")
     score = report.evaluation.agreement.tuned["student"]
     images = report.evaluation.test_images
     interval = f"95 % CI {score.low:.3f} to {score.high:.3f}" if images > 1 else "no interval from one image"
     print_line(
-        f"{report.evaluation.similarity} {score.mean:.3f} ({interval}), n = {images} image{'s' if images > 1 else ''}, "
+        f"{report.evaluation.similarity} {score.mean:.3f} ({interval}), n = {quantity(images, 'image')}, "
         f"{report.unanswered} without an answer, which score 0"
     )
     for role, file in report.files.items():

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cli.chat_datasets import LLAMA_FACTORY_FOLDER, dataset_info, llama_factory_record, trl_record
-from cli.console import CommandError, NotReachable, print_json, print_line, print_to_stderr
+from cli.console import CommandError, NotReachable, print_json, print_line, print_to_stderr, quantity
 from cli.label_studio import labelling_config, labelling_task
 from cli.local_files import write_file
 from cli.stage import Stage, check_out_folder, check_run_name, run_not_found
@@ -61,7 +61,9 @@ def export_run(stage: Stage, run_name: str, out: Path | None, images: Path | Non
     data = stage.data
     labelled = _read_labelled(stage, run_name)
     wanted = [line.image for lines in labelled.sets.values() for line in lines]
-    print_to_stderr(f"Downloading {len(wanted)} images to {folder}. After Ctrl-C the same command continues.")
+    print_to_stderr(
+        f"Downloading {quantity(len(wanted), 'image')} to {folder}. After Ctrl-C the same command continues."
+    )
     download_images(labelled.run, wanted, folder, data)
     local = folder.name if images else None
     paths = [
@@ -75,9 +77,11 @@ def export_run(stage: Stage, run_name: str, out: Path | None, images: Path | Non
         print_json({"run": run_name, "images": len(wanted), "labels": counts, "without_label": without, "files": files})
         return
     sets = ", ".join(f"{name} {count}" for name, count in counts.items())
-    print_line(f"{len(wanted)} images, {sum(counts.values())} with a valid label ({sets})")
+    print_line(f"{quantity(len(wanted), 'image')}, {sum(counts.values())} with a valid label ({sets})")
     if without:
-        print_line(f"{without} images have no valid label: they are tasks without a prediction, and in no dataset")
+        print_line(
+            f"Without a valid label: {quantity(without, 'image')}, in tasks without a prediction and in no dataset"
+        )
     print_line("\n".join(map(str, [folder, *paths])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 
-from cli.console import NotReachable, print_json, print_line
+from cli.console import NotReachable, print_json, print_line, quantity
 from cli.report import read_report_or_fail
 from cli.stage import Stage, check_out_folder, check_run_name
 from distillation.documents import Report
@@ -39,10 +39,10 @@ def write_preference_page(
     if as_json:
         print_json({"run": run_name, "pairs": len(pairs), "file": str(path)})
         return
-    print_line(f"{path}")
+    print_line(str(path))
     fewer = "" if len(pairs) == count else f", fewer than {count} because no other answers differ"
     print_line(
-        f"{len(pairs)} pairs{fewer}. Show the result in the report with: "
+        f"{quantity(len(pairs), 'pair')}{fewer}. Show the result in the report with: "
         f"distill report {run_name} --preferences FILE --stage {stage.name}"
     )
     if show:

@@ -6,7 +6,7 @@ import webbrowser
 from dataclasses import replace
 from pathlib import Path
 
-from cli.console import NotReachable, print_json, print_line, print_to_stderr
+from cli.console import NotReachable, print_json, print_line, print_to_stderr, quantity
 from cli.stage import Stage, check_out_folder, check_run_name, run_not_found
 from distillation import keys
 from distillation.answers.own_labels import read_own_label_rows
@@ -48,8 +48,8 @@ def write_review(stage: Stage, run_name: str, limit: int, out: Path | None, *, s
     else:
         print_line("\n".join(map(str, paths)))
         print_line(
-            f"{len(review.items)} images, the least certain first. Put the labels.csv that you download beside the "
-            f"photos, and upload them again: distill upload FOLDER {run.collection} --stage {stage.name}"
+            f"{quantity(len(review.items), 'image')}, the least certain first. Put the labels.csv that you download "
+            f"beside the photos, and upload them again: distill upload FOLDER {run.collection} --stage {stage.name}"
         )
     if show and not as_json:
         webbrowser.open(paths[0].resolve().as_uri())

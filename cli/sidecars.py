@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.answer_files import answer_text
-from cli.console import print_line
+from cli.console import print_line, quantity
 from cli.stage import Stage, check_out_folder
 from distillation import keys
 from distillation.answers.formats import format_of
@@ -81,13 +81,14 @@ def write_run_sidecars(run_name: str, folder: Path, stage: Stage) -> Sidecars:
 
 def print_sidecars(sidecars: Sidecars, folder: Path) -> None:
     """Print how many sidecars were written, and why the others were not."""
-    print_line(f"{folder}: {sidecars.written} XMP sidecars written, {sidecars.unchanged} had the answer already")
+    written = quantity(sidecars.written, "XMP sidecar")
+    print_line(f"{folder}: {written} written, {sidecars.unchanged} had the answer already")
     if sidecars.kept_descriptions:
-        print_line(f"{sidecars.kept_descriptions} sidecars have another description, which was kept")
+        print_line(f"Another description was kept in {quantity(sidecars.kept_descriptions, 'sidecar')}")
     if sidecars.without_photo:
-        print_line(f"{sidecars.without_photo} sidecars have no photo beside them: {folder} may be another folder")
+        print_line(f"No photo beside {quantity(sidecars.without_photo, 'sidecar')}: {folder} may be another folder")
     if sidecars.without_answer:
-        print_line(f"{sidecars.without_answer} photos without an answer have none")
+        print_line(f"No sidecar for {quantity(sidecars.without_answer, 'photo')} without an answer")
     for failure in sidecars.failed[:_FAILURES_SHOWN]:
         print_line(f"not written: {excerpt(failure['photo'])}.xmp {failure['reason']}")
     if len(sidecars.failed) > _FAILURES_SHOWN:

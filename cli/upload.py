@@ -26,7 +26,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.archives import tar_photos, zip_photos
-from cli.console import CommandError, NotReachable, is_terminal, print_json, print_line, print_to_stderr
+from cli.console import CommandError, NotReachable, is_terminal, print_json, print_line, print_to_stderr, quantity
 from cli.own_labels import check_own_labels_in, local_collection, own_files_in
 from cli.parquet import parquet_photos
 from cli.photo_files import Body, Damaged, PhotoFiles, is_usable
@@ -89,7 +89,7 @@ def upload_photos(source: Path, collection: str, stage: Stage, *, shrink: bool =
     if found.own_files:
         _check_own_files(prefix, found, stage)
     present = {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in stage.photos.list(prefix)}
-    _remember(prefix, present, stage.photos, shrink=shrink)
+    _record_upload_mode(prefix, present, stage.photos, shrink=shrink)
     started = time.monotonic()
     files = ((prefix + name, body) for name, body in _own_files_and_photos(found))
     uploads = upload_all(files, stage.photos, present, shrink=shrink)
@@ -117,7 +117,7 @@ class FolderContent:
 def open_photos(source: Path) -> PhotoFiles:
     """Return the photos of a folder, a .zip, .tar or .tar.gz file, or a Parquet file. Raises ``CommandError``.
 
-    The kind of a file is told by its first bytes, not by its name.
+    The first bytes of a file give its type, not its name.
     """
     source = source.expanduser()
     if source.is_dir():
@@ -139,10 +139,10 @@ def open_photos(source: Path) -> PhotoFiles:
 def _folder_photos(folder: Path) -> PhotoFiles:
     found = _without_large_photos(photos_in(folder))
     sizes = {name: path.stat().st_size for name, path in found.photos.items()}
-    return PhotoFiles(sizes, found.skipped, own_files_in(folder), lambda names: _named(found.photos, names))
+    return PhotoFiles(sizes, found.skipped, own_files_in(folder), lambda names: _read_named(found.photos, names))
 
 
-def _named(photos: Mapping[str, Path], names: Iterable[str]) -> Iterator[tuple[str, Body]]:
+def _read_named(photos: Mapping[str, Path], names: Iterable[str]) -> Iterator[tuple[str, Body]]:
     for name in names:
         yield name, photos[name]
 
@@ -150,8 +150,8 @@ def _named(photos: Mapping[str, Path], names: Iterable[str]) -> Iterator[tuple[s
 def photos_in(folder: Path) -> FolderContent:
     """Return the content of a folder with its subfolders. Raises ``CommandError`` if it has no photo.
 
-    A RAW file with a JPEG or HEIC of the same name is skipped, unless the header of that file shows that it cannot be
-    used. The run checks the content of each photo.
+    A RAW file is skipped if a JPEG or HEIC of the same name has a usable header. The run checks the content of each
+    photo.
     """
     if not folder.is_dir():
         raise CommandError(f"{folder} is not a folder. Name a folder of photos.")
@@ -193,11 +193,11 @@ def _own_files_and_photos(found: PhotoFiles) -> Iterator[tuple[str, Body]]:
     yield from found.read(found.photos)
 
 
-def _remember(prefix: str, present: Mapping[str, tuple[int, str]], photos: Bucket, *, shrink: bool) -> None:
-    """Write how a collection is uploaded, and warn if its photos were uploaded the other way.
+def _record_upload_mode(prefix: str, present: Mapping[str, tuple[int, str]], photos: Bucket, *, shrink: bool) -> None:
+    """Record whether a collection is uploaded with --shrink, and warn if its photos were uploaded the other way.
 
-    A collection of shrunk photos has an object with a text; an empty one if it was uploaded without --shrink later.
-    Only the listing is read, because uploaders may list a collection but not read it.
+    The object ``UPLOAD_MARK`` has a text if the last upload was with --shrink; it is empty or absent if not. Its size
+    in the listing is enough, because uploaders may list a collection but not read it.
     """
     mark = prefix + UPLOAD_MARK
     was_shrunk = present.get(mark, (0, ""))[0] > 0
@@ -353,7 +353,7 @@ def _print_summary(
     if found.skipped:
         print_line(skipped_line(Counter(found.skipped)))
     if refused := by_outcome["refused"]:
-        print_to_stderr(f"{len(refused)} photos cannot be used and were not uploaded: {_problems(refused)}.")
+        print_to_stderr(f"Skipped {quantity(len(refused), 'photo')} that cannot be used: {_problems(refused)}.")
 
 
 def _problems(results: list[UploadResult]) -> str:

@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.console import CommandError, print_line
+from cli.console import CommandError, print_line, quantity
 from distillation.dataset.record_reader import MAXIMUM_LINE_BYTES
 from distillation.dataset.rules import File, Problem
 from distillation.dataset.validator import DatasetValidator
@@ -100,7 +100,7 @@ def validate_dataset(
     as_json: bool,
     strict: bool,
     images: bool,
-    list_all: bool = False,
+    list_all: bool,
 ) -> bool:
     """Print the problems of a dataset and return whether it is valid. Raises ``CommandError`` if it cannot be read.
 
@@ -119,8 +119,9 @@ def validate_dataset(
     counts = _print_json(problems, dataset, strict) if as_json else _print_lines(problems, list_all=list_all)
     valid = _is_valid(counts, strict)
     if not as_json:
-        records = sum(dataset.records.values())
-        print_line(SUCCESS if valid else f"{counts['error']} errors, {counts['warning']} warnings in {records} records")
+        problems_found = f"{quantity(counts['error'], 'error')}, {quantity(counts['warning'], 'warning')}"
+        records = quantity(sum(dataset.records.values()), "record")
+        print_line(SUCCESS if valid else f"{problems_found} in {records}")
     return valid
 
 
@@ -136,7 +137,7 @@ def _family(model: str) -> Family:
 
 
 def _open_lines(source: DatasetFile) -> Iterator[bytes]:
-    """Return the lines of a file. The first line is read at once, so that an error comes before any output."""
+    """Return the lines of a file. The first line is read immediately, so that an error comes before any output."""
     lines = source.lines()
     return chain(list(islice(lines, 1)), lines)
 

@@ -1,7 +1,7 @@
 """``make demo``: the whole pipeline on one machine, with the sample photos or your own.
 
-Start the AWS emulator and the local Bedrock endpoint, deploy with the CDK, upload the photos and ``distill.json``, show
-the progress of the state machine, print a table, and write the report and ``summary.json`` to a folder of the run.
+Start the AWS emulator and the local Bedrock endpoint, deploy with the CDK, and upload the photos and ``distill.json``.
+Show the progress of the state machine and print a table. Write the report and ``summary.json`` to a folder of the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cli.console import CommandError, print_line, print_to_stderr
+from cli.console import CommandError, print_line, print_to_stderr, quantity
 from cli.own_labels import check_own_labels_in, local_collection, own_files_in
 from cli.progress import ExecutionObserver
 from cli.requests import read_request, resolve_request, stage_defaults
@@ -304,7 +304,7 @@ def print_result(summary: dict[str, Any], folder: Path) -> int:
     if summary["verdict"]:
         print_line(f"\n{summary['verdict']}")
     if summary["rejected"]:
-        print_line(f"{len(summary['rejected'])} photos were set aside; the report lists the reasons.")
+        print_line(f"{quantity(len(summary['rejected']), 'photo')} set aside; the report lists the reasons.")
     print_line("Models: " + ", ".join(f"{role} {name}" for role, name in summary["models"].items()))
     print_line("No answer comes from Nova; the figures say nothing about Nova.")
     print_line(f"{summary['seconds']} s. Report: {summary['report'] or 'none'}. Files: {folder}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cli.console import quantity
 from cli.doctor import run_checks
 from cli.stage import ROOT, Stage, stage_settings
 from distillation.aws_errors import code_and_message, is_not_found
@@ -37,7 +38,7 @@ def stage_ready(target: StageUnderTest) -> str:
     problems = [f"{check.what}: {check.detail}" for check in checks if check.state == "bad"]
     assert not problems, "; ".join(problems)
     unknown = [check.what for check in checks if check.state == "unknown"]
-    return f"{len(checks)} checks, not answered: {', '.join(unknown) or 'none'}"
+    return f"{quantity(len(checks), 'check')}, not answered: {', '.join(unknown) or 'none'}"
 
 
 def caller_permissions(target: StageUnderTest) -> str:
@@ -61,7 +62,7 @@ def definition_accepted(target: StageUnderTest) -> str:
     response = states.validate_state_machine_definition(definition=definition, type="STANDARD", severity="WARNING")
     findings = [f"{finding['severity']} {finding['code']}" for finding in response["diagnostics"]]
     assert response["result"] == "OK", "; ".join(findings)
-    return f"no errors, {len(findings)} warnings {' '.join(sorted(set(findings)))}".rstrip()
+    return f"no errors, {quantity(len(findings), 'warning')} {' '.join(sorted(set(findings)))}".rstrip()
 
 
 def lambda_concurrency(target: StageUnderTest) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from cli.console import quantity
 from distillation import keys
 from distillation.costs.calibration import text_tokens
 from distillation.models import catalog
@@ -104,7 +105,7 @@ def job_events(observed: ObservedRun) -> str:
     """EventBridge has an event with detail.jobStatus for the end of each job; no code relies on it."""
     statuses = {event["detail"]["jobName"]: event["detail"]["jobStatus"] for event in observed.events}
     assert {model.model_name for model in observed.models} <= set(statuses), statuses
-    return f"{len(observed.events)} events"
+    return quantity(len(observed.events), "event")
 
 
 def metric_csv_path(observed: ObservedRun) -> str:
@@ -124,7 +125,7 @@ def deployment_invocation(observed: ObservedRun) -> str:
         assert _ask(observed, model.deployment_arn, _image_bytes(observed))["stopReason"] == "end_turn"
         answers = list(observed.stage.data.read_lines(keys.predictions_key(observed.run.name, model.answerer)))
         assert any(answer["status"] == "ok" for answer in answers)
-    return f"{len(observed.models)} deployments"
+    return quantity(len(observed.models), "deployment")
 
 
 def s3_location_on_deployment(observed: ObservedRun) -> str:

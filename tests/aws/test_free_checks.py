@@ -135,7 +135,7 @@ def definition(result: str, *findings: tuple[str, str]) -> StubbedStage:
 
 def test_definition_with_an_error_is_refuted_and_one_with_a_warning_confirmed() -> None:
     assert run(free_checks.definition_accepted, definition("OK", ("WARNING", "NO_DOLLAR"))) == (
-        "no errors, 1 warnings WARNING NO_DOLLAR"
+        "no errors, 1 warning WARNING NO_DOLLAR"
     )
     with pytest.raises(AssertionError, match="ERROR SCHEMA_VALIDATION_FAILED"):
         run(free_checks.definition_accepted, definition("FAIL", ("ERROR", "SCHEMA_VALIDATION_FAILED")))
@@ -149,7 +149,7 @@ def test_stage_is_ready_unless_doctor_finds_a_problem(
     stage = StubbedStage("sts")
 
     if is_confirmed:
-        assert run(free_checks.stage_ready, stage).startswith("1 checks")
+        assert run(free_checks.stage_ready, stage).startswith("1 check, ")
     else:
         with pytest.raises(AssertionError, match="CDK bootstrap: version 20"):
             run(free_checks.stage_ready, stage)

@@ -14,6 +14,7 @@ from cli.console import (
     print_table,
     print_to_stderr,
     print_wrapped,
+    quantity,
 )
 
 HOSTILE = "a\u202eb\x1b[2J\u200b\ufeff \u2066می\u200cخواهم"
@@ -68,3 +69,7 @@ def test_table_that_is_wider_than_the_terminal_is_printed_as_a_list(
     output = capsys.readouterr().out.rstrip()
 
     assert output == "\n".join(narrow if columns == 40 else wide).rstrip()
+
+
+def test_noun_is_singular_only_for_one() -> None:
+    assert [quantity(number, "error") for number in (0, 1, 2_000)] == ["0 errors", "1 error", "2,000 errors"]

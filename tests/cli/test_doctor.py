@@ -161,7 +161,7 @@ def test_budget_of_the_month_shows_what_is_left() -> None:
 
     assert check.state == "good"
     assert re.fullmatch(
-        r"\$462\.50 of \$500\.00 left in \d{4}-\d\d: \$12\.50 spent, \$25\.00 reserved by 1 running runs", check.detail
+        r"\$462\.50 of \$500\.00 left in \d{4}-\d\d: \$12\.50 spent, \$25\.00 reserved by 1 running run", check.detail
     )
 
 

@@ -416,7 +416,7 @@ def test_files_that_are_not_photos_are_counted_as_in_an_upload(tmp_path: Path) -
     (folder / "!bad\nname.jpg").write_bytes(b"x")
     text = distill("estimate", str(folder)).stdout.splitlines()
 
-    assert text[0].startswith("1 photos cannot be used, such as !bad name.jpg: not an image")
+    assert text[0].startswith("1 photo cannot be used, such as !bad name.jpg: not an image")
     assert text[1] == "4 other files skipped: 2 video, 1 system file, 1 text"
     assert estimated(folder)["skipped"] == {"system file": 1, "video": 2, "text": 1}
 

@@ -45,7 +45,7 @@ def test_export_has_tasks_datasets_and_images(stage: Any, tmp_path: Path, capsys
     }
     printed = capsys.readouterr().out
     assert f"32 images, 31 with a valid label (train {TRAIN - 1}, validation 0, test {TEST})" in printed
-    assert "1 images have no valid label" in printed
+    assert "Without a valid label: 1 image, in tasks" in printed
 
 
 def test_tasks_name_images_by_s3_uri_and_have_the_label_unless_it_was_refused(stage: Any, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_answers_of_a_run_that_applied_a_model_are_written_beside_the_photos(
     photos = tmp_path / "photos"
 
     assert fetch_report(stage(objects), "r", tmp_path, None, photos, show=True, as_json=False)
-    assert "1 XMP sidecars written" in capsys.readouterr().out
+    assert "1 XMP sidecar written" in capsys.readouterr().out
     assert fetch_report(stage(objects), "r", tmp_path, None, photos, show=True, as_json=True)
     assert json.loads(capsys.readouterr().out)["xmp"]["unchanged"] == 1
     (photos / "a.jpg.xmp").write_text("not XMP")

@@ -116,10 +116,10 @@ def test_photos_without_an_answer_get_no_sidecar_and_refused_sidecars_do_not_sto
 
     print_sidecars(sidecars, folder)
     printed = capsys.readouterr().out
-    assert "1 XMP sidecars written, 0 had the answer already" in printed
+    assert "1 XMP sidecar written, 0 had the answer already" in printed
     assert "not written: b.jpg.xmp is not an XMP file: its root is 'html'" in printed
     assert "not written: d.jpg.xmp cannot be written: Is a directory" in printed
-    assert "1 sidecars have no photo beside them" in printed
+    assert "No photo beside 1 sidecar: " in printed
 
 
 def test_only_the_first_failures_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +129,7 @@ def test_only_the_first_failures_are_printed(tmp_path: Path, capsys: pytest.Capt
 
     assert printed.count("is a link") == 5
     assert "not written: 2 more" in printed
-    assert "2 sidecars have another description, which was kept" in printed
+    assert "Another description was kept in 2 sidecars" in printed
 
 
 def test_folder_that_is_a_file_is_rejected(tmp_path: Path) -> None:

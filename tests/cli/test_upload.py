@@ -354,7 +354,7 @@ def test_shrunk_photo_has_at_most_2048_pixels_and_no_metadata(
     assert summary["bytes"] < summary["bytes_read"]
     assert "0 uploaded" in again.out
     assert "2 unchanged" in again.out
-    assert "1 photos cannot be used and were not uploaded: a/3.jpg: not an image" in again.err
+    assert "Skipped 1 photo that cannot be used: a/3.jpg: not an image" in again.err
 
 
 def test_upload_warns_if_a_collection_was_uploaded_the_other_way(

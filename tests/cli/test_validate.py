@@ -101,7 +101,7 @@ def test_file_of_another_form_is_named_once(tmp_path: Path, body: bytes, form: s
 
     assert result.exit_code == 1
     assert form in result.stdout.splitlines()[0]
-    assert result.stdout.splitlines()[1:] == ["1 errors, 0 warnings in 0 records"]
+    assert result.stdout.splitlines()[1:] == ["1 error, 0 warnings in 0 records"]
 
 
 @pytest.mark.parametrize("in_s3", [False, True])
@@ -114,7 +114,7 @@ def test_line_of_any_length_is_named_as_too_long(tmp_path: Path, s3: dict[str, b
     assert result.stdout.splitlines() == [
         "error: line 1, line: the line has 4,194,304 bytes or more, which no valid record has. "
         "Write one record per line, and its media in S3.",
-        "1 errors, 0 warnings in 9 records",
+        "1 error, 0 warnings in 9 records",
     ]
 
 
