@@ -170,8 +170,8 @@ def test_collection_that_grows_from_1000_to_12000_photos_tests_on_500_and_never_
     }
 
 
-def store_sets_of_the_earlier_version(data: Bucket, images: Iterable[str]) -> dict[str, str]:
-    """Store the sets as they were assigned before there was a limit."""
+def store_sets_without_a_limit(data: Bucket, images: Iterable[str]) -> dict[str, str]:
+    """Store and return the set of each image, as version 1 assigned it: without a limit on the size of a set."""
     sets = {
         image: "test"
         if hash_fraction("test", image) < 0.25
@@ -190,7 +190,7 @@ def store_sets_of_the_earlier_version(data: Bucket, images: Iterable[str]) -> di
 def test_collection_that_the_earlier_version_divided_tests_on_500_and_holds_the_other_test_images_out() -> None:
     names = shuffled(image_names(5_000))
     runs = RunSequence(hashes_with_bursts(names[4_000:]))
-    stored = store_sets_of_the_earlier_version(runs.data, names[:4_000])
+    stored = store_sets_without_a_limit(runs.data, names[:4_000])
     runs.ever["test"], runs.ever["validation"] = images_in(stored, "test"), images_in(stored, "validation")
     first, again, grown = runs.split(names[:4_000]), runs.split(names[:4_000]), runs.split(names)
     tested = sorted(images_in(stored, "test"))
