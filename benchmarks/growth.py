@@ -160,7 +160,7 @@ def stopped_run(
 
 
 def _decision(measured: Mapping[int, Sequence[float]], later: Sequence[int]) -> str | None:
-    """Return why growth stops after the measured sizes; None if it goes on."""
+    """Return why growth stops after the measured sizes; None if it continues."""
     resampled = intervals.resample(
         {answerer_of(size): values for size, values in measured.items()},
         [str(number) for number in range(len(measured[max(measured)]))],

@@ -1,7 +1,7 @@
 """Photos of a .zip, .tar or .tar.gz file, read one after another: nothing is unpacked to disk.
 
-An archive may come from anybody. Everything that its directory says is checked before a photo is read, and a photo is
-read in pieces up to the size that the directory gives it, so memory stays bounded.
+An archive may come from anybody. Its directory is checked before a photo is read. A photo is read in pieces, up to the
+size in the directory, so memory stays bounded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BLOCK_BYTES = 512
 _ENCRYPTED = 0x1
 _UTF_8_NAME = 0x800
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-"""Compression methods whose output Python limits. Those of bzip2 and LZMA unpack a piece of any size at once."""
+"""Compression methods whose output Python limits. A small piece of bzip2 or LZMA can unpack to any size."""
 _UNIX = 3
 _SPECIAL = "link or special file"
 _OUTSIDE = re.compile(r"/|[A-Za-z]:|(.*/)?\.\.(/|$)", re.DOTALL)
@@ -71,7 +71,7 @@ def zip_photos(path: Path) -> PhotoFiles:
 def tar_photos(path: Path) -> PhotoFiles:
     """Return the photos of a .tar or .tar.gz file. Raises ``CommandError`` if it cannot be read, or has no photos."""
     sizes, skipped = dict[str, int](), list[str]()
-    with _archive_errors(path), _open_tar(path) as (archive, _):
+    with _archive_errors(path), _open_tar(path) as archive:
         for count, member in enumerate(_members(archive), 1):
             _check_count(path, count)
             if member.isreg() and not member.issparse():
@@ -95,7 +95,7 @@ def _read_zip(path: Path, members: dict[str, zipfile.ZipInfo], wanted: Collectio
 
 def _read_tar(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, Body]]:
     names = set(wanted)
-    with _archive_errors(path), _open_tar(path) as (archive, _):
+    with _archive_errors(path), _open_tar(path) as archive:
         for member in _members(archive):
             name = _safe_name(path, member.name)
             if name in names and member.isreg():
@@ -154,7 +154,7 @@ def _check_count(path: Path, count: int) -> None:
 
 
 def _check_total(path: Path, size: int) -> None:
-    """Raise ``CommandError`` if the files of an archive are so large that it cannot be one of photos."""
+    """Raise ``CommandError`` if the files of an archive are too large to be photos."""
     if size > _limit(path):
         raise CommandError(_too_large(path))
 
@@ -225,13 +225,13 @@ class _TarFile(io.RawIOBase):
 
 
 @contextmanager
-def _open_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, _TarFile]]:
+def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
     with path.open("rb") as start:
         is_gzip = start.read(2) == b"\x1f\x8b"
     with gzip.open(path) if is_gzip else path.open("rb") as file:
         limited = _TarFile(file, _limit(path), _too_large(path))
         with tarfile.open(fileobj=limited, mode="r:") as archive:
-            yield archive, limited
+            yield archive
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -246,9 +246,9 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise ``TarError`` if a tar file does not end with its mark: Python takes any damage for the end.
+    """Raise ``TarError`` if a tar file does not end with a block of zeros: Python takes any damage for the end.
 
-    Also read the rest of a .tar.gz file, at the end of which its checksum is.
+    Also read the rest of a .tar.gz file, which ends with a checksum.
     """
     file: Any = archive.fileobj
     file.seek(archive.offset)

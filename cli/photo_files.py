@@ -15,7 +15,7 @@ from distillation.photos.inventory import REPLACED_RAW
 from distillation.photos.resizer import MAXIMUM_BYTES, PhotoRefused, check_file_size, resized_size
 
 _SIDE = 900
-"""Side in pixels at which a photo that replaces a RAW file has to be usable."""
+"""Side in pixels to which a photo that replaces a RAW file must be reducible."""
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ def fetch_report(
 ) -> bool:
     """Download the files of a run's report. Print the path of the HTML report and open it if ``show``.
 
-    With ``as_json`` print report.json instead. With ``preferences``, a file of the page of ``distill prefer``, add a
-    person's win rates to them. With ``xmp``, the folder of the photos, also write the answers of a run that applied a
-    model as sidecars. Return whether all of them were written.
+    With ``as_json`` print report.json instead. With ``preferences``, the file that the page of ``distill prefer``
+    downloaded, add a person's win rates. With ``xmp``, the folder of the photos, also write the answers of a run that
+    applied a model as sidecars. Return whether all of them were written.
 
-    Raises ``CommandError`` if the run does not exist, or applied no model and ``xmp`` is given, ``NotReachable`` if it
-    has no report, or ``InvalidRequest`` if the preferences are not those of the run.
+    Raises ``NotReachable`` if the run has no report, or ``InvalidRequest`` if the preferences are those of another run.
+    Raises ``CommandError`` if the run does not exist, or if ``xmp`` is given and the run applied no model.
     """
     if xmp:
         check_sidecar_folder(xmp)

@@ -1,8 +1,8 @@
 """``distill stop RUN``: stop a run, its jobs at Bedrock, and delete what the run does not keep.
 
-StopExecution ends the execution of a run, but not its customization jobs, which are billed. After an execution was
-stopped, an EventBridge rule invokes CleanUp of the stage, and once more when no function of the run can create anything
-any more. This command does not rely on that: it does the same at once, and says what it did.
+StopExecution ends the execution of a run, but not its customization jobs, which are billed. An EventBridge rule then
+invokes CleanUp of the stage, and a second time when no function of the run can still create anything. This command does
+not rely on that: it cleans up immediately, and says what it did.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def _clean_up(
         )
     except ResourceBusy as error:
         return CleanUpResult(), (
-            f"run {run.name!r} has ended, but Bedrock has not finished yet: {error}. The stage's CleanUp function goes "
-            "on. To wait for it, run the command again."
+            f"run {run.name!r} has ended, but Bedrock has not finished yet: {error}. The stage's CleanUp function "
+            "continues. To wait for it, run the command again."
         )
 
 

@@ -26,7 +26,7 @@ def assumption_rows(assumptions: Iterable[Assumption], receipts: Sequence[Receip
 
 
 def _aws_result(assumption: Assumption, receipts: Sequence[Receipt]) -> str:
-    """Return the newest outcome on AWS that says whether the assumption is true, and in how many receipts it is so."""
+    """Return the newest outcome on AWS that is not an error, and the number of receipts with the same outcome."""
     if assumption.check is None:
         return "–"
     outcomes = [

@@ -1,11 +1,18 @@
 """Generate the tables of docs/data-formats.md, docs/local-vs-aws.md and docs/operations.md.
 
-The first come from the pydantic models and the state machine, the second from the assumptions about AWS in
-tests/aws/assumptions.py and the receipts of ``make verify-aws``, the last from infra/config.py.
+* docs/data-formats.md: from the pydantic models and the state machine.
+* docs/local-vs-aws.md: from the assumptions about AWS in tests/aws/assumptions.py and the receipts of
+  ``make verify-aws``.
+* docs/operations.md: from infra/config.py.
 
-``make docs`` runs it. It replaces the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME is a model,
-which brings the models of its fields with it; ``states``, the table of states and their functions; ``events`` or
-``results``, all that these functions receive or return; ``assumptions``; or ``stage``, the settings in cdk.json.
+``make docs`` runs this module. It replaces the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME is
+one of:
+
+* a model, with the models of its fields;
+* ``states``: the table of states and their functions;
+* ``events`` or ``results``: all that these functions receive or return;
+* ``assumptions``: the assumptions about AWS;
+* ``stage``: the settings in cdk.json.
 """
 
 from __future__ import annotations

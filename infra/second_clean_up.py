@@ -43,7 +43,7 @@ class SecondCleanUp(Construct):
 
 
 def _definition(seconds: float) -> dict[str, Any]:
-    # The retry also covers a Bedrock that is still busy, and used-up Lambda concurrency. It waits 4 hours in total.
+    # Retries also cover resources that Bedrock is still changing, and Lambda throttling. They wait 4 hours in total.
     retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60, "BackoffRate": 2, "MaxAttempts": 12}
     return {
         "Comment": "Clean up once more when no function of an ended execution can still create anything.",

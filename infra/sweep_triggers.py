@@ -14,8 +14,8 @@ from infra.step_lambda import StepLambda
 class SweepTriggers(Construct):
     """A daily schedule and a custom resource, which both invoke ``sweep``.
 
-    ``on_deletion`` invokes it when the stack is deleted. Let whatever could still create Bedrock resources depend on
-    ``on_deletion``: CloudFormation then deletes that first and sweeps afterwards.
+    ``on_deletion`` invokes it when the stack is deleted. Add a dependency on ``on_deletion`` to every construct that
+    could still create Bedrock resources: CloudFormation then deletes that construct before it sweeps.
     """
 
     def __init__(self, scope: Construct, id: str, *, dead_letters: sqs.IQueue, sweep: StepLambda) -> None:

@@ -1,4 +1,4 @@
-"""Whether an execution of the emulated Step Functions is still running, and how it stops.
+"""State of emulated Step Functions executions: whether one is still running, and how it stops.
 
 ministack runs executions, iterations and children in threads that cannot be ended from outside. Here such a thread
 ends itself before its next state once its execution, or one above it, has ended.

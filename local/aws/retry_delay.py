@@ -1,4 +1,4 @@
-"""How long Step Functions waits before a retry."""
+"""Delay of Step Functions before a retry."""
 
 from __future__ import annotations
 

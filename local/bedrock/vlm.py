@@ -118,7 +118,7 @@ class Vlm:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Set the names of the server's models in this process and its functions; on exit, end the server's requests."""
+        """Set the names of the server's models in this process and its functions; on exit, end its requests."""
         before = os.environ.get(catalog.SERVED_NAMES)
         os.environ[catalog.SERVED_NAMES] = json.dumps(dict(self.models))
         catalog.set_served_names(os.environ[catalog.SERVED_NAMES])

@@ -1,7 +1,7 @@
 """Grants that AWS services use, compared with those that the templates' own resources need.
 
-The emulator does not check these. Those that the code of the steps and customization jobs use are checked in the
-end-to-end tests (tests/support/grant_check.py), and those that depend on the stage in test_stage_grants.py.
+The emulator does not check these grants. The end-to-end tests check those that steps and customization jobs use
+(tests/support/grant_check.py), and test_stage_grants.py those that depend on the stage.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Check that the end-to-end tests need every grant of the deployed roles.
 
-A request that a role's grants do not allow fails the test in which it is made (tests/end_to_end/conftest.py). So a
-grant that some test needs cannot be removed. This plugin finds the grants that no test needs, once all end-to-end tests
-have passed; under pytest-xdist in the process that collects the results of the workers.
+A request that a role's grants do not allow fails the test that makes it (tests/end_to_end/conftest.py), which protects
+the grants that some test needs. Once all end-to-end tests have passed, this plugin finds the grants that no test needs.
+Under pytest-xdist it does so in the process that collects the results of the workers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NOT_NEEDED_BY_RUNS = {
     "ListImagesRole s3:ListBucket arn:aws:s3:::photos": "Read if ResizePhotos has no line of a listed photo.",
     "NotifyRole bedrock:ListTagsForResource *": "Read if a failed run leaves models.",
     "NotifyRole s3:GetObject arn:aws:s3:::data/runs/[*]/request.json": "Read after a run ended without failure.json.",
-    "PredictRole s3:GetObject arn:aws:s3:::data/work/locks/[*]": "Read if two runs ask about an image at once.",
+    "PredictRole s3:GetObject arn:aws:s3:::data/work/locks/[*]": "Read if two runs label an image at the same time.",
     "PredictRole s3:PutObject arn:aws:s3:::data/work/[*]/daily-quota.json": "Announces once a wait for a daily "
     "quota, which the tests let LabelImages do.",
     "PredictRole sns:Publish *": "Announces a wait for a daily quota, which the tests let LabelImages do.",
@@ -94,7 +94,7 @@ class GrantCheck:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print what was found."""
+        """Print the grants that no test needs."""
         if self._problems:
             terminalreporter.section("grants of the deployed roles", red=True)
             for problem in self._problems:

@@ -1,7 +1,7 @@
 """Patches for ministack, where it differs from AWS in something that the pipeline needs.
 
 Each patch names the difference and the shape of the code that it replaces. ``apply`` refuses a version of ministack
-whose code has another shape, so that an upgrade fails at start and not in the middle of a run.
+whose code has another shape: an upgrade fails at the start, not in the middle of a run.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ PATCHES = [
         *(provisioners, "_s3_apply_configurations", ("name", "props", "old_props")),
         _apply_encryption,
     ),
-    # The CDK CLI waits 5 seconds between two looks at a stack that is in progress.
+    # The CDK CLI polls a stack that is in progress every 5 seconds.
     Patch(
         "a stack operation of less than 5 seconds has ended when its request returns",
         *(cloudformation, "handle_request", ("method", "path", "headers", "body", "query_params")),

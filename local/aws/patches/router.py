@@ -28,7 +28,7 @@ def _service_names() -> frozenset[str]:
 PATCHES = [
     # ministack reads the signing names of 400 services from their models, which takes seconds.
     Patch(
-        "a service is recognised at once",
+        "a service is recognised immediately",
         *(router, "_is_aws_service_name", ("scope_name",)),
         _compare_names,
     ),
