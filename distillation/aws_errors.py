@@ -110,14 +110,14 @@ def http_status(error: ClientError) -> int:
 def is_not_found(error: Exception) -> bool:
     """Return whether an error of a Bedrock call says that the resource does not exist.
 
-    The API reference lists ``ResourceNotFoundException`` and ``ValidationException`` for a Get operation, and does not
-    say which of them an unknown name has.
+    The API reference lists ``ResourceNotFoundException`` and ``ValidationException`` for a Get operation. It does not
+    say which of them an unknown name raises.
     """
     if not isinstance(error, ClientError):
         return False
     code, message = code_and_message(error)
-    is_worded_so = _NOT_FOUND.search(message) is not None
-    return code == "ResourceNotFoundException" or (code == "ValidationException" and is_worded_so)
+    says_not_found = _NOT_FOUND.search(message) is not None
+    return code == "ResourceNotFoundException" or (code == "ValidationException" and says_not_found)
 
 
 def to_pipeline_error(
@@ -154,8 +154,8 @@ def pipeline_errors(subject: str, unavailable: type[DistillationError] = Throttl
 def service_errors(subject: str) -> Iterator[None]:
     """Raise the pipeline's exception for every error of a call to S3, SNS or Step Functions in the ``with`` block.
 
-    An outage raises ``ServiceUnavailable``. A code without a class raises ``AccessDenied`` with status 403, and else
-    ``InvalidRequest``; the message then has the code.
+    An outage raises ``ServiceUnavailable``. An error code that the pipeline does not know raises ``AccessDenied`` for
+    HTTP status 403, otherwise ``InvalidRequest``; the message then starts with the code.
     """
     try:
         with pipeline_errors(subject, ServiceUnavailable):

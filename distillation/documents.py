@@ -78,7 +78,7 @@ class PriceRow(Record):
     date: str
     """Day on which the source was read, ISO 8601."""
     confirmed: bool
-    """Whether an official price list has it."""
+    """Whether an official price list has the price."""
 
 
 class EstimateLine(Record):
@@ -104,7 +104,7 @@ class MonthlyCost(Record):
     range: Bounds
     """US dollars per month."""
     lines: list[EstimateLine]
-    """Lines that add up to it."""
+    """Lines that add up to ``range``."""
 
 
 class BreakEven(Record):
@@ -126,6 +126,11 @@ class BreakEven(Record):
     """Months after which the run has paid for itself; null without ``images_per_month``, or if it never does."""
     verdict: str
     """The comparison in a sentence."""
+
+    @property
+    def never_pays(self) -> bool:
+        """Whether the tuned model never costs less than the teacher, as far as the images per month are known."""
+        return self.images is None or (self.images_per_month is not None and self.months is None)
 
 
 class PlannedRound(Record):
@@ -177,7 +182,7 @@ class DailyQuotaUse(Record):
     tokens_per_day: float
     """Daily quota of the account, as far as it is known."""
     days: float
-    """Daily quotas that the tokens are; above 1 the run waits until the quota is renewed."""
+    """Tokens in multiples of the daily quota; above 1 the run waits until the quota is renewed."""
 
 
 class Preflight(Record):
@@ -432,7 +437,7 @@ class GoldScores(Record):
     """Agreement with the owner's own labels (``own_labels: gold``)."""
 
     images: int
-    """Test images with an own label."""
+    """Test images with a label of the owner's."""
     agreement: dict[str, Interval]
     """Agreement by answerer, teacher included."""
 
@@ -597,14 +602,14 @@ class GrownRound(Record):
 
 
 class StudentPrompt(Record):
-    """Effect of a prompt of the student's own, at four bytes of text per token."""
+    """Effect of the student's own prompt, at four bytes of text per token."""
 
     teacher_tokens: int
     """Tokens of the teacher's prompt."""
     student_tokens: int
     """Tokens of the student's prompt."""
     saved_usd_per_1000: float
-    """US dollars that it saves for 1,000 answers of the student; negative if it is longer."""
+    """US dollars that the shorter prompt saves for 1,000 answers of the student; negative if it is longer."""
 
 
 class Growth(Record):

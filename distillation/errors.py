@@ -54,10 +54,7 @@ class ToleranceExceeded(DistillationError):
 
 
 class OverBudget(DistillationError):
-    """The next step could raise the cost of the run above ``max_usd``, or the run that of the month above the stage's.
-
-    The stage's limit is ``max_usd_per_month``.
-    """
+    """The run's ``max_usd`` is too small for its next step, or the stage's ``max_usd_per_month`` for the run."""
 
 
 class DatasetRejected(DistillationError):
@@ -85,7 +82,7 @@ class ObjectMissing(DistillationError):
 
 
 class ObjectDamaged(DistillationError):
-    """An S3 object cannot be read, or it has fewer lines than the step wrote that it comes from."""
+    """An S3 object cannot be parsed, or it does not have the lines that an earlier step wrote."""
 
 
 class ServiceUnavailable(DistillationError):

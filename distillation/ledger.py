@@ -63,6 +63,11 @@ def inference_usd(model: str, input_tokens: int, output_tokens: int, tier: Servi
     return row.price(input_use).cost(input_tokens) + row.price(output_use).cost(output_tokens)
 
 
+def usd_per_1000_answers(model: str, input_tokens: float, output_tokens: float, tier: ServiceTier = "default") -> float:
+    """Return the price of 1,000 answers in US dollars, from the mean tokens of one; see ``inference_usd``."""
+    return inference_usd(model, round(1000 * input_tokens), round(1000 * output_tokens), tier)
+
+
 def summary(run: str, data: Bucket) -> Ledger:
     """Return the parts of a run's ledger summed by step, model and service tier.
 
@@ -95,7 +100,7 @@ def summary(run: str, data: Bucket) -> Ledger:
 
 
 def prices_are_confirmed(model: str, tier: ServiceTier, training: bool) -> bool:
-    """Return whether an official copy has the price of a model's training, or the prices of its tokens."""
+    """Return whether an official price list has the price of a model's training, or the prices of its tokens."""
     if model == _UNKNOWN:
         return False
     uses = ("training",) if training else _inference_uses(tier)

@@ -155,9 +155,9 @@ def read_keywords(text: str) -> list[str]:
 
 
 def _ordinary_keywords(text: str) -> list[str] | None:
-    """Return the keywords of a list with commas and nothing else that the rules are about, or None.
+    """Return the keywords of a plain comma-separated list; None for a text that needs the rules of this module.
 
-    Most answers have this form, which takes a tenth of the time of the others.
+    Most answers are plain lists. Reading one this way takes a tenth of the time.
     """
     if not _ORDINARY.fullmatch(text):
         return None

@@ -45,7 +45,7 @@ _SHOWN_PROBLEMS = 10
 
 @dataclass(frozen=True)
 class _Row:
-    """One line of the file. ``problem`` says why the line cannot be read, if it cannot."""
+    """One line of the file."""
 
     line: int
     photo: str = ""
@@ -53,6 +53,7 @@ class _Row:
     use: bool = True
     """Whether the run uses the photo. If not, its label is not read."""
     problem: str | None = None
+    """Why the line cannot be read, as a predicate; None if it can."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def parse_own_labels(
 ) -> OwnLabels:
     """Return the owner's labels and rejections of usable images in the file ``name`` with the content ``body``.
 
-    Before the images exist, as in ``distill estimate`` and ``distill upload``, inventory lines have only names: the
-    file is checked and no label is returned. Raises ``InvalidRequest`` that names each wrong line and its remedy.
+    In ``distill estimate`` and ``distill upload`` the images do not exist yet, and inventory lines have only names.
+    Then the file is checked and no label is returned. Raises ``InvalidRequest`` that names each wrong line and its
+    remedy.
     """
     answer_format = format_of(run) if has_format else None
     rows = list(_read_rows(name, body, answer_format))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 _SPEAKER = r"\b(?:I(?:'m| am)|we(?:'re| are)|sorry,?|(?:model|assistant|AI|system|service) is)"
-# A caption may say that somebody in the picture is unable to see: without a speaker it is a refusal at a start only.
+# A caption may say that a person in the picture is "unable to see". Without a speaker such as "I am", the phrase is a
+# refusal only at the start of a sentence.
 _UNABLE = rf"(?:(?:^\W*|[.:!?\n]\s*|{_SPEAKER} (?:currently )?)(?:unable|not able) to)"
 _WILL_NOT = rf"(?:\bI (?:cannot|can not|can't|won't|will not)|{_UNABLE})"
 _DO = (

@@ -28,8 +28,8 @@ def text_rejection(answer_format: Format, text: str, *, is_trained_on: bool = Tr
     """Return why ``text`` is not a label, or None if it is one.
 
     The text may come from a model or from the owner. The reason is a predicate without a subject, such as
-    ``is a refusal: 'I cannot help'``. A label that is only compared with may have a ``label_problem``,
-    but no ``gold_problem``.
+    ``is a refusal: 'I cannot help'``. Training labels must have no ``label_problem``. Labels that answers are only
+    compared with must have no ``gold_problem`` instead.
     """
     if reserved_words := next(filter(None, map(find_reserved_words, _trained_texts(answer_format, text))), None):
         return f"contains {', '.join(reserved_words)}, which Bedrock reserves"
@@ -54,10 +54,10 @@ def content_rejection(answer_format: Format, text: str) -> str | None:
 
 
 def _trained_texts(answer_format: Format, text: str) -> tuple[str, ...]:
-    """Return the forms in which a text may be trained on, which must not contain a reserved word.
+    """Return the two texts that may be trained on, neither of which may contain a reserved word.
 
-    These are the text without invisible characters, and its value as written by the format, without markup and
-    full-width letters.
+    The first is ``text`` without invisible characters. The second is its value as the format writes it, without markup
+    and full-width letters.
     """
     try:
         return clean(text), answer_format.write(answer_format.parse(text))

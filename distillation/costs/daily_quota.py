@@ -16,10 +16,10 @@ _WARNING_SHARE = 0.5
 
 
 def daily_quota_uses(run: Run, tokens: Mapping[str, float]) -> list[DailyQuotaUse]:
-    """Return how many daily quotas the tokens of each model are; models without a known quota are left out.
+    """Return each model's tokens in multiples of its daily quota; models without a known quota are left out.
 
     ``tokens`` are the expected tokens of a run by model id. Each deployment of a tuned model has a quota of its own,
-    so that the student's tokens are those of one model.
+    so the student's tokens are those of a single deployment.
     """
     return [
         DailyQuotaUse(model=model, tokens=round(count), tokens_per_day=quota, days=round(count / quota, 4))
@@ -29,12 +29,12 @@ def daily_quota_uses(run: Run, tokens: Mapping[str, float]) -> list[DailyQuotaUs
 
 
 def days_needed(uses: Sequence[DailyQuotaUse]) -> float:
-    """Return the days for which a run needs its quotas, if it asks one model after the other."""
+    """Return the days that the daily quotas of a run take, if it asks one model after the other."""
     return sum(use.days for use in uses)
 
 
 def check_daily_quotas(uses: Sequence[DailyQuotaUse]) -> None:
-    """Check that a run need not wait for its daily quotas until its execution times out; raises ``QuotaExceeded``."""
+    """Raise ``QuotaExceeded`` if a run needs its daily quotas for so many days that its execution would time out."""
     if excess := excessive_days(uses):
         raise QuotaExceeded(f"the run {excess}")
 

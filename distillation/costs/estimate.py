@@ -119,7 +119,7 @@ def against_budget(
 
 
 def _counted(run: Run, work: Workload) -> list[RoundWork]:
-    """Return the rounds that are paid for before the run is asked for its next verdict, if the run reaches them."""
+    """Return the rounds that the estimate counts: those up to the next verdict that the run reaches."""
     return work.current[:1] if run.request.until in ("Estimate", "Baseline") else work.current
 
 

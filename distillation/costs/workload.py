@@ -241,7 +241,7 @@ def _untuned(run: Run, answerer: str, model: str, prompt: Prompt, lines: Sequenc
 
 
 def stored_answers(data: Bucket) -> StoredAnswers:
-    """Return a function that lists a labeler's answers once."""
+    """Return a lookup of stored answers, which lists the answers of each labeler only once."""
     listed: dict[str, set[str]] = {}
 
     def stored(labeler: str, sample: int) -> frozenset[str]:

@@ -15,7 +15,7 @@ from distillation.answers.formats.base import Format, Value
 from distillation.answers.rejection import label_rejection
 from distillation.documents import Rounds
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
-from distillation.inference.answer_parts import PartsOf, require_lines
+from distillation.inference.answer_parts import AnswerParts, require_lines
 from distillation.plain_text import clean
 from distillation.records import Answer, AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
 from distillation.storage import Bucket
@@ -49,9 +49,9 @@ def iter_labels(run: Run, data: Bucket) -> Iterator[AnswerLine]:
 
 
 def read_kept_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
-    """Return the label of each image, keyed by image, also after the parts of LabelImages have expired.
+    """Return the label of each image, keyed by image, even after the parts of LabelImages have expired.
 
-    Labels that no part has are read from the label cache, which does not expire.
+    Labels that are in no part are read from the label cache, which does not expire.
     """
     labels = read_labels(run, data)
     rounds = data.read_document(keys.rounds_key(run.name), Rounds).rounds
@@ -89,10 +89,10 @@ def _cached_sample(run: Run, image: str, sample: int, data: Bucket) -> AnswerLin
 def require_labels(
     run: Run, round_number: int, inventory: Iterable[InventoryLine], labelled: Container[str], data: Bucket
 ) -> None:
-    """Raise an error if an image has no label, valid or refused, that was labelled up to a round.
+    """Raise an error if an image of the rounds up to ``round_number`` has neither a valid nor a refused label.
 
-    ``labelled`` are the images with a label. ``ObjectMissing`` names a part of LabelImages, ``ObjectDamaged`` the file
-    of your own labels or a list of images.
+    ``labelled`` are the images with a label. ``ObjectMissing`` names a part of LabelImages. ``ObjectDamaged`` names the
+    file of your own labels or a list of images.
     """
     for round_ in data.read_document(keys.rounds_key(run.name), Rounds).rounds[: round_number + 1]:
         images = [line.image for line in data.read_records(round_.to_label_key, SplitLine)]
@@ -101,7 +101,7 @@ def require_labels(
                 f"s3://{data.name}/{round_.to_label_key} has {len(images)} images, but Split wrote {round_.to_label}. "
                 f"It was changed or cut off. Start the run again. {LABELS_ARE_REUSED}"
             )
-        require_lines(run, "the teacher", images, labelled, PartsOf("label", round_.to_label_key), data)
+        require_lines(run, "the teacher", images, labelled, AnswerParts("label", round_.to_label_key), data)
     own = [line.image for line in inventory if line.image and line.labelled_by == "owner"]
     if missing := [image for image in own if image not in labelled]:
         raise ObjectDamaged(
@@ -122,7 +122,7 @@ def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:
 
 
 def combine_samples(run: Run, samples: Sequence[AnswerLine]) -> AnswerLine:
-    """Return the label of an image: the consensus of its samples, as far as at least half of them agree.
+    """Return the label of an image: what at least half of its samples agree on.
 
     Invisible characters are removed; see ``plain_text.clean``. The label is refused if fewer than half of the samples
     are valid, or if the valid ones do not agree.

@@ -36,9 +36,10 @@ class RecordScan:
     missing: list[str] = field(default_factory=list)
     """Rules about optional fields that the record omits, one entry for each omission."""
     tolerated: dict[tuple[str, RecordPath], Finding] = field(default_factory=dict)
-    """First finding of each rule and object that AWS's validators let pass, with ``*`` for the indexes in the path.
+    """Findings that AWS's validators let pass: the first one for each rule and object.
 
-    A dataset usually has the same in every record, so that the validator reports it once.
+    The path of the object has ``*`` for indexes. Such a finding is usually in every record of a dataset, so the
+    validator reports it once.
     """
     content: list[str] = field(default_factory=list)
     """All texts and media URIs in the order of the record."""
@@ -62,7 +63,7 @@ class RecordScan:
         self.findings.append(Finding(rule, _dotted((*path, *inner)), description))
 
     def tolerate(self, rule: str, description: str, *inner: str | int) -> None:
-        """Add a finding about a field of the object at the current path, or of an object inside it."""
+        """Add a finding that AWS's validators let pass, about a field at the current path or inside it."""
         path = (*self.path, *inner)
         owner = tuple("*" if isinstance(part, int) else part for part in path[:-1])
         self.tolerated.setdefault((rule, owner), Finding(rule, _dotted(path), description))

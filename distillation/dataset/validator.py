@@ -1,7 +1,7 @@
 """Validate a dataset: check every line, then the rules across records.
 
 The pipeline, ``distill validate`` and the local Bedrock endpoint use this validator. ``rules.py`` lists all rules.
-Memory hardly grows with the dataset: of each record only a hash of its question and one of its answer are stored.
+Memory hardly grows with the dataset: only two hashes of each record are kept, of its question and of its answer.
 """
 
 from __future__ import annotations
@@ -208,8 +208,8 @@ def validate_files(run: Run, records: Mapping[int, int], validation: int, data: 
     """Validate each size's dataset with the validation file, and store the hashes of the validated files.
 
     ``records`` has the number of records in each training file, keyed by size. ``validation`` is the number of records
-    in the validation file, 0 without one. Raises ``DatasetRejected`` if Bedrock
-    would reject a dataset, and ``ObjectDamaged`` if a file has not the records that WriteDataset wrote.
+    in the validation file, 0 without one. Raises ``DatasetRejected`` if Bedrock would reject a dataset, and
+    ``ObjectDamaged`` if a file does not have the records that WriteDataset wrote.
     """
     family = catalog.get_model(run.student).family
     validation_key = next(data.keys(keys.dataset_key(run.name, "validation")), None)

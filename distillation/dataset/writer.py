@@ -27,13 +27,13 @@ _SPOOLED_BYTES = 1 << 20
 def write_dataset(run: Run, round_number: int, sizes: list[int], data: Bucket) -> DatasetResult:
     """Write one training file per size of a round, and the validation file.
 
-    A file has the labelled ones of the first ``size`` images of the training set, so it may be smaller than its size.
-    A later round writes the same file again. With ``duplicate_records``, each record of a small dataset is written that
-    many times.
+    A file has a record for each of the first ``size`` training images that has a label, so it may be smaller than its
+    size. A later round writes the same file again. With ``duplicate_records``, each record of a small dataset is
+    written that many times.
 
-    Raises ``ToleranceExceeded`` if more labels were set aside than the request tolerates, ``TooFewImages`` if fewer
-    records remain than Bedrock requires, and ``ObjectMissing`` or ``ObjectDamaged`` if a label or an image of a set is
-    missing that an earlier step wrote.
+    Raises ``ToleranceExceeded`` if more labels were set aside than the request tolerates, and ``TooFewImages`` if fewer
+    records remain than Bedrock requires. Raises ``ObjectMissing`` or ``ObjectDamaged`` if a label or an image that an
+    earlier step wrote is missing.
     """
     with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
         texts = _LabelTexts(file)
@@ -75,7 +75,7 @@ def training_record(run: Run, bucket: str, image: str, text: str) -> dict[str, A
 
 
 class _LabelTexts:
-    """Label texts in a temporary file, keyed by image. Memory has only the byte range of each text."""
+    """Label texts in a temporary file, keyed by image. Only the byte range of each text is kept in memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

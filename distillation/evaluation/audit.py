@@ -11,7 +11,7 @@ from distillation.documents import Audit, Interval, Report
 from distillation.errors import ObjectDamaged
 from distillation.evaluation.intervals import resample
 from distillation.evaluation.scores import agreement, label_values
-from distillation.inference.answer_parts import PartsOf, require_lines
+from distillation.inference.answer_parts import AnswerParts, require_lines
 from distillation.records import AnswerLine, Run, SplitLine
 from distillation.run_documents import find_report
 from distillation.storage import Bucket
@@ -33,7 +33,7 @@ def measure_audit(run: Run, data: Bucket) -> Audit | None:
     if not asked:
         return None
     tuned, samples = _read_lines(run, set(asked), data)
-    require_lines(run, "the audit", asked, samples, PartsOf("predict", list_key), data)
+    require_lines(run, "the audit", asked, samples, AnswerParts("predict", list_key), data)
     lines = {image: combine_samples(run, samples[image]) for image in asked}
     answer_format = format_of(run)
     labels = label_values(answer_format, {image: line for image, line in lines.items() if line.status == "ok"})

@@ -13,7 +13,7 @@ from distillation.evaluation import intervals, scores
 from distillation.evaluation.recommendation import LOW_CEILING, LOW_VALIDITY
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.inference.alternatives import NOT_ASKED, alternative_targets
-from distillation.inference.answer_parts import PartsOf, require_lines
+from distillation.inference.answer_parts import AnswerParts, require_lines
 from distillation.inference.image_batch import Target
 from distillation.models import catalog
 from distillation.models.service_tier import cheapest_tier
@@ -24,27 +24,30 @@ from distillation.storage import Bucket
 from distillation.tolerance import check_tolerance
 
 MINIMUM_GROUPS = 20
-"""Independent test images below which no alternative is preferred to training: a bootstrap interval is too narrow."""
+"""Independent test images below which no alternative is preferred to training.
+
+With fewer images a bootstrap interval is too narrow.
+"""
 _ROUND = 0
 """Number of the baseline round."""
 
 
 def write_baseline(run: Run, data: Bucket) -> Baseline:
-    """Write ``baseline.json`` and the answers of the baseline round, and return the former.
+    """Write ``baseline.json`` and the answers of the baseline round; return the baseline.
 
-    Raises ``ObjectMissing`` or ``ObjectDamaged`` if an answer is missing that was paid for, and ``ToleranceExceeded``
-    if no test image has a usable label, or if WriteDataset would raise it whatever the other labels are.
+    Raises ``ObjectMissing`` or ``ObjectDamaged`` if an answer that was paid for is missing. Raises
+    ``ToleranceExceeded`` if no test image has a usable label, or if WriteDataset would raise it whatever the other
+    labels are.
     """
     run_data = read_run(run, _ROUND, [], data)
     test = read_checked_split(run, "test", run_data.inventory, data)[:CEILING_IMAGES]
     targets = alternative_targets(run, data)
-    parts = PartsOf("baseline", keys.split_key(run.name, f"to-predict-{_ROUND}"))
+    parts = AnswerParts("baseline", keys.split_key(run.name, f"to-predict-{_ROUND}"))
     for name in (*(target.name for target in targets), "ceiling"):
         require_lines(run, name, [line.image for line in test], run_data.answers.get(name, {}), parts, data)
     figures = measure(run_data, test, targets)
-    # On local models no price means anything.
     estimate, facts = run_data.estimate, run_data.facts
-    # Prices of local models mean nothing, so that the recommendation names none.
+    # Prices of local models mean nothing, so the recommendation names none.
     prices = None if run.is_local else estimate
     recommendation = baseline_recommendation(
         figures,
@@ -61,7 +64,7 @@ def write_baseline(run: Run, data: Bucket) -> Baseline:
 
 
 def _check_refused_labels(run_data: RunData) -> None:
-    """Check that the labels of the first training round can stay within ``tolerance``, before they are paid for."""
+    """Raise ``ToleranceExceeded`` if too many labels were refused already, before those of the first training round."""
     labels, photos = run_data.answers["teacher"], run_data.photo_names()
     to_come = run_data.data.read_document(keys.rounds_key(run_data.run.name), Rounds).rounds[_ROUND + 1].to_label
     refused = [line for line in labels.values() if line.status == "refused"]
@@ -81,9 +84,11 @@ def measure(run_data: RunData, test: Sequence[SplitLine], targets: Sequence[Targ
             f"Change the prompt and start again. {LABELS_ARE_REUSED}"
         )
     notes = [
-        f"{_label(run, target)} is left out: {reason}" for target in targets if (reason := _left_out(answers, target))
+        f"{_display_name(target)} is left out: {reason}"
+        for target in targets
+        if (reason := _reason_not_asked(answers, target))
     ]
-    asked = [target for target in targets if not _left_out(answers, target)]
+    asked = [target for target in targets if not _reason_not_asked(answers, target)]
     answer_format = format_of(run)
     labels = scores.label_values(answer_format, usable)
     groups = [line.group for line in test if line.image in labels]
@@ -103,7 +108,7 @@ def measure(run_data: RunData, test: Sequence[SplitLine], targets: Sequence[Targ
         alternatives=[
             Alternative(
                 name=target.name,
-                label=_label(run, target),
+                label=_display_name(target),
                 model=target.billed_as,
                 agreement=resampled.mean(target.name),
                 valid=resampled.mean(f"{target.name} valid"),
@@ -131,7 +136,7 @@ def baseline_recommendation(
 ) -> Recommendation:
     """Return whether to distil, from the figures of a baseline.
 
-    ``training_usd`` is the expected cost of the first training round, if it is known. ``is_sample`` tells whether the
+    ``training_usd`` is the expected cost of the first training round, if it is known. ``is_sample`` is whether the
     collection has images that ``sample`` left out.
     """
     if problem := _prompt_problem(figures):
@@ -139,7 +144,7 @@ def baseline_recommendation(
     best, gap = figures.best_alternative, figures.gap
     if not figures.worth_training:
         return _without_training(figures)
-    if break_even and _never_pays(break_even):
+    if break_even and break_even.never_pays:
         return Recommendation(action="use the teacher", text=f"Do not distil. {break_even.verdict}")
     if figures.test_groups < MINIMUM_GROUPS:
         return Recommendation(
@@ -182,24 +187,19 @@ def _prompt_problem(figures: BaselineFigures) -> str | None:
     return None
 
 
-def _never_pays(break_even: BreakEven) -> bool:
-    """Return whether the tuned model never costs less than the teacher, as far as the images per month are known."""
-    return break_even.images is None or (break_even.images_per_month is not None and break_even.months is None)
-
-
 def _training_usd(estimate: Estimate | None) -> float | None:
     """Return the expected cost of the first training round in US dollars; None if it is unknown."""
     planned = estimate.plan if estimate else []
     return next((round_.usd.expected for round_ in planned if round_.kind == "training"), None)
 
 
-def _left_out(answers: Mapping[str, Mapping[str, AnswerLine]], target: Target) -> str | None:
+def _reason_not_asked(answers: Mapping[str, Mapping[str, AnswerLine]], target: Target) -> str | None:
     """Return why a model could not be asked, or None if it was."""
     reasons = (line.reason or "" for line in answers[target.name].values())
     return next((reason.removeprefix(NOT_ASKED) for reason in reasons if reason.startswith(NOT_ASKED)), None)
 
 
-def _label(run: Run, target: Target) -> str:
+def _display_name(target: Target) -> str:
     """Return the name of an alternative for people."""
     model = catalog.get_model(target.billed_as).display_name
     notes = {
@@ -216,4 +216,4 @@ def _usd_per_1000(lines: Mapping[str, AnswerLine], model: str, tier: ServiceTier
         return None
     input_tokens = statistics.fmean(usage.input_tokens for usage in usages)
     output_tokens = statistics.fmean(usage.output_tokens for usage in usages)
-    return ledger.inference_usd(model, round(1000 * input_tokens), round(1000 * output_tokens), tier)
+    return ledger.usd_per_1000_answers(model, input_tokens, output_tokens, tier)

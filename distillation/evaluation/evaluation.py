@@ -160,8 +160,8 @@ class _Scores:
 def evaluate(evidence: Evidence) -> Evaluation:
     """Compare every answerer with the teacher's labels.
 
-    The ceiling may have answers about some of the test images only. Then it is compared with the others on these
-    images: its mean, and the shares of a gap. All other figures are those of all test images.
+    The ceiling may have answers about some of the test images only. Then its mean and the shares of a gap are measured
+    on these images. All other figures are measured on all test images.
     """
     if evidence.ceiling is not None and not _images_of_ceiling(evidence):
         evidence = replace(evidence, ceiling=None)
@@ -315,14 +315,14 @@ def _tests(evidence: Evidence, measured: _Scores) -> dict[str, SizeTest]:
 
 
 def _gate(evidence: Evidence, measured: _Scores, tests: Mapping[str, SizeTest]) -> Gate | None:
-    """Pass the best model if its answers are valid and its gain is significant and larger than the control's.
+    """Return the promotion decision about the best model; None without base.
 
-    None without base.
+    The gate passes if enough answers are valid, the gain is significant, and the model is better than the control.
     """
     if not tests:
         return None
     best, test = measured.best, tests[measured.best]
-    # Of sizes chosen on the test images the best may be best by chance: correct both comparisons for their number.
+    # A size that was chosen on the test images may be best by chance: correct both p values for the number of sizes.
     on_validation = measured.choice is not None and measured.choice.set == "validation"
     p = test.p if on_validation else test.p_holm
     control_p = measured.p_values(evidence.tuned, "control")
@@ -449,5 +449,5 @@ def _serving_cost(
     output_tokens = statistics.fmean(usage.output_tokens for usage in usages)
     usd = None
     if model and catalog.find_model(model):
-        usd = ledger.inference_usd(model, round(1000 * input_tokens), round(1000 * output_tokens), tier)
+        usd = ledger.usd_per_1000_answers(model, input_tokens, output_tokens, tier)
     return ServingCost(latency_ms=latency_ms, input_tokens=input_tokens, output_tokens=output_tokens, usd_per_1000=usd)

@@ -28,7 +28,7 @@ _PICTURE_SIDES = (640, 480, 400, 320, 240, 160, 80)
 """Longest side of a picture in pixels, the largest that fits first."""
 _STATES = ("shared", "missed", "extra")
 _SAME = 1e-9
-"""Difference of two scores below which neither is better."""
+"""Difference of two scores below which they count as equal."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Picture:
     """Quality flags of the image."""
 
 
-class Spelling(NamedTuple):
+class MarkedText(NamedTuple):
     """A piece of a text, and how the page marks it."""
 
     text: str
@@ -56,7 +56,7 @@ class Spelling(NamedTuple):
 
 
 class PieceSet(NamedTuple):
-    """Pieces of an answer that compare alike with the label."""
+    """Pieces of an answer that are all shared with the label, all missed, or all extra."""
 
     kind: str
     """``shared``, ``missed`` or ``extra``."""
@@ -68,8 +68,8 @@ class Answer(NamedTuple):
 
     name: str
     """Who answered, for readers."""
-    pieces: list[Spelling] | None
-    """The text with what it has beyond the label marked; None if the sets or the table of fields show the answer."""
+    pieces: list[MarkedText] | None
+    """Text, with the pieces marked that the label lacks; None if ``sets`` or the table of fields shows the answer."""
     sets: list[PieceSet]
     """Pieces that are shared, missed and extra."""
     comparison: str | None = None
@@ -84,7 +84,7 @@ class FieldRow(NamedTuple):
     """A field in a card of the gallery."""
 
     field: str | None
-    values: list[list[Spelling]]
+    values: list[list[MarkedText]]
     """The label's value, then that of each answer."""
 
 
@@ -124,7 +124,7 @@ def make_card(picture: Picture, answer_format: Format, evaluation: Evaluation | 
     label_parts = [] if label is None else answer_format.parts(None, label)
     teacher = Answer(
         name="teacher",
-        pieces=None if answer_format.layout == "fields" else [Spelling(part.text, None) for part in label_parts],
+        pieces=None if answer_format.layout == "fields" else [MarkedText(part.text, None) for part in label_parts],
         sets=[],
         invalid=None if label is not None else picture.label.reason or "there is no label",
         text=None if label is not None else picture.label.text,
@@ -173,7 +173,7 @@ def _answer(
     if answer_format.layout == "items":
         return Answer(name, None, [] if comparison == "same" else sets, comparison)
     pieces = [
-        Spelling(part.text, "extra" if part.state == "extra" else None) for part in parts if part.state != "missed"
+        MarkedText(part.text, "extra" if part.state == "extra" else None) for part in parts if part.state != "missed"
     ]
     shown = [] if comparison else [each for each in sets if each.kind != "shared"]
     return Answer(name, pieces, shown, comparison)
@@ -187,7 +187,7 @@ def _field_rows(columns: list[list[Part]]) -> list[FieldRow]:
             field,
             [
                 [
-                    Spelling(part.text, part.state if place and part.state != "shared" else None)
+                    MarkedText(part.text, part.state if place and part.state != "shared" else None)
                     for part in parts
                     if part.field == field
                 ]

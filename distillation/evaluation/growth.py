@@ -36,8 +36,8 @@ class Expectation:
 
     gain: Interval | None
     """Expected gain in agreement; None with one size, which shows no slope."""
-    missing: Interval | None
-    """Agreement that the newest model lacks to the ceiling; None without a ceiling."""
+    gap: Interval | None
+    """Ceiling minus the agreement of the newest model; None without a ceiling."""
 
 
 def expectation(
@@ -51,7 +51,7 @@ def expectation(
     has_ceiling = "ceiling" in on_ceiling.means
     return Expectation(
         gain=intervals.expected_gain(sizes, next_size, resampled, names),
-        missing=on_ceiling.difference("ceiling", answerer_of(max(sizes))) if has_ceiling else None,
+        gap=on_ceiling.difference("ceiling", answerer_of(max(sizes))) if has_ceiling else None,
     )
 
 
@@ -60,9 +60,10 @@ def grow(
 ) -> Growth:
     """Return the rounds so far, and whether the run continues.
 
-    Growth stops if the newest size was not trained, if all images are used (``following`` is None), if the next round
-    is expected to gain less than ``grow_until``, if its highest cost would pass ``max_usd``, or if it needs more daily
-    quotas than a run may wait for. ``expected`` is None without ``following``, and if the newest size was not trained.
+    Growth stops if the newest size was not trained, or if all images are used (``following`` is None). It also stops if
+    the next round is expected to gain less than ``grow_until``, if its highest cost would exceed ``max_usd``, or if it
+    needs more daily quotas than a run may wait for. ``expected`` is None without ``following``, and if the newest size
+    was not trained.
     """
     stopped, reason = _decide(request, rounds[-1], expected, following)
     return Growth(
@@ -83,11 +84,11 @@ def _decide(
         return "failed", f"Growth stopped: the model of {newest.size:,} images was not trained."
     if following is None or expected is None:
         return "all images", f"Growth ended: all {newest.size:,} training images are used."
-    threshold, gain, missing = request.grow_until, expected.gain, expected.missing
-    if missing is not None and missing.high < threshold:
+    threshold, gain, gap = request.grow_until, expected.gain, expected.gap
+    if gap is not None and gap.high < threshold:
         reason = (
-            f"Growth stopped at {newest.size:,} images: the student lacks at most {max(0.0, missing.high):.3f} to the "
-            f"teacher's agreement with itself, less than grow_until {threshold:g}."
+            f"Growth stopped at {newest.size:,} images: the student's agreement is at most {max(0.0, gap.high):.3f} "
+            f"below the teacher's agreement with itself, less than grow_until {threshold:g}."
         )
         return "flat", reason
     if gain is not None and gain.mean < threshold:
@@ -107,7 +108,7 @@ def _decide(
     if gain is None:
         reason = f"One size shows no trend, so the run trains on {following.size:,} images next, {price}."
     else:
-        reason = f"The run goes on {price}: {_expected(following, gain)}."
+        reason = f"The run continues {price}: {_expected(following, gain)}."
     return None, reason
 
 

@@ -59,7 +59,7 @@ def request_again(manifest: Any, source: str) -> dict[str, Any]:
 
 
 def _shared_hyperparameters(by_size: dict[str, dict[str, str]]) -> dict[str, float]:
-    """Return the hyperparameters that all sizes have in common; the others follow from the size by rule."""
+    """Return the hyperparameters that are equal for all sizes; the others are derived from the size again."""
     sets = list(by_size.values())
     if not sets:
         return {}
@@ -67,7 +67,7 @@ def _shared_hyperparameters(by_size: dict[str, dict[str, str]]) -> dict[str, flo
 
 
 def _datasets_sha256(run: Run, data: Bucket) -> dict[str, str]:
-    """Return the hashes of the dataset files as they were validated; without them, those of the files that remain."""
+    """Return the hashes of the validated dataset files; if those are missing, hash the files that still exist."""
     if hashes := data.find_intact(keys.dataset_hashes_key(run.name), DatasetHashes):
         return hashes.sha256
     files = (key for key in data.keys(keys.dataset_prefix(run.name)) if key.endswith(".jsonl"))

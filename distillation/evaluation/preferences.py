@@ -23,8 +23,6 @@ from distillation.plain_text import clean, clean_line
 from distillation.records import AnswerLine, Run, SplitLine, parse, parse_json, size_of
 from distillation.storage import Bucket
 
-DEFAULT_PAIRS = 50
-"""Pairs that a person judges, in both comparisons together."""
 MAXIMUM_BYTES = 32 * 1024 * 1024
 """Size limit of a file of preferences, in bytes."""
 MARKER = "<!-- preferences -->"
@@ -117,7 +115,7 @@ def read_comparison(run: Run, tuned: str, data: Bucket) -> Comparison:
 
 
 def tuned_is_left(run: str, image: str, against: Other) -> bool:
-    """Return whether the tuned model's answer is on the left, as by the toss of a coin; the page does not say it."""
+    """Return whether the tuned model's answer is on the left: pseudo-random, and not shown on the page."""
     return _digest("side", run, image, against)[0] % 2 == 0
 
 

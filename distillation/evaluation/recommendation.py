@@ -48,12 +48,12 @@ LOW_CEILING = 0.4
 Two answers of ten keywords with an agreement of 0.4 share fewer than six.
 """
 LOW_VALIDITY = 0.9
-"""Share of valid answers or labels of the teacher below which its prompt does not work.
+"""Share of valid answers or labels of the teacher, 0-1, below which its prompt does not work.
 
-Twice the refusals that a request tolerates by default.
+A request tolerates half as many invalid labels by default (``tolerance`` 0.05).
 """
 _TRIAL_IMAGES = 50
-"""Photos on which a prompt is tried for a few cents: enough to read, and a tenth refused is five of them."""
+"""Photos on which a prompt is tried, for a few cents: few enough to read all answers, and enough to see refusals."""
 _CEILING_IMAGES = 200
 """Photos on which the ceiling is measured again: with the default ``test_share`` it has 50 test images."""
 _GROWTH_FACTOR = 3
@@ -85,7 +85,8 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
     if audit.agreement is None or audit.evaluation is None or audit.images < MINIMUM_IMAGES:
         return Recommendation(
             action="cannot tell",
-            text=f"The audit cannot tell whether {model} still agrees with the teacher, because {_audit_lacks(audit)}.",
+            text=f"The audit cannot tell whether {model} still agrees with the teacher, "
+            f"because {_audit_problem(audit)}.",
         )
     measured, before = _score(audit.agreement), f"the {audit.evaluation.mean:.2f} of its evaluation"
     if audit.drifted:
@@ -104,7 +105,7 @@ def recommend_after_apply(run: Run, audit: Audit | None, ledger: Ledger) -> Reco
     )
 
 
-def _audit_lacks(audit: Audit) -> str:
+def _audit_problem(audit: Audit) -> str:
     """Return why an audit cannot be compared with the evaluation."""
     if audit.images < MINIMUM_IMAGES:
         reason = f" ({excerpt(audit.reason)})" if audit.reason else ""
@@ -225,7 +226,7 @@ class _TrainedCase(_Case):
         if size <= report.train:
             how = f"Train on {size:,} of your {report.train:,} training images with {self.training_on(size)}"
         else:
-            # New photos are divided as those of the run were.
+            # New photos are divided into sets as those of the run were.
             photos = ceil((size - report.train) * (report.photos - self.not_sampled) / max(1, report.train))
             how = f"{self.more_photos(photos)} and train on {size:,} images"
         if report.doubling and report.doubling.size == size and not self.run.is_local:
@@ -246,9 +247,9 @@ def _first(rules: tuple[Rule, ...], case: _Case) -> Recommendation:
 
 
 def _labels_refused(case: _Case) -> Recommendation | None:
-    """Fix the prompt: so many labels were refused that a run that trains would fail, or a tenth of the photos is lost.
+    """Fix the prompt: more labels were refused than a training run tolerates, or more than a tenth of them.
 
-    A run gets here with ``tolerance`` above its default, or with ``until``.
+    This is reached with a higher ``tolerance`` than the default, or with ``until``.
     """
     refused, labelled = case.report.labels_set_aside, case.report.labelled
     tolerated = min(1 - LOW_VALIDITY, case.run.request.tolerance)
@@ -304,7 +305,7 @@ def _baseline(case: _Case) -> Recommendation | None:
 
 
 def _start_without_until(case: _Case) -> Recommendation:
-    """Train: the labels are there to be checked, or only the cost was asked for."""
+    """Train: the run was asked to stop after its estimate, or after labels that a person can check now."""
     usd, labelled = case.first_verdict, case.report.until in ("LabelImages", "ValidateDataset")
     check = "Check the labels in the report, then start" if labelled else "Start"
     price = (
@@ -446,9 +447,10 @@ def _costs_less(case: _TrainedCase, alternative: Alternative) -> bool:
 
 
 def _not_above_control(case: _TrainedCase) -> Recommendation | None:
-    """Train on more images, or fix the prompt: the tuned model answers the same about every photo.
+    """Train on more images, or fix the prompt: the tuned model is no better than the best constant answer.
 
-    More images help only if the teacher's second answers are better than that: then the photos do differ for it.
+    More images help only if the teacher's second answers are better than the constant one. Otherwise the teacher too
+    says much the same about every photo.
     """
     gate, scores = case.gate, case.figures.agreement
     if gate is None or gate.over_control is None or gate.over_control.low > 0 or scores.control is None:
@@ -604,7 +606,7 @@ _TRAINED_RULES: tuple[Rule, ...] = (
 )
 
 
-# ---- Words -----------------------------------------------------------------------------------------------------------
+# ---- Texts -----------------------------------------------------------------------------------------------------------
 
 
 def _fix_teacher_prompt(case: _TrainedCase, finding: str) -> Recommendation:

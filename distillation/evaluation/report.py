@@ -104,7 +104,7 @@ def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None)
 
 
 def _earlier_usd(run_data: RunData) -> dict[int, float | None]:
-    """Return the cost of the rounds in the report of the round before, by size; empty with a note if it is lost."""
+    """Return the cost of the earlier rounds by size, from the report of the round before; empty with a note if lost."""
     try:
         report = read_report(run_data.run.name, run_data.data)
     except (ObjectDamaged, ObjectMissing) as error:
@@ -122,8 +122,8 @@ def _report(run_data: RunData, evaluation: Evaluation | None, growth: Growth | N
     if evaluation is None:
         verdict, figures, more = stopped_verdict(run.request.until, run_data.baseline), None, None
     else:
-        goes_on = growth is not None and growth.stopped is None
-        figures = evaluation.figures if goes_on else _with_promotion(run, evaluation.figures, run_data.models)
+        continues = growth is not None and growth.stopped is None
+        figures = evaluation.figures if continues else _with_promotion(run, evaluation.figures, run_data.models)
         notes = (served_base_note(run), reuse_note(run_data.models))
         verdict = " ".join(filter(None, (run_verdict(figures, growth), *notes)))
         more = doubling(run, figures, run_data.models, spent)

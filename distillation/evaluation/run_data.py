@@ -26,7 +26,7 @@ from distillation.documents import (
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import Evidence
 from distillation.evaluation.training_metrics import read_losses
-from distillation.inference.answer_parts import PartsOf, require_lines
+from distillation.inference.answer_parts import AnswerParts, require_lines
 from distillation.models.service_tier import first_tier
 from distillation.photos.inventory import read_inventory
 from distillation.photos.rounds import has_baseline, images_to_choose_size
@@ -122,12 +122,12 @@ class RunData:
     @cached_property
     def facts(self) -> SplitFacts | None:
         """Counts and notes of Split; None if they are missing or damaged."""
-        return self._evidence(keys.split_facts_key(self.run.name), SplitFacts, "table of duplicates and flags")
+        return self._find_with_note(keys.split_facts_key(self.run.name), SplitFacts, "table of duplicates and flags")
 
     @cached_property
     def estimate(self) -> Estimate | None:
         """Estimate of the run; None if it is missing or damaged."""
-        return self._evidence(keys.estimate_key(self.run.name), Estimate, "estimate")
+        return self._find_with_note(keys.estimate_key(self.run.name), Estimate, "estimate")
 
     @cached_property
     def baseline(self) -> Baseline | None:
@@ -139,7 +139,7 @@ class RunData:
         if until == "Estimate" or not has_baseline(self.run):
             return None
         if self.tuned:
-            return self._evidence(key, Baseline, "comparison with the alternatives to training")
+            return self._find_with_note(key, Baseline, "comparison with the alternatives to training")
         return self.data.read_document(key, Baseline)
 
     def report(
@@ -196,8 +196,8 @@ class RunData:
             notes=[*(facts.notes if facts else []), *dict.fromkeys(self.notes)],
         )
 
-    def _evidence(self, key: str, kind: type[DocumentT], name: str) -> DocumentT | None:
-        """Return a document that the verdict does not need; None with a note if it is missing or damaged."""
+    def _find_with_note(self, key: str, kind: type[DocumentT], name: str) -> DocumentT | None:
+        """Return a document that the verdict does not need; None, and a note, if it is missing or damaged."""
         try:
             return self.data.read_document(key, kind)
         except (ObjectMissing, ObjectDamaged) as error:
@@ -323,7 +323,7 @@ def _inventory(run: Run, data: Bucket, notes: list[str]) -> list[InventoryLine]:
 def _require_predictions(run_data: RunData, round_number: int) -> None:
     """Raise ``ObjectMissing`` if an answerer has no line of an image that it was asked about."""
     images = {name: [line.image for line in run_data.inventory if line.image and line.set == name] for name in _SETS}
-    parts = PartsOf("predict", keys.split_key(run_data.run.name, f"to-predict-{round_number}"))
+    parts = AnswerParts("predict", keys.split_key(run_data.run.name, f"to-predict-{round_number}"))
     to_choose = images_to_choose_size(range(len(run_data.tuned)), images["validation"])
     asked_by = {"base": images["test"], "ceiling": sorted(run_data.ceiling_images or [])}
     asked_by |= {name: [*images["test"], *to_choose] for name in run_data.tuned}

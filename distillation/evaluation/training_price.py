@@ -29,8 +29,8 @@ def label_usd(
 def training_usd(run: Run, size: int, models: Iterable[TrainedModel], ledger: Ledger) -> float | None:
     """Return the expected US dollars for training on ``size`` images; None if it is unknown.
 
-    A record costs what it cost in the run's own jobs, once per epoch and repeat, whose numbers depend on the size. A
-    model that could not be deployed was paid for as well.
+    The price of training on one record, once, is that of the run's own jobs. How many times a record is trained on
+    (epochs and repeats) depends on the size. A model that could not be deployed was paid for as well.
     """
     trained = sum(
         _times_trained(run, model.size)

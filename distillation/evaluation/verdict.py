@@ -22,7 +22,7 @@ from distillation.documents import (
     StudentPrompt,
 )
 from distillation.evaluation.training_price import label_usd, training_usd
-from distillation.ledger import inference_usd
+from distillation.ledger import inference_usd, usd_per_1000_answers
 from distillation.models.service_tier import cheapest_tier
 from distillation.records import Run, ServiceTier, TrainedModel, Until, size_of
 
@@ -50,7 +50,7 @@ def baseline_verdict(baseline: Baseline) -> str:
 def run_verdict(figures: EvaluationFigures, growth: Growth | None = None) -> str:
     """Return the verdict of a run that trained a model, and with ``growth`` why it stopped or continues."""
     if growth is not None:
-        decision = run_verdict(figures) if growth.stopped else files_verdict(figures)
+        decision = run_verdict(figures) if growth.stopped else round_verdict(figures)
         return f"{decision} {growth.reason}"
     promoted = figures.gate and figures.gate.promoted
     passed = "Model promoted." if promoted else "The model passes the gate; none is kept, as requested."
@@ -72,8 +72,8 @@ def reuse_note(models: Iterable[TrainedModel]) -> str:
     return f"Reused and not paid for again: {', '.join(reused)}." if reused else ""
 
 
-def files_verdict(figures: EvaluationFigures) -> str:
-    """Return the verdict of a round after which nothing is promoted."""
+def round_verdict(figures: EvaluationFigures) -> str:
+    """Return the verdict of a round that another one follows, so nothing is promoted yet."""
     return _gate_verdict(figures, passed="The student passes the gate.", refused="The student does not pass the gate")
 
 
@@ -148,8 +148,7 @@ def doubling(run: Run, figures: EvaluationFigures, models: Sequence[TrainedModel
 def money(run: Run, estimate: Estimate | None, ledger: Ledger, figures: EvaluationFigures | None) -> Money:
     """Return estimated and spent US dollars by step, and the break-even against the teacher."""
     result = _break_even(run, ledger.usd, figures)
-    never_pays = result is None or (result.images_per_month is not None and result.months is None)
-    images = None if result is None or never_pays else result.images
+    images = None if result is None or result.never_pays else result.images
     spent: dict[str, float] = {}
     for entry in ledger.entries:
         spent[entry.step] = spent.get(entry.step, 0.0) + entry.usd
@@ -172,7 +171,7 @@ def money(run: Run, estimate: Estimate | None, ledger: Ledger, figures: Evaluati
 
 
 def _break_even(run: Run, usd: float, figures: EvaluationFigures | None) -> BreakEven | None:
-    """Return when ``usd`` is saved, by the measured tokens of teacher and student; None without their prices.
+    """Return the break-even of a run that cost ``usd``, at the measured tokens per answer; None without both prices.
 
     The teacher is priced on its cheapest tier, whichever tier answered in this run.
     """
@@ -186,4 +185,4 @@ def _break_even(run: Run, usd: float, figures: EvaluationFigures | None) -> Brea
 
 
 def _usd_per_1000(model: str, cost: ServingCost, tier: ServiceTier = "default") -> float:
-    return inference_usd(model, round(1000 * cost.input_tokens), round(1000 * cost.output_tokens), tier)
+    return usd_per_1000_answers(model, cost.input_tokens, cost.output_tokens, tier)

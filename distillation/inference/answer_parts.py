@@ -13,7 +13,7 @@ from distillation.storage import Bucket
 
 
 @dataclass(frozen=True)
-class PartsOf:
+class AnswerParts:
     """Parts of a Map of questions, and the list of images that the Map read."""
 
     step: Literal["label", "baseline", "predict"]
@@ -23,7 +23,7 @@ class PartsOf:
 
 
 def require_lines(
-    run: Run, answerer: str, images: Iterable[str], answered: Container[str], parts: PartsOf, data: Bucket
+    run: Run, answerer: str, images: Iterable[str], answered: Container[str], parts: AnswerParts, data: Bucket
 ) -> None:
     """Raise ``ObjectMissing`` that names the missing part if one of ``images`` has no line.
 
@@ -37,7 +37,7 @@ def require_lines(
         )
 
 
-def _cause(run: Run, parts: PartsOf, missing: list[str], data: Bucket) -> str:
+def _cause(run: Run, parts: AnswerParts, missing: list[str], data: Bucket) -> str:
     """Return which object has no line of a missing image: a part, or the list that the Map read."""
     try:
         listed = [line.image for line in data.read_records(parts.list_key, SplitLine)]

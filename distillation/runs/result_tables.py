@@ -13,7 +13,7 @@ from distillation.answers.formats.base import Format, Value
 from distillation.documents import ApplyEstimate, ApplyReport, Audit, Interval, Recommendation
 from distillation.errors import excerpt
 from distillation.events import WriteResultsResult
-from distillation.inference.answer_parts import PartsOf, require_lines
+from distillation.inference.answer_parts import AnswerParts, require_lines
 from distillation.photos.inventory import read_inventory
 from distillation.plain_text import csv_table
 from distillation.records import AnswerLine, InventoryLine, Record, Run
@@ -70,7 +70,7 @@ def _read_answers(run: Run, inventory: list[InventoryLine], data: Bucket) -> dic
             by_answerer[line.answerer][line.image] = line
     tuned, teacher = by_answerer["tuned"], by_answerer["fallback"]
     images = [line.image for line in inventory if line.image and line.status == "ok"]
-    parts = PartsOf("predict", keys.split_key(run.name, "images"))
+    parts = AnswerParts("predict", keys.split_key(run.name, "images"))
     require_lines(run, "the tuned model", images, tuned, parts, data)
     if run.request.fallback:
         invalid = [image for image in images if tuned[image].status == "refused"]

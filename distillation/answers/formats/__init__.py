@@ -42,7 +42,7 @@ _LARGEST_CACHE = 16
 _FORMATS_OF_RUNS: dict[int, tuple[Mapping[str, JsonValue], Format]] = {}
 """Formats with the settings that they were made of, keyed by the settings' identity.
 
-Each answer asks for the format of its run, and to check a vocabulary of 5,000 terms takes about a second.
+Each answer asks for the format of its run, and checking a vocabulary of 5,000 terms takes about a second.
 """
 
 

@@ -78,8 +78,8 @@ class Format(Record, ABC):
     """Name of a valid answer with its article, such as ``a list of keywords``."""
     control_name: ClassVar[str]
     """Constant answer of the control, such as ``the most common keywords``."""
-    similarity_about: ClassVar[str] = ""
-    """Sentence on how the similarity is measured, for the report."""
+    similarity_explanation: ClassVar[str] = ""
+    """Sentence about how the similarity is measured, for the report."""
     layout: ClassVar[Literal["items", "words", "fields"]]
     """How the gallery shows an answer and its label.
 
@@ -88,11 +88,11 @@ class Format(Record, ABC):
     """
     metrics: ClassVar[Mapping[str, Metric]] = {}
     """Rows of the report's table of metrics, keyed by the names of ``measures``."""
-    measures_agreement: ClassVar[str | None] = None
-    """Sentence on what the similarity cannot tell, for the report; None if there is nothing to add."""
+    similarity_limits: ClassVar[str | None] = None
+    """Sentence about what the similarity cannot tell, for the report; None if there is nothing to add."""
 
     instruction_is_optional: ClassVar[bool] = False
-    """Whether a prompt without ``{answer_format}`` stays without the instruction, rather than ending with it."""
+    """Whether a prompt without ``{answer_format}`` gets no instruction. If false, the instruction is appended to it."""
 
     def instruction(self) -> str:
         """Return the text that tells a model the form of its answer; empty if the prompt says it in its own words.
@@ -114,11 +114,14 @@ class Format(Record, ABC):
         return self.write(self.parse(text))
 
     def label_problem(self, value: Value) -> str | None:
-        """Return why a value that is a valid prediction is no label to train on, as a predicate; None if it is one."""
+        """Return why a valid prediction must not be trained on, as a predicate; None if it may be."""
         return None
 
     def gold_problem(self, value: Value) -> str | None:
-        """Return why a value that is a valid prediction is no label to compare with, as a predicate; None if it is."""
+        """Return why answers cannot be compared with an own label, as a predicate; None if they can.
+
+        Own labels are compared with, and not trained on, if the request has ``own_labels: gold``.
+        """
         return None
 
     def label_remedy(self, values: Iterable[Value]) -> str:
@@ -126,7 +129,7 @@ class Format(Record, ABC):
         return ""
 
     def stratum(self, value: Value) -> str | None:
-        """Return the group of a label whose images are spread evenly over training and test sets; None for none."""
+        """Return the group of a label, such as its class, for sets with equal shares of each; None without groups."""
         return None
 
     @abstractmethod

@@ -93,7 +93,7 @@ class Caption(Format):
     """Largest number of words in a label, 1-300; by default 30, or 120 for a paragraph."""
 
     similarity_name: ClassVar = "ROUGE-L F1"
-    similarity_about: ClassVar = (
+    similarity_explanation: ClassVar = (
         "Twice the number of words that two captions share in the same order over all their words, without case and "
         "punctuation."
     )
@@ -107,7 +107,7 @@ class Caption(Format):
         "length_ratio": Metric("length, teacher = 1", "%.2f", 1),
         "within_limits": Metric("answers with the requested number of words", "%.1f %%", 100),
     }
-    measures_agreement: ClassVar = (
+    similarity_limits: ClassVar = (
         "ROUGE-L F1 cannot tell whether a caption is true of the photo. A right caption in other words scores low, and "
         "one wrong word, such as the name of an animal, costs little. Read the captions of the test images before you "
         "rely on this figure."

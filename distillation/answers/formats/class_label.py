@@ -50,11 +50,11 @@ class ClassLabel(Format):
     """Descriptions, keyed by label, for the instruction to the models. A label needs none."""
 
     similarity_name: ClassVar = "share of equal labels"
-    similarity_about: ClassVar = "1 if the answer is the teacher's label, else 0."
+    similarity_explanation: ClassVar = "1 if the answer is the teacher's label, else 0."
     noun: ClassVar = "one of the labels"
     control_name: ClassVar = "the most common label"
     layout: ClassVar = "words"
-    measures_agreement: ClassVar = (
+    similarity_limits: ClassVar = (
         "A wrong label counts the same whichever it is. In a set with one large class a high share of equal labels "
         "can hide that the small classes fail: macro F1, Cohen's kappa and the table of classes show it."
     )

@@ -151,7 +151,7 @@ class Fields(Format):
     """Schema: the fields of an answer, 1-50."""
 
     similarity_name: ClassVar = "mean similarity of fields"
-    similarity_about: ClassVar = (
+    similarity_explanation: ClassVar = (
         "The weighted mean of the fields: 1 for an equal value or a number within its tolerance, else 0; for a list "
         "the shared items over all items."
     )
@@ -164,7 +164,7 @@ class Fields(Format):
         "missing": Metric("missing or invalid fields per answer", "%.2f", 1),
         "extra": Metric("fields per answer that the prompt does not have", "%.2f", 1),
     }
-    measures_agreement: ClassVar = (
+    similarity_limits: ClassVar = (
         "A string counts as equal only if it has the same words in the same order: a synonym scores 0, so read the "
         "table by field and the gallery."
     )

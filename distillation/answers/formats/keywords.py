@@ -88,7 +88,7 @@ class Keywords(Format):
     """Whether keywords outside the vocabulary are left out of answers. If false, they stay as they are."""
 
     similarity_name: ClassVar = "Jaccard index"
-    similarity_about: ClassVar = "Shared keywords over all keywords, without case, punctuation and plurals."
+    similarity_explanation: ClassVar = "Shared keywords over all keywords, without case, punctuation and plurals."
     noun: ClassVar = "a list of keywords"
     control_name: ClassVar = "the most common keywords"
     layout: ClassVar = "items"

@@ -47,7 +47,7 @@ def test_each_broken_rule_is_reported_at_its_line(rule: str, mutate: Mutation, d
 )
 @settings(max_examples=3)
 @given(st.data())
-def test_what_the_validators_of_aws_let_pass_is_one_warning_with_its_first_position(
+def test_finding_that_the_validators_of_aws_let_pass_is_one_warning_with_its_first_position(
     rule: str, field: str, mutate: Mutation, data: st.DataObject
 ) -> None:
     dataset = data.draw(datasets(NOVA_1, "image"))

@@ -274,7 +274,7 @@ def test_recommendation_to_train_has_its_price_and_what_it_could_gain() -> None:
     assert recommendation.text.endswith("The first training round costs about $2.10.")
 
 
-def test_training_that_never_pays_is_not_recommended_but_goes_on() -> None:
+def test_training_that_never_pays_at_a_known_volume_is_not_recommended() -> None:
     recommendation = baseline_recommendation(any_baseline(), 2.1, BREAK_EVEN)
 
     assert recommendation.action == "use the teacher"

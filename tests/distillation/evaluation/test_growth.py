@@ -47,8 +47,8 @@ FLAT, STEEP = Expectation(interval(0.009), None), Expectation(interval(0.011), N
     ("expected", "next_round", "stopped", "words"),
     [
         (FLAT, following(), "flat", "900 images are expected to change agreement by +0.009 (95 % CI +0.004 to +0.014)"),
-        (STEEP, following(), None, "The run goes on for about $2.00: 900 images are expected"),
-        (STEEP, following(high=24.0), None, "The run goes on"),
+        (STEEP, following(), None, "The run continues for about $2.00: 900 images are expected"),
+        (STEEP, following(high=24.0), None, "The run continues"),
         (
             STEEP,
             following(high=24.1),
@@ -59,9 +59,9 @@ FLAT, STEEP = Expectation(interval(0.009), None), Expectation(interval(0.011), N
         (None, None, "all images", "all 300 training images are used"),
         (Expectation(None, None), following(), None, "One size shows no trend, so the run trains on 900 images next"),
         (Expectation(None, None), following(high=99), "budget", "of max_usd $25.00 are left"),
-        (Expectation(None, interval(0.004)), following(), "flat", "lacks at most 0.009 to the teacher's agreement"),
+        (Expectation(None, interval(0.004)), following(), "flat", "at most 0.009 below the teacher's agreement"),
         (Expectation(None, interval(0.006)), following(), None, "One size shows no trend"),
-        (Expectation(interval(0.5), interval(-0.1)), following(), "flat", "lacks at most 0.000"),
+        (Expectation(interval(0.5), interval(-0.1)), following(), "flat", "at most 0.000 below"),
     ],
 )
 def test_growth_stops_for_a_named_reason(
@@ -93,7 +93,7 @@ def test_growth_stops_if_the_newest_size_was_not_trained() -> None:
     assert (growth.stopped, growth.reason) == ("failed", "Growth stopped: the model of 300 images was not trained.")
 
 
-def test_smaller_grow_until_lets_a_run_go_on() -> None:
+def test_smaller_grow_until_lets_a_run_continue() -> None:
     assert grow(Request(grow_until=0.008), rounds(300), FLAT, following()).stopped is None
 
 
@@ -105,10 +105,10 @@ def test_expected_gain_continues_the_scores_of_two_sizes_and_one_size_has_none()
     assert one.gain is None
     assert two.gain is not None
     assert 0.1 < two.gain.mean < 0.2
-    assert two.missing is not None
-    assert two.missing.mean == pytest.approx(0.2)
+    assert two.gap is not None
+    assert two.gap.mean == pytest.approx(0.2)
     without = intervals.resample({name: scores[name] for name in ("n100", "n300")}, ["a", "b"])
-    assert expectation([100], 900, without, without).missing is None
+    assert expectation([100], 900, without, without).gap is None
 
 
 def growing_run(**request: Any) -> tuple[Any, Bucket]:
@@ -176,7 +176,7 @@ def test_run_that_grows_reports_each_round_with_its_own_bill() -> None:
     assert "Growth ended: all 12 training images are used." in page
 
 
-def test_report_of_a_round_before_the_last_promotes_nothing_and_says_that_the_run_goes_on() -> None:
+def test_report_of_a_round_before_the_last_promotes_nothing_and_says_that_the_run_continues() -> None:
     run, data = growing_run()
     answer(data, SMALL)
     result, report = evaluate_round(run, data, 0, model(SMALL))

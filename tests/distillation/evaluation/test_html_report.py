@@ -187,7 +187,7 @@ def test_page_of_a_report_without_figures_shows_photos_and_costs() -> None:
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_recommendation_ends_the_first_screen_and_break_even_stands_with_the_costs(trained: bool) -> None:
+def test_recommendation_ends_the_first_screen_and_break_even_is_in_the_section_of_costs(trained: bool) -> None:
     run = any_run(images_per_month=1_000)
     costs = break_even(run, 0.65, 0.09, Bounds(low=1, expected=2, high=3))
     report = any_report(

@@ -100,7 +100,7 @@ def test_equal_answers_are_counted_and_not_judged() -> None:
     assert len(comparison.pairs(1000)) == 2 * (len(test) - 6)
 
 
-def test_of_near_duplicates_one_is_judged() -> None:
+def test_one_image_of_a_group_of_near_duplicates_is_judged() -> None:
     run, data = compared_run()
     lines = list(data.read_lines(keys.split_key(run.name, "test")))
     for line in lines[:5]:

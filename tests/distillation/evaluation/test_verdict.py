@@ -8,8 +8,8 @@ import pytest
 from distillation.documents import Curve, EvaluationFigures, Gate, Interval, Ledger, LedgerEntry, ServingCost, StepCost
 from distillation.evaluation.verdict import (
     doubling,
-    files_verdict,
     money,
+    round_verdict,
     run_verdict,
     score_verdict,
     stopped_verdict,
@@ -67,7 +67,7 @@ def test_verdict_says_up_or_down_only_of_a_score_that_changed(gain: float, chang
     [
         (run_verdict, "m", "Model promoted."),
         (run_verdict, None, "none is kept, as requested."),
-        (files_verdict, None, "The student passes the gate."),
+        (round_verdict, None, "The student passes the gate."),
     ],
 )
 def test_verdict_says_promoted_only_of_a_model_that_is_kept(write: Any, promoted: str | None, ending: str) -> None:
@@ -81,7 +81,7 @@ def test_verdict_of_a_refused_model_has_every_reason() -> None:
     refused = figures(gate=gate(reasons=("the first", "the second")))
 
     assert run_verdict(refused).endswith("Model not promoted: the first; the second.")
-    assert files_verdict(refused).endswith("The student does not pass the gate: the first; the second.")
+    assert round_verdict(refused).endswith("The student does not pass the gate: the first; the second.")
 
 
 def test_verdict_ends_with_why_interval_and_test_disagree() -> None:
@@ -93,7 +93,7 @@ def test_verdict_ends_with_why_interval_and_test_disagree() -> None:
 def test_verdict_without_base_has_the_score_alone() -> None:
     alone = figures(gate=None)
 
-    assert run_verdict(alone) == files_verdict(alone) == score_verdict(alone)
+    assert run_verdict(alone) == round_verdict(alone) == score_verdict(alone)
     assert "agreement of 0.50" in score_verdict(alone)
 
 

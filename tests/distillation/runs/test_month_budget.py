@@ -196,7 +196,7 @@ def test_run_counts_in_the_next_month_only_while_it_is_running(stage: Stage) -> 
     stage.admit("c", 100, datetime(2026, 12, 20, tzinfo=UTC))
 
 
-def test_of_runs_that_start_in_the_same_second_as_many_are_admitted_as_the_budget_allows(stage: Stage) -> None:
+def test_runs_that_start_in_the_same_second_are_admitted_while_the_budget_lasts(stage: Stage) -> None:
     start = threading.Barrier(8)
 
     def admitted(number: int) -> bool:

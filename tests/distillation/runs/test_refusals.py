@@ -74,7 +74,7 @@ def test_run_whose_deployment_does_not_exist_is_refused(aws: StubbedAccount) -> 
     assert refusals.errors == ["replace: this stage has no run 'old'. List its runs with: distill runs"]
 
 
-def test_what_the_caller_may_not_ask_is_not_checked_and_no_refusal(aws: StubbedAccount) -> None:
+def test_check_that_the_caller_has_no_permission_for_is_listed_as_not_checked(aws: StubbedAccount) -> None:
     refusals = Refusals()
     for code in TOKEN_CODES:
         aws.expect_quota(code, 1e9)

@@ -32,7 +32,7 @@ PROMPTS = Path(__file__).parents[4] / "samples/prompts"
         ("Caption:", "Caption:"),
     ],
 )
-def test_what_models_write_around_a_caption_is_removed(text: str, written: str) -> None:
+def test_text_that_models_write_around_a_caption_is_removed(text: str, written: str) -> None:
     caption = CAPTION.parse(text)
 
     assert caption.written == written

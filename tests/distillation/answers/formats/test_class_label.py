@@ -279,7 +279,7 @@ def test_confusion_matrix_has_labels_as_rows_and_answers_as_columns() -> None:
     assert table.rows == [["cat", 2, 1, 0, 0], ["dog", 0, 1, 1, 0], ["bird", 0, 0, 0, 1]]
 
 
-def test_of_many_classes_the_most_frequent_confusions_are_listed() -> None:
+def test_most_frequent_confusions_are_listed_if_there_are_many_classes() -> None:
     many = ClassLabel(labels=[f"c{number:02}" for number in range(40)])
     pairs = [(label, label) for label in many.labels] + [("c01", "c02")] * 3 + [("c05", None)]
     *_, table = tables(many, {"n8": pairs})
