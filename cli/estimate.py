@@ -18,15 +18,15 @@ from cli.requests import collection_prefix, option_fields, read_request, resolve
 from cli.stage import Stage
 from cli.upload import photos_in
 from distillation.costs import calibration
-from distillation.costs.application import estimate_apply
+from distillation.costs.apply import estimate_apply
 from distillation.costs.estimate import estimate_run
 from distillation.costs.lines import exactly, format_cents, format_usd
 from distillation.costs.workload import predict_workload
 from distillation.documents import ApplyEstimate, Bounds, Estimate, EstimateLine, Preflight, SetAside
 from distillation.errors import excerpt
-from distillation.inference.application import audit_size
+from distillation.inference.apply import audit_size
 from distillation.inference.rate_limit import calls_per_minute
-from distillation.photos.files import is_raw, is_read_by_name, replaced_raw_files, skip_kind, skipped_line
+from distillation.photos.files import is_owner_file, is_raw, replaced_raw_files, skip_kind, skipped_line
 from distillation.photos.resizer import (
     MAXIMUM_BYTES,
     MAXIMUM_PIXELS,
@@ -37,10 +37,16 @@ from distillation.photos.resizer import (
 )
 from distillation.plain_text import clean_line
 from distillation.records import Dimensions, InventoryLine, Run
+from distillation.runs.estimate_checks import (
+    Refusals,
+    check_estimate,
+    check_in_stage,
+    check_photos,
+    check_without_stage,
+)
 from distillation.runs.existing_model import with_tuned_model
 from distillation.runs.list_images import check_any_image, teacher_questions
 from distillation.runs.preflight import Account
-from distillation.runs.refusals import Refusals, check_estimate, check_in_stage, check_photos, check_without_stage
 from distillation.statistical_power import TYPICAL_SD
 from distillation.storage import Bucket
 
@@ -201,7 +207,7 @@ def _skipped_files(what: str, bucket: Bucket | None, run: Run, *, is_local: bool
         return {}
     if is_local:
         return dict(Counter(photos_in(Path(what).expanduser()).skipped))
-    skipped = (key for key in bucket.keys(run.collection) if not is_read_by_name(key.removeprefix(run.collection)))
+    skipped = (key for key in bucket.keys(run.collection) if not is_owner_file(key.removeprefix(run.collection)))
     return dict(Counter(kind for key in skipped if (kind := skip_kind(key))))
 
 

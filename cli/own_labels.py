@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import CommandError
-from distillation.answers.own_labels import OWN_LABELS_FILES, parse_own_labels_file
+from distillation.answers.own_labels import OWN_LABELS_FILES, read_own_labels
 from distillation.answers.vocabulary import VOCABULARY_FILE
 from distillation.records import InventoryLine, Run
 from distillation.storage import Bucket
@@ -44,7 +44,7 @@ def check_own_labels_in(folder: Path, run: Run, photos: Iterable[str]) -> None:
     ``photos`` are the names of the photos below the folder.
     """
     lines = [InventoryLine(photo=f"{run.collection}{photo}", status="ok") for photo in photos]
-    parse_own_labels_file(run, local_collection(run.collection, folder), lines, has_format=False)
+    read_own_labels(run, local_collection(run.collection, folder), lines, has_format=False)
 
 
 def local_collection(name: str, folder: Path) -> Bucket:

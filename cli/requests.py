@@ -12,7 +12,7 @@ from cli.console import CommandError
 from cli.stage import check_run_name, stage_settings
 from distillation import keys
 from distillation.errors import excerpt
-from distillation.evaluation.manifest import request_again
+from distillation.evaluation.manifest import repeated_request
 from distillation.records import Run
 from distillation.runs.request import Defaults, resolve
 from distillation.storage import Bucket
@@ -99,7 +99,7 @@ def request_from_manifest(manifest: str, data: Callable[[], Bucket]) -> dict[str
             f"{manifest!r} is neither a file nor a run with a manifest. List the runs with: distill runs"
         )
     try:
-        return request_again(json.loads(body), source)
+        return repeated_request(json.loads(body), source)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{source} is not valid JSON: {error}. Use the manifest.json that the run wrote.") from None
 

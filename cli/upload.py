@@ -36,7 +36,7 @@ from distillation.answers.own_labels import OWN_LABELS_FILES
 from distillation.errors import DistillationError, excerpt
 from distillation.photos.files import (
     UPLOAD_MARK,
-    is_read_by_name,
+    is_owner_file,
     replaced_raw_files,
     skip_kind,
     skipped_line,
@@ -161,7 +161,7 @@ def photos_in(folder: Path) -> FolderContent:
     for name in replaced_raw_files(photos, lambda name: is_usable(name, photos[name])):
         kinds[name] = REPLACED_RAW
         del photos[name]
-    skipped = [kind for name, kind in kinds.items() if kind and not is_read_by_name(name)]
+    skipped = [kind for name, kind in kinds.items() if kind and not is_owner_file(name)]
     if not photos:
         others = f" (skipped: {skipped_text(Counter(skipped))})" if skipped else ""
         raise CommandError(f"{folder} contains no photos{others}. Name another folder.")

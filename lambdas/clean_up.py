@@ -12,7 +12,7 @@ from functools import partial
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import CleanUpResult, EndingEvent
-from distillation.runs.endings import find_ended_run
+from distillation.runs.ended_run import find_ended_run
 from distillation.serving.clean_up import clean_up
 from distillation.serving.executions import ExecutionState, execution_state
 from distillation.serving.retention import Retention

@@ -7,8 +7,8 @@ from functools import partial
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import DeployEvent, DeploymentResult
-from distillation.inference.first_question import accepted_image_source
-from distillation.runs.waiting import waiting_is_announced
+from distillation.inference.deployment_probe import probe_image_source
+from distillation.runs.quota_notification import announce_waiting
 from distillation.serving.deployment import create_or_describe
 from distillation.serving.executions import has_ended
 from distillation.telemetry import logger, metrics
@@ -25,10 +25,8 @@ def handler(event: DeployEvent, context: LambdaContext) -> DeploymentResult:
     deployment = create_or_describe(run, event, data(), bedrock(), execution_has_ended)
     if deployment.status == "Active":
         limits = batch_limits(1, context)
-        with waiting_is_announced(run, data(), publish):
-            source = accepted_image_source(
-                run, event.size, deployment.deployment_arn, data(), bedrock_runtime(), limits
-            )
+        with announce_waiting(run, data(), publish):
+            source = probe_image_source(run, event.size, deployment.deployment_arn, data(), bedrock_runtime(), limits)
         deployment = deployment.model_copy(update={"images_by": source})
     logger.info("deployment described", run=run.name, **deployment.model_dump())
     return deployment

@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import AskEvent, BatchResult
 from distillation.inference.labelling import label_batch
-from distillation.runs.waiting import waiting_is_announced
+from distillation.runs.quota_notification import announce_waiting
 from distillation.telemetry import log_answers, logger, metrics
 from lambdas.runtime import batch_limits, bedrock_runtime, data, publish, read_run, typed
 
@@ -18,7 +18,7 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     """Return how many labels can be used and how many were set aside."""
     run = read_run(event.batch.run)
     limits = batch_limits(event.batch.concurrent_batches, context)
-    with waiting_is_announced(run, data(), publish):
+    with announce_waiting(run, data(), publish):
         lines = label_batch(run, event.images, data(), bedrock_runtime(), limits)
     log_answers(run.name, lines, "ImagesLabelled", "Labels")
     return BatchResult.count(lines)

@@ -11,9 +11,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import AskEvent, BatchResult
 from distillation.inference.alternatives import ask_alternatives
-from distillation.inference.application import apply_batch
+from distillation.inference.apply import apply_batch
 from distillation.inference.predictions import predict_batch
-from distillation.runs.waiting import waiting_is_announced
+from distillation.runs.quota_notification import announce_waiting
 from distillation.telemetry import log_answers, logger, metrics
 from lambdas.runtime import batch_limits, bedrock_runtime, data, publish, read_run, typed
 
@@ -26,7 +26,7 @@ def handler(event: AskEvent, context: LambdaContext) -> BatchResult:
     run = read_run(event.batch.run)
     limits = batch_limits(event.batch.concurrent_batches, context)
     clients = data(), bedrock_runtime(), limits
-    with waiting_is_announced(run, data(), publish):
+    with announce_waiting(run, data(), publish):
         if event.batch.kind == "baseline":
             lines = ask_alternatives(run, event.images, *clients)
         elif run.applies:

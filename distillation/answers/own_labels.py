@@ -66,7 +66,7 @@ class OwnLabels:
     """Images that the run must not use: the file has ``no`` in the column ``use`` for them."""
 
 
-def parse_own_labels_file(
+def read_own_labels(
     run: Run, photos: Bucket, inventory: Iterable[InventoryLine], *, has_format: bool = True
 ) -> OwnLabels:
     """Return the owner's labels and rejections of usable images; empty if there is no file.

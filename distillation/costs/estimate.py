@@ -65,7 +65,7 @@ def estimate_run(
     usd = _sum(documents)
     gain_sd = calibrations[run.student].gain_sd if run.student in calibrations else None
     daily_quotas = daily_quota_uses(run, _tokens_by_model(counted, tokens))
-    budget = against_budget(run, new, daily_quotas, paid)
+    budget = compare_with_budget(run, new, daily_quotas, paid)
     return Estimate(
         **{**dict(budget), "usd": round(usd.expected, 6), "range": rounded(usd)},
         by_step=_by_step(documents),
@@ -92,7 +92,7 @@ def estimate_run(
     )
 
 
-def against_budget(
+def compare_with_budget(
     run: Run, lines: Sequence[CostLine], daily_quotas: list[DailyQuotaUse], paid: float = 0.0
 ) -> ApplyEstimate:
     """Return the total of the lines. Together with ``paid``, in US dollars, it is compared with the budget."""

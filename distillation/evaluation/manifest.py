@@ -36,7 +36,7 @@ def build_manifest(run: Run, report: Report, data: Bucket, code: str) -> Manifes
     )
 
 
-def request_again(manifest: Any, source: str) -> dict[str, Any]:
+def repeated_request(manifest: Any, source: str) -> dict[str, Any]:
     """Return the ``distill.json`` that repeats a run, with the choices of its stage written out.
 
     Images, labels and set assignments are reused, so that a repeated run pays for training and evaluation only.

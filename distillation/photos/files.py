@@ -88,7 +88,7 @@ def skipped_line(counts: Mapping[str, int]) -> str:
     return f"{total:,} other file{'s' if total != 1 else ''} skipped: {skipped_text(counts)}"
 
 
-def is_read_by_name(name: str) -> bool:
+def is_owner_file(name: str) -> bool:
     """Return whether a file directly in a folder has own labels or a vocabulary, in any case of its name."""
     return name.lower() in (VOCABULARY_FILE, *OWN_LABELS_FILES)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from distillation import keys
 from distillation.answers.formats import Keywords, format_of
-from distillation.answers.own_labels import OwnLabels, parse_own_labels_file
+from distillation.answers.own_labels import OwnLabels, read_own_labels
 from distillation.answers.vocabulary import VOCABULARY_FILE, read_vocabulary
 from distillation.documents import Rounds, SplitFacts
 from distillation.errors import LABELS_ARE_REUSED, InvalidRequest, ObjectDamaged, TooFewImages, excerpt
@@ -78,7 +78,7 @@ def split(run: Run, data: Bucket, photos: Bucket) -> SplitResult:
     lines = read_resize_results(run, data, photos)
     check_refused_photos(run, lines)
     _check_vocabulary(run, photos)
-    own_labels = parse_own_labels_file(run, photos, lines)
+    own_labels = read_own_labels(run, photos, lines)
     assignment = _assign(run, lines, own_labels, data)
     sets = _ordered_sets(assignment)
     labels = [label for label in own_labels.labels if label.image in assignment.sets]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distillation import keys
-from distillation.costs.application import TeacherQuestions, estimate_apply
+from distillation.costs.apply import TeacherQuestions, estimate_apply
 from distillation.costs.calibration import load_all
 from distillation.costs.daily_quota import check_daily_quotas
 from distillation.costs.lines import exactly
 from distillation.documents import Bounds, Report
 from distillation.errors import ObjectDamaged, TooFewImages, excerpt
 from distillation.events import ListImagesResult
-from distillation.inference.application import audited_images
+from distillation.inference.apply import audited_images
 from distillation.inference.rate_limit import concurrent_batches
 from distillation.photos.inventory import check_refused_photos, read_resize_results
 from distillation.photos.splits import first_photo_by_image, mark_duplicate

@@ -12,7 +12,7 @@ from distillation.events import EndingEvent, ExecutionDetail
 from distillation.plain_text import clean, clean_line
 from distillation.records import Run
 from distillation.run_documents import read_report
-from distillation.runs.endings import ended_run_name
+from distillation.runs.ended_run import ended_run_name
 from distillation.storage import Bucket
 
 SUBJECT_LIMIT = 100

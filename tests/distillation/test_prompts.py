@@ -12,9 +12,9 @@ import pytest
 from distillation import keys
 from distillation.dataset.writer import training_record
 from distillation.errors import InvalidRequest
-from distillation.inference import application
-from distillation.inference.application import apply_batch
-from distillation.inference.first_question import accepted_image_source
+from distillation.inference import apply
+from distillation.inference.apply import apply_batch
+from distillation.inference.deployment_probe import probe_image_source
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.records import Prompt, Request, Run, SplitLine, TrainedModel
@@ -124,7 +124,7 @@ def test_base_and_tuned_models_are_asked_with_the_student_prompt_and_the_ceiling
 def test_first_question_of_a_deployment_has_the_student_prompt(recorder: PromptRecorder) -> None:
     line = SplitLine(image=IMAGE, group=IMAGE, photo="a.jpg", width=64, height=48)
     recorder.data.write_lines(keys.split_key("tuned-1", "test"), [line.model_dump()])
-    accepted_image_source(local_run(), 10, recorder.deployment, recorder.data, recorder.runtime, any_limits())
+    probe_image_source(local_run(), 10, recorder.deployment, recorder.data, recorder.runtime, any_limits())
 
     assert recorder.received() == {"tuned": {STUDENT_TEXTS}}
 
@@ -139,9 +139,9 @@ def test_training_record_has_the_student_prompt() -> None:
 def test_applied_model_is_asked_as_it_was_trained_and_fallback_and_audit_as_it_was_labelled(
     recorder: PromptRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tuned_target = application.tuned_target
+    tuned_target = apply.tuned_target
     monkeypatch.setattr(
-        application, "tuned_target", lambda run: replace(tuned_target(run), rejection=lambda *_: "it is not valid")
+        apply, "tuned_target", lambda run: replace(tuned_target(run), rejection=lambda *_: "it is not valid")
     )
     write_tuned_run(recorder)
     request = Request(apply="tuned-1", fallback="teacher")

@@ -21,7 +21,7 @@ def test_first_question_that_waits_for_the_daily_quota_is_announced_once(monkeyp
     published: list[Any] = []
     active = DeploymentResult(status="Active", deployment_arn=DEPLOYMENT_ARN)
     monkeypatch.setattr("lambdas.deploy.create_or_describe", lambda *_: active)
-    monkeypatch.setattr("lambdas.deploy.accepted_image_source", refuse)
+    monkeypatch.setattr("lambdas.deploy.probe_image_source", refuse)
     monkeypatch.setattr("lambdas.deploy.publish", published.append)
     functions = Functions(monkeypatch, bedrock=None, bedrock_runtime=None)
     functions.data.write_document(keys.request_key("holiday-1"), any_run())

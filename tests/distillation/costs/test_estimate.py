@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from distillation.costs import calibration
 from distillation.costs.calibration import Calibration
-from distillation.costs.estimate import against_budget, estimate_run
+from distillation.costs.estimate import compare_with_budget, estimate_run
 from distillation.costs.lines import CostLine, exactly
 from distillation.costs.workload import predict_workload
 from distillation.documents import Bounds, Estimate
@@ -278,5 +278,5 @@ def test_run_that_split_would_refuse_is_not_estimated() -> None:
 def test_budget_includes_what_is_paid() -> None:
     line = CostLine("LabelImages", "input", exactly(1e6), price(PRO, "input"))
 
-    assert against_budget(any_run(max_usd=1), [line], [], paid=0.2).within_budget
-    assert not against_budget(any_run(max_usd=1), [line], [], paid=0.21).within_budget
+    assert compare_with_budget(any_run(max_usd=1), [line], [], paid=0.2).within_budget
+    assert not compare_with_budget(any_run(max_usd=1), [line], [], paid=0.21).within_budget

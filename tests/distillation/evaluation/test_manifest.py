@@ -9,7 +9,7 @@ import pytest
 from distillation import keys
 from distillation.documents import Manifest
 from distillation.errors import InvalidRequest
-from distillation.evaluation.manifest import build_manifest, request_again
+from distillation.evaluation.manifest import build_manifest, repeated_request
 from distillation.records import PromptFile, Request, TrainedModel
 from distillation.runs.existing_model import check_fields_without_apply
 from tests.support.builders import any_report, any_run
@@ -67,7 +67,7 @@ def test_prices_of_both_tiers_are_listed_if_both_may_have_answered() -> None:
 def test_repeated_run_has_the_choices_of_its_stage_written_out() -> None:
     manifest = any_manifest(train_sizes=[12], max_usd=3)
     assert manifest.hyperparameters["12"]["epochCount"] == "5"
-    again = Request.model_validate(request_again(as_json(manifest), "manifest.json"))
+    again = Request.model_validate(repeated_request(as_json(manifest), "manifest.json"))
 
     assert (again.teacher, again.student) == ("amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0")
     assert again.student_prompt == any_run().prompt
@@ -81,7 +81,7 @@ def test_repeated_run_has_the_choices_of_its_stage_written_out() -> None:
 def test_hyperparameters_that_differ_by_size_are_not_written_out() -> None:
     manifest = as_json(any_manifest())
     manifest["hyperparameters"]["24"] = manifest["hyperparameters"]["12"] | {"learningRateWarmupSteps": "9"}
-    again = request_again(manifest, "manifest.json")
+    again = repeated_request(manifest, "manifest.json")
 
     assert again["hyperparameters"] == {"epochCount": 5, "learningRate": 1e-5}
 
@@ -89,11 +89,11 @@ def test_hyperparameters_that_differ_by_size_are_not_written_out() -> None:
 @pytest.mark.parametrize("value", [[], {}, {"run": {"name": "x"}}])
 def test_file_that_is_not_a_manifest_is_an_error_with_its_name(value: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"m\.json"):
-        request_again(value, "m.json")
+        repeated_request(value, "m.json")
 
 
 def test_repeated_run_has_the_prompt_of_the_student() -> None:
     manifest = as_json(any_manifest())
     manifest["run"]["student_prompt"] = {"system": "short", "user": "Keywords."}
 
-    assert request_again(manifest, "manifest.json")["student_prompt"] == {"system": "short", "user": "Keywords."}
+    assert repeated_request(manifest, "manifest.json")["student_prompt"] == {"system": "short", "user": "Keywords."}

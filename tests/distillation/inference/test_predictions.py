@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from distillation import keys
 from distillation.dataset.writer import training_record
-from distillation.inference.application import apply_batch
+from distillation.inference.apply import apply_batch
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.records import Concurrency, TrainedModel

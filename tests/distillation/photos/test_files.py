@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillation.photos.files import is_raw, is_read_by_name, replaced_raw_files, skip_kind, skipped_line, skipped_text
+from distillation.photos.files import is_owner_file, is_raw, replaced_raw_files, skip_kind, skipped_line, skipped_text
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_skipped_files_are_counted_by_kind() -> None:
 def test_own_labels_and_vocabulary_are_read_by_name_only_beside_the_photos() -> None:
     names = ("Labels.CSV", "labels.jsonl", "vocabulary.csv", "sub/labels.csv", "distill.json", "a.jpg")
 
-    assert [is_read_by_name(name) for name in names] == [True, True, True, False, False, False]
+    assert [is_owner_file(name) for name in names] == [True, True, True, False, False, False]

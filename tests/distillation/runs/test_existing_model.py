@@ -9,7 +9,7 @@ from distillation import keys
 from distillation.answers.formats import format_of
 from distillation.documents import ReplacedDeployment, Report
 from distillation.errors import InvalidRequest, Throttled
-from distillation.inference.application import tuned_target
+from distillation.inference.apply import tuned_target
 from distillation.records import Prompt, Request, Run, TrainedModel
 from distillation.runs.existing_model import (
     check_fields_with_apply,

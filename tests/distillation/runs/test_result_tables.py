@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillation import keys
-from distillation.answers.own_labels import parse_own_labels_file
+from distillation.answers.own_labels import read_own_labels
 from distillation.documents import ApplyReport, Audit
 from distillation.errors import InvalidRequest, ObjectDamaged, ObjectMissing, ToleranceExceeded
 from distillation.records import InventoryLine, Run
@@ -61,9 +61,7 @@ def test_table_of_results_can_be_uploaded_as_own_labels_without_a_change(names: 
     labels = data.read(write_results(run, None, data).results_key)
     rows = list(csv.reader(io.StringIO(labels.decode())))
     inventory = [InventoryLine(photo=f"holiday/{name}", status="ok", image=name) for name in names]
-    parsed = parse_own_labels_file(
-        any_run(own_labels="gold"), bucket(**{"holiday/labels.csv": labels}), inventory
-    ).labels
+    parsed = read_own_labels(any_run(own_labels="gold"), bucket(**{"holiday/labels.csv": labels}), inventory).labels
 
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
     assert {label.photo for label in parsed} == {f"holiday/{name}" for name in names}
@@ -96,7 +94,7 @@ def test_answer_with_fields_has_a_column_for_each_and_can_be_uploaded_as_own_lab
     inventory = [InventoryLine(photo=f"holiday/{image}.jpg", status="ok", image=image) for image in answers]
     owner = any_run().model_copy(update={"answers": LISTING})
     complete = b"".join(table.splitlines(keepends=True)[:3])
-    labels = parse_own_labels_file(owner, bucket(**{"holiday/labels.csv": complete}), inventory).labels
+    labels = read_own_labels(owner, bucket(**{"holiday/labels.csv": complete}), inventory).labels
 
     assert list(csv.reader(io.StringIO(table.decode()))) == [
         ["photo", "status", "Subject", "height", "colours", "is_portrait", "reason", "answered_by"],
@@ -107,7 +105,7 @@ def test_answer_with_fields_has_a_column_for_each_and_can_be_uploaded_as_own_lab
     assert {line["image"]: line["answer"] for line in results} == answers
     assert [json.loads(label.text) for label in labels] == [answers["a"], answers["b"]]
     with pytest.raises(InvalidRequest, match=r"line 4 has a label that does not have every field: 'height' is missing"):
-        parse_own_labels_file(owner, bucket(**{"holiday/labels.csv": table}), inventory)
+        read_own_labels(owner, bucket(**{"holiday/labels.csv": table}), inventory)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +127,7 @@ def test_answer_of_one_column_is_in_the_column_of_its_format(
     (line,) = data.read_lines(keys.results_key(run.name, "jsonl"))
     inventory = [InventoryLine(photo="holiday/a.jpg", status="ok", image="aa")]
     owner = any_run().model_copy(update={"answers": answers})
-    (label,) = parse_own_labels_file(owner, bucket(**{"holiday/labels.csv": table}), inventory).labels
+    (label,) = read_own_labels(owner, bucket(**{"holiday/labels.csv": table}), inventory).labels
 
     assert next(csv.DictReader(io.StringIO(table.decode())))[column] == (cell or text)
     assert line["answer"] == label.text == (cell or text)

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from distillation import keys, ledger
 from distillation.errors import DeploymentFailed, InvalidRequest, ObjectDamaged, OverBudget
-from distillation.inference.first_question import accepted_image_source
+from distillation.inference.deployment_probe import probe_image_source
 from distillation.inference.predictions import predict_batch
 from distillation.records import ImageSource, SplitLine, TrainedModel
 from distillation.storage import Bucket
@@ -29,7 +29,7 @@ def data_bucket() -> Bucket:
 
 
 def image_source(data: Bucket, client: Any, **request: Any) -> ImageSource:
-    return accepted_image_source(any_run(**request), 12, DEPLOYMENT_ARN, data, client, any_limits())
+    return probe_image_source(any_run(**request), 12, DEPLOYMENT_ARN, data, client, any_limits())
 
 
 def test_first_question_is_paid_once_and_is_the_prediction_about_its_image(

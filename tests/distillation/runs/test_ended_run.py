@@ -9,7 +9,7 @@ from distillation import keys
 from distillation.errors import InvalidRequest
 from distillation.events import EndingEvent, ExecutionDetail
 from distillation.records import parse
-from distillation.runs.endings import ended_run_name, find_ended_run
+from distillation.runs.ended_run import ended_run_name, find_ended_run
 from distillation.storage import Bucket
 from tests.support.builders import any_run
 from tests.support.fakes import bucket

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from distillation.costs.answers import CALLS_PER_ANSWER, answer_lines, answer_tokens
 from distillation.costs.calibration import Calibration
 from distillation.costs.daily_quota import daily_quota_uses
-from distillation.costs.estimate import against_budget
+from distillation.costs.estimate import compare_with_budget
 from distillation.costs.lines import CostLine, exactly, merged
 from distillation.costs.tokens import Tokens, question_tokens
 from distillation.documents import ApplyEstimate, Bounds
@@ -48,4 +48,4 @@ def estimate_apply(
     add(student, run.student, images, exactly(1), "default")
     add(teacher, run.teacher.model, images, fallbacks, tier)
     add(teacher, run.teacher.model, questions.audited, CALLS_PER_ANSWER, tier)
-    return against_budget(run, merged(lines), daily_quota_uses(run, used))
+    return compare_with_budget(run, merged(lines), daily_quota_uses(run, used))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError
 
-from distillation.answers.own_labels import parse_own_labels_file
+from distillation.answers.own_labels import read_own_labels
 from distillation.aws_errors import AWS_FAILURES
 from distillation.costs.daily_quota import check_daily_quotas
 from distillation.documents import ApplyEstimate
@@ -97,7 +97,7 @@ def check_photos(
         refusals.not_checked.append("your own labels")
         return
     with refusals.collect("your own labels"):
-        parse_own_labels_file(run, photos, lines)
+        read_own_labels(run, photos, lines)
 
 
 def check_in_stage(run: Run, data: Bucket, account: Account, max_usd_per_month: float, refusals: Refusals) -> Run:

@@ -9,8 +9,14 @@ from distillation.documents import MonthBudget, RunBudget
 from distillation.errors import AccessDenied, InvalidRequest, QuotaExceeded
 from distillation.records import InventoryLine, Quota
 from distillation.runs.account_limits import check_smallest_run
+from distillation.runs.estimate_checks import (
+    Refusals,
+    check_estimate,
+    check_in_stage,
+    check_photos,
+    check_without_stage,
+)
 from distillation.runs.preflight import check_account, check_training_record
-from distillation.runs.refusals import Refusals, check_estimate, check_in_stage, check_photos, check_without_stage
 from tests.support.account import StubbedAccount
 from tests.support.builders import any_estimate, any_run
 from tests.support.fakes import bucket

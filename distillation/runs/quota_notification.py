@@ -15,7 +15,7 @@ from distillation.telemetry import logger
 
 
 @contextmanager
-def waiting_is_announced(run: Run, data: Bucket, publish: Callable[[Message], None]) -> Iterator[None]:
+def announce_waiting(run: Run, data: Bucket, publish: Callable[[Message], None]) -> Iterator[None]:
     """Publish a notification when ``DailyQuotaExceeded`` leaves the ``with`` block for the first time in the run.
 
     A conditional write decides which of the run's batches publishes. The error leaves the block either way, also if

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from distillation.costs.application import TeacherQuestions, estimate_apply
+from distillation.costs.apply import TeacherQuestions, estimate_apply
 from distillation.costs.lines import exactly
 from distillation.documents import ApplyEstimate, Bounds
 from distillation.records import Prompt, Quota, Run

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 
-def accepted_image_source(
+def probe_image_source(
     run: Run, size: int, deployment_arn: str, data: Bucket, client: BedrockRuntimeClient, limits: BatchLimits
 ) -> ImageSource:
     """Ask a deployment about the first test image, and return the source from which it takes images.

@@ -7,7 +7,7 @@ from botocore.stub import Stubber
 
 from distillation import keys, ledger
 from distillation.errors import AccessDenied, OverBudget
-from distillation.inference.application import apply_batch, audited_images
+from distillation.inference.apply import apply_batch, audited_images
 from distillation.inference.labelling import label_batch
 from distillation.records import AnswerLine, Run, TrainedModel
 from distillation.storage import Bucket
