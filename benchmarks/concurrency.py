@@ -9,12 +9,14 @@ account's limit with TooManyRequestsException. Each state invokes its function w
   concurrent batches whatever the limit is.
 * ``now``: the Retry of the rendered state machine, and the concurrency that Prepare chooses for the limit.
 
-Durations of functions are assumptions: 20 photos are resized in 10-20 s, a batch of questions takes the time that the
-documented quota of Nova Pro needs for it, other functions take 1-60 s, and a training job takes two hours. A Map starts
-its next batch 0.1-1 s after the end of one. The training of other sizes than one is left out.
+Durations of functions are assumptions. 20 photos are resized in 10-20 s. A batch of questions takes the time that the
+documented quota of Nova Pro needs for it. Other functions take 1-60 s, and a training job takes two hours. A Map starts
+its next batch 0.1-1 s after the end of one. Each run trains one size.
 
-``failed`` is the share of runs that fail because the retries of a state are used up, ``minutes`` the median duration
-of the runs that succeed, ``throttled`` the share of refused invocations, and ``retries`` the most of one state.
+* ``failed``: share of runs that fail because the retries of a state are used up;
+* ``minutes``: median duration of the runs that succeed;
+* ``throttled``: share of refused invocations;
+* ``retries``: largest number of retries of one state.
 """
 
 from __future__ import annotations
@@ -61,9 +63,9 @@ class Policy:
 
     name: str
     retrier: Callable[[str], Mapping[str, Any]]
-    """Return the Retry of a state for throttled invocations."""
+    """Function that returns the Retry of a state for throttled invocations."""
     prepared: Callable[[Run, int], Run]
-    """Return a run with the concurrency that it has in an account with a limit."""
+    """Function that returns a run with the concurrency that it has in an account with a limit."""
 
 
 class LambdaService:
@@ -150,18 +152,18 @@ def main() -> None:
     for limit in map(int, arguments.limits.split(",")):
         for runs in (1, 2):
             for photos in map(int, arguments.photos.split(",")):
-                for policy in (before(), now()):
+                for policy in (policy_before(), policy_now()):
                     row = figures(policy, limit, runs, photos, arguments.repeats)
                     sys.stdout.write(json.dumps(row) + "\n")
                     sys.stdout.flush()
 
 
-def before() -> Policy:
+def policy_before() -> Policy:
     """Return the policy before: few retries, and the concurrency of the stage."""
     return Policy("before", lambda state: BEFORE.get(state, _SHORT), lambda run, _: run)
 
 
-def now() -> Policy:
+def policy_now() -> Policy:
     """Return the policy of the rendered state machine and of Prepare."""
     retriers = {
         name: next(retry for retry in state["Retry"] if THROTTLING in retry["ErrorEquals"])

@@ -2,8 +2,8 @@
 
     python -m benchmarks.cost
 
-Photos are 900x600 after resizing. The article's procedure: all photos are training images, 100 more are a random test
-set, answers have at most 1,024 tokens, jobs have 5 epochs, and the tuned model is tried on provisioned throughput for
+Photos are 900x600 after resizing. In the article's procedure all photos are training images, and 100 more are a random
+test set. Answers have at most 1,024 tokens, and jobs have 5 epochs. The tuned model runs on provisioned throughput for
 one hour. In one round and with growth, the stage has Nova 2 Lite as another student, so that the baseline round asks it
 too. All figures are expected costs in US dollars by distillation/models/prices.toml, not verified against AWS.
 

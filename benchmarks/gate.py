@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.formats import seen
+from benchmarks.formats import recognised_photos
 from distillation.answers.formats.keywords import KeywordList, Keywords
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
 from distillation.models import catalog
@@ -67,24 +67,24 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=_ROOT / "samples" / "photos")
     parser.add_argument("--runs", type=int, default=20)
     arguments = parser.parse_args()
-    photos = answered(arguments.folder)
+    photos = answered_photos(arguments.folder)
     results = {
         name: _summary([run(random.Random(f"{name} {number}"), photos) for number in range(arguments.runs)])
         for name, run in (("shuffled", shuffled_run), ("planted", planted_run), ("trained", trained_run))
     }
     promoted = {name: result["promoted"] / arguments.runs for name, result in results.items()}
-    kept = promoted["shuffled"] <= _MAXIMUM_PROMOTED_SHUFFLED and promoted["planted"] >= _MINIMUM_PROMOTED_PLANTED
+    meets_bar = promoted["shuffled"] <= _MAXIMUM_PROMOTED_SHUFFLED and promoted["planted"] >= _MINIMUM_PROMOTED_PLANTED
     sys.stdout.write(
-        json.dumps({"photos": len(photos), "runs": arguments.runs, **results, "kept": kept}, indent=1) + "\n"
+        json.dumps({"photos": len(photos), "runs": arguments.runs, **results, "meets_bar": meets_bar}, indent=1) + "\n"
     )
-    return 0 if kept else 1
+    return 0 if meets_bar else 1
 
 
-def answered(folder: Path) -> list[Photo]:
+def answered_photos(folder: Path) -> list[Photo]:
     """Return the photos of a folder with the answers of teacher and base, and a second one of the teacher."""
     return [
         Photo(each.name, each.teacher.keywords, each.second.keywords, each.base.keywords, each.features)
-        for each in seen(folder)
+        for each in recognised_photos(folder)
     ]
 
 
@@ -114,9 +114,9 @@ def split(generator: random.Random, photos: Sequence[Photo]) -> tuple[list[Photo
     return shuffled[:count], shuffled[count:]
 
 
-def tuned(seen: Sequence[Photo], labelled: Sequence[Photo]) -> Answer:
-    """Return a model that was trained on the images of ``seen`` with the labels of ``labelled``."""
-    head = fit(np.stack([photo.features for photo in seen]), [photo.label for photo in labelled], _epochs())
+def tuned(images: Sequence[Photo], labelled: Sequence[Photo]) -> Answer:
+    """Return a model that was trained on the images of ``images`` with the labels of ``labelled``."""
+    head = fit(np.stack([photo.features for photo in images]), [photo.label for photo in labelled], _epochs())
     return lambda photo: head.keywords(photo.features)
 
 

@@ -2,20 +2,20 @@
 
     python -m benchmarks.label [--images 20000] [--quotas 250,25]
 
-The way ``pipeline`` is the real code of a batch (``distillation/inference``, with its rate limiter and its ledger).
-It runs as many concurrent batches as Split would choose, with the retries of the state machine.
+The method ``pipeline`` runs the real code of a batch (``distillation/inference``, with its rate limiter and ledger). It
+runs as many concurrent batches as Split would choose, with the retries of the state machine.
 
-The ways ``pipeline, flex throttled N %`` and ``pipeline, flex stalled`` are the same with a flex tier that fails so
-often.
+The methods ``pipeline, flex throttled N %`` and ``pipeline, flex stalled`` are the same with a flex tier that fails
+that often.
 
-The way ``fixed concurrency`` is a common loop for comparison: 10 functions with 4 threads, 20 images per batch, three
-attempts by boto3, and 8 retries of a batch that fails.
+The method ``fixed concurrency`` is a common loop for comparison: 10 functions with 4 threads, 20 images per batch,
+three attempts by boto3, and 8 retries of a batch that fails.
 
 Bedrock is simulated. It counts requests and tokens of any 60 seconds: a call takes its input tokens and max_tokens
 when it starts, and returns the unused tokens when it ends. The median latency is 4 seconds (log-normal, sigma 0.4).
 A batch takes 1.5 seconds to start.
 
-``share`` is the time that the quota needs for all images, divided by the time that the way took.
+``share`` is the time that the quota needs for all images, divided by the time that the method took.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logger.setLevel("ERROR")
     for requests in map(int, arguments.quotas.split(",")):
-        for way, label in WAYS.items():
-            row = {"requests_per_minute": requests, "way": way, **label(arguments.images, requests)}
+        for method, label in METHODS.items():
+            row = {"requests_per_minute": requests, "method": method, **label(arguments.images, requests)}
             sys.stdout.write(json.dumps(row) + "\n")
             sys.stdout.flush()
 
@@ -117,7 +117,7 @@ def _flex_fails(kind: str, share: float) -> ConverseFaults:
     return ConverseFaults(shares={kind: share}, tier="flex", slow_seconds=120)
 
 
-WAYS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+METHODS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "pipeline": label_with_pipeline,
     "pipeline, flex throttled 30 %": partial(label_with_pipeline, faults=_flex_fails("ThrottlingException", 0.3)),
     "pipeline, flex throttled 100 %": partial(label_with_pipeline, faults=_flex_fails("ThrottlingException", 1.0)),

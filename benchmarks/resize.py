@@ -4,8 +4,9 @@
     for package in lomiri-wallpapers-*.deb; do dpkg-deb -x $package build/photos; done
     build/bench/bin/python -m benchmarks.resize build/photos [--rounds 5] [--side 900]
 
-The photos are the folder's JPEGs with at least 6 megapixels, reduced to at most 8 and saved as cameras do (baseline,
-quality 90), and the same photos at 0.6 megapixels. No photo is enlarged. One process runs these methods alternately:
+The large photos are the folder's JPEGs with at least 6 megapixels, reduced to at most 8 and saved as cameras do
+(baseline, quality 90). The medium ones are the same photos at 0.6 megapixels. No photo is enlarged.
+One process runs these methods alternately:
 
 * "ours": ``distillation.photos.resizer``, alone and with perceptual hash and quality flags;
 * "naive": plain Pillow with LANCZOS;

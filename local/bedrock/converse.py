@@ -209,11 +209,11 @@ def _answer(service: Service, kind: str, values: dict[str, Any], base: Model, bo
     if base.training_id is None:
         temperature = values.get("inferenceConfig", {}).get("temperature", 0.0)
         is_sampled = temperature > base.family.minimum_temperature
-        sight = service.teacher(base.id).look(perturbed(image, temperature, seed) if is_sampled else image)
+        recognition = service.teacher(base.id).recognise(perturbed(image, temperature, seed) if is_sampled else image)
     else:
         student = service.student(base.id)
-        sight = student.look(student.features(image))
-    return read_form("\n".join(_prompt(values))).answer(sight)
+        recognition = student.recognise(student.features(image))
+    return read_form("\n".join(_prompt(values))).answer(recognition)
 
 
 def _seed(service: Service, model: str, image: bytes) -> int:

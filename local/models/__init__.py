@@ -35,7 +35,7 @@ def available_pair(cache: Path) -> ModelPair:
 
 
 def load_teacher(id: str) -> Any:
-    """Return a teacher, with ``look(image)``."""
+    """Return a teacher, with ``recognise(image)``."""
     if id == NETWORKS.teacher_id:
         from local.models.teacher import Teacher
 
@@ -46,7 +46,7 @@ def load_teacher(id: str) -> Any:
 
 
 def load_student(id: str, cache: Path) -> Any:
-    """Return a student, with ``features(image)`` and ``look(features)``; ``cache`` has its converted network."""
+    """Return a student, with ``features(image)`` and ``recognise(features)``; ``cache`` has its converted network."""
     if id == NETWORKS.student_id:
         from local.models.network import load_network
         from local.models.student import Student

@@ -1,7 +1,8 @@
 """Forms of the local models' answers. The models read only the instruction of the answer format in a prompt.
 
-A model looks at a photo once and returns a ``Sight``. A form turns it into an answer: one of the labels that the
-instruction lists, a JSON object with its fields, a caption of its length, or keywords without an instruction.
+A model recognises the contents of a photo once and returns a ``Recognition``. A form turns it into an answer: one of
+the labels that the instruction lists, a JSON object with its fields, a caption of its length, or keywords without an
+instruction.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from distillation.answers.formats.caption import PARAGRAPH_INSTRUCTION, SENTENCE
 from distillation.answers.formats.class_label import INSTRUCTION as CLASS_INSTRUCTION
 from distillation.answers.formats.fields import INSTRUCTION as FIELDS_INSTRUCTION
 from distillation.answers.plurals import singular
-from local.models.vocabulary import FILLER_WORDS, RELATED, TOPICS, UNCOUNTABLE
+from local.models.vocabulary import RELATED, STOP_WORDS, TOPICS, UNCOUNTABLE
 
 Kind = Literal["one of", "number", "boolean", "list", "string"]
 LIST_SIZE = 4
 """Largest number of items in a list."""
-TRUE_BELIEF = 0.4
-"""Belief (0-1) in a word of a field's name from which its value is true."""
-DESCRIPTION_TRUST = 0.7
-"""Weight (0-1) of the words that describe a label, against those of the label itself."""
-RELATED_TRUST = 0.7
-"""Belief in a related word, as a share of the belief in the word itself."""
+TRUE_CONFIDENCE = 0.4
+"""A boolean field is true if the confidence (0-1) in a word of its name or description is above this."""
+DESCRIPTION_WEIGHT = 0.7
+"""Weight (0-1) of a word in the description of a label; a word of the label itself has weight 1."""
+RELATED_WEIGHT = 0.7
+"""Weight (0-1) of a related word; the word itself has weight 1."""
 _KINDS: dict[str, Kind] = {
     "one of": "one of",
     "a list": "list",
@@ -45,19 +46,19 @@ _CAPTION = re.compile(
 
 
 @dataclass(frozen=True)
-class Sight:
+class Recognition:
     """Contents of a photo as a model recognises them."""
 
     keywords: list[str]
     """Keywords, from the most to the least important."""
-    beliefs: Mapping[str, float]
-    """Belief (0-1) that a word describes the photo, keyed by the word without its plural ending."""
+    confidences: Mapping[str, float]
+    """Confidence (0-1) that a word describes the photo, keyed by the word without its plural ending."""
     subject: str
     """Main thing, in one to three words."""
     counts: Mapping[str, int]
     """Number of things, keyed by their name in the singular."""
     threshold: float
-    """Belief (0-1) that an option needs to be chosen; without such an option the last one is."""
+    """The option with the highest score is chosen if that is above this; else the last option is."""
     sentence: tuple[str, ...]
     """Parts of a sentence about the photo, from the most to the least important."""
     paragraph: tuple[str, ...]
@@ -68,16 +69,16 @@ class Form(ABC):
     """Form of an answer."""
 
     @abstractmethod
-    def answer(self, sight: Sight) -> str:
+    def answer(self, recognition: Recognition) -> str:
         """Return the answer about a photo."""
 
 
 class KeywordsForm(Form):
     """Keywords, for a prompt without an instruction that the models know."""
 
-    def answer(self, sight: Sight) -> str:
+    def answer(self, recognition: Recognition) -> str:
         """Return the keywords on one line."""
-        return ", ".join(sight.keywords)
+        return ", ".join(recognition.keywords)
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,9 @@ class ClassForm(Form):
     labels: Mapping[str, str]
     """Descriptions keyed by label."""
 
-    def answer(self, sight: Sight) -> str:
+    def answer(self, recognition: Recognition) -> str:
         """Return the label that fits best."""
-        return choose(self.labels, sight)
+        return choose(self.labels, recognition)
 
 
 @dataclass(frozen=True)
@@ -101,20 +102,20 @@ class Field:
     description: str
     options: tuple[str, ...] = ()
 
-    def value(self, sight: Sight) -> str | float | bool | list[str]:
+    def value(self, recognition: Recognition) -> str | float | bool | list[str]:
         """Return the value for a photo."""
         words = _words(f"{self.name.replace('_', ' ')} {self.description}")
         if self.kind == "one of":
-            return choose(dict.fromkeys(self.options, ""), sight)
+            return choose(dict.fromkeys(self.options, ""), recognition)
         if self.kind == "number":
-            return next((sight.counts[word] for word in words if word in sight.counts), 0)
+            return next((recognition.counts[word] for word in words if word in recognition.counts), 0)
         if self.kind == "boolean":
-            return max((sight.beliefs.get(word, 0) for word in words), default=0) > TRUE_BELIEF
+            return max((recognition.confidences.get(word, 0) for word in words), default=0) > TRUE_CONFIDENCE
         topic = next((TOPICS[word] for word in words if word in TOPICS), None)
-        found = [word for word in sight.keywords if topic is None or word in topic]
+        found = [word for word in recognition.keywords if topic is None or word in topic]
         if self.kind == "list":
             return found[:LIST_SIZE]
-        return found[0] if topic and found else sight.subject
+        return found[0] if topic and found else recognition.subject
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,9 @@ class FieldsForm(Form):
 
     fields: tuple[Field, ...]
 
-    def answer(self, sight: Sight) -> str:
+    def answer(self, recognition: Recognition) -> str:
         """Return the object on one line."""
-        return json.dumps({field.name: field.value(sight) for field in self.fields}, ensure_ascii=False)
+        return json.dumps({field.name: field.value(recognition) for field in self.fields}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,9 @@ class CaptionForm(Form):
     words_min: int
     words_max: int
 
-    def answer(self, sight: Sight) -> str:
+    def answer(self, recognition: Recognition) -> str:
         """Return as many of the parts as fit in the middle of the limits, and at least the shortest length."""
-        parts = sight.paragraph if self.is_paragraph else sight.sentence
+        parts = recognition.paragraph if self.is_paragraph else recognition.sentence
         aim, text = (self.words_min + self.words_max) // 2, parts[0]
         for part in parts[1:]:
             length = len(text.split())
@@ -182,27 +183,27 @@ def _kind(described: str) -> Kind:
     return "string"
 
 
-def choose(options: Mapping[str, str], sight: Sight) -> str:
+def choose(options: Mapping[str, str], recognition: Recognition) -> str:
     """Return the option whose words the photo shows most clearly; the last one if it shows none clearly.
 
     ``options`` has descriptions keyed by option.
     """
-    scores = {option: _fit(option, description, sight.beliefs) for option, description in options.items()}
+    scores = {option: _score(option, description, recognition.confidences) for option, description in options.items()}
     best = max(scores, key=lambda option: scores[option])
-    return best if scores[best] > sight.threshold else list(options)[-1]
+    return best if scores[best] > recognition.threshold else list(options)[-1]
 
 
-def _fit(option: str, description: str, beliefs: Mapping[str, float]) -> float:
-    """Return the belief in the surest word of an option, with a little for each further one."""
-    own = [beliefs.get(word, 0.0) for word in _words(option)]
-    described = [DESCRIPTION_TRUST * beliefs.get(word, 0.0) for word in _words(description)]
+def _score(option: str, description: str, confidences: Mapping[str, float]) -> float:
+    """Return the highest confidence in a word of an option, plus 0.2 of the confidence in each other word."""
+    own = [confidences.get(word, 0.0) for word in _words(option)]
+    described = [DESCRIPTION_WEIGHT * confidences.get(word, 0.0) for word in _words(description)]
     found = sorted([*own, *described], reverse=True)
     return found[0] + 0.2 * sum(found[1:]) if found else 0.0
 
 
 def _words(text: str) -> list[str]:
     """Return the distinct words of a text without plural endings, and without words that say nothing about a photo."""
-    return list(dict.fromkeys(_stem(word) for word in _WORD.findall(text.casefold()) if word not in FILLER_WORDS))
+    return list(dict.fromkeys(_stem(word) for word in _WORD.findall(text.casefold()) if word not in STOP_WORDS))
 
 
 def _stem(word: str) -> str:
@@ -217,11 +218,11 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
-def beliefs_of(words: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return the highest belief (0-1) in each word and its related words, keyed by their stems."""
-    beliefs: dict[str, float] = {}
-    for word, belief in words:
-        for meant, trust in [(word, 1.0), *((related, RELATED_TRUST) for related in RELATED.get(word, ()))]:
-            stem = _stem(meant)
-            beliefs[stem] = max(trust * belief, beliefs.get(stem, 0.0))
-    return beliefs
+def confidences_of(words: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the confidence (0-1) in each word and its related words, keyed by stem. Of several the highest counts."""
+    confidences: dict[str, float] = {}
+    for word, confidence in words:
+        for each, weight in [(word, 1.0), *((related, RELATED_WEIGHT) for related in RELATED.get(word, ()))]:
+            stem = _stem(each)
+            confidences[stem] = max(weight * confidence, confidences.get(stem, 0.0))
+    return confidences

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from local.models.forms import Sight, beliefs_of
+from local.models.forms import Recognition, confidences_of
 from local.models.network import CLASSES, EMBEDDING
-from local.models.student import HUES, PIXELS, colours_and_layout, untrained_sight
+from local.models.student import HUES, PIXELS, colours_and_layout, untrained_recognition
 from local.models.vocabulary import COLOURS
 
 MINIMUM_KEYWORDS = 15
@@ -23,13 +23,13 @@ _PLAIN = ("plain", "uniform", "minimal", "few colors")
 class PixelTeacher:
     """Teacher that gives 15 to 25 keywords about colours, light and layout."""
 
-    def look(self, image: Image.Image) -> Sight:
-        """Return what the pixels tell; the result is the same for the same image."""
+    def recognise(self, image: Image.Image) -> Recognition:
+        """Return what the pixels show; the result is the same for the same image."""
         keywords = self._keywords(image)
         first, second, *others = keywords
-        return Sight(
+        return Recognition(
             keywords=keywords,
-            beliefs=beliefs_of((word, 1 - rank / len(keywords)) for rank, word in enumerate(keywords)),
+            confidences=confidences_of((word, 1 - rank / len(keywords)) for rank, word in enumerate(keywords)),
             subject=f"{first} shapes",
             counts={},
             threshold=0.0,
@@ -63,14 +63,14 @@ class PixelStudent:
         no_network = np.zeros(CLASSES + EMBEDDING, np.float32)
         return np.concatenate([no_network, colours_and_layout(image.convert("RGB"))])
 
-    def look(self, features: np.ndarray) -> Sight:
+    def recognise(self, features: np.ndarray) -> Recognition:
         """Return what the student sees before training: two hues, brightness and orientation."""
         pixels = features[-PIXELS:]
         hues = [HUES[index] for index in np.argsort(-pixels[:12])[:2]]
         light = "bright" if pixels[20:28] @ np.arange(8) > 4 else "dark"
         orientation = "horizontal" if pixels[-1] > 0.1 else "vertical"
         keywords = list(dict.fromkeys([*hues, light, orientation, "photo", "image", "picture"]))
-        return untrained_sight(keywords, [(word, 0.5) for word in keywords])
+        return untrained_recognition(keywords, [(word, 0.5) for word in keywords])
 
 
 def _dominant(rgb: np.ndarray, count: int) -> list[str]:

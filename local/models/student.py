@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from local.models.forms import Sight, beliefs_of, with_article
+from local.models.forms import Recognition, confidences_of, with_article
 from local.models.network import CLASSES, SIDE
 from local.models.vocabulary import TOO_GENERAL, imagenet_words
 
@@ -29,7 +29,7 @@ RIDGE = 0.9
 STEPS_PER_EPOCH = 100
 KNOWN_WORD_WEIGHT = 0.7
 """``Head.known_word_weight`` of a student whose recognition explains the training labels."""
-RECOGNITION_TRUST = 0.85
+RECOGNISED_KEYWORD_PROBABILITY = 0.85
 """Probability of a keyword whose ImageNet class is recognised with certainty."""
 HUES = (
     "red",
@@ -63,12 +63,13 @@ class Student:
             logits, embedding = self._network.forward(["logits", "embedding"])
         return np.concatenate([logits[0], embedding[0], colours_and_layout(rgb)])
 
-    def look(self, features: np.ndarray) -> Sight:
+    def recognise(self, features: np.ndarray) -> Recognition:
         """Return what the student sees before training."""
         words, likelihood = recognised(features[None, :CLASSES])
-        beliefs = zip(words, likelihood[0].tolist(), strict=True)
-        return untrained_sight(
-            self._keywords(features), [(word, belief) for word, belief in beliefs if word not in TOO_GENERAL]
+        confidences = zip(words, likelihood[0].tolist(), strict=True)
+        return untrained_recognition(
+            self._keywords(features),
+            [(word, confidence) for word, confidence in confidences if word not in TOO_GENERAL],
         )
 
     def _keywords(self, features: np.ndarray) -> list[str]:
@@ -86,12 +87,12 @@ class Student:
         return list(dict.fromkeys(keywords))
 
 
-def untrained_sight(keywords: list[str], beliefs: list[tuple[str, float]]) -> Sight:
+def untrained_recognition(keywords: list[str], confidences: list[tuple[str, float]]) -> Recognition:
     """Return what an untrained student sees; it counts nothing, and its sentences are not those of the teacher."""
     first, second, *others = [*keywords, "photo", "picture"]
-    return Sight(
+    return Recognition(
         keywords=keywords,
-        beliefs=beliefs_of(beliefs),
+        confidences=confidences_of(confidences),
         subject=first,
         counts={},
         threshold=0.0,
@@ -181,7 +182,7 @@ class Head:
     def recognised_keywords(self, features: np.ndarray) -> tuple[list[int], np.ndarray]:
         """Return the positions of the known keywords, and their probability by recognition, shape (images, known)."""
         known, columns = self._known_keywords
-        return known, RECOGNITION_TRUST * recognised(features[:, :CLASSES])[1][:, columns]
+        return known, RECOGNISED_KEYWORD_PROBABILITY * recognised(features[:, :CLASSES])[1][:, columns]
 
     @cached_property
     def _known_keywords(self) -> tuple[list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""The teacher: finds 15 to 25 keywords in a photo, and how sure it is of them.
+"""The teacher: finds 15 to 25 keywords in a photo, each with a confidence.
 
 EfficientNet-Lite3 classifies the photo, SSD-MobileNetV2 detects objects, and the pixels are measured. Rules turn the
 results into keywords; each rule gets the keywords of the rules before it. The answer to an image is deterministic.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from local.models.forms import Sight, beliefs_of, with_article
+from local.models.forms import Recognition, confidences_of, with_article
 from local.models.scene import Scene, measure
 from local.models.vocabulary import (
     COLOURS,
@@ -44,8 +44,8 @@ CLASSIFIER_SIDE = 280
 DETECTOR_SIDE = 300
 DETECTION_THRESHOLD = 0.45
 SURE_CLASS_PROBABILITY = 0.6
-RECOGNISED = 0.25
-"""Belief (0-1) from which the teacher chooses a label."""
+LABEL_THRESHOLD = 0.25
+"""``threshold`` of what the teacher recognises."""
 
 
 class Teacher:
@@ -57,9 +57,9 @@ class Teacher:
         self._detector = _Detector()
         self._lock = threading.Lock()
 
-    def look(self, image: Image.Image) -> Sight:
+    def recognise(self, image: Image.Image) -> Recognition:
         """Return what the networks and the rules find in an image; the result is the same for the same image."""
-        return sight_of(self._observe(np.asarray(image.convert("RGB"))))
+        return recognition_of(self._observe(np.asarray(image.convert("RGB"))))
 
     def _observe(self, rgb: np.ndarray) -> Observations:
         # An interpreter has one input and one output, which concurrent callers would overwrite.
@@ -133,8 +133,8 @@ def certain_keywords(observations: Observations) -> list[str]:
     return words
 
 
-def sight_of(observations: Observations) -> Sight:
-    """Return keywords, beliefs, counts and sentences for what was observed."""
+def recognition_of(observations: Observations) -> Recognition:
+    """Return keywords, confidences, counts and sentences for what was observed."""
     certain = certain_keywords(observations)
     # The rules are in the order of their importance.
     ranked = [(word, max(0.1, 0.75 - 0.03 * rank)) for rank, word in enumerate(certain)]
@@ -142,12 +142,12 @@ def sight_of(observations: Observations) -> Sight:
     counts = {name: observations.count(name) for name in DETECTOR_NAMES.values()}
     subject = _subject(observations, certain)
     described = "a group of people" if counts["person"] > 2 else with_article(subject)
-    return Sight(
+    return Recognition(
         keywords=keywords_of(observations, certain),
-        beliefs=beliefs_of([*ranked, *detected, *known_words(observations.probabilities)]),
+        confidences=confidences_of([*ranked, *detected, *known_words(observations.probabilities)]),
         subject=subject,
         counts=counts | {"people": counts["person"]},
-        threshold=RECOGNISED,
+        threshold=LABEL_THRESHOLD,
         sentence=_sentence(described, certain),
         paragraph=_paragraph(described, certain),
     )

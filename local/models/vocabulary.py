@@ -393,13 +393,13 @@ OUTDOOR_SIGNS = frozenset(
 )
 
 # Words of an instruction that say nothing about a photo.
-_FILLERS = """
+_STOP_WORDS = """
     a all also among an and any are as at be been by can each else etc for from has have in into is it its like main
     many most no none not of on one only or other others people's photo photograph picture image show shows so some
     such than that the their there these thing things this those to two three four five up use visible what when
     where which who with without word words
 """
-FILLER_WORDS = frozenset(_FILLERS.split())
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 # Word of a field's name or description -> keywords that can be its value.
 _COLOUR_WORDS = frozenset({*COLOURS, "monochrome"})

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.formats import PROMPTS, Seen, measured
-from local.models.forms import Sight, beliefs_of
+from benchmarks.formats import PROMPTS, RecognisedPhoto, format_figures
+from local.models.forms import Recognition, confidences_of
 from local.models.student import CLASSES
 
 FEATURES = 2548
 KINDS = ("person", "animal", "food", "plant", "vehicle")
 
 
-def sight(kind: str, colour: str) -> Sight:
+def recognition(kind: str, colour: str) -> Recognition:
     """Return what a model sees in a photo of a kind."""
     words = [kind, colour, f"{kind} {colour}", *(f"{kind} part {number}" for number in range(12))]
-    return Sight(
+    return Recognition(
         keywords=words,
-        beliefs=beliefs_of([(kind, 0.9), ("outdoor" if kind == "plant" else "plain background", 0.8)]),
+        confidences=confidences_of([(kind, 0.9), ("outdoor" if kind == "plant" else "plain background", 0.8)]),
         subject=kind,
         counts={"people": 2 if kind == "person" else 0},
         threshold=0.0,
@@ -28,7 +28,7 @@ def sight(kind: str, colour: str) -> Sight:
 
 
 @pytest.fixture(scope="module")
-def photos() -> list[Seen]:
+def photos() -> list[RecognisedPhoto]:
     """Return photos of five kinds, which the features show; base sees the same kind in all of them."""
     generator = np.random.default_rng(1)
     photos = []
@@ -36,18 +36,18 @@ def photos() -> list[Seen]:
         kind = number % len(KINDS)
         features = generator.normal(0, 0.1, FEATURES).astype(np.float32)
         features[CLASSES + kind * 50 : CLASSES + kind * 50 + 50] += 3
-        teacher = sight(KINDS[kind], ("red", "blue")[kind % 2])
-        photos.append(Seen(str(number), teacher, teacher, sight("object", "green"), features))
+        teacher = recognition(KINDS[kind], ("red", "blue")[kind % 2])
+        photos.append(RecognisedPhoto(str(number), teacher, teacher, recognition("object", "green"), features))
     return photos
 
 
 @pytest.mark.parametrize("name", list(PROMPTS))
 def test_student_gains_over_base_and_control_in_each_format_and_only_from_right_labels(
-    photos: list[Seen], name: str
+    photos: list[RecognisedPhoto], name: str
 ) -> None:
-    result = measured(name, photos, maximum_train=60, seed=1)
+    result = format_figures(name, photos, maximum_train=60, seed=1)
 
-    assert result["kept"]
+    assert result["meets_bar"]
     assert result["tuned"] > result["control"]
     assert not result["promoted_when_shuffled"]
     assert result["valid"] == 1

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from local import models
-from local.models.forms import Sight
+from local.models.forms import Recognition
 from tests.support.xdist_groups import mark_groups
 
 ROOT = Path(__file__).parents[3]
@@ -21,13 +21,13 @@ PHOTOS = sorted((ROOT / "samples" / "photos").glob("*.jpg"))[:36]
 
 @dataclass(frozen=True)
 class PairResults:
-    """A pair of models, with the features, the teacher's sights and the labels of 36 sample photos."""
+    """A pair of models, and for 36 sample photos the features, what the teacher recognises, and its labels."""
 
     student: Any
     teacher: Any
     images: list[Image.Image]
     features: np.ndarray
-    sights: list[Sight]
+    recognitions: list[Recognition]
     labels: list[list[str]]
 
 
@@ -43,8 +43,9 @@ def pair(request: pytest.FixtureRequest) -> PairResults:
     teacher = models.load_teacher(f"local.teacher-{request.param}-v1:0")
     images = [Image.open(path).convert("RGB") for path in PHOTOS]
     features = np.stack([student.features(image) for image in images])
-    sights = [teacher.look(image) for image in images]
-    return PairResults(student, teacher, images, features, sights, [sight.keywords for sight in sights])
+    recognitions = [teacher.recognise(image) for image in images]
+    labels = [recognition.keywords for recognition in recognitions]
+    return PairResults(student, teacher, images, features, recognitions, labels)
 
 
 def jaccard(first: list[str], second: list[str]) -> float:

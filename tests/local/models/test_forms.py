@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from distillation.answers.formats import parse_format
-from local.models.forms import Sight, beliefs_of, read_form
+from local.models.forms import Recognition, confidences_of, read_form
 from tests.local.models.conftest import PairResults
 
-DOG = Sight(
+DOG = Recognition(
     keywords=["dog", "animal", "outdoor", "brown", "green", "calm"],
-    beliefs=beliefs_of([("dog", 0.9), ("animal", 0.95), ("outdoor", 0.7), ("calm", 0.5), ("vehicle", 0.02)]),
+    confidences=confidences_of([("dog", 0.9), ("animal", 0.95), ("outdoor", 0.7), ("calm", 0.5), ("vehicle", 0.02)]),
     subject="dog",
     counts={"person": 2, "people": 2, "dog": 1},
     threshold=0.25,
@@ -42,10 +42,10 @@ CAPTION = {"format": "caption", "words_min": 4, "words_max": 9}
 PARAGRAPH = {"format": "caption", "length": "paragraph", "words_min": 8, "words_max": 12}
 
 
-def answer(settings: dict[str, Any], sight: Sight = DOG) -> str:
+def answer(settings: dict[str, Any], recognition: Recognition = DOG) -> str:
     """Return the answer to a prompt with the instruction of a format, whose prose asks for something else."""
     instruction = parse_format(settings, "test").instruction()
-    return read_form(f"Name the vehicles.\n\n{instruction}\n\nThink first.").answer(sight)
+    return read_form(f"Name the vehicles.\n\n{instruction}\n\nThink first.").answer(recognition)
 
 
 def test_label_is_chosen_by_its_own_words_before_its_description() -> None:
@@ -101,9 +101,9 @@ def test_prompt_without_an_instruction_asks_for_keywords() -> None:
 )
 def test_answers_of_teacher_and_untrained_student_are_valid_labels(pair: PairResults, settings: dict[str, Any]) -> None:
     answer_format = parse_format(settings, "test")
-    for seen, features in zip(pair.sights[:4], pair.features, strict=False):
-        sights = {"teacher": seen, "base": pair.student.look(features)}
-        values = {name: answer_format.parse(answer(settings, sight)) for name, sight in sights.items()}
+    for by_teacher, features in zip(pair.recognitions[:4], pair.features, strict=False):
+        recognitions = {"teacher": by_teacher, "base": pair.student.recognise(features)}
+        values = {name: answer_format.parse(answer(settings, each)) for name, each in recognitions.items()}
 
         assert answer_format.label_problem(values["teacher"]) is None
         if settings["format"] == "fields":

@@ -12,7 +12,7 @@ from tests.local.models.conftest import ROOT
 
 @pytest.mark.parametrize("colour", ["black", "white", "red"])
 def test_photo_of_one_colour_gets_15_to_25_keywords(colour: str) -> None:
-    keywords = PixelTeacher().look(Image.new("RGB", (60, 40), colour)).keywords
+    keywords = PixelTeacher().recognise(Image.new("RGB", (60, 40), colour)).keywords
 
     assert 15 <= len(set(keywords)) == len(keywords) <= 25
 

@@ -19,7 +19,7 @@ def agreement_on_test_images(pair: PairResults, labels: list[list[str]]) -> floa
 def test_student_learns_from_labels_and_not_from_shuffled_labels(pair: PairResults) -> None:
     shuffled = pair.labels[:26]
     random.Random(1).shuffle(shuffled)
-    base = [pair.student.look(features).keywords for features in pair.features[26:]]
+    base = [pair.student.recognise(features).keywords for features in pair.features[26:]]
     before = np.mean([jaccard(*answers) for answers in zip(base, pair.labels[26:], strict=True)])
     tuned = agreement_on_test_images(pair, pair.labels)
 

@@ -1,6 +1,6 @@
 """Measure time and peak memory of finding near-duplicates among 20,000 images, compared with comparing all pairs.
 
-    python -m benchmarks.split [--images 5000,20000]
+    python -m benchmarks.near_duplicates [--images 5000,20000]
 
 Each measurement runs in its own process, which gives its own peak memory.
 
