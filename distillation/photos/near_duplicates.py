@@ -4,7 +4,8 @@ The index is plain Python because the Lambda function has no numpy. Each hash is
 differ in at most ``MAXIMUM_DISTANCE`` bits, which is eight, either one of the first four bands differs in at most one
 bit, or each of them differs in two bits and the last band is equal. Looking up the first four bands unchanged and with
 every single bit flipped, and the last one unchanged, therefore finds all near hashes without comparing all pairs.
-Source: Norouzi et al. 2012, "Fast search in Hamming space with multi-index hashing". Timing: benchmarks/near_duplicates.py.
+Source: Norouzi et al. 2012, "Fast search in Hamming space with multi-index hashing".
+Timing: ``python -m benchmarks.near_duplicates``.
 """
 
 from __future__ import annotations

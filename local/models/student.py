@@ -67,10 +67,8 @@ class Student:
         """Return what the student sees before training."""
         words, likelihood = recognised(features[None, :CLASSES])
         confidences = zip(words, likelihood[0].tolist(), strict=True)
-        return untrained_recognition(
-            self._keywords(features),
-            [(word, confidence) for word, confidence in confidences if word not in TOO_GENERAL],
-        )
+        specific = [(word, confidence) for word, confidence in confidences if word not in TOO_GENERAL]
+        return untrained_recognition(self._keywords(features), specific)
 
     def _keywords(self, features: np.ndarray) -> list[str]:
         """Return ImageNet names and hypernyms, two hues, brightness and orientation."""
