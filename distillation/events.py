@@ -408,7 +408,7 @@ class DeploymentResult(Record):
     deployment_arn: str
     """ARN of the deployment."""
     images_by: ImageSource | None = None
-    """Source from which an active deployment takes images, as its answer to a first question shows; null before."""
+    """Source from which an active deployment takes images, as its first answer shows; null before it is active."""
 
 
 class EvaluateResult(Record):

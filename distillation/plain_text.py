@@ -44,8 +44,8 @@ _HAS_MARK = re.compile(f"{_CELL_START}{_MARK}(?=[ {_MARK}]*{_FORMULA})")
 def clean(text: str) -> str:
     """Return ``text`` without control, bidirectional and zero-width characters; all line breaks become line feeds.
 
-    Tabs stay. The joiners U+200C and U+200D stay between two letters (Persian, Hindi) and between two emoji (family),
-    with the marks of these, and the tags of a flag.
+    Tabs stay, and so do the tags in the emoji of a region's flag. The joiners U+200C and U+200D stay between two
+    letters (Persian, Hindi) and between two emoji (family), also if marks follow these.
     """
     text = _FLAG_OR_INVISIBLE.sub(lambda match: match[1] or "", _LINE_BREAK.sub("\n", text))
     return _JOINER.sub(lambda match: match[0] if _joins(text, match.start()) else "", text)

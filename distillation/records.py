@@ -127,7 +127,7 @@ class Request(Record):
     max_tokens: int = Field(default=400, ge=16, le=5000)
     """Largest number of output tokens per answer, 16-5000."""
     temperature: float = Field(default=0.0, ge=0, le=1)
-    """Sampling temperature of labels and predictions, 0-1. A lower one than the model accepts becomes its minimum."""
+    """Sampling temperature of labels and predictions, 0-1. A value below the model's minimum is raised to it."""
     ceiling_temperature: float = Field(default=0.5, gt=0, le=1)
     """Sampling temperature of the teacher's second answer, above 0 and up to 1."""
     sample: int | None = Field(default=None, ge=16)
@@ -280,7 +280,7 @@ class Run(Record):
 
 
 class ListedPhoto(Record):
-    """One photo in the listing with which the upload was complete."""
+    """One photo in the listing of the complete upload."""
 
     photo: str
     """Key of the photo in the Photos bucket."""

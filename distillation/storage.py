@@ -112,7 +112,7 @@ class Bucket:
             yield self._parse(key, line, kind, f" line {number}")
 
     def read_intact_records(self, key: str, kind: type[DocumentT], damaged: list[str]) -> Iterator[DocumentT]:
-        """Yield the lines of a JSON Lines object as pydantic models; add the problem of each other one to ``damaged``.
+        """Yield the valid lines of a JSON Lines object as pydantic models; describe the others in ``damaged``.
 
         Raises ``ObjectMissing``.
         """
@@ -165,9 +165,10 @@ class Bucket:
         return self._parse(key, content, kind), response["ETag"]
 
     def replace_document(self, key: str, document: BaseModel, etag: str | None) -> bool:
-        """Write a pydantic model if the object still has this ETag, or if None does not exist; return whether it was.
+        """Write a pydantic model if the object still has this ETag; return whether it was written.
 
-        Of several writers that have read the same version, exactly one succeeds.
+        With None as ``etag``, the object must not exist. If several writers have read the same version, exactly one of
+        them succeeds.
         """
         body = document.model_dump_json(indent=1).encode()
         if etag is None:

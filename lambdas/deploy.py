@@ -1,4 +1,4 @@
-"""Deploy: create the deployment of one tuned model, or return its status; ask an active one a first question."""
+"""Deploy: create the deployment of one tuned model, or return its status; ask an active one about one test image."""
 
 from __future__ import annotations
 

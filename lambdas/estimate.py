@@ -22,9 +22,8 @@ from lambdas.runtime import data, read_run, typed
 def handler(event: EstimateEvent, context: LambdaContext) -> EstimateResult:
     """Write ``estimate.json``; return the next round, the expected cost and whether it is within the budget.
 
-    Earlier rounds keep their figures of the estimate before, also if the state is retried.
-
-    Raises ``QuotaExceeded`` if the run needs too many daily quotas.
+    Earlier rounds keep the figures of the earlier estimate, also if the state is retried. Raises ``QuotaExceeded`` if
+    the run needs too many daily quotas.
     """
     run = read_run(event.run)
     calibrations = calibration.load_for(run, data())

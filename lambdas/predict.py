@@ -1,8 +1,9 @@
 """Predict (in PredictTestImages and PredictImages): ask the models of a run about a batch of images.
 
 In the baseline round, PredictTestImages asks the alternatives to training and the teacher. In a training round it asks
-the student, every tuned model and the teacher; about validation images, if the size is chosen on them, the tuned models
-only. PredictImages, with ``apply``, asks one tuned model, and the teacher where that failed and for the audit.
+the student, every tuned model and the teacher about the test images. If the size is chosen on validation images, it
+asks the tuned models about those too. PredictImages, with ``apply``, asks one tuned model. It asks the teacher about
+images without a valid answer and about the audited ones.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def _sweep(state_of: Callable[[str], ExecutionState]) -> SweepResult:
 
 
 def _answer_cloudformation(event: dict[str, Any]) -> SweepResult:
-    """Sweep if the stack is being deleted, and always answer: without an answer the deletion waits for an hour."""
+    """Sweep if the stack is being deleted, and always answer: without an answer CloudFormation waits for an hour."""
     status, reason, result = "SUCCESS", "", SweepResult(oldest_deployment_days=0)
     if event["RequestType"] == "Delete":
         try:

@@ -40,9 +40,9 @@ _PATIENCE_SECONDS = 120
 def alternative_targets(run: Run, data: Bucket) -> list[Target]:
     """Return the alternatives to training as targets, ``base`` first.
 
-    ``base`` is the student with its prompt, which PredictTestImages asks as well. The others have the teacher's prompt:
-    the student if its own is another one, the student with examples if a training image has a valid label, and the
-    stage's other students. A question that another target or the teacher answers already is left out.
+    ``base`` is the student with its own prompt, which the training rounds ask as well. The others have the teacher's
+    prompt: the student if its own prompt differs, the student with examples if a training image has a valid label, and
+    the stage's other students. A target that asks the same as another one or as the teacher is left out.
     """
     questions = [("base", run.student, run.student_prompt), ("base-teacher-prompt", run.student, run.prompt)]
     if examples := read_examples(run, data):
@@ -98,7 +98,8 @@ def _ask_first(batch: ImageBatch, target: Target, image: str) -> list[AnswerLine
     try:
         return replace(batch, limits=replace(limits, deadline=deadline)).ask(target, [image])
     except Throttled as error:
-        # Otherwise the function itself ends, or other batches have reserved the budget: the batch is tried again.
+        # Otherwise the function's own deadline ended the wait, or other batches have reserved the budget. Both are
+        # retried.
         if deadline < patience_ends or not isinstance(error.__cause__, DeadlineReached):
             raise
         minutes = _PATIENCE_SECONDS // 60

@@ -60,9 +60,9 @@ def apply_batch(
 ) -> list[AnswerLine]:
     """Ask the tuned model about each image, and the teacher as the request says; write and return the lines.
 
-    With ``fallback`` the teacher is asked about images without a valid answer, and always about those in ``audited``.
-    It answers from the cache of its labeler where it has a label already. Raises the same errors as
-    ``ImageBatch.ask``; errors of the audit are the reason of its lines instead.
+    With ``fallback`` the teacher is asked about images without a valid answer. It is always asked about the images in
+    ``audited``. Stored labels are reused. Raises the same errors as ``ImageBatch.ask``, except for errors of the audit:
+    they are the reasons of its refused lines.
     """
     batch = ImageBatch(run, "PredictImages", data, client, limits)
     lines = batch.ask(tuned_target(run), images)

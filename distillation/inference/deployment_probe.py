@@ -26,7 +26,7 @@ def probe_image_source(
 ) -> ImageSource:
     """Ask a deployment about the first test image, and return the source from which it takes images.
 
-    The first call has the image from the source of the student's family. If it is not answered, a second call has its
+    The first call sends the image by the source of the student's family. If it is not answered, a second call sends its
     bytes: AWS does not document whether a deployment of a tuned model reads ``s3Location``. The answer is stored as the
     prediction for this image, so PredictTestImages does not pay for it again.
 

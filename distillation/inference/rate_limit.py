@@ -91,16 +91,16 @@ def concurrent_batches(run: Run, model: str, images: int, maximum: int) -> int:
 
 
 def tokens_per_image(run: Run, model: str) -> int:
-    """Return the tokens of all questions about one image that a run asks a model in one step, at most."""
+    """Return the largest number of tokens of a run's questions to a model about one image, in one step."""
     samples = run.request.samples_per_image if model == run.teacher.model else 1
     return samples * tokens_per_call(run, model, run.teacher)
 
 
 def images_per_batch(run: Run) -> int:
-    """Return the number of images per batch: at most the run's, and at most those that half a day's tokens suffice for.
+    """Return the number of images per batch: that of the run, or fewer if they need more than half the daily quota.
 
-    A batch of that size waits for its daily quota once at most, so that its wait fits into the retries of the state
-    machine. The other half is for second questions after rejected answers.
+    Such a batch waits for its daily quota at most once, so the wait fits into the retries of the state machine. The
+    other half of the quota is for second questions after rejected answers.
     """
     images = [
         (run.quota(model).tokens_per_day or inf) / 2 / tokens_per_image(run, model)
@@ -159,7 +159,7 @@ class RateLimitedClient:
         self.throttled: Counter[ServiceTier] = Counter()
         """Number of calls that the quota throttled, keyed by service tier."""
         self.unavailable = 0
-        """Number of calls that Bedrock could not serve, also for want of capacity on flex, or did not answer."""
+        """Number of calls that Bedrock could not serve or did not answer; flex calls without capacity count too."""
         self._limiter, self._tokens, self._limits = RateLimiter(quota, limits), tokens, limits
         self._tiers, self._lock = tiers or TierChoice("default", limits.clock.now), Lock()
         self._daily_quota_error: DailyQuotaExceeded | None = None
@@ -229,7 +229,7 @@ class RateLimitedClient:
     def _may_be_quota(self, error: DistillationError, failures: FlexFailures) -> bool:
         """Return whether to wait for the next start after a failed flex call, because the quota may be the cause.
 
-        The probe does not wait, to find out soon.
+        The probe does not wait, so that the cause is soon known.
         """
         return is_throttling(error) and not failures.is_probe and not self._tiers.is_flex_exhausted
 

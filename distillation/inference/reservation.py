@@ -38,7 +38,7 @@ class Reservation:
         self._error: Exception | None = None
 
     def reserve(self) -> None:
-        """Make the reservation. Only the first call does; later calls, from any thread, have the same outcome.
+        """Make the reservation. Only the first call reserves; later calls, from any thread, have the same outcome.
 
         Raises ``OverBudget`` if the rest of the budget is too small. Raises ``Throttled`` if it may become large
         enough when other batches settle their reservations.

@@ -2,10 +2,12 @@
 
 Flex costs half. AWS promises neither capacity nor a latency for it ("best-effort availability", "may experience
 throttling": Capacity, Limits, and Cost Optimization, Amazon Bedrock User Guide). Both tiers share the account's quota
-per minute (model card of Nova Pro), so a throttled flex call alone does not show which of the two is exhausted.
-The standard tier shows it: a question that flex throttled is asked there next. If it is answered, flex is the cause.
-If it is throttled too, the quota is the cause, and the question returns to flex, because the standard tier would only
-cost twice as much. The rest of the batch leaves flex only if flex is the cause, and often.
+per minute (model card of Nova Pro). A throttled flex call alone therefore does not show whether flex or the quota is
+exhausted.
+
+A question that flex throttled is asked on the standard tier next. If it is answered, flex was exhausted. If it is
+throttled too, the quota was, and the question returns to flex, which costs half. The rest of the batch moves to the
+standard tier only if flex is often exhausted.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from distillation.telemetry import logger
 FLEX_LATENCY_SECONDS = 30
 """Latency in seconds after which a flex call has stalled; there are enough threads for twice as much."""
 _ANSWERED_PER_THROTTLED = 8
-"""Answered questions for each throttled one, among those that went to the standard tier, above which flex is the cause.
+"""Ratio of answered to throttled questions on the standard tier above which flex, not the quota, is exhausted.
 
 A quota that is lower than documented throttles about every fifth call while the rate limiter adapts to it.
 """
@@ -127,7 +129,7 @@ class TierChoice:
             logger.warning("rest of the batch is asked on the standard tier", flex_error=str(failures.errors[-1]))
 
     def end_probe(self, failures: FlexFailures) -> None:
-        """End the probe if this question was it, so that another question becomes it."""
+        """End the probe if this question is the probe, so that another question can become the probe."""
         with self._lock:
             if failures.is_probe:
                 self._is_probing = failures.is_probe = False

@@ -11,15 +11,15 @@ from distillation.records import Labeler, Prompt, Run
 
 
 def untuned_labeler(run: Run, model: str, prompt: Prompt) -> Labeler:
-    """Return an untuned model with the run's inference settings; ``id`` names the cache of its answers.
+    """Return an untuned model as a labeler with the run's inference settings.
 
-    A question that the teacher is asked as well, word for word, has the teacher's id.
+    If the teacher has the same model, prompt and settings, the labeler has the teacher's id, and shares its answers.
     """
     return make_labeler(model, prompt, run.teacher.max_tokens, run.teacher.temperature)
 
 
 def untuned_target(run: Run, name: str, model: str, prompt: Prompt) -> Target:
-    """Return an untuned model as target. It is asked once about an image: an invalid answer counts as such."""
+    """Return an untuned model as target, which is not asked again after an invalid answer."""
     labeler = untuned_labeler(run, model, prompt)
     return Target(
         name=name,

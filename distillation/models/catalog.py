@@ -13,7 +13,8 @@ from distillation.records import Quota
 SERVED_NAMES = "LOCAL_MODEL_NAMES"
 """Environment variable with the names of the models that answer on the user's own server, as JSON by model id.
 
-The local Bedrock endpoint sets it; no template does. The doors of the library pass it to ``set_served_names``.
+The local Bedrock endpoint sets it; no template does. The Lambda functions and the commands pass its value to
+``set_served_names``.
 """
 _served: dict[str, Model] = {}
 
@@ -25,10 +26,10 @@ def models() -> Mapping[str, Model]:
 
 
 def set_served_names(names: str) -> None:
-    """Name local models after the models of the user's own server that answer instead of them.
+    """Set the display names of local models that the user's own server answers for.
 
-    ``names`` is a JSON object of names by model id. The tuned models of a student keep its name of the catalog, because
-    the server does not train. Raises ``InvalidRequest`` for another text or an unknown id.
+    ``names`` is a JSON object of names by model id. Tuned models keep the name in the catalog, because the server does
+    not train. Raises ``InvalidRequest`` for another text or an unknown id.
     """
     try:
         rows = {id: (catalog_file.load().models[id], str(name)) for id, name in dict(json.loads(names)).items()}

@@ -155,7 +155,7 @@ class DefaultQuota(Row):
     date: datetime.date
     """Day on which the source was read."""
     confirmed: bool = True
-    """Whether an official copy has the figures."""
+    """Whether an official AWS document confirms the figures."""
 
     def as_quota(self) -> Quota:
         """Return the figures without their source."""
@@ -177,7 +177,7 @@ class Model(Row):
     display_name: str = Field(min_length=1)
     """Name in reports and messages."""
     own_name: str | None = None
-    """Name in the catalog, if the display name is that of a model that answers instead; see ``set_served_names``."""
+    """Name in the catalog, if ``set_served_names`` has replaced the display name; else None."""
     priced_as: str = ""
     """Product in prices.toml; the model's own id by default."""
     successor: str | None = None

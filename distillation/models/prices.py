@@ -1,4 +1,4 @@
-"""Read prices.toml: list prices, each with its source, its date and whether an official copy has it."""
+"""Read prices.toml: list prices, each with its source, its date and whether an official price list has it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Price:
     date: datetime.date
     """Day on which the source was published or read."""
     confirmed: bool = True
-    """Whether an official copy has the price."""
+    """Whether an official price list has the price."""
 
     def cost(self, quantity: float) -> float:
         """Return the cost of ``quantity`` units in US dollars."""
@@ -83,7 +83,7 @@ def warnings(used: Iterable[Price], today: datetime.date) -> list[str]:
     stale = sorted((row for row in distinct if (today - row.date).days > STALE_DAYS), key=lambda row: row.date)
     messages = []
     if unconfirmed:
-        messages.append(f"not confirmed by an official copy: the price of {', '.join(unconfirmed)}")
+        messages.append(f"not confirmed by an official price list: the price of {', '.join(unconfirmed)}")
     if stale:
         oldest = stale[0]
         messages.append(

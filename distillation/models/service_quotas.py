@@ -43,7 +43,7 @@ class QuotaNeed:
 def check_quotas(run: Run, bedrock: BedrockClient, quotas: ServiceQuotasClient) -> None:
     """Raise ``QuotaExceeded`` if a quota is too small for the run. A quota that cannot be read is not checked.
 
-    Jobs and deployments that other runs have in progress do not count: Customize and Deploy wait for them.
+    Jobs and deployments of other runs that are in progress do not count: Customize and Deploy wait for them.
     """
     for need in _quota_needs(run, bedrock):
         _check_quota(need, quotas)

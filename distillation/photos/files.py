@@ -89,7 +89,7 @@ def skipped_line(counts: Mapping[str, int]) -> str:
 
 
 def is_owner_file(name: str) -> bool:
-    """Return whether a file directly in a folder has own labels or a vocabulary, in any case of its name."""
+    """Return whether a file name, in any case, is that of the owner's labels or vocabulary."""
     return name.lower() in (VOCABULARY_FILE, *OWN_LABELS_FILES)
 
 

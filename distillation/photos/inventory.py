@@ -54,8 +54,8 @@ def read_inventory(run: Run, data: Bucket) -> list[InventoryLine]:
 def iter_inventory(run: Run, data: Bucket) -> Iterator[InventoryLine]:
     """Yield the line of each photo of the run, as Split or ListImages wrote it.
 
-    Raises ``ObjectMissing`` or ``ObjectDamaged``, after the last line also if a listed photo has none. Memory has the
-    names of the photos only.
+    Raises ``ObjectMissing`` or ``ObjectDamaged``; the latter, after the last line, also if a listed photo has no line.
+    Only the names of the photos are kept in memory.
     """
     key = keys.inventory_key(run.name)
     without_line = {line.photo for line in data.read_records(keys.listing_key(run.name), ListedPhoto)}
@@ -100,10 +100,11 @@ def _line_of_deleted(photo: str) -> InventoryLine:
 
 
 def _line_of_unlistable(run: Run, photo: str, count: int, listed: int, data: Bucket) -> InventoryLine:
-    """Return the line of a photo that ResizePhotos did not get although it exists.
+    """Return the line of a photo that exists, but that ResizePhotos wrote no line about.
 
-    XML 1.0 has no form for most control characters, so a Distributed Map may get another name from S3 than ours. For
-    any other name the batch's part was deleted. Source: "Naming Amazon S3 objects", Amazon S3 user guide.
+    XML 1.0 cannot represent most control characters, so S3 may list such a photo to a Distributed Map under another
+    name. For any other name the batch's part was deleted, and ``ObjectMissing`` is raised. Source: "Naming Amazon S3
+    objects", Amazon S3 user guide.
     """
     if not photo.isprintable():
         reason = "its name contains a line break or another character that cannot be listed. Rename it."

@@ -29,8 +29,8 @@ def check_photo_count(collection: str, photos: int, max_photos: int) -> None:
 def list_collection(run: str, photos: Bucket, collection: str, previous: str, data: Bucket) -> Listing:
     """Return the number of photos, a digest of photos and own files, and whether the digest equals ``previous``.
 
-    The listing in which it does is stored for the run: Split accounts for each of its photos.
-    Raises ``EmptyCollection`` if two listings in a row contain no photo.
+    If it does, the listing is stored for the run: Split accounts for each of its photos. Raises ``EmptyCollection`` if
+    two listings in a row contain no photo.
     """
     digest, listed = hashlib.sha256(), []
     for item in photos.list(collection):

@@ -1,9 +1,9 @@
 """Find near-duplicates: images whose perceptual hashes differ in few bits, directly or through other images.
 
-The index is plain Python because the Lambda function has no numpy. Each hash is cut into five bands. If two hashes
-differ in at most ``MAXIMUM_DISTANCE`` bits, which is eight, either one of the first four bands differs in at most one
-bit, or each of them differs in two bits and the last band is equal. Looking up the first four bands unchanged and with
-every single bit flipped, and the last one unchanged, therefore finds all near hashes without comparing all pairs.
+The index is plain Python because the Lambda function has no numpy. It finds all near hashes without comparing all
+pairs. Each hash is cut into five bands. Two hashes that differ in at most ``MAXIMUM_DISTANCE`` (eight) bits are alike
+in one of two ways: a band of the first four differs in at most one bit, or each of these differs in two and the fifth
+is equal. So the first four bands are looked up as they are and with each bit flipped, and the fifth as it is.
 Source: Norouzi et al. 2012, "Fast search in Hamming space with multi-index hashing".
 Timing: ``python -m benchmarks.near_duplicates``.
 """

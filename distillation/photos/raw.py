@@ -86,7 +86,7 @@ def largest_embedded_image(photo: bytes) -> EmbeddedImage | None:
 def count_values(photo: bytes) -> int | None:
     """Return the number of values in the first directory of a TIFF file that Pillow turns into Python numbers.
 
-    None for a file that is not a TIFF file, or has no directory that can be read; a decoder refuses it.
+    None for a file that is not a TIFF file, or whose directory cannot be read; Pillow refuses the latter.
     """
     if photo[:4] not in (b"II*\0", b"MM\0*"):
         return None

@@ -96,7 +96,7 @@ def resize(photo: bytes, side: int, name: str = "") -> ResizedImage:
     """Resize a photo to at most ``side`` pixels on its longer side. Raises ``PhotoRefused`` if it cannot be used.
 
     The same bytes give the same JPEG. Small photos are not enlarged. Only the first frame of an animation or sequence
-    and the first page of a document is used; of a RAW file, which ``name`` tells, the largest image.
+    and the first page of a document is used. If ``name`` is that of a RAW file, its largest embedded image is used.
     """
     if not photo:
         raise PhotoRefused(_EMPTY_FILE)
@@ -125,7 +125,7 @@ def resized_size(photo: BinaryIO, side: int, name: str = "") -> tuple[int, int]:
 
 
 def _decodable(photo: bytes, side: int, name: str) -> tuple[bytes, int | None]:
-    """Return a file that Pillow decodes to the wanted image, and its EXIF orientation if the file does not have it."""
+    """Return a file whose first image Pillow can decode, and its EXIF orientation if the file itself lacks it."""
     if not is_raw(name) or photo[:2] not in (b"II", b"MM"):
         return photo, None  # A JPEG with the name of a RAW file is decoded as what it is.
     embedded = largest_embedded_image(photo)

@@ -64,7 +64,7 @@ def plan_rounds(run: Run, sets: Mapping[SetName, Sequence[SplitLine]]) -> list[R
 def has_baseline(run: Run) -> bool:
     """Return whether a run measures the alternatives to training: not if it stops after its labels or its dataset.
 
-    The estimate of a run that stops after it shows what the run would cost, the baseline round included.
+    A run that stops after Estimate does, because its estimate has the cost of all rounds.
     """
     until = run.request.until
     return until == "Baseline" or (run.request.baseline and until not in _STOPS_AFTER_ALL_LABELS)
@@ -83,9 +83,9 @@ def grows(run: Run, train: int) -> bool:
 
 
 def growth_sizes(first: int, available: int) -> list[int]:
-    """Return training sizes from ``first`` up to all ``available`` images, each three times as large as the last.
+    """Return training sizes from ``first`` up to all ``available`` images, each three times as large as the one before.
 
-    The last step may be smaller. A rest of less than half of a step joins the step before, also the first one.
+    The last size is ``available``, 1.5 to 4.5 times the one before.
     """
     sizes: list[int] = []
     following = first
@@ -132,6 +132,6 @@ def training_sizes(run: Run, train: int, validation: int) -> list[int]:
 def images_to_choose_size(sizes: Sequence[int], validation: Sequence[Image]) -> Sequence[Image]:
     """Return the validation images that all tuned models are asked about, so that the best size is chosen on them.
 
-    None with one size or with too few images; then the size is chosen on the test images.
+    Empty with a single size. Also empty with too few images; then the size is chosen on the test images.
     """
     return validation if len(sizes) > 1 and len(validation) >= MINIMUM_VALIDATION_IMAGES else []

@@ -83,14 +83,14 @@ def check_refused_probe(run: Run, quotas: ServiceQuotasClient, error: DailyQuota
         return
     raise QuotaExceeded(
         f"{error}. The quota could not be read, so a run might wait in vain. If it is only used up, start again "
-        f"tomorrow, or set tokens_per_day of {model!r} in 'quotas', and the run waits. {quota_name(model)}"
+        f"tomorrow, or set tokens_per_day of {model!r} in 'quotas' so that the run waits. {quota_name(model)}"
     ) from error
 
 
 def _called_models(run: Run) -> list[str]:
-    """Return the models with a daily quota that the run needs.
+    """Return the models that the run cannot do without, and whose daily quota Service Quotas has.
 
-    A deployment has one that Service Quotas lacks. The run does without an alternative whose quota is used up.
+    Service Quotas has none for deployments. An alternative to training is left out if its quota is used up.
     """
     if run.request.until == "Estimate":
         return []

@@ -1,4 +1,4 @@
-"""Collect the errors with which a run would be refused, by the checks of its own steps.
+"""Checks of ``distill estimate``: collect the errors with which the steps of a run would refuse it.
 
 A run ends at its first error. ``distill estimate`` collects all of them before anything is uploaded or paid for, and
 says what it could not check.
@@ -48,7 +48,7 @@ _REFUSALS = (
     TooFewImages,
 )
 _NO_ANSWER = (AccessDenied, ServiceUnavailable, Throttled, BotoCoreError, *AWS_FAILURES)
-"""Errors that say nothing about the run: whoever runs the command has other rights than the run's steps."""
+"""Errors that say nothing about the run: the caller of the command may have other permissions than the run's steps."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Refusals:
     errors: list[str] = field(default_factory=list)
     """Messages of the errors."""
     not_checked: list[str] = field(default_factory=list)
-    """Noun phrases."""
+    """Noun phrases that name what could not be checked."""
 
     @contextmanager
     def collect(self, subject: str | None = None) -> Iterator[None]:
@@ -79,7 +79,7 @@ class Refusals:
 def check_photos(
     run: Run, lines: Sequence[InventoryLine], photos: Bucket | None, max_photos: int, refusals: Refusals
 ) -> None:
-    """Check what AwaitUpload and Split, or ListImages, check of the photos before they count images.
+    """Check the photos as AwaitUpload and Split, or ListImages, do before they count images.
 
     ``lines`` are from the photos' headers. ``photos`` has the file with own labels; None if it does not exist yet.
     """

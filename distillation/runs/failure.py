@@ -30,8 +30,8 @@ def record_failure(
     """Return why an execution failed, and write it as ``failure.json`` of its run if it has one.
 
     ``state`` is the whole state of the execution, or the error alone if Prepare failed. ``kept_models`` describes the
-    tuned models of a run that are kept. What the role may not read or write is left out, because the execution needs
-    the cause. Raises ``ServiceUnavailable``.
+    tuned models of a run that are kept. An object that cannot be read or written is left out, because the execution
+    needs the cause. Raises ``ServiceUnavailable``.
     """
     failure = describe_failure(state, execution, client)
     run = None

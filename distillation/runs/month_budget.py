@@ -1,8 +1,7 @@
 """Monthly budget of a stage: Prepare admits a run only if all runs of the month together stay within it.
 
-``budget/<month>.json`` lists the runs. Prepare adds its run by a conditional write of the version that it has read
-(If-Match), so that runs that start at the same time see each other. Without a lock, a function that ends early blocks
-nobody.
+``budget/<month>.json`` lists the runs. Prepare adds its run by a conditional write (If-Match) and retries if another
+run was added since it read the list. There is no lock, so a function that crashes blocks nobody.
 
 A running run counts with its ``max_usd``, an ended one with what its ledger says. A run counts in the month in which it
 starts (UTC), and in the next one while it is still running.

@@ -150,8 +150,8 @@ def _alternative(student: Model) -> str:
 def probe_teacher(run: Run, data: Bucket, account: Account) -> None:
     """Ask the teacher about one image as LabelImages will, and record the cost in the ledger.
 
-    What Bedrock refuses of this question it would refuse about every image. If it is refused for the day, the run
-    starts only if the daily quota is known.
+    If Bedrock refuses this question, it would refuse those about every image. If the daily quota is used up, the run
+    starts only if the quota is known.
     """
     teacher, source = run.teacher, _probe_source(run, data)
     try:
@@ -176,7 +176,7 @@ def probe_teacher(run: Run, data: Bucket, account: Account) -> None:
 
 
 def _probe_answer(run: Run, source: ImageSourceTypeDef, account: Account) -> Answer:
-    """Return the teacher's answer. With ``auto`` a failure of flex is no failure of the run: LabelImages falls back."""
+    """Return the teacher's answer. With ``auto``, the standard tier is asked if flex fails, as in LabelImages."""
     teacher, requested = run.teacher, run.request.service_tier
     question = Question(run.prompt, "probe", source, tier=first_tier(teacher.model, requested))
     try:
@@ -191,7 +191,7 @@ def _probe_answer(run: Run, source: ImageSourceTypeDef, account: Account) -> Ans
 
 
 def _probe_source(run: Run, data: Bucket) -> ImageSourceTypeDef:
-    """Return the probe image as the teacher's family takes images, and write it to the Data bucket if needed there."""
+    """Return the probe image in the form that the teacher's family takes; write it to the Data bucket for an S3 URI."""
     image = _PROBE_IMAGE.read_bytes()
     if catalog.get_model(run.teacher.model).family.images_by == "bytes":
         return {"bytes": image}

@@ -18,8 +18,8 @@ from distillation.telemetry import logger
 def announce_waiting(run: Run, data: Bucket, publish: Callable[[Message], None]) -> Iterator[None]:
     """Publish a notification when ``DailyQuotaExceeded`` leaves the ``with`` block for the first time in the run.
 
-    A conditional write decides which of the run's batches publishes. The error leaves the block either way, also if
-    the notification cannot be published, because the state machine waits for it.
+    A conditional write decides which of the run's batches publishes. The error is raised again in every case, because
+    the state machine waits and retries when it sees it.
     """
     try:
         yield

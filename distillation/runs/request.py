@@ -241,8 +241,8 @@ def _prompt(prompt: str | Prompt, field: str) -> PromptFile:
 def _with_instruction(prompt: Prompt, answer_format: Format, field: str) -> Prompt:
     """Return a prompt with the format's instruction in place of ``{answer_format}``, or at the end of the user prompt.
 
-    A vocabulary is used without an instruction too, so it is in a prompt only in place of ``{answer_format}``.
-    A prompt that has the instruction already stays as it is, so that the prompt of an earlier run can be used again.
+    A vocabulary is also applied without an instruction, so it is never appended to a prompt. A prompt that already has
+    the instruction stays as it is, so that the prompt of an earlier run can be used again.
     """
     instruction = answer_format.instruction()
     for part, text in {"system": prompt.system, "user": prompt.user, "answers": instruction}.items():
@@ -380,7 +380,7 @@ def _check_images(request: Request) -> None:
 
 
 def _check_max_tokens(answer_format: Format, request: Request) -> None:
-    """Raise ``InvalidRequest`` if even a short answer would be cut off; a prompt may ask for any few keywords."""
+    """Raise ``InvalidRequest`` if even the shortest answer would be cut off. A list of keywords may have any length."""
     shortest, expected, _ = answer_format.answer_tokens()
     if shortest > request.max_tokens and not isinstance(answer_format, Keywords):
         raise InvalidRequest(

@@ -41,10 +41,10 @@ class ResultLine(Record):
 def write_results(
     run: Run, audit: Audit | None, data: Bucket, recommendation: Recommendation | None = None
 ) -> WriteResultsResult:
-    """Write both tables, ledger.json and report.json. A photo without an answer of the tuned model has the teacher's.
+    """Write both tables, ledger.json and report.json. With ``fallback``, the teacher's answers fill the gaps.
 
-    Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used, and ``ObjectMissing`` or
-    ``ObjectDamaged`` if an answer or a photo is missing that an earlier step wrote.
+    Raises ``ToleranceExceeded`` if more answers than the request tolerates cannot be used. Raises ``ObjectMissing`` or
+    ``ObjectDamaged`` if an answer or a photo that an earlier step wrote is missing.
     """
     inventory = read_inventory(run, data)
     answers = _read_answers(run, inventory, data)

@@ -32,7 +32,7 @@ class Retention:
     """State of the execution with an ARN."""
     now: datetime
     known_states: Mapping[str, ExecutionState] = field(default_factory=dict)
-    """States that take the place of those that Step Functions returns, by execution."""
+    """States by execution ARN that are used instead of those that Step Functions returns."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Why the request or the report of a run cannot be read, by run."""
     _rules: dict[str, Rule | None] = field(default_factory=dict)
@@ -79,8 +79,8 @@ def rule_of_ended_run(run: Run, data: Bucket, now: datetime, state: ExecutionSta
     """Return the rule of a run that has ended.
 
     After a failure, a timeout or a stop, all models of the run are kept for ``keep_on_failure_days``, also with
-    ``keep: none``: their training is paid for, and a later run reuses it. If the run succeeded, this holds for a model
-    that the report does not compare, because its deployment failed.
+    ``keep: none``: their training is paid for, and a later run reuses it. After a success, only a model whose
+    deployment failed is kept this way.
     """
     report = find_report(run.name, data)
     kept = set() if is_expired(run, now) else _requested(run, report, data)
@@ -89,8 +89,8 @@ def rule_of_ended_run(run: Run, data: Bucket, now: datetime, state: ExecutionSta
     is_resumable = state.ended is not None and now < resumable_until(run, state.ended)
 
     def keeps(resource: BedrockResource) -> bool:
-        not_used_up = is_resumable and resource.kind == "model"
-        return resource.key in kept or (not_used_up and not (state.succeeded and resource.name in evaluated))
+        is_resumable_model = is_resumable and resource.kind == "model"
+        return resource.key in kept or (is_resumable_model and not (state.succeeded and resource.name in evaluated))
 
     return keeps
 

@@ -1,8 +1,8 @@
 """Sweep a stage: delete the Bedrock resources that no run retains, such as those of a run whose CleanUp failed.
 
-Whether a run retains a resource is known only to the Data bucket that has the run. A resource is *unknown* if its tag
-names another Data bucket or none, or if its run has no ``request.json``, for example after the stacks were destroyed
-and deployed again with a new bucket. Sweep reports unknown deployments and models, and never deletes them.
+Only the Data bucket of a run shows whether the run retains a resource. A resource is *unknown* if its tag names another
+Data bucket or none, or if its run has no ``request.json``. This happens if the stacks were destroyed and deployed again
+with a new bucket. Sweep reports unknown deployments and models, and never deletes them.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Sweeper:
     def sweep(self) -> SweepResult:
         """Stop the jobs and delete the deployments and models that no run retains.
 
-        Unknown jobs are stopped too. Unknown deployments and models stay, because a caller may use them. A run that
-        cannot be read and a resource that cannot be stopped or deleted are in ``problems`` of the result and do not
-        stop the others. Raises ``ServiceUnavailable`` or ``Throttled`` if S3 or Bedrock is unavailable.
+        Unknown jobs are stopped too. Unknown deployments and models stay, because a caller may use them. ``problems``
+        of the result has the runs that cannot be read and the resources that cannot be stopped or deleted; the sweep
+        continues with the others. Raises ``ServiceUnavailable`` or ``Throttled`` if S3 or Bedrock is unavailable.
         """
         problems = Problems()
         jobs, resources = self.resources(problems)

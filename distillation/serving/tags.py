@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RUN_TAG = "vision-distillation:run"
 STAGE_TAG = "vision-distillation:stage"
 BUCKET_TAG = "vision-distillation:data-bucket"
-"""Key of the tag with the Data bucket that has the run, which tells deployments of the same stage apart."""
+"""Key of the tag with the Data bucket of the run. It distinguishes two deployments of the same stage."""
 TRAINING_TAG = "vision-distillation:training"
 """Key of the tag with the fingerprint of a training; see ``distillation.training.reuse``."""
 USED_BY_PREFIX = "vision-distillation:used-by:"

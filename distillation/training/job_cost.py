@@ -1,4 +1,4 @@
-"""Cost of a customization job, which Bedrock reports on the bill only: the expected tokens of its records per epoch."""
+"""Expected cost of a customization job, from the tokens of its records. Only the bill shows the actual cost."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def job_ledger_part(run: Run, size: int, data: Bucket, *, trained: bool = True) 
 def _billed_usages(run: Run, train: list[SplitLine], data: Bucket) -> dict[str, Usage | None]:
     """Return what the label of each image was billed; None where that is unknown.
 
-    A damaged or missing part of LabelImages must not fail the size, because its job may be running: then nothing is
-    known. An image without a label counts, because the validated file of the job has a record of it.
+    If a part of LabelImages is damaged, all are unknown: an error would fail the size although its job may be running.
+    An image without a label counts, because the validated file of the job has a record of it.
     """
     try:
         labels = read_labels(run, data)

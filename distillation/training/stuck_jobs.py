@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 MAXIMUM_WAIT = timedelta(days=3)
-"""Longest wait for any job. An execution ends after 7 days or 25,000 history events.
-With at most two sizes at the same time, two waiting jobs polled every 5 minutes use about 15,600 of these events. A
-third size that then waits as long, and a fourth, would exceed them."""
+"""Longest wait for any job.
+
+An execution ends after 7 days or 25,000 history events. Two jobs that wait at the same time, polled every 5 minutes,
+use about 15,600 of these events in 3 days. A third and a fourth size that then wait as long would exceed the limit.
+"""
 
 
 def stop_if_stuck(run: Run, job: Any, start_timeout: timedelta, now: datetime, bedrock: BedrockClient) -> str | None:

@@ -9,9 +9,9 @@ from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.photos.inventory import read_inventory
 from distillation.records import AnswerLine, InventoryLine, Run
 from distillation.storage import Bucket
-from tests.support.builders import any_run, run_with_limits
+from tests.support.builders import any_run, image_names, run_with_limits
 from tests.support.fakes import bucket
-from tests.support.resized_collection import image_names, resized_collection, rounds, split
+from tests.support.resized_collection import resized_collection, rounds, split
 
 IMAGE = f"{1:064x}"
 

@@ -15,9 +15,9 @@ from distillation.photos import splits
 from distillation.records import Run
 from distillation.storage import Bucket
 from tests.distillation.dataset.generated_records import NOVA_1, errors, lines
-from tests.support.builders import any_run
+from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
-from tests.support.resized_collection import image_names, images_to_label, resized_collection, rounds
+from tests.support.resized_collection import images_to_label, resized_collection, rounds
 
 LABELS = b'photo,label\np0000,"cat, sofa, lamp"\np0001,"dog, lawn, ball"\n'
 

@@ -13,8 +13,8 @@ from distillation import keys
 from distillation.photos.splits import split
 from distillation.records import AnswerLine, Run
 from distillation.storage import Bucket
+from tests.support.builders import image_names
 from tests.support.fakes import bucket
-from tests.support.resized_collection import image_names
 
 JPEGS: dict[int, bytes] = {}
 

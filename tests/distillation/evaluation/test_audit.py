@@ -11,7 +11,7 @@ from distillation.evaluation.audit import measure_audit
 from distillation.records import Run, TrainedModel
 from distillation.runs.list_images import list_images
 from distillation.storage import Bucket
-from tests.support.applying import answer_line, resized_photos
+from tests.support.apply_run import answer_line, resized_photos
 from tests.support.builders import any_interval, any_report
 from tests.support.fakes import bucket
 

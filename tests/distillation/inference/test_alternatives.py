@@ -13,9 +13,8 @@ from distillation.inference.predictions import predict_batch
 from distillation.inference.untuned import untuned_labeler
 from distillation.records import Answer, AnswerLine, Prompt, Run, SplitLine, Usage
 from distillation.storage import Bucket
-from tests.support.builders import any_limits, any_run, converse_response
+from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import bucket
-from tests.support.labelling import image_names
 from tests.support.virtual_time import VirtualTime
 
 TEST, *TRAIN = image_names(3)

@@ -11,10 +11,9 @@ from distillation.inference.apply import apply_batch, audited_images
 from distillation.inference.labelling import label_batch
 from distillation.records import AnswerLine, Run, TrainedModel
 from distillation.storage import Bucket
-from tests.support.builders import any_limits, any_run, converse_response
+from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import bucket
 from tests.support.jobs import DEPLOYMENT_ARN
-from tests.support.labelling import image_names
 
 IMAGES = image_names(3)
 MODEL = TrainedModel(size=12, status="Active", deployment_arn=DEPLOYMENT_ARN)

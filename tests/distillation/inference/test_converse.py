@@ -9,9 +9,8 @@ from distillation.errors import AccessDenied, AccessPending, DailyQuotaExceeded,
 from distillation.inference.converse import AnswerRejected, ImageSourceRefused, Question, ask
 from distillation.inference.labelling import label_batch
 from distillation.records import Answer
-from tests.support.builders import any_limits, any_run, converse_response, run_with_limits
+from tests.support.builders import any_limits, any_run, converse_response, image_names, run_with_limits
 from tests.support.fakes import bucket
-from tests.support.labelling import image_names
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime.type_defs import ImageSourceTypeDef

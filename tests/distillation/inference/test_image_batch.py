@@ -15,10 +15,10 @@ from distillation.inference.predictions import predict_batch, student_target
 from distillation.records import Answer, AnswerLine, Quota, Run, Usage
 from distillation.storage import Bucket
 from local.bedrock.faults import ConverseFaults
-from tests.support.bedrock import SimulatedBedrock
-from tests.support.builders import any_limits, any_run, converse_response
+from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import MemoryS3, bucket
-from tests.support.labelling import PRO_QUOTA, billed_calls, image_names, label_with_retries, run_with_quota
+from tests.support.labelling import PRO_QUOTA, billed_calls, label_with_retries, run_with_quota
+from tests.support.simulated_bedrock import SimulatedBedrock
 from tests.support.virtual_time import VirtualTime
 
 IMAGES = image_names(3)

@@ -9,9 +9,10 @@ from distillation import keys
 from distillation.inference.label_lock import LIFETIME_SECONDS, LabelLock, find_answer
 from distillation.records import Answer, AnswerLine, Usage
 from distillation.storage import Bucket
-from tests.support.bedrock import SimulatedBedrock
+from tests.support.builders import image_names
 from tests.support.fakes import MemoryS3, bucket
-from tests.support.labelling import PRO_QUOTA, billed_calls, image_names, label_with_retries, run_with_quota
+from tests.support.labelling import PRO_QUOTA, billed_calls, label_with_retries, run_with_quota
+from tests.support.simulated_bedrock import SimulatedBedrock
 from tests.support.virtual_time import VirtualTime
 
 (IMAGE,) = image_names(1)

@@ -9,9 +9,9 @@ from distillation import ledger
 from distillation.errors import Throttled
 from distillation.inference.labelling import label_batch
 from distillation.storage import Bucket
-from tests.support.builders import any_limits, any_run, converse_response, run_with_limits
+from tests.support.builders import any_limits, any_run, converse_response, image_names, run_with_limits
 from tests.support.fakes import bucket
-from tests.support.labelling import billed_calls, image_names
+from tests.support.labelling import billed_calls
 from tests.support.virtual_time import VirtualTime
 
 IMAGES = image_names(3)

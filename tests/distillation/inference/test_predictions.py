@@ -13,9 +13,8 @@ from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.records import Concurrency, TrainedModel
 from distillation.runs.request import Defaults, resolve
-from tests.support.builders import any_limits, any_run, converse_response, run_with_limits
+from tests.support.builders import any_limits, any_run, converse_response, image_names, run_with_limits
 from tests.support.fakes import bucket
-from tests.support.labelling import image_names
 
 IMAGES = image_names(1)
 DEFAULTS = Defaults(

@@ -11,17 +11,10 @@ from distillation.inference.labelling import label_batch
 from distillation.inference.rate_limit import RateLimiter, concurrent_batches, images_per_batch
 from distillation.records import Quota, Request
 from local.bedrock.faults import KINDS, SLOW, ConverseFaults
-from tests.support.bedrock import SimulatedBedrock
-from tests.support.builders import any_limits
+from tests.support.builders import any_limits, image_names
 from tests.support.fakes import bucket
-from tests.support.labelling import (
-    NEW_ACCOUNT_QUOTA,
-    PRO_QUOTA,
-    billed_calls,
-    image_names,
-    label_with_retries,
-    run_with_quota,
-)
+from tests.support.labelling import NEW_ACCOUNT_QUOTA, PRO_QUOTA, billed_calls, label_with_retries, run_with_quota
+from tests.support.simulated_bedrock import SimulatedBedrock
 from tests.support.virtual_time import VirtualTime
 
 

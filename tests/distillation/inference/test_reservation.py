@@ -15,9 +15,8 @@ from distillation.inference.labelling import label_batch
 from distillation.inference.reservation import Reservation, maximum_usd
 from distillation.records import LedgerPart
 from distillation.storage import Bucket
-from tests.support.builders import any_limits, any_run, converse_response
+from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import bucket
-from tests.support.labelling import image_names
 
 BATCHES = 16
 

@@ -6,9 +6,8 @@ from distillation import keys
 from distillation.inference.text_examples import EXAMPLE_CANDIDATES, MAXIMUM_EXAMPLES, read_examples, with_examples
 from distillation.records import Answer, OwnLabel, Prompt, Run, SplitLine, Usage
 from distillation.storage import Bucket
-from tests.support.builders import run_with_limits
+from tests.support.builders import image_names, run_with_limits
 from tests.support.fakes import bucket
-from tests.support.labelling import image_names
 
 IMAGES = image_names(10)
 

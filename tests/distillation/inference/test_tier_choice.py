@@ -15,10 +15,10 @@ from distillation.inference.reservation import maximum_usd
 from distillation.records import Answer, Quota, Run
 from distillation.storage import Bucket
 from local.bedrock.faults import ConverseFaults
-from tests.support.bedrock import INPUT_TOKENS, OUTPUT_TOKENS, SimulatedBedrock
-from tests.support.builders import any_limits, any_run
+from tests.support.builders import any_limits, any_run, image_names
 from tests.support.fakes import bucket
-from tests.support.labelling import NEW_ACCOUNT_QUOTA, PRO_QUOTA, image_names, label_with_retries, run_with_quota
+from tests.support.labelling import NEW_ACCOUNT_QUOTA, PRO_QUOTA, label_with_retries, run_with_quota
+from tests.support.simulated_bedrock import INPUT_TOKENS, OUTPUT_TOKENS, SimulatedBedrock
 from tests.support.virtual_time import VirtualTime
 
 STANDARD_USD = (INPUT_TOKENS * 0.8 + OUTPUT_TOKENS * 3.2) / 1e6

@@ -9,9 +9,8 @@ from distillation.inference.predictions import predict_batch
 from distillation.inference.untuned import untuned_labeler, untuned_target
 from distillation.records import Concurrency, Prompt
 from distillation.runs.request import Defaults, resolve
-from tests.support.builders import any_limits, any_run, converse_response
+from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import bucket
-from tests.support.labelling import image_names
 
 IMAGES = image_names(1)
 LITE, PRO = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"

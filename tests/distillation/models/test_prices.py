@@ -44,7 +44,7 @@ def test_unconfirmed_and_old_prices_give_warnings() -> None:
     day = datetime.timedelta(days=1)
 
     assert prices.warnings([training, training], training.date) == [
-        "not confirmed by an official copy: the price of amazon.nova-lite-v1:0 training"
+        "not confirmed by an official price list: the price of amazon.nova-lite-v1:0 training"
     ]
     assert prices.warnings([fresh], fresh.date + 180 * day) == []
     assert prices.warnings([newer, fresh, fresh], fresh.date + 181 * day) == [

@@ -11,9 +11,9 @@ from distillation.errors import InvalidRequest, TooFewImages
 from distillation.photos.rounds import CEILING_IMAGES, RoundLists, growth_sizes, plan_rounds
 from distillation.photos.splits import split
 from distillation.records import Run, SetName, SplitLine, Until
-from tests.support.builders import any_run
+from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
-from tests.support.resized_collection import image_names, images_to_label, resized_collection, rounds
+from tests.support.resized_collection import images_to_label, resized_collection, rounds
 
 NOVA_2_LITE = "us.amazon.nova-2-lite-v1:0"
 

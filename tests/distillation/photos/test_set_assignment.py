@@ -19,9 +19,9 @@ from distillation.photos.near_duplicates import MAXIMUM_DISTANCE, NearDuplicates
 from distillation.photos.set_assignment import Shares, assign_sets, hash_fraction, sample_images
 from distillation.records import InventoryLine, Run, SetName
 from distillation.storage import Bucket
-from tests.support.builders import any_run
+from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
-from tests.support.resized_collection import image_names, resized_collection, sets_by_group, sets_by_image, split
+from tests.support.resized_collection import resized_collection, sets_by_group, sets_by_image, split
 
 
 def later_run(name: str, **request: Any) -> Run:

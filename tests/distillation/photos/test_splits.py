@@ -11,16 +11,9 @@ from distillation import keys
 from distillation.errors import EmptyCollection, InvalidRequest, ToleranceExceeded, TooFewImages
 from distillation.photos import splits
 from distillation.storage import Bucket
-from tests.support.builders import any_run
+from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
-from tests.support.resized_collection import (
-    image_names,
-    images_to_label,
-    resized_collection,
-    rounds,
-    sets_by_image,
-    split,
-)
+from tests.support.resized_collection import images_to_label, resized_collection, rounds, sets_by_image, split
 
 
 def members(data: Bucket, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from distillation.errors import TooFewImages
 from distillation.records import Request, Run, TrainedModel
 from distillation.runs.list_images import expected_invalid_share, list_images
 from distillation.storage import Bucket
-from tests.support.applying import REFUSED_PHOTO, resized_photos
+from tests.support.apply_run import REFUSED_PHOTO, resized_photos
 from tests.support.builders import any_report
 from tests.support.fakes import bucket
 

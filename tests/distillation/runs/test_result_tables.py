@@ -19,7 +19,7 @@ from distillation.runs.list_images import list_images
 from distillation.runs.notification import run_message
 from distillation.runs.result_tables import write_results
 from distillation.storage import Bucket
-from tests.support.applying import REFUSED_PHOTO, answer_line, resized_photos
+from tests.support.apply_run import REFUSED_PHOTO, answer_line, resized_photos
 from tests.support.builders import any_interval, any_run
 from tests.support.fakes import bucket
 
