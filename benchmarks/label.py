@@ -38,9 +38,9 @@ from distillation.records import Quota
 from distillation.storage import Bucket
 from distillation.telemetry import logger, metrics
 from local.bedrock.faults import ConverseFaults
-from tests.support.bedrock import SimulatedBedrock
-from tests.support.builders import any_run
+from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
+from tests.support.simulated_bedrock import SimulatedBedrock
 from tests.support.virtual_time import VirtualTime
 
 TOKENS_PER_MINUTE = 1_000_000
@@ -128,7 +128,7 @@ MAX_TOKENS = {"maxTokens": any_run().teacher.max_tokens}
 
 
 def _batches(images: int, size: int) -> list[list[str]]:
-    names = [f"{number:064x}" for number in range(images)]
+    names = image_names(images)
     return [names[first : first + size] for first in range(0, images, size)]
 
 

@@ -13,7 +13,7 @@ from cli.stage import Stage
 from distillation.errors import AccessDenied, ServiceUnavailable
 from distillation.models import catalog
 from tests.support.command import distill
-from tests.support.stacks import Stacks
+from tests.support.fakes import CloudFormationFake
 
 
 def test_help_lists_every_command() -> None:
@@ -34,7 +34,7 @@ def test_help_imports_no_large_library() -> None:
 
 
 def test_missing_stage_is_one_line_and_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "client", lambda *_: Stacks())
+    monkeypatch.setattr(Stage, "client", lambda *_: CloudFormationFake())
     result = distill("report", "holiday-1")
 
     assert result.exit_code == 3
@@ -43,7 +43,7 @@ def test_missing_stage_is_one_line_and_exit_code_3(monkeypatch: pytest.MonkeyPat
 
 
 def test_stage_is_that_of_the_environment_variable_unless_the_option_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "client", lambda *_: Stacks())
+    monkeypatch.setattr(Stage, "client", lambda *_: CloudFormationFake())
     monkeypatch.setenv("DISTILL_STAGE", "local")
 
     assert "stack Distill-local-Storage" in distill("runs").stderr
@@ -65,7 +65,7 @@ def test_aws_error_keeps_its_message_and_is_exit_code_3(monkeypatch: pytest.Monk
 
 
 def test_debug_raises_the_original_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "client", lambda *_: Stacks())
+    monkeypatch.setattr(Stage, "client", lambda *_: CloudFormationFake())
 
     assert isinstance(distill("--debug", "report", "holiday-1").exception, NotReachable)
 

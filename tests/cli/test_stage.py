@@ -7,17 +7,16 @@ import pytest
 from cli.console import NotReachable
 from cli.stage import Stage, download, stack_outputs
 from distillation.storage import ObjectMissing
-from tests.support.fakes import bucket
-from tests.support.stacks import Stacks
+from tests.support.fakes import CloudFormationFake, bucket
 
 
 def test_missing_stack_is_named_with_a_remedy() -> None:
     with pytest.raises(NotReachable, match=r"Distill-dev-Storage.*Deploy the stage"):
-        stack_outputs(Stacks(), "Distill-dev-Storage")
+        stack_outputs(CloudFormationFake(), "Distill-dev-Storage")
 
 
 def test_stack_without_an_output_must_be_deployed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "client", lambda *_: Stacks({}))
+    monkeypatch.setattr(Stage, "client", lambda *_: CloudFormationFake({}))
     with pytest.raises(NotReachable, match=r"no output DataBucket.*Deploy it again"):
         _ = Stage("dev", "us-east-1").data
 

@@ -9,8 +9,8 @@ from botocore.stub import Stubber
 from distillation import keys
 from distillation.records import Answer, Usage
 from distillation.storage import Bucket
-from tests.support.bedrock import WORDS
 from tests.support.builders import any_run, converse_response
+from tests.support.simulated_bedrock import WORDS
 
 IMAGES = [f"{number:064x}" for number in range(3)]
 

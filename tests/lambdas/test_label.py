@@ -10,10 +10,10 @@ from botocore.stub import ANY, Stubber
 from distillation import keys, telemetry
 from distillation.errors import DailyQuotaExceeded
 from tests.lambdas.batches import IMAGES, batch_event, expect_one_answer_and_one_refusal, write_run_with_one_label
-from tests.support.bedrock import WORDS
 from tests.support.builders import any_run, converse_response
 from tests.support.functions import Functions
 from tests.support.metrics import metric_totals, recorded_log
+from tests.support.simulated_bedrock import WORDS
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from distillation import keys, telemetry
 from distillation.records import TrainedModel
 from distillation.runs.list_images import list_images
-from tests.support.applying import answer_line, resized_photos
+from tests.support.apply_run import answer_line, resized_photos
 from tests.support.builders import any_report
 from tests.support.fakes import bucket
 from tests.support.functions import Functions

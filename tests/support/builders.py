@@ -37,6 +37,11 @@ from distillation.storage import Bucket
 from tests.support.fakes import bucket
 
 
+def image_names(count: int) -> list[str]:
+    """Return ``count`` distinct names of images: hashes that stand for their bytes."""
+    return [f"{number:064x}" for number in range(count)]
+
+
 def any_run(**request: Any) -> Run:
     """Return a run of the Nova pair; keywords are fields of its request."""
     labeler = Labeler(id="labeler", model="amazon.nova-pro-v1:0", max_tokens=400, temperature=0.00001)
@@ -285,7 +290,7 @@ def write_sets(run: Run, sets: Mapping[SetName, Sequence[SplitLine]], data: Buck
 def bucket_after_split(train: int = 12, test: int = 8, labelled: int = 0, run: Run | None = None) -> Bucket:
     """Return a bucket as Split leaves it: images of 900 x 600 pixels, the first ``labelled`` of which have a label."""
     data = bucket()
-    images = [f"{number:064x}" for number in range(train + test)]
+    images = image_names(train + test)
     counts: dict[SetName, int] = {"train": train, "test": test, "validation": 0}
     names = iter(images)
     sets: dict[SetName, list[SplitLine]] = {

@@ -69,6 +69,18 @@ class MemoryS3:
         return [{"Contents": contents}] if contents else [{}]
 
 
+class CloudFormationFake:
+    """CloudFormation client that returns the given stacks, or reports a missing stack if there are none."""
+
+    def __init__(self, *stacks: dict[str, Any]) -> None:
+        self.stacks = stacks
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        if not self.stacks:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": f"{StackName} does not exist"}}, "D")
+        return {"Stacks": list(self.stacks)}
+
+
 def bucket(**objects: bytes) -> Bucket:
     """Return a bucket named ``data`` in memory, with objects keyed by S3 key."""
     client = MemoryS3()

@@ -19,11 +19,6 @@ NEW_ACCOUNT_QUOTA = Quota(requests_per_minute=25, tokens_per_minute=1_000_000)
 _RETRIES = 200
 
 
-def image_names(count: int) -> list[str]:
-    """Return ``count`` distinct names of images."""
-    return [f"{number:064x}" for number in range(count)]
-
-
 def run_with_quota(quota: Quota, name: str = "holiday-1", **request: Any) -> Run:
     """Return a run whose teacher has ``quota``, and whose budget is practically unlimited.
 

@@ -15,11 +15,6 @@ from distillation.storage import Bucket
 from tests.support.fakes import bucket
 
 
-def image_names(count: int) -> list[str]:
-    """Return hashes that stand for the bytes of images."""
-    return [f"{n:064x}" for n in range(count)]
-
-
 def resized_collection(
     images: list[str],
     refused: int = 0,
