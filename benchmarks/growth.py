@@ -37,7 +37,7 @@ from distillation.costs.tokens import RunTokens
 from distillation.costs.workload import workload_of
 from distillation.documents import GrownRound
 from distillation.evaluation import intervals
-from distillation.evaluation.growth import NextRound, expectation, grow
+from distillation.evaluation.growth import NextRound, decide_growth, expectation
 from distillation.photos.rounds import growth_sizes
 from distillation.records import Request, SetName, SplitLine, answerer_of
 
@@ -170,10 +170,10 @@ def _decision(measured: Mapping[int, Sequence[float]], later: Sequence[int]) -> 
         GrownRound(size=size, labels=0, usd=0.0, agreement=resampled.mean(answerer_of(size))) for size in measured
     ]
     if not later:
-        return grow(Request(), rounds, None, None).stopped
+        return decide_growth(Request(), rounds, None, None).stopped
     expected = expectation(list(measured), later[0], resampled, resampled)
     within_budget = NextRound(later[0], exactly(0), 0.0)
-    return grow(Request(), rounds, expected, within_budget).stopped
+    return decide_growth(Request(), rounds, expected, within_budget).stopped
 
 
 def _round_usd(train: int, test: int, **request: Any) -> list[float]:

@@ -174,7 +174,7 @@ def _keywords_of_any_form(text: str) -> list[str]:
     if pieces is None:
         pieces = _text_items(text)
     pieces = [piece for piece in map(_without_bullet, pieces) if piece]
-    pieces = _without_own_scores(_without_hashes(_without_marks(pieces)))
+    pieces = _without_separate_scores(_without_hashes(_without_marks(pieces)))
     keywords = [_without_decoration(_without_and(piece) if number else piece) for number, piece in enumerate(pieces)]
     return [keyword for keyword in keywords if any(map(_is_content, keyword))]
 
@@ -484,7 +484,7 @@ def _starts_as_hashtag(item: str) -> bool:
     return bool(_HASHTAG.match(item) or re.match(r"#\s+\w|#\d+$", item))
 
 
-def _without_own_scores(items: list[str]) -> list[str]:
+def _without_separate_scores(items: list[str]) -> list[str]:
     """Return items without scores that stand alone, as in ``cat, 0.9, sofa, 0.8``."""
     is_score = [bool(_SCORE.fullmatch(item.strip("()[]{} "))) for item in items]
     if is_score and len(items) % 2 == 0 and all(is_score[1::2]) and not any(is_score[::2]):

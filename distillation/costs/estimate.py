@@ -53,8 +53,8 @@ def estimate_run(
     are kept. ``paid`` is what the run has paid so far, in US dollars. It counts toward the budget together with the
     rounds that start next. Raises ``InvalidRequest`` for a model without a price.
     """
-    tokens, first, counted = RunTokens(run, calibrations), work.rounds[0].number, _counted(run, work)
-    numbered = [(work_.number, line) for work_ in counted for line in round_lines(run, work_, tokens)]
+    tokens, first, counted = RunTokens(run, calibrations), work.rounds[0].number, _counted_rounds(run, work)
+    numbered = [(round_work.number, line) for round_work in counted for line in round_lines(run, round_work, tokens)]
     new = [line for _, line in numbered]
     before = [line for line in earlier.lines if line.round < first] if earlier else []
     documents = [*before, *(line.as_document(number) for number, line in numbered)]
@@ -75,9 +75,9 @@ def estimate_run(
         images=work.images,
         test=work.test,
         sizes=[size for planned in to_verdict for size in planned.sizes],
-        labels_to_ask=sum(len(work_.to_label) for work_ in counted),
-        labels_reused=sum(work_.labels_reused for work_ in counted),
-        label_minutes=round(sum(label_minutes(run, work_) for work_ in counted), 1),
+        labels_to_ask=sum(len(round_work.to_label) for round_work in counted),
+        labels_reused=sum(round_work.labels_reused for round_work in counted),
+        label_minutes=round(sum(label_minutes(run, round_work) for round_work in counted), 1),
         range_from=_assumptions(work, tokens),
         warnings=[
             *prices.warnings((line.price for line in [*new, *monthly]), today),
@@ -118,7 +118,7 @@ def compare_with_budget(
     )
 
 
-def _counted(run: Run, work: Workload) -> list[RoundWork]:
+def _counted_rounds(run: Run, work: Workload) -> list[RoundWork]:
     """Return the rounds that the estimate counts: those up to the next verdict that the run reaches."""
     return work.current[:1] if run.request.until in ("Estimate", "Baseline") else work.current
 
@@ -134,7 +134,7 @@ def _plan(work: Workload, tokens: RunTokens) -> list[PlannedRound]:
         run = run.model_copy(update={"request": run.request.model_copy(update={"until": None})})
     elif run.request.until:
         rounds = rounds[:1]
-    return [planned_round(run, work_, tokens) for work_ in rounds]
+    return [planned_round(run, round_work, tokens) for round_work in rounds]
 
 
 def _to_verdict(plan: Sequence[PlannedRound], first: int) -> list[PlannedRound]:
@@ -204,7 +204,7 @@ def _assumptions(work: Workload, tokens: RunTokens) -> list[str]:
 
 def _reduced_sizes(run: Run, work: Workload) -> list[str]:
     """Return a sentence for each requested training size for which there are not enough images."""
-    largest = max(size for work_ in work.rounds for size in work_.sizes)
+    largest = max(size for round_work in work.rounds for size in round_work.sizes)
     return [
         f"train_sizes: {size:,} is reduced to {largest:,}, because the run has no more images to train on."
         for size in run.request.train_sizes or []

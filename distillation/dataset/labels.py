@@ -15,7 +15,7 @@ from distillation.answers.formats.base import Format, Value
 from distillation.answers.rejection import label_rejection
 from distillation.documents import Rounds
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
-from distillation.inference.answer_parts import AnswerParts, require_lines
+from distillation.inference.missing_answers import AnswerParts, require_lines
 from distillation.plain_text import clean
 from distillation.records import Answer, AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
 from distillation.storage import Bucket

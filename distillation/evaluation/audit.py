@@ -11,7 +11,7 @@ from distillation.documents import Audit, Interval, Report
 from distillation.errors import ObjectDamaged
 from distillation.evaluation.intervals import resample
 from distillation.evaluation.scores import agreement, label_values
-from distillation.inference.answer_parts import AnswerParts, require_lines
+from distillation.inference.missing_answers import AnswerParts, require_lines
 from distillation.records import AnswerLine, Run, SplitLine
 from distillation.run_documents import find_report
 from distillation.storage import Bucket

@@ -13,8 +13,8 @@ from distillation.evaluation import intervals, scores
 from distillation.evaluation.recommendation import LOW_CEILING, LOW_VALIDITY
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
 from distillation.inference.alternatives import NOT_ASKED, alternative_targets
-from distillation.inference.answer_parts import AnswerParts, require_lines
 from distillation.inference.image_batch import Target
+from distillation.inference.missing_answers import AnswerParts, require_lines
 from distillation.models import catalog
 from distillation.models.service_tier import cheapest_tier
 from distillation.photos.rounds import CEILING_IMAGES

@@ -55,7 +55,7 @@ def expectation(
     )
 
 
-def grow(
+def decide_growth(
     request: Request, rounds: Sequence[GrownRound], expected: Expectation | None, following: NextRound | None
 ) -> Growth:
     """Return the rounds so far, and whether the run continues.

@@ -116,22 +116,22 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters["labelled"] = _labelled
+    environment.filters["with_headings"] = _with_headings
     return environment
 
 
-def _labelled(rows: Markup, heads: list[tuple[str, str]]) -> Markup:
+def _with_headings(rows: Markup, heads: list[tuple[str, str]]) -> Markup:
     """Return the rows of a table with the column's heading in each cell, which a phone shows beside the value."""
     column = -1
 
-    def label(tag: re.Match[str]) -> str:
+    def add_heading(tag: re.Match[str]) -> str:
         nonlocal column
         column = -1 if tag[1] == "tr" else column + 1
         head = heads[column][0] if column >= 0 else None
         return tag[0] if tag[1] != "td" else Markup('<td data-head="{}"').format(head)
 
     # Text in the rows is escaped, so every tag is the template's own.
-    return Markup(re.sub(r"<(tr|th|td)\b", label, rows))
+    return Markup(re.sub(r"<(tr|th|td)\b", add_heading, rows))
 
 
 def render(page: Page, pictures: Iterable[Picture]) -> str:

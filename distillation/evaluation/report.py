@@ -14,7 +14,7 @@ from distillation.documents import Bounds, EvaluationFigures, Growth, Manifest, 
 from distillation.errors import AccessDenied, InvalidRequest, ObjectDamaged, ObjectMissing, TooFewImages
 from distillation.evaluation.evaluation import Evaluation, evaluate
 from distillation.evaluation.gallery import MAXIMUM_PICTURES, Picture, thumbnail
-from distillation.evaluation.growth import NextRound, expectation, grow, grown_rounds
+from distillation.evaluation.growth import NextRound, decide_growth, expectation, grown_rounds
 from distillation.evaluation.html_report import Page, render
 from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.recommendation import recommend
@@ -100,7 +100,7 @@ def _growth(run_data: RunData, round_number: int, evaluation: Evaluation | None)
         following = NextRound(size, planned.usd, paid_usd, daily_quotas)
         trained = [round_.size for round_ in grown if round_.agreement]
         expected = expectation(trained, size, evaluation.resampled, evaluation.on_ceiling)
-    return grow(run.request, grown, expected, following)
+    return decide_growth(run.request, grown, expected, following)
 
 
 def _earlier_usd(run_data: RunData) -> dict[int, float | None]:

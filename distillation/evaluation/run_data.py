@@ -26,7 +26,7 @@ from distillation.documents import (
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.evaluation.evaluation import Evidence
 from distillation.evaluation.training_metrics import read_losses
-from distillation.inference.answer_parts import AnswerParts, require_lines
+from distillation.inference.missing_answers import AnswerParts, require_lines
 from distillation.models.service_tier import first_tier
 from distillation.photos.inventory import read_inventory
 from distillation.photos.rounds import has_baseline, images_to_choose_size

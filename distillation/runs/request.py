@@ -18,7 +18,7 @@ from distillation.errors import InvalidRequest, excerpt
 from distillation.inference.labeler import make_labeler
 from distillation.models import catalog, ids
 from distillation.models.hyperparameters import record_count
-from distillation.models.rate_limits import resolve_quotas
+from distillation.models.quotas import resolve_quotas
 from distillation.records import (
     Concurrency,
     Prompt,

@@ -13,7 +13,7 @@ from distillation.answers.formats.base import Format, Value
 from distillation.documents import ApplyEstimate, ApplyReport, Audit, Interval, Recommendation
 from distillation.errors import excerpt
 from distillation.events import WriteResultsResult
-from distillation.inference.answer_parts import AnswerParts, require_lines
+from distillation.inference.missing_answers import AnswerParts, require_lines
 from distillation.photos.inventory import read_inventory
 from distillation.plain_text import csv_table
 from distillation.records import AnswerLine, InventoryLine, Record, Run

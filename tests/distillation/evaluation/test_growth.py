@@ -12,7 +12,7 @@ from distillation.costs.daily_quota import check_daily_quotas
 from distillation.documents import Bounds, DailyQuotaUse, GrownRound, Growth, Interval, Report, Rounds
 from distillation.errors import QuotaExceeded
 from distillation.evaluation import intervals
-from distillation.evaluation.growth import Expectation, NextRound, expectation, grow
+from distillation.evaluation.growth import Expectation, NextRound, decide_growth, expectation
 from distillation.evaluation.report import write_report
 from distillation.events import EvaluateResult
 from distillation.records import LedgerPart, Quota, Request, TrainedModel
@@ -67,7 +67,7 @@ FLAT, STEEP = Expectation(interval(0.009), None), Expectation(interval(0.011), N
 def test_growth_stops_for_a_named_reason(
     expected: Expectation | None, next_round: NextRound | None, stopped: str | None, words: str
 ) -> None:
-    growth = grow(Request(), rounds(100, 300), expected, next_round)
+    growth = decide_growth(Request(), rounds(100, 300), expected, next_round)
 
     assert growth.stopped == stopped
     assert words in growth.reason
@@ -78,7 +78,7 @@ def test_growth_stops_for_a_named_reason(
 def test_growth_stops_if_estimate_would_refuse_the_next_round_for_its_daily_quota() -> None:
     model = any_run().teacher.model
     uses = [DailyQuotaUse(model=model, tokens=61, tokens_per_day=10, days=6.1)]
-    growth = grow(Request(), rounds(100, 300), STEEP, replace(following(), daily_quotas=uses))
+    growth = decide_growth(Request(), rounds(100, 300), STEEP, replace(following(), daily_quotas=uses))
 
     assert growth.stopped == "quota"
     assert "Growth stopped at 300 images: training on 900 needs 6.1 days of the account's tokens" in growth.reason
@@ -88,13 +88,13 @@ def test_growth_stops_if_estimate_would_refuse_the_next_round_for_its_daily_quot
 
 
 def test_growth_stops_if_the_newest_size_was_not_trained() -> None:
-    growth = grow(Request(), rounds(100, 300, trained=False), STEEP, following())
+    growth = decide_growth(Request(), rounds(100, 300, trained=False), STEEP, following())
 
     assert (growth.stopped, growth.reason) == ("failed", "Growth stopped: the model of 300 images was not trained.")
 
 
 def test_smaller_grow_until_lets_a_run_continue() -> None:
-    assert grow(Request(grow_until=0.008), rounds(300), FLAT, following()).stopped is None
+    assert decide_growth(Request(grow_until=0.008), rounds(300), FLAT, following()).stopped is None
 
 
 def test_expected_gain_continues_the_scores_of_two_sizes_and_one_size_has_none() -> None:

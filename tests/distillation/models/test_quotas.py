@@ -4,7 +4,7 @@ import pytest
 
 from distillation.errors import InvalidRequest
 from distillation.models.catalog import default_quota, models
-from distillation.models.rate_limits import resolve_quotas
+from distillation.models.quotas import resolve_quotas
 from distillation.records import Quota
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
