@@ -38,7 +38,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Runs:
-    """Opens runs and counts them."""
+    """Context manager of a run, which counts how often it was entered and left."""
 
     def __init__(self) -> None:
         self.opened = self.closed = 0

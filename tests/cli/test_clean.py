@@ -16,15 +16,13 @@ from distillation.serving.tags import USED_BY_PREFIX
 from distillation.storage import Bucket
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import ARN, BASE, add_resources, claimed_run, ended_run
-from tests.support.fakes import bucket
+from tests.support.fakes import StepFunctionsExceptions, bucket
 
 
 class Executions:
     """Step Functions client that returns the same status and end for every execution."""
 
-    class exceptions:  # noqa: N801 - boto3's name
-        class ExecutionDoesNotExist(Exception):
-            """Raised for an execution whose history has expired."""
+    exceptions = StepFunctionsExceptions
 
     def __init__(self, status: str, ended_days_ago: int) -> None:
         self._status, self._ended = status, datetime.now(UTC) - timedelta(days=ended_days_ago)

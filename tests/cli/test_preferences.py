@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +14,9 @@ from distillation import keys
 from distillation.documents import Report
 from distillation.errors import InvalidRequest
 from distillation.storage import Bucket
+from tests.cli.test_prefer import stage
 from tests.distillation.evaluation.test_preferences import file_of, images_in
 from tests.support.builders import any_report
-
-
-def stage(data: Bucket) -> Any:
-    return SimpleNamespace(name="dev", data=data)
 
 
 def preferences_file(folder: Path, data: Bucket, **fields: Any) -> Path:

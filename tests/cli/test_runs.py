@@ -15,15 +15,13 @@ from distillation.records import TrainedModel
 from distillation.storage import Bucket
 from tests.support.bedrock_state import claimed_run, ended_run
 from tests.support.builders import any_growth, any_manifest, any_report, any_run
-from tests.support.fakes import bucket
+from tests.support.fakes import StepFunctionsExceptions, bucket
 
 
 class Executions:
     """Step Functions client whose executions have one status; an error code is raised, and None is unknown."""
 
-    class exceptions:  # noqa: N801 - boto3's name
-        class ExecutionDoesNotExist(Exception):
-            """Raised for an execution whose history has expired."""
+    exceptions = StepFunctionsExceptions
 
     def __init__(self, status: str | None) -> None:
         self._status = status

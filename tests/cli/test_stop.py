@@ -19,7 +19,7 @@ from distillation.storage import Bucket
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import add_resources, claimed_run, ended_run
 from tests.support.builders import any_run
-from tests.support.fakes import bucket
+from tests.support.fakes import StepFunctionsExceptions, bucket
 
 NOW = datetime.now(UTC)
 EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:machine:e"
@@ -28,9 +28,7 @@ EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:machine:e"
 class Execution:
     """Step Functions client with one execution, which ends some requests after it was stopped."""
 
-    class exceptions:  # noqa: N801 - boto3's name
-        class ExecutionDoesNotExist(Exception):
-            """Raised for an execution whose history has expired."""
+    exceptions = StepFunctionsExceptions
 
     def __init__(
         self, status: str = "RUNNING", polls: int = 2, error: str | None = None, start: str = "{}", known_after: int = 0

@@ -81,6 +81,13 @@ class CloudFormationFake:
         return {"Stacks": list(self.stacks)}
 
 
+class StepFunctionsExceptions:
+    """Exceptions of a Step Functions client."""
+
+    class ExecutionDoesNotExist(Exception):
+        """Raised for an execution that does not exist, or whose history has expired."""
+
+
 def bucket(**objects: bytes) -> Bucket:
     """Return a bucket named ``data`` in memory, with objects keyed by S3 key."""
     client = MemoryS3()

@@ -14,7 +14,7 @@ from distillation.runs.failure import describe_failure, failed_run, record_failu
 from distillation.runs.request import run_name_of
 from distillation.storage import Bucket
 from tests.support.builders import any_run
-from tests.support.fakes import MemoryS3, bucket
+from tests.support.fakes import MemoryS3, StepFunctionsExceptions, bucket
 
 START = {"collection": "holiday/"}
 NAME = run_name_of(START, "arn:1") or ""
@@ -23,9 +23,7 @@ NAME = run_name_of(START, "arn:1") or ""
 class StepFunctions:
     """Step Functions client of an execution with an input and one failed batch; ``refused`` operations fail."""
 
-    class exceptions:  # noqa: N801 - boto3's name
-        class ExecutionDoesNotExist(Exception):
-            """Raised for an unknown execution."""
+    exceptions = StepFunctionsExceptions
 
     def __init__(self, start: Any = START, *refused: str, code: str = "AccessDeniedException") -> None:
         self.start, self.refused, self.code = start, refused, code

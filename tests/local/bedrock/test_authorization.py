@@ -48,7 +48,7 @@ class RecordingRights(Rights):
 
 
 def use_every_operation(endpoint: Endpoint) -> None:
-    """Call each operation of the endpoint with an administrator's order of events."""
+    """Call each operation of the endpoint, from the creation of jobs to the deletion of a model."""
     bedrock, endpoint.service.profiles[PROFILE] = client(endpoint, "bedrock"), TEACHER
     jobs = [create_job(endpoint, f"run-n10-a{n}", jobTags=[TAG], customModelTags=[TAG]) for n in (1, 2)]
     models = [wait_for_job(endpoint, job)["outputModelArn"] for job in jobs]

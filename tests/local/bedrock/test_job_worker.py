@@ -62,13 +62,13 @@ def test_job_whose_role_lacks_a_right_fails_with_bedrocks_message(tmp_path: Path
 
 
 def test_job_whose_role_may_not_read_its_output_fails(tmp_path: Path) -> None:
-    class Blind(Rights):
+    class RightsWithoutOutput(Rights):
         def allowed(
             self, principal: str, action: str, resource: str, via: str | None = None, profile: str | None = None
         ) -> bool:
             return (action, "/out/" in resource) != ("s3:GetObject", True)
 
-    with running_endpoint(trainable_bucket(), tmp_path, Blind()) as endpoint:
+    with running_endpoint(trainable_bucket(), tmp_path, RightsWithoutOutput()) as endpoint:
         job = wait_for_job(endpoint, create_job(endpoint))
 
     assert "Amazon S3 perms missing (GetObject)" in job["failureMessage"]
