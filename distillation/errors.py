@@ -132,7 +132,7 @@ _EXCERPT_CHARACTERS = 200
 
 
 def excerpt(text: object) -> str:
-    """Return a text for an error message: at most 200 characters, the last of which is an ellipsis if it was cut.
+    """Return a text for an error message: at most 200 characters; a cut text ends with an ellipsis.
 
     Everything that a person or a model wrote (a field, a key, a name, an answer) goes through this function.
     """

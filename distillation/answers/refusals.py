@@ -29,7 +29,7 @@ REFUSALS = (
 
 _ANY_REFUSAL = re.compile("|".join(REFUSALS), re.IGNORECASE)
 _MARKERS = ("not", "n't", "unable", "sorry", "apolog", "as an ai", "against", "violate", "blocked")
-"""Substrings in lower case, of which every refusal contains at least one."""
+"""Substrings in lower case; every refusal contains at least one of them."""
 
 
 def find_refusal(text: str) -> str | None:

@@ -18,8 +18,8 @@ def label_rejection(run: Run, answer: Answer) -> str | None:
 def prediction_rejection(run: Run, answer: Answer) -> str | None:
     """Return why a model's answer is not a valid prediction of a run, or None if it is one.
 
-    A prediction is valid if it is usable: complete, no refusal, and in the answer format. It need not meet the further
-    conditions of a label, such as a number of keywords, and may have any words, because nothing is trained on it.
+    A prediction is valid if it is usable: complete, no refusal, and in the answer format. Nothing is trained on it, so
+    it may have reserved words, and need not meet the further conditions of a label, such as a number of keywords.
     """
     return _incomplete(answer) or _with_subject(content_rejection(format_of(run), answer.text))
 

@@ -53,7 +53,7 @@ def excessive_days(uses: Sequence[DailyQuotaUse]) -> str | None:
 
 
 def daily_quota_warnings(uses: Sequence[DailyQuotaUse]) -> list[str]:
-    """Return a sentence for each model of which a run uses more than half of the daily quota."""
+    """Return a warning for each model whose daily quota the run uses more than half of."""
     return [
         f"the run uses {use.days:.1f} times the daily quota: {_comparison(use)}. "
         + ("It waits until the quota is renewed." if use.days > 1 else "It waits if other calls use the rest.")

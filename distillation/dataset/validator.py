@@ -82,7 +82,7 @@ class DatasetValidator:
         """Number of labels without a problem, by form."""
         self._prose_labels: list[Position] = []
         self._labels_without_object: list[Position] = []
-        """Labels that are no JSON objects, at most as many as can be the exceptions of a dataset of objects."""
+        """Labels that are not JSON objects, at most ``_maximum_exceptions``: with more of them no warning is due."""
 
     def problems(self, train: Iterable[bytes], validation: Iterable[bytes] | None = None) -> Iterator[Problem]:
         """Yield errors and warnings in the order of the lines, then those of the dataset as a whole.

@@ -61,9 +61,9 @@ def decide_growth(
     """Return the rounds so far, and whether the run continues.
 
     Growth stops if the newest size was not trained, or if all images are used (``following`` is None). It also stops if
-    the next round is expected to gain less than ``grow_until``, if its highest cost would exceed ``max_usd``, or if it
-    needs more daily quotas than a run may wait for. ``expected`` is None without ``following``, and if the newest size
-    was not trained.
+    the next round is expected to gain less than ``grow_until``, or if its highest cost would exceed ``max_usd``.
+    Finally, it stops if the round needs more daily quotas than a run may wait for. ``expected`` is None without
+    ``following``, and if the newest size was not trained.
     """
     stopped, reason = _decide(request, rounds[-1], expected, following)
     return Growth(
@@ -122,7 +122,7 @@ def _expected(following: NextRound, gain: Interval) -> str:
 def grown_rounds(
     rounds: Sequence[Round], figures: EvaluationFigures, earlier_usd: Mapping[int, float | None], total_usd: float
 ) -> list[GrownRound]:
-    """Return the training rounds of a run, of which the last one has just ended.
+    """Return the training rounds of a run so far; the last one has just ended.
 
     ``rounds`` are all rounds so far, the baseline round included. ``earlier_usd`` has what earlier rounds have cost, by
     size; a size without an entry has an unknown cost. ``total_usd`` is the cost of the run so far.

@@ -358,7 +358,7 @@ def _notes(figures: EvaluationFigures, answer_format: Format) -> list[str]:
 
 
 def _copying_note(figures: EvaluationFigures) -> str | None:
-    """Return that copying a label does as well as the tuned model; None if the model is better."""
+    """Return a note that copying a label does as well as the tuned model; None if the model is better."""
     gain, nearest = figures.over_nearest, figures.agreement.nearest
     if gain is None or nearest is None or gain.low > 0:
         return None

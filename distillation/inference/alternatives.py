@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 NOT_ASKED = "not asked: "
-"""Beginning of the reason of a line if a model could not be asked at all."""
+"""Start of the reason in the lines of a model that could not be asked."""
 _CANNOT_BE_ASKED = (AccessDenied, AccessPending, DailyQuotaExceeded, InvalidRequest, QuotaExceeded)
 """Errors after which another student is left out. The run needs the answers of its own student and of the teacher."""
 

@@ -123,9 +123,11 @@ def s3_source(run: Run, key: str, data: Bucket) -> ImageSourceTypeDef:
 def ask(client: BedrockRuntimeClient, model: str, labeler: Labeler, question: Question) -> Answer:
     """Ask a model about one image, with the inference settings of ``labeler``.
 
-    ``model`` is a model id, or the ARN of a deployment or inference profile. Raises ``Throttled`` or ``AccessPending``
-    if a retry may succeed, ``DailyQuotaExceeded`` if one may succeed tomorrow, ``AccessDenied`` or ``InvalidRequest``
-    if every question to the model would fail, and ``AnswerRejected`` if only this image fails.
+    ``model`` is a model id, or the ARN of a deployment or inference profile.
+
+    Raises ``Throttled`` or ``AccessPending`` if a retry may succeed, and ``DailyQuotaExceeded`` if one may succeed
+    tomorrow. Raises ``AccessDenied`` or ``InvalidRequest`` if every question to the model would fail, and
+    ``AnswerRejected`` if only this image fails.
     """
     try:
         response = client.converse(

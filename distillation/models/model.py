@@ -189,7 +189,7 @@ class Model(Row):
     tokens_per_day_quota: str | None = None
     """Service Quotas code of the tokens per day, which Service Quotas shows for calls without a profile."""
     quota: DefaultQuota
-    """Default quota on on-demand calls; each deployment of a tuned model has the same quota of its own."""
+    """Default quota on on-demand calls; each deployment of a tuned model has a separate quota of the same size."""
     profile_quota: DefaultQuota | None = None
     """Default quota on calls through a cross-Region inference profile, if it differs."""
 

@@ -96,7 +96,7 @@ def growth_sizes(first: int, available: int) -> list[int]:
 
 
 def _with_ceiling(test: Sequence[SplitLine]) -> list[SplitLine]:
-    """Return the test images, of which the first ones are for the ceiling."""
+    """Return the test images, with the first ones marked for the ceiling."""
     return [line.model_copy(update={"ceiling": position < CEILING_IMAGES}) for position, line in enumerate(test)]
 
 

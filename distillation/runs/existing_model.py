@@ -56,10 +56,10 @@ def check_tier(teacher: str, request: Request) -> None:
 
 
 def check_named_run(run: Run, shared_models: Sequence[str], data: Bucket) -> None:
-    """Check that an uploaded request names in ``apply`` or ``replace`` a run of its own collection or a shared one.
+    """Raise ``InvalidRequest`` if an uploaded request names a run of another collection that is not shared.
 
-    Whoever may upload to one collection must not take over the deployment of another one. With ``replace`` this holds
-    for each run whose deployment it has been. Raises ``InvalidRequest``.
+    The fields are ``apply`` and ``replace``. A user who may upload to one collection must not take over the deployment
+    of another one. With ``replace``, every run that the deployment has belonged to is checked.
     """
     field = "apply" if run.request.apply else "replace"
     name = run.request.apply or run.request.replace

@@ -366,9 +366,10 @@ def _wait_for_all(
     sleep: Callable[[float], None],
     problems: Problems,
 ) -> list[BedrockResource]:
-    """Poll until ``is_done`` is true of every resource; return those of which it is.
+    """Poll until ``is_done`` is true for every resource; return the resources that are done.
 
-    An error about a resource ends the wait for it; after four minutes it is ``ResourceBusy``.
+    An error about a resource is added to ``problems`` and ends the wait for it. After four minutes ``ResourceBusy`` is
+    added for the others.
     """
     pending, done = list(resources), list[BedrockResource]()
     for attempt in range(_MAXIMUM_WAIT_SECONDS // _POLL_SECONDS + 1):
