@@ -1,4 +1,4 @@
-"""Identity and rights of whoever calls the local Bedrock endpoint.
+"""Identity and permissions of whoever calls the local Bedrock endpoint.
 
 ministack does not check calls to the endpoint, which is not part of it. Both run in the same process, so the endpoint
 asks ministack's own policy evaluator, which has the roles that the templates created.

@@ -98,7 +98,7 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
 
 
 def _authorise(service: Service, model: str, caller: str | None) -> None:
-    """Check the caller's rights on a model, a deployment or a profile.
+    """Check the caller's permissions on a model, a deployment or a profile.
 
     The actions on profiles and tuned models are those of "Prerequisites for running model inference", user guide.
     """

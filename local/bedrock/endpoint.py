@@ -62,7 +62,7 @@ def bedrock_endpoint(
     """Run the endpoint and stop it on exit.
 
     ``s3`` returns the S3 client for datasets and images; it is called when an object is needed. ``cache`` is the folder
-    of converted models. ``identity`` finds the role that signed a request and that role's rights; without it
+    of converted models. ``identity`` finds the role that signed a request and that role's permissions; without it
     everything is allowed. ``vlm`` has the models of the user's own server, which answer instead of small local ones.
     ``port`` 0 is any free port. Raises ``OSError`` if the port is in use.
     """

@@ -119,7 +119,7 @@ class JobWorker:
         return self._read(uri).splitlines(keepends=True)
 
     def _read(self, uri: str) -> bytes:
-        """Return the bytes of an S3 object with the job role's rights; raise BedrockError with Bedrock's message.
+        """Return the bytes of an S3 object with the job role's permissions; raise BedrockError with Bedrock's message.
 
         Source: "Troubleshooting model customization issues", Amazon Bedrock user guide.
         """

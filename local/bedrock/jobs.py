@@ -32,7 +32,7 @@ _KEY_ACTIONS = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Genera
 
 
 def create_model_customization_job(service: Service, values: dict[str, Any], caller: str | None) -> dict[str, Any]:
-    """Start a job; its worker reads and checks the dataset in the background, with the rights of the job's role."""
+    """Start a job; its worker reads and checks the dataset in the background, with the permissions of its role."""
     base = values["baseModelIdentifier"].rsplit("/", 1)[-1]
     _authorise(service, base, values, caller)
     _check_request(service, base, values)

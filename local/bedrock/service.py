@@ -46,7 +46,7 @@ class Service:
     cache: Path
     """Folder of converted models."""
     identity: Any | None
-    """Roles and rights of callers, as ``local.aws.identity.CallerIdentity``; without it everything is allowed."""
+    """Roles and permissions of callers, as ``local.aws.identity.CallerIdentity``; without it everything is allowed."""
     faults: Faults
     vlm: Vlm | None = None
     """Models of the user's own server that answer instead of small local ones; None without one."""
@@ -140,7 +140,7 @@ class Service:
         raise BedrockError(code, message.format(identifier))
 
     def fetch(self, uri: str, caller: str | None) -> bytes:
-        """Return the bytes of an S3 object with the caller's rights; raise BedrockError."""
+        """Return the bytes of an S3 object with the caller's permissions; raise BedrockError."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.authorise(caller, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
         s3 = self.s3()
@@ -153,7 +153,7 @@ class Service:
         return response["Body"].read()
 
     def store(self, uri: str, body: bytes, caller: str | None) -> None:
-        """Write an S3 object with the caller's rights; raise BedrockError."""
+        """Write an S3 object with the caller's permissions; raise BedrockError."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.authorise(caller, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
         s3 = self.s3()

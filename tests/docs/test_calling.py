@@ -17,7 +17,7 @@ from local.bedrock import Endpoint
 from local.bedrock.service import ACCOUNT
 from tests.support.builders import any_run, converse_response
 from tests.support.local_bedrock import (
-    Rights,
+    Permissions,
     client,
     converse,
     create_deployment,
@@ -31,8 +31,8 @@ PAGE = (ROOT / "docs" / "calling.md").read_text("utf-8")
 EXAMPLE_DEPLOYMENT = "arn:aws:bedrock:us-east-1:ACCOUNT:custom-model-deployment/ID"
 
 
-class CallerRights(Rights):
-    """Identity of a caller with all rights, or once ``statements`` is set with those of a policy."""
+class CallerPermissions(Permissions):
+    """Identity of a caller with all permissions, or once ``statements`` is set with those of a policy."""
 
     statements: list[dict[str, Any]] | None = None
 
@@ -64,17 +64,17 @@ def active_deployment(endpoint: Endpoint) -> str:
     return deployment
 
 
-def test_policy_of_the_page_has_exactly_the_rights_that_a_caller_of_a_deployment_needs(tmp_path: Path) -> None:
-    rights, s3 = CallerRights(), trainable_bucket()
+def test_policy_of_the_page_has_exactly_the_permissions_that_a_caller_of_a_deployment_needs(tmp_path: Path) -> None:
+    permissions, s3 = CallerPermissions(), trainable_bucket()
     image = {"bytes": s3.objects["images/900/1.jpg"]}
-    with running_endpoint(s3, tmp_path, rights) as endpoint:
+    with running_endpoint(s3, tmp_path, permissions) as endpoint:
         deployment = active_deployment(endpoint)
-        statements = rights.statements = caller_policy(deployment)
+        statements = permissions.statements = caller_policy(deployment)
 
         assert converse(endpoint, deployment, source=image)["stopReason"] == "end_turn"
         assert len(statements) > 1
         for statement in statements:
-            rights.statements = [other for other in statements if other is not statement]
+            permissions.statements = [other for other in statements if other is not statement]
             with pytest.raises(ClientError, match=statement["Action"]):
                 converse(endpoint, deployment, source=image)
 

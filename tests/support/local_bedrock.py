@@ -120,8 +120,8 @@ def phase_statuses(job: Any) -> list[str]:
     return [job["statusDetails"][phase]["status"] for phase in PHASES]
 
 
-class Rights:
-    """Identity of a caller with all rights except the denied actions."""
+class Permissions:
+    """Identity of a caller with all permissions except the denied actions."""
 
     def __init__(self, *denied: str) -> None:
         self.denied = denied

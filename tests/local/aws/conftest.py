@@ -71,7 +71,7 @@ class Ending:
 
 
 class Account:
-    """The emulator with a bucket, the function ``writer`` that may write to it, and ``owner`` with all rights on it."""
+    """The emulator with a bucket, the function ``writer`` that may write to it, and ``owner`` with full access."""
 
     def __init__(self, aws: AwsEmulator) -> None:
         self.aws = aws

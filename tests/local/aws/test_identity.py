@@ -16,7 +16,7 @@ def header(access_key: str) -> str:
     return f"AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/s3"
 
 
-def test_caller_is_known_by_its_role_and_has_the_rights_of_that_role(account: Account) -> None:
+def test_caller_is_known_by_its_role_and_has_the_permissions_of_that_role(account: Account) -> None:
     identity = CallerIdentity()
     role = identity.principal(header(account.invoke("writer", {})["key"]))
     assert role == "arn:aws:iam::000000000000:role/writer"

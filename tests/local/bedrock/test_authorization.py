@@ -1,4 +1,4 @@
-"""Rights that the endpoint requires, against the Service Authorization Reference."""
+"""Permissions that the endpoint requires, against the Service Authorization Reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.bedrock.endpoint import OPERATIONS
 from tests.support.local_bedrock import (
     STUDENT,
     TEACHER,
-    Rights,
+    Permissions,
     client,
     converse,
     create_job,
@@ -30,8 +30,8 @@ OF_ONE_TYPE = {"InvokeModel", "ListTagsForResource", "TagResource", "UntagResour
 """Actions whose requests name one resource, which may be of any of the types that the reference lists."""
 
 
-class RecordingRights(Rights):
-    """Identity of a caller with all rights except one on one type of resource, which records what was checked."""
+class RecordingPermissions(Permissions):
+    """Identity of a caller with all permissions except one on one type of resource, which records what was checked."""
 
     def __init__(self, action: str = "", kind: str = "") -> None:
         super().__init__()
@@ -41,10 +41,10 @@ class RecordingRights(Rights):
     def allowed(
         self, principal: str, action: str, resource: str, via: str | None = None, profile: str | None = None
     ) -> bool:
-        """Return whether the right on this type of resource is not the missing one."""
-        right = action, "" if resource == "*" else resource.split(":", 5)[-1].split("/")[0]
-        self.checked.add(right)
-        return right != self.missing
+        """Return whether the permission on this type of resource is not the missing one."""
+        permission = action, "" if resource == "*" else resource.split(":", 5)[-1].split("/")[0]
+        self.checked.add(permission)
+        return permission != self.missing
 
 
 def use_every_operation(endpoint: Endpoint) -> None:
@@ -75,9 +75,9 @@ def use_every_operation(endpoint: Endpoint) -> None:
 
 
 @pytest.fixture(scope="module")
-def rights(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
+def permissions(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     """Return actions and types of resources that the endpoint checks."""
-    identity = RecordingRights()
+    identity = RecordingPermissions()
     with running_endpoint(trainable_bucket(), tmp_path_factory.mktemp("models"), identity) as endpoint:
         use_every_operation(endpoint)
     return identity.checked
@@ -85,10 +85,10 @@ def rights(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_operation_requires_its_action_on_each_type_of_the_reference(
-    rights: set[tuple[str, str]], operation: str
+    permissions: set[tuple[str, str]], operation: str
 ) -> None:
     action = f"bedrock:{ACTION_OF_OPERATION.get(operation, operation)}"
-    checked = {kind for name, kind in rights if name == action}
+    checked = {kind for name, kind in permissions if name == action}
     listed = resource_types(action)
 
     if operation in ("Converse", *OF_ONE_TYPE):
@@ -112,8 +112,8 @@ def test_operation_requires_its_action_on_each_type_of_the_reference(
         ("iam:PassRole", "role"),
     ],
 )
-def test_caller_without_a_right_on_one_type_of_resource_is_denied(tmp_path: Path, action: str, kind: str) -> None:
-    identity = RecordingRights(action, kind)
+def test_caller_without_a_permission_on_one_type_of_resource_is_denied(tmp_path: Path, action: str, kind: str) -> None:
+    identity = RecordingPermissions(action, kind)
     with (
         running_endpoint(trainable_bucket(), tmp_path, identity) as endpoint,
         pytest.raises(ClientError, match=action) as error,

@@ -16,7 +16,7 @@ from tests.support.local_bedrock import (
     KEY,
     STUDENT,
     TEACHER,
-    Rights,
+    Permissions,
     client,
     converse,
     create_deployment,
@@ -68,9 +68,9 @@ def test_invalid_request_is_refused_with_bedrocks_error_code(
 
 def test_image_of_an_encrypted_bucket_is_read_if_the_caller_may_use_its_key(s3: MemoryS3, tmp_path: Path) -> None:
     s3.kms_key_arn = KEY
-    with running_endpoint(s3, tmp_path, Rights()) as endpoint:
+    with running_endpoint(s3, tmp_path, Permissions()) as endpoint:
         assert converse(endpoint)["stopReason"] == "end_turn"
-    with running_endpoint(s3, tmp_path, Rights("kms:Decrypt")) as endpoint:
+    with running_endpoint(s3, tmp_path, Permissions("kms:Decrypt")) as endpoint:
         with pytest.raises(ClientError, match="kms:Decrypt") as error:
             converse(endpoint)
         assert error_code(error) == "AccessDeniedException"
@@ -96,16 +96,16 @@ def test_first_calls_are_refused_on_request(s3: MemoryS3, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("denied", ["bedrock:InvokeModel", "bedrock:GetInferenceProfile"])
 @pytest.mark.parametrize("model", [f"us.{TEACHER}", APPLICATION_PROFILE])
-def test_profile_needs_the_rights_to_invoke_and_to_get_it(
+def test_profile_needs_the_permissions_to_invoke_and_to_get_it(
     s3: MemoryS3, tmp_path: Path, model: str, denied: str
 ) -> None:
-    rights = Rights()
-    with running_endpoint(s3, tmp_path, rights) as endpoint:
+    permissions = Permissions()
+    with running_endpoint(s3, tmp_path, permissions) as endpoint:
         endpoint.service.profiles[APPLICATION_PROFILE] = TEACHER
         by_profile = converse(endpoint, model)
 
         assert by_profile["output"] == converse(endpoint)["output"]
-        rights.denied = (denied,)
+        permissions.denied = (denied,)
         with pytest.raises(ClientError, match=denied) as error:
             converse(endpoint, model)
         assert error_code(error) == "AccessDeniedException"

@@ -11,7 +11,7 @@ from local.bedrock import Endpoint
 from tests.support.local_bedrock import (
     KEY,
     STUDENT,
-    Rights,
+    Permissions,
     client,
     converse,
     create_deployment,
@@ -61,8 +61,8 @@ def test_at_most_two_deployments_are_in_progress_and_a_failed_one_has_a_message(
 
 
 def test_model_with_a_kms_key_needs_kms_decrypt_to_be_deployed_updated_and_called(tmp_path: Path) -> None:
-    rights = Rights()
-    with running_endpoint(trainable_bucket(), tmp_path, rights) as endpoint:
+    permissions = Permissions()
+    with running_endpoint(trainable_bucket(), tmp_path, permissions) as endpoint:
         bedrock = client(endpoint, "bedrock")
         model = wait_for_job(endpoint, create_job(endpoint, customModelKmsKeyId=KEY))["outputModelArn"]
         deployment = create_deployment(endpoint, model)
@@ -70,7 +70,7 @@ def test_model_with_a_kms_key_needs_kms_decrypt_to_be_deployed_updated_and_calle
             pass
         assert converse(endpoint, deployment)["stopReason"] == "end_turn"
 
-        rights.denied = ("kms:Decrypt",)
+        permissions.denied = ("kms:Decrypt",)
         calls: list[Callable[[], Any]] = [
             lambda: create_deployment(endpoint, model, "other"),
             lambda: bedrock.update_custom_model_deployment(customModelDeploymentIdentifier=deployment, modelArn=model),
@@ -103,13 +103,13 @@ def test_deployment_refuses_s3_locations_on_request_and_foundation_models_do_not
 
 
 @pytest.mark.parametrize("denied", ["bedrock:InvokeModel", "bedrock:GetCustomModel"])
-def test_deployment_needs_the_rights_to_invoke_it_and_to_get_its_model(tmp_path: Path, denied: str) -> None:
-    rights = Rights()
-    with running_endpoint(trainable_bucket(), tmp_path, rights) as endpoint:
+def test_deployment_needs_the_permissions_to_invoke_it_and_to_get_its_model(tmp_path: Path, denied: str) -> None:
+    permissions = Permissions()
+    with running_endpoint(trainable_bucket(), tmp_path, permissions) as endpoint:
         deployment = deployed_model(endpoint)
 
         assert converse(endpoint, deployment)["stopReason"] == "end_turn"
-        rights.denied = (denied,)
+        permissions.denied = (denied,)
         with pytest.raises(ClientError, match=denied) as error:
             converse(endpoint, deployment)
         assert error_code(error) == "AccessDeniedException"

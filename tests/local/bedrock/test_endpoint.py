@@ -1,4 +1,4 @@
-"""A tuned model from job to deletion, through unmodified boto3 clients, and callers without rights."""
+"""A tuned model from job to deletion, through unmodified boto3 clients, and callers without permissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.local_bedrock import (
-    Rights,
+    Permissions,
     client,
     converse,
     create_deployment,
@@ -42,8 +42,8 @@ def test_model_is_trained_deployed_called_and_deleted(tmp_path: Path) -> None:
         assert bedrock.list_custom_models()["modelSummaries"] == []
 
 
-def test_caller_without_the_right_is_denied(tmp_path: Path) -> None:
-    with running_endpoint(trainable_bucket(), tmp_path, Rights("bedrock:InvokeModel")) as endpoint:
+def test_caller_without_the_permission_is_denied(tmp_path: Path) -> None:
+    with running_endpoint(trainable_bucket(), tmp_path, Permissions("bedrock:InvokeModel")) as endpoint:
         with pytest.raises(ClientError, match="bedrock:InvokeModel") as error:
             converse(endpoint)
         assert error_code(error) == "AccessDeniedException"

@@ -8,7 +8,7 @@ from local.bedrock import Endpoint
 from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import (
     KEY,
-    Rights,
+    Permissions,
     create_job,
     phase_statuses,
     running_endpoint,
@@ -54,21 +54,23 @@ def test_job_fails_with_the_configured_message(tmp_path: Path) -> None:
         ("kms:GenerateDataKey", "Amazon S3 perms missing (PutObject)"),
     ],
 )
-def test_job_whose_role_lacks_a_right_fails_with_bedrocks_message(tmp_path: Path, denied: str, message: str) -> None:
+def test_job_whose_role_lacks_a_permission_fails_with_bedrocks_message(
+    tmp_path: Path, denied: str, message: str
+) -> None:
     encrypted = trainable_bucket()
     encrypted.kms_key_arn = KEY
-    with running_endpoint(encrypted, tmp_path, Rights(denied)) as endpoint:
+    with running_endpoint(encrypted, tmp_path, Permissions(denied)) as endpoint:
         assert message in wait_for_job(endpoint, create_job(endpoint))["failureMessage"]
 
 
 def test_job_whose_role_may_not_read_its_output_fails(tmp_path: Path) -> None:
-    class RightsWithoutOutput(Rights):
+    class PermissionsWithoutOutput(Permissions):
         def allowed(
             self, principal: str, action: str, resource: str, via: str | None = None, profile: str | None = None
         ) -> bool:
             return (action, "/out/" in resource) != ("s3:GetObject", True)
 
-    with running_endpoint(trainable_bucket(), tmp_path, RightsWithoutOutput()) as endpoint:
+    with running_endpoint(trainable_bucket(), tmp_path, PermissionsWithoutOutput()) as endpoint:
         job = wait_for_job(endpoint, create_job(endpoint))
 
     assert "Amazon S3 perms missing (GetObject)" in job["failureMessage"]

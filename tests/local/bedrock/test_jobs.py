@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from local.bedrock import Endpoint
 from tests.support.local_bedrock import (
     KEY,
-    Rights,
+    Permissions,
     client,
     create_job,
     error_code,
@@ -81,14 +81,14 @@ def test_job_that_the_model_family_does_not_accept_is_refused(
 
 
 def test_model_has_the_kms_key_of_its_job_if_the_caller_may_use_it(tmp_path: Path) -> None:
-    with running_endpoint(trainable_bucket(), tmp_path, Rights()) as endpoint:
+    with running_endpoint(trainable_bucket(), tmp_path, Permissions()) as endpoint:
         job = wait_for_job(endpoint, create_job(endpoint, customModelKmsKeyId=KEY))
         model = client(endpoint, "bedrock").get_custom_model(modelIdentifier=job["outputModelArn"])
 
         assert job["outputModelKmsKeyArn"] == model["modelKmsKeyArn"] == KEY
     denied = [("customModelKmsKeyId", KEY, "kms:CreateGrant"), ("jobTags", [TAG], "bedrock:TagResource")]
     for field, value, action in denied:
-        with running_endpoint(trainable_bucket(), tmp_path, Rights(action)) as endpoint:
+        with running_endpoint(trainable_bucket(), tmp_path, Permissions(action)) as endpoint:
             with pytest.raises(ClientError, match=action) as error:
                 create_job(endpoint, **{field: value})
             assert error_code(error) == "AccessDeniedException"

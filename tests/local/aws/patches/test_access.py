@@ -22,7 +22,7 @@ def test_loopback_satisfies_a_bucket_policy_that_requires_tls(account: Account) 
     assert "AccessDenied" in account.invoke("powerless", {"put": BUCKET})["errorMessage"]
 
 
-def test_executions_of_a_map_run_are_listed_with_a_right_on_the_map_run(account: Account) -> None:
+def test_executions_of_a_map_run_are_listed_with_a_permission_on_the_map_run(account: Account) -> None:
     iam_actions: Any = importlib.import_module("ministack.core.iam_actions")
     map_run, machine = (f"arn:aws:states:us-east-1:000000000000:{name}" for name in ("mapRun:m/l:id", "stateMachine:m"))
     for field, arn in (("mapRunArn", map_run), ("stateMachineArn", machine), ("other", "*")):

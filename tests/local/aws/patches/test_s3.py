@@ -16,7 +16,7 @@ def test_missing_key_is_access_denied_for_a_role_that_may_not_list(account: Acco
     assert "AccessDenied" in account.invoke("reader", MISSING)["errorMessage"]
 
 
-def test_object_of_an_encrypted_bucket_needs_rights_on_its_key_through_s3(account: Account) -> None:
+def test_object_of_an_encrypted_bucket_needs_permissions_on_its_key_through_s3(account: Account) -> None:
     key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
     encrypt(account, "encrypted", key)
     account.client("s3").put_object(Bucket="encrypted", Key="read", Body=b"x")
