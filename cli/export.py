@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cli.atomic_write import write_file
 from cli.chat_datasets import LLAMA_FACTORY_FOLDER, dataset_info, llama_factory_record, trl_record
 from cli.console import CommandError, NotReachable, print_json, print_line, print_to_stderr, quantity
 from cli.label_studio import labelling_config, labelling_task
-from cli.local_files import write_file
 from cli.stage import Stage, check_out_folder, check_run_name, run_not_found
 from distillation import keys
 from distillation.answers.formats import format_of

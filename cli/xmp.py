@@ -18,7 +18,7 @@ from typing import Any
 
 import lxml.etree as etree
 
-from cli.local_files import write_file
+from cli.atomic_write import write_file
 from distillation.errors import excerpt
 from distillation.plain_text import clean, clean_line
 

@@ -7,7 +7,7 @@ from distillation import keys, ledger
 from distillation.documents import Recommendation
 from distillation.records import LedgerPart
 from tests.support.builders import any_estimate, any_report
-from tests.support.execution import ExecutionFake, at, started_execution
+from tests.support.execution_fake import ExecutionFake, at, started_execution
 from tests.support.fakes import bucket
 
 

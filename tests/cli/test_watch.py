@@ -16,7 +16,7 @@ from distillation.documents import Bounds, PlannedRound, Recommendation
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import add_resources
 from tests.support.builders import any_run
-from tests.support.execution import START, ExecutionFake, at, started_execution
+from tests.support.execution_fake import START, ExecutionFake, at, started_execution
 from tests.support.fakes import bucket
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from distillation.records import StageLimits
 from docs.generate import ROOT
-from tests.infra.resources import ACCOUNT, REGION
+from tests.infra.template_readers import ACCOUNT, REGION
 from tests.infra.test_iam_policies import problems
 
 PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")

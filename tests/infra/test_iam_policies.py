@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
-from tests.infra.resources import ACCOUNT, REGION, Templates, listed
+from tests.infra.template_readers import ACCOUNT, REGION, Templates, listed
 from tests.support.service_authorization import reference
 
 # fnmatch pattern of a finding -> why it is accepted; "[[]" matches a literal "[".

@@ -7,7 +7,7 @@ import json
 import pytest
 from aws_cdk.assertions import Template
 
-from tests.infra.resources import actions, role_statements
+from tests.infra.template_readers import actions, role_statements
 
 _GRANTS = {
     "Customize": [

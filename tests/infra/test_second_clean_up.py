@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_cdk.assertions import Template
 
-from tests.infra.resources import actions, role_statements
+from tests.infra.template_readers import actions, role_statements
 
 
 def only_machine(pipeline: Template) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from aws_cdk.assertions import Template
 
-from tests.infra.resources import ACCOUNT, REGION, Templates, all_states, listed
+from tests.infra.template_readers import ACCOUNT, REGION, Templates, all_states, listed
 
 LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
 LOG_DELIVERY_ACTIONS = (

@@ -14,7 +14,7 @@ from aws_cdk.assertions import Template
 
 from distillation.models import catalog, ids
 from tests.infra.conftest import CONFIGURED, KEY
-from tests.infra.resources import ACCOUNT, REGION, Templates, listed
+from tests.infra.template_readers import ACCOUNT, REGION, Templates, listed
 from tests.support.grant_check import NOT_NEEDED_BY_RUNS
 
 STAGE = json.loads((Path(__file__).parents[2] / "cdk.json").read_text("utf-8"))["context"]["stages"]["dev"]

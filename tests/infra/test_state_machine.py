@@ -3,7 +3,7 @@ from __future__ import annotations
 from aws_cdk.assertions import Template
 
 from infra.state_machine_definition import render
-from tests.infra.resources import DEFINITION, all_states, main_machine
+from tests.infra.template_readers import DEFINITION, all_states, main_machine
 
 
 def test_every_placeholder_is_substituted_and_every_substitution_used(pipeline: Template) -> None:

@@ -9,7 +9,7 @@ import pytest
 from aws_cdk.assertions import Template
 
 from distillation.models import catalog
-from tests.infra.resources import actions, role_statements
+from tests.infra.template_readers import actions, role_statements
 from tests.support.synthesis import synthesise
 
 ROOT = Path(__file__).parents[2]

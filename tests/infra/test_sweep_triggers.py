@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 from aws_cdk.assertions import Template
 
-from tests.infra.resources import actions, main_machine, role_statements
+from tests.infra.template_readers import actions, main_machine, role_statements
 
 
 def test_deleting_the_stack_sweeps_after_the_machine_is_deleted(pipeline: Template) -> None:

@@ -1,4 +1,4 @@
-"""Files that a command writes on this machine."""
+"""Write a file on this machine so that it is always complete."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.local_files import write_file
+from cli.atomic_write import write_file
 
 
 def test_file_is_written_into_new_folders(tmp_path: Path) -> None:
