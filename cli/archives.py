@@ -143,7 +143,7 @@ def _unique_names(path: Path, names: Iterable[str], known: Collection[str] = ())
 def _safe_name(path: Path, name: str) -> str:
     if _OUTSIDE.match(name) or "\0" in name:
         raise CommandError(
-            f"{path} contains {excerpt(name)!r}, a path outside the archive. Do not use it, or pack it anew."
+            f"{path} contains {excerpt(name)!r}, a path outside the archive. Do not use it, or create it again."
         )
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
@@ -175,7 +175,7 @@ def _check_not_overlapping(path: Path, members: Iterable[zipfile.ZipInfo]) -> No
     end = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset < end:
-            raise CommandError(f"{path}: its members overlap. Do not use the archive, or pack it anew.")
+            raise CommandError(f"{path}: its members overlap. Do not use the archive, or create it again.")
         end = member.header_offset + member.compress_size
 
 

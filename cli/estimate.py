@@ -56,7 +56,7 @@ _CONCURRENCY = 32
 """Number of parallel reads from S3."""
 _HYPOTHETICAL_PHOTOS = re.compile(r"(\d{1,12})x(\d{1,12})x(\d{1,12})")
 _LIKE_HYPOTHETICAL_PHOTOS = re.compile(r"[\d.,]+ ?[x×*] ?[\d.,]*.*", re.IGNORECASE)
-"""Arguments that are meant as photos that do not exist yet, but are not written as such."""
+"""Arguments that look like COUNTxWIDTHxHEIGHT and are not, such as ``900x4000``."""
 _MAXIMUM_COUNT = 20_000
 """Largest number of images of a run."""
 _MAXIMUM_PIXELS = max(MAXIMUM_PIXELS.values())
@@ -152,12 +152,12 @@ def _is_local(what: str, stage: Stage) -> bool:
         _check_hypothetical(*map(int, hypothetical.groups()))
         return True
     if _LIKE_HYPOTHETICAL_PHOTOS.fullmatch(what):
-        raise CommandError(f"{excerpt(what)}: no such folder. For photos to come write {_SYNTAX}")
+        raise CommandError(f"{excerpt(what)}: no such folder. For photos that do not exist yet, write {_SYNTAX}")
     if what.endswith("/") and not what.startswith(("/", "./", "../", "~")):
         return False
     raise CommandError(
         f"{excerpt(what)}: no such folder. For a collection of stage {stage.name!r} write it with a slash at its end, "
-        f"such as holiday/; for photos to come write {_SYNTAX}"
+        f"such as holiday/. For photos that do not exist yet, write {_SYNTAX}"
     )
 
 
@@ -178,7 +178,7 @@ def _collection_of(folder: str) -> str:
 
 
 def _bucket_of(what: str, stage: Stage, *, is_local: bool) -> Bucket | None:
-    """Return the place of the photos, own labels and vocabulary; None for photos that do not exist yet."""
+    """Return the bucket of the photos, own labels and vocabulary; None for photos that do not exist yet."""
     if _HYPOTHETICAL_PHOTOS.fullmatch(what):
         return None
     return local_collection(_collection_of(what), Path(what).expanduser()) if is_local else stage.photos

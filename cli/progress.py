@@ -220,7 +220,7 @@ class ExecutionObserver:
                 state.confirmed &= ledger.prices_are_confirmed(part.model, part.tier, part.training_tokens > 0)
 
     def _read_estimate(self, states: dict[str, StateProgress]) -> None:
-        """Read the estimate, which each round writes anew."""
+        """Read the estimate again once a round has rewritten it."""
         state = states.get("Estimate")
         if state and state.ended and state.rounds > self._estimates_read:
             self._estimate = self._data.read_document(keys.estimate_key(self._run), Estimate)

@@ -63,5 +63,5 @@ def _file_rows(stage: Stage, run: Run, names: list[str]) -> list[tuple[str, str,
     try:
         return read_own_label_rows(run, stage.photos, names)
     except (AccessDenied, InvalidRequest) as error:
-        print_to_stderr(f"Warning: the own labels beside the photos are not taken over: {error}")
+        print_to_stderr(f"Warning: your own labels beside the photos are left out: {error}")
         return None

@@ -1,6 +1,6 @@
 """Run ``make demo`` or ``make local``: ``python -m local demo ...``, ``python -m local serve ...``.
 
-Ctrl-C prints one line at any moment, also while this imports the rest.
+Ctrl-C prints one line at any moment, even during the imports.
 """
 
 from __future__ import annotations

@@ -441,7 +441,7 @@ RULES: tuple[Callable[[Observations, Sequence[str]], Iterable[str]], ...] = (
 
 @contextlib.contextmanager
 def muted_stderr() -> Iterator[None]:
-    """Discard what is written to standard error meanwhile: LiteRT writes a line there that no setting prevents."""
+    """Discard standard error in the ``with`` block: LiteRT writes a line to it that no setting prevents."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -204,7 +204,9 @@ def test_a_huge_photo_is_skipped_and_its_neighbours_are_read(tmp_path: Path, mon
     [("é.jpg".encode(), "é.jpg"), (b"\x82.jpg", "é.jpg"), ("写真.jpg".encode(), "写真.jpg")],
     ids=["UTF-8 without its flag", "CP437", "Japanese"],
 )
-def test_names_of_a_zip_file_without_the_utf_8_flag(stored: bytes, name: str, tmp_path: Path) -> None:
+def test_names_of_a_zip_file_without_the_utf_8_flag_are_read_as_utf_8_or_cp437(
+    stored: bytes, name: str, tmp_path: Path
+) -> None:
     path = zip_file(tmp_path / "a.zip", ("x" * len(stored), b"x"))
     path.write_bytes(path.read_bytes().replace(b"x" * len(stored), stored))
 

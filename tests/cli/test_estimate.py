@@ -201,7 +201,7 @@ def test_plan_has_a_row_for_each_round_with_labels_cost_and_time(tmp_path: Path)
     )
 
 
-def test_sample_is_told_from_the_photos_of_the_collection(tmp_path: Path) -> None:
+def test_sample_is_shown_beside_the_number_of_photos(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"sample": 50, "until": "Baseline"}', "utf-8")
     result = distill("estimate", "1000x900x600", "--request", request)
@@ -227,7 +227,7 @@ def test_lines_of_models_with_long_names_are_not_cut_off() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_volume_that_does_not_pay_for_the_storage_is_an_advice_not_to_distil(tmp_path: Path) -> None:
+def test_volume_whose_savings_are_below_the_storage_cost_gives_the_advice_not_to_distil(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"images_per_month": 1000}', "utf-8")
     result = distill("estimate", "400x900x600", "--request", request)
@@ -309,7 +309,7 @@ def test_folder_is_refused_with_the_error_of_the_run(
     assert refusals(folder, tmp_path, **request_fields) == [error_of_run(folder, **request_fields)]
 
 
-def test_all_refusals_are_shown_at_once(tmp_path: Path) -> None:
+def test_all_refusals_are_shown_together(tmp_path: Path) -> None:
     folder = photos_in(tmp_path / "holiday", 30)
     for number in range(3):
         (folder / f"bad{number}.jpg").write_text("text", "utf-8")
@@ -350,7 +350,10 @@ def test_more_photos_than_the_stage_allows_are_refused(tmp_path: Path, monkeypat
         ("./photoz/", "./photoz/: no such folder"),
         ("~/photoz/", "~/photoz/: no such folder"),
         ("/photoz/", "/photoz/: no such folder"),
-        ("900x4000", "900x4000: no such folder. For photos to come write COUNTxWIDTHxHEIGHT, such as 900x4000x3000."),
+        (
+            "900x4000",
+            "900x4000: no such folder. For photos that do not exist yet, write COUNTxWIDTHxHEIGHT, such as 900x4000x3000.",
+        ),
         ("900X4000X3000", "write COUNTxWIDTHxHEIGHT"),
         ("1,000x4000x3000", "write COUNTxWIDTHxHEIGHT"),
         ("900x4000x3000x3", "write COUNTxWIDTHxHEIGHT"),

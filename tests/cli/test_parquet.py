@@ -83,7 +83,7 @@ def test_of_several_columns_the_one_named_image_is_read(tmp_path: Path) -> None:
         parquet_photos(parquet_file(tmp_path / "c.parquet", text=["a"]))
 
 
-def test_files_that_are_no_photos_and_their_labels_are_told_apart(tmp_path: Path) -> None:
+def test_row_whose_name_is_not_that_of_a_photo_is_skipped(tmp_path: Path) -> None:
     files = parquet_photos(parquet_file(tmp_path / "a.parquet", image=images((b"x", "1.jpg"), (b"x", "film.mp4"))))
 
     assert (list(files.photos), files.skipped) == (["1.jpg"], ["video"])

@@ -37,7 +37,7 @@ def test_page_is_written_and_opened(
     assert Path(path).read_text("utf-8").count('"against"') == 20
 
 
-def test_fewer_pairs_than_asked_for_are_said(
+def test_fewer_pairs_than_requested_are_reported(
     judged_run: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_preference_page(stage(judged_run), "holiday-1", 5000, tmp_path, show=False, as_json=False)

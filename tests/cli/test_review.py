@@ -110,5 +110,5 @@ def test_file_of_labels_that_cannot_be_read_is_a_warning(
     where = stage(labelled, **{"holiday/labels.csv": b"photo,label\n01.jpg,\xff\n"})
     write_review(where, RUN.name, 500, tmp_path, show=False, as_json=False)
 
-    assert "own labels beside the photos are not taken over: labels.csv line 2 is not UTF-8" in capsys.readouterr().err
+    assert "own labels beside the photos are left out: labels.csv line 2 is not UTF-8" in capsys.readouterr().err
     assert (tmp_path / "review-1.html").exists()

@@ -170,7 +170,7 @@ def test_own_labels_in_any_answer_format_are_uploaded(folder: Path, name: str, b
     ],
     ids=["no-label", "no-photo", "empty", "reserved"],
 )
-def test_own_labels_that_no_answer_format_takes_are_not_uploaded(folder: Path, body: str, message: str) -> None:
+def test_own_labels_that_no_answer_format_accepts_are_not_uploaded(folder: Path, body: str, message: str) -> None:
     objects = HashedS3()
     stage = stage_with(objects)
     (folder / "labels.csv").write_text(body, "utf-8")

@@ -159,7 +159,7 @@ def test_file_name_that_bedrock_rejects_is_an_error(tmp_path: Path) -> None:
     assert "end the name with .jsonl" in result.stdout
 
 
-def test_file_or_model_that_is_none_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_missing_file_and_unknown_model_are_refused_with_a_remedy(tmp_path: Path) -> None:
     missing = distill("validate", "-i", tmp_path / "none.jsonl", "-m", "lite", "--json")
     unknown = distill("validate", "-i", write_lines(tmp_path / "d.jsonl"), "-m", "nova")
 

@@ -38,7 +38,9 @@ def request_file(folder: Path, **fields: Any) -> Path:
     return path
 
 
-def test_a_run_from_the_command_line(pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_take_photos_from_upload_to_report(
+    pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.2)
     folder = tmp_path / "photos"
     folder.mkdir()

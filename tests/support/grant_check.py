@@ -33,7 +33,7 @@ NOT_NEEDED_BY_RUNS = {
     "lists only the models, and no run on AWS has shown yet that Bedrock does not check the job.",
     "DeployRole s3:PutObject arn:aws:s3:::data/work/[*]/daily-quota.json": "As PredictRole.",
     "DeployRole sns:Publish *": "As PredictRole.",
-    "DeployRole bedrock:DeleteCustomModelDeployment *": "Deletes a deployment whose execution ended meanwhile.",
+    "DeployRole bedrock:DeleteCustomModelDeployment *": "Deletes a deployment whose execution has ended.",
     "ListImagesRole s3:ListBucket arn:aws:s3:::photos": "Read if ResizePhotos has no line of a listed photo.",
     "NotifyRole bedrock:ListTagsForResource *": "Read if a failed run leaves models.",
     "NotifyRole s3:GetObject arn:aws:s3:::data/runs/[*]/request.json": "Read after a run ended without failure.json.",

@@ -39,7 +39,7 @@ def test_object_is_created_only_once_if_none_match(account: Account) -> None:
     assert error.value.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 412
 
 
-def test_topic_takes_a_message(account: Account) -> None:
+def test_topic_accepts_a_message(account: Account) -> None:
     sns = account.client("sns")
     topic = sns.create_topic(Name="topic")["TopicArn"]
     assert sns.publish(TopicArn=topic, Subject="subject", Message="text")["MessageId"]
