@@ -130,7 +130,7 @@ def evaluations(
     other_labels = generator.sample(labels, len(labels))
 
     def evaluated(texts: Sequence[str]) -> Evaluation:
-        tuned = learn(np.stack([photo.features for photo in train]), texts, _epochs())
+        tuned = learn(np.stack([photo.features for photo in train]), texts, student_epochs())
         return evaluate(
             Evidence(
                 answer_format=answer_format,
@@ -145,7 +145,8 @@ def evaluations(
     return evaluated(labels), evaluated(other_labels)
 
 
-def _epochs() -> int:
+def student_epochs() -> int:
+    """Return the epochs of the local student by default."""
     family = catalog.get_model(NETWORKS.student_id).family
     return int(family.resolve_hyperparameters({})["epochCount"])
 

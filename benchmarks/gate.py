@@ -27,13 +27,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.formats import recognised_photos
+from benchmarks.formats import recognised_photos, student_epochs
 from distillation.answers.formats.keywords import KeywordList, Keywords
 from distillation.evaluation.evaluation import Evaluation, Evidence, evaluate
-from distillation.models import catalog
 from distillation.records import AnswerLine
 from distillation.statistical_power import minimum_detectable_difference
-from local.models import NETWORKS
 from local.models.student import fit
 
 KEYWORDS = Keywords()
@@ -116,13 +114,8 @@ def split(generator: random.Random, photos: Sequence[Photo]) -> tuple[list[Photo
 
 def tuned(images: Sequence[Photo], labelled: Sequence[Photo]) -> Answer:
     """Return a model that was trained on the images of ``images`` with the labels of ``labelled``."""
-    head = fit(np.stack([photo.features for photo in images]), [photo.label for photo in labelled], _epochs())
+    head = fit(np.stack([photo.features for photo in images]), [photo.label for photo in labelled], student_epochs())
     return lambda photo: head.keywords(photo.features)
-
-
-def _epochs() -> int:
-    family = catalog.get_model(NETWORKS.student_id).family
-    return int(family.resolve_hyperparameters({})["epochCount"])
 
 
 def _evaluate(test: Sequence[Photo], train: Sequence[Photo], tuned: dict[str, Answer]) -> Evaluation:
