@@ -352,7 +352,7 @@ def test_more_photos_than_the_stage_allows_are_refused(tmp_path: Path, monkeypat
         ("/photoz/", "/photoz/: no such folder"),
         (
             "900x4000",
-            "900x4000: no such folder. For photos that do not exist yet, write COUNTxWIDTHxHEIGHT, such as 900x4000x3000.",
+            "900x4000: no such folder. For photos that do not exist yet, write COUNTxWIDTHxHEIGHT, such as",
         ),
         ("900X4000X3000", "write COUNTxWIDTHxHEIGHT"),
         ("1,000x4000x3000", "write COUNTxWIDTHxHEIGHT"),
