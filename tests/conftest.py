@@ -11,6 +11,7 @@ import boto3
 import pytest
 from hypothesis import settings
 
+from tests.support import service_models
 from tests.support.grant_check import GrantCheck
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "test",
     "STAGE": "test",
 }
+
+service_models.parse_once()
 
 # The same examples on every machine, and none judged by its time.
 settings.register_profile("suite", database=None, deadline=None, derandomize=True, max_examples=50)

@@ -20,6 +20,7 @@ from local.bedrock.protocol import BedrockError, ConnectionDropped
 from local.bedrock.service import (
     ARN_PREFIX,
     Operation,
+    RequestImage,
     Service,
     decode_image,
     foundation_model_arn,
@@ -61,17 +62,17 @@ def converse(service: Service, values: dict[str, Any], caller: str | None) -> di
     settings = values.get("inferenceConfig", {})
     _check_temperature(settings, base.family)
     _check_source(service, blocks, model)
-    body = _read_image(service, blocks, caller, base.family) if blocks else None
+    image = _read_image(service, blocks, caller, base.family) if blocks else None
     max_tokens = settings.get("maxTokens", _DEFAULT_MAX_TOKENS)
-    tokens_in = _input_tokens(values, body, base.family)
+    tokens_in = _input_tokens(values, image, base.family)
     faults = service.faults.converse
     limit = faults.quotas.get(model, Quota())
     call = service.quotas.admit(model, tokens_in + max_tokens, limit, faults.day_seconds)
     try:
         if service.vlm and base.id in service.vlm.models and model not in service.deployments:
-            answer = service.vlm.answer(base.id, values, body)
+            answer = service.vlm.answer(base.id, values, image.body if image else None)
         else:
-            text = _answer(service, kind, values, base, body) if body else "ready"
+            text = _answer(service, kind, values, base, image) if image else "ready"
             answer = VlmAnswer(*_truncate(text, max_tokens), None, None)
     except BedrockError:
         service.quotas.settle(call, 0)
@@ -193,26 +194,27 @@ def _base_model(service: Service, model: str, caller: str | None) -> Model:
     return catalog.get_model(model)
 
 
-def _input_tokens(values: dict[str, Any], image: bytes | None, family: Family) -> int:
+def _input_tokens(values: dict[str, Any], image: RequestImage | None, family: Family) -> int:
     prompt = sum(len(block.get("text", "")) for block in values.get("system", []))
     prompt += sum(len(block.get("text", "")) for m in values["messages"] for block in m["content"])
-    return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*decode_image(image).size) if image else 0)
+    return max(1, prompt // _CHARACTERS_PER_TOKEN) + (family.image_tokens(*image.pixels.size) if image else 0)
 
 
-def _answer(service: Service, kind: str, values: dict[str, Any], base: Model, body: bytes) -> str:
+def _answer(service: Service, kind: str, values: dict[str, Any], base: Model, image: RequestImage) -> str:
     """Return a small model's answer; the prompt's instruction of the answer format tells its form."""
-    model, image = values["modelId"], decode_image(body)
-    seed = 0 if kind == PROBE else _seed(service, model, body)
+    model = values["modelId"]
+    seed = 0 if kind == PROBE else _seed(service, model, image.body)
     if model in service.deployments:
         deployment = service.find(service.deployments, model, "modelDeploymentName")
-        return service.students[deployment["modelArn"]].answer(service.student(base.id).features(image))
+        return service.students[deployment["modelArn"]].answer(service.features(base.id, image))
     if base.training_id is None:
         temperature = values.get("inferenceConfig", {}).get("temperature", 0.0)
         is_sampled = temperature > base.family.minimum_temperature
-        recognition = service.teacher(base.id).recognise(perturbed(image, temperature, seed) if is_sampled else image)
+        recognition = service.teacher(base.id).recognise(
+            perturbed(image.pixels, temperature, seed) if is_sampled else image.pixels
+        )
     else:
-        student = service.student(base.id)
-        recognition = student.recognise(student.features(image))
+        recognition = service.student(base.id).recognise(service.features(base.id, image))
     return read_form("\n".join(_prompt(values))).answer(recognition)
 
 
@@ -225,18 +227,19 @@ def _seed(service: Service, model: str, image: bytes) -> int:
     return int.from_bytes(hashlib.sha256(f"{model}{number}".encode() + image).digest()[:4], "big")
 
 
-def _read_image(service: Service, blocks: list[dict[str, Any]], caller: str | None, family: Family) -> bytes:
-    """Return the bytes of the request's image; raise BedrockError for an image that Bedrock refuses."""
+def _read_image(service: Service, blocks: list[dict[str, Any]], caller: str | None, family: Family) -> RequestImage:
+    """Return the request's image; raise BedrockError for an image that Bedrock refuses."""
     if len(blocks) != 1:
         raise BedrockError("ValidationException", "The local models answer about exactly one image.")
     source = blocks[0]["source"]
     body = source["bytes"] if "bytes" in source else service.fetch(source["s3Location"]["uri"], caller)
     if not body or len(body) > family.maximum_image_bytes:
         raise BedrockError("ValidationException", "The image is empty or larger than 10 MB.")
-    actual = BEDROCK_FORMATS.get(decode_image(body).format or "")
+    image = decode_image(body)
+    actual = BEDROCK_FORMATS.get(image.pixels.format or "")
     if actual != blocks[0]["format"]:
         raise BedrockError("ValidationException", f"The image is {actual}, not {blocks[0]['format']}.")
-    return body
+    return image
 
 
 def _truncate(text: str, max_tokens: int) -> tuple[str, str]:

@@ -111,8 +111,7 @@ class JobWorker:
         block = next(block["image"] for block in record["messages"][0]["content"] if "image" in block)
         uri = block["source"]["s3Location"]["uri"]
         if uri not in features:
-            image = decode_image(self._read(uri))
-            features[uri] = self.service.student(student_of(self.job).id).features(image)
+            features[uri] = self.service.features(student_of(self.job).id, decode_image(self._read(uri)))
         return _Example(features[uri], record["messages"][1]["content"][0]["text"])
 
     def _read_lines(self, uri: str) -> list[bytes]:

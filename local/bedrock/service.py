@@ -6,6 +6,7 @@ and the caller's ARN, returns a response that fits botocore's service model, and
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections import Counter
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -29,9 +30,19 @@ from local.models import load_student, load_teacher
 
 ARN_PREFIX = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
 
+_CACHED_IMAGES = 2000
+"""Most images whose features are kept, at 10 kB each."""
+
 Entry = dict[str, Any]
 """A job, model or deployment, described as its Get operation returns it."""
 Tag = dict[str, str]
+
+
+class RequestImage(NamedTuple):
+    """An image of a request or a dataset."""
+
+    body: bytes
+    pixels: Image.Image
 
 
 @dataclass
@@ -77,6 +88,8 @@ class Service:
     """Number of answers about an image of a run, keyed by model id and the image's SHA-256."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _loaded: dict[str, Any] = field(default_factory=dict)
+    _features: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """Features of images, keyed by the student's id and the image's SHA-256."""
 
     def add_job(self, job: Entry, tags: Sequence[Tag] = ()) -> threading.Event:
         """Add a job; return the event that StopModelCustomizationJob and ``reset`` set."""
@@ -119,6 +132,16 @@ class Service:
     def student(self, model: str) -> Any:
         """Return a local student; it is loaded once."""
         return self._load(model, lambda: load_student(model, self.cache))
+
+    def features(self, model: str, image: RequestImage) -> Any:
+        """Return a student's features of an image. The base and all tuned models of a student have the same."""
+        key = model, hashlib.sha256(image.body).hexdigest()
+        if key not in self._features:
+            features = self.student(model).features(image.pixels)
+            if len(self._features) >= _CACHED_IMAGES:
+                self._features.clear()
+            self._features[key] = features
+        return self._features[key]
 
     def teacher(self, model: str) -> Any:
         """Return a local teacher; it is loaded once."""
@@ -190,14 +213,14 @@ Operation = Callable[[Service, dict[str, Any], str | None], dict[str, Any]]
 """Operation of the endpoint: service, parameters and the caller's ARN to the response."""
 
 
-def decode_image(body: bytes) -> Image.Image:
+def decode_image(body: bytes) -> RequestImage:
     """Decode an image; raise BedrockError if it cannot be decoded."""
     try:
         image = Image.open(io.BytesIO(body), formats=PILLOW_FORMATS)
         image.load()
     except (OSError, SyntaxError, ValueError):
         raise BedrockError("ValidationException", "The image cannot be decoded.") from None
-    return image
+    return RequestImage(body, image)
 
 
 def foundation_model_arn(id: str) -> str:

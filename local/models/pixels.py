@@ -40,8 +40,9 @@ class PixelTeacher:
     def _keywords(self, image: Image.Image) -> list[str]:
         rgb = np.asarray(image.convert("RGB").resize((48, 48)), np.float32)
         grey, spread = rgb.mean(2) / 255, rgb.max(2) - rgb.min(2)
-        words = _dominant(rgb, 5)
-        for place, rows in zip(_PLACES, np.split(rgb, 3), strict=True):
+        colours = _nearest_colours(rgb)
+        words = _dominant(colours, 5)
+        for place, rows in zip(_PLACES, np.split(colours, 3), strict=True):
             words += [f"{word} {place}" for word in _dominant(rows, 2)]
         words.append("bright" if grey.mean() > 0.6 else "dark" if grey.mean() < 0.35 else "medium light")
         words.append("high contrast" if grey.std() > 0.25 else "low contrast")
@@ -73,9 +74,15 @@ class PixelStudent:
         return untrained_recognition(keywords, [(word, 0.5) for word in keywords])
 
 
-def _dominant(rgb: np.ndarray, count: int) -> list[str]:
+def _nearest_colours(rgb: np.ndarray) -> np.ndarray:
+    """Return the index in ``COLOURS`` of the colour that is nearest to each pixel, from shape (48, 48, 3)."""
+    # The squared distance without the pixel's own length. Its terms are whole numbers that float32 holds exactly.
+    colours = np.array(list(COLOURS.values()), np.float32)
+    return np.argmin(np.square(colours).sum(1) - 2 * (rgb @ colours.T), axis=-1)
+
+
+def _dominant(colours: np.ndarray, count: int) -> list[str]:
     """Return the names of at most ``count`` colours, most frequent first."""
     names = list(COLOURS)
-    distance = [np.square(rgb - np.array(colour)).sum(-1) for colour in COLOURS.values()]
-    share = np.bincount(np.argmin(distance, 0).ravel(), minlength=len(names))
+    share = np.bincount(colours.ravel(), minlength=len(names))
     return [names[index] for index in np.argsort(-share, kind="stable")[:count] if share[index] > 0]
