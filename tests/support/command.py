@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from typer.testing import CliRunner, Result
+from typer import testing
 
 from cli.main import app
 
+# The runner would build the command from its functions' signatures anew each time.
+_testing: Any = testing
+_testing._get_command = cache(_testing._get_command)
 
-def distill(*arguments: str | Path) -> Result:
+
+def distill(*arguments: str | Path) -> testing.Result:
     """Run ``distill``; the result has ``exit_code``, ``stdout`` and ``stderr``."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return testing.CliRunner().invoke(app, [str(argument) for argument in arguments])
