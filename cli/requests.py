@@ -14,6 +14,7 @@ from distillation import keys
 from distillation.errors import excerpt
 from distillation.evaluation.manifest import repeated_request
 from distillation.records import Run
+from distillation.runs.execution_input import StartedRequest
 from distillation.runs.request import Defaults, resolve
 from distillation.storage import Bucket
 
@@ -114,7 +115,7 @@ def resolve_request(
     Raises ``InvalidRequest`` if Prepare would reject the request, or ``CommandError`` if the stage is not in cdk.json.
     """
     defaults = stage_defaults(stage, region)
-    return resolve({**fields, "collection": collection}, "estimate", photos, defaults, "the request")
+    return resolve(StartedRequest(collection, fields), "estimate", photos, defaults, "the request")
 
 
 def stage_defaults(stage: str, region: str) -> Defaults:

@@ -29,7 +29,7 @@ from distillation.models import catalog
 from distillation.photos.files import skipped_line
 from distillation.photos.listing import check_photo_count
 from distillation.records import Quota, Run, size_of
-from distillation.runs.request import run_name_of
+from distillation.runs.execution_input import run_name_in
 from local import BUILD, ROOT, models
 from local.aws.account import REGION
 from local.aws.history import states_entered
@@ -222,7 +222,7 @@ def _watch(pipeline: LocalPipeline) -> tuple[str, str]:
     while not (executions := pipeline.executions()):
         time.sleep(POLL_SECONDS)
     execution = executions[-1]
-    run = run_name_of(json.loads(pipeline.describe(execution)["input"]), execution) or ""
+    run = run_name_in(pipeline.describe(execution)["input"], execution) or ""
     observer = ExecutionObserver(run, execution, pipeline.aws.client("stepfunctions"), pipeline.data)
     follow(observer.progress, POLL_SECONDS)
     return run, execution

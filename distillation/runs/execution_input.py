@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
+from pydantic import JsonValue
+
+from distillation import keys
 from distillation.aws_errors import service_errors
 from distillation.errors import InvalidRequest, ServiceUnavailable
 from distillation.records import parse_json
-from distillation.runs.request import run_name_of
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The upload of a ``distill.json``, from an S3 event."""
+
+    key: str
+    """Key of the object in the Photos bucket."""
+    identity: str
+    """Version id of the object, or its ETag without a version id."""
+
+    @property
+    def collection(self) -> str:
+        """Folder of the object."""
+        return self.key.removesuffix(keys.REQUEST_FILE)
+
+
+@dataclass(frozen=True)
+class StartedRequest:
+    """The input of StartExecution, such as from the console: a request that is not checked yet."""
+
+    collection: JsonValue
+    """Value of the field ``collection``; None without one."""
+    fields: dict[str, JsonValue] = field(default_factory=dict)
+    """The other fields."""
+
+
+ExecutionInput: TypeAlias = Upload | StartedRequest
 
 
 def read_input(client: SFNClient, execution: str) -> str:
@@ -26,20 +57,35 @@ def read_input(client: SFNClient, execution: str) -> str:
             raise ServiceUnavailable(f"Step Functions does not know execution {execution} yet") from None
 
 
-def parse_input(text: str) -> dict[str, Any]:
-    """Return the input of an execution. Raises ``InvalidRequest`` if it is not a JSON object."""
+def parse_input(text: str) -> ExecutionInput:
+    """Return the input of an execution. Raises ``InvalidRequest`` if it is not a JSON object, or not S3's event."""
     fields = parse_json(text, "the execution's input")
     if not isinstance(fields, dict):
         raise InvalidRequest(
             "the execution's input must be a JSON object with the field 'collection', such as "
             '{"collection": "holiday/"}'
         )
-    return fields
+    if "detail" in fields:
+        return _parse_event(fields["detail"])
+    return StartedRequest(fields.pop("collection", None), fields)
 
 
 def run_name_in(text: str, execution: str) -> str | None:
     """Return the name of the run that an input leads to, without reading S3; None if the input names none."""
     try:
-        return run_name_of(parse_input(text), execution)
-    except (InvalidRequest, LookupError, TypeError, AttributeError):
+        start = parse_input(text)
+    except InvalidRequest:
         return None  # Neither an S3 event nor a request.
+    if isinstance(start, Upload):
+        return keys.run_name(start.collection, start.identity)
+    return keys.run_name(start.collection, execution) if isinstance(start.collection, str) else None
+
+
+def _parse_event(detail: JsonValue) -> Upload:
+    """Return the upload of an event. Raises ``InvalidRequest`` if ``detail`` is not that of S3's event."""
+    match detail:
+        case {"object": {"key": str(key), "version-id": str(identity)}} if identity:
+            return Upload(key, identity)
+        case {"object": {"key": str(key), "etag": str(identity)}}:
+            return Upload(key, identity)
+    raise InvalidRequest("the execution's input: field 'detail' is not that of an S3 event")

@@ -6,21 +6,21 @@ One check is a short billed call to the teacher.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from distillation.events import Listing, NoModels, PrepareResult, RoundStart
 from distillation.records import Run
 from distillation.run_documents import find_run
 from distillation.runs.account_limits import apply_daily_quotas, cap_concurrency
+from distillation.runs.execution_input import ExecutionInput, Upload
 from distillation.runs.existing_model import check_named_run, with_replaced_deployment, with_tuned_model
 from distillation.runs.month_budget import MonthlyBudget
 from distillation.runs.preflight import Account, check_account, check_training_record, probe_teacher, probes_teacher
-from distillation.runs.request import Defaults, claim, is_upload, resolve
+from distillation.runs.request import Defaults, claim, resolve
 from distillation.storage import Bucket
 
 
 def prepare(
-    start: Any, execution: str, photos: Bucket, data: Bucket, defaults: Defaults, account: Account
+    start: ExecutionInput, execution: str, photos: Bucket, data: Bucket, defaults: Defaults, account: Account
 ) -> PrepareResult:
     """Return what the state machine reads of the run that an execution was started for.
 
@@ -31,7 +31,7 @@ def prepare(
     if claimed := find_run(run.name, data):
         # The execution that claimed the run has passed the checks.
         return _result(claimed, claimed_by=None if claimed.execution == execution else claimed.execution)
-    if is_upload(start):
+    if isinstance(start, Upload):
         check_named_run(run, defaults.shared_models, data)
     run = cap_concurrency(run, account.functions)
     budget = MonthlyBudget(data, account.states, datetime.now(UTC))

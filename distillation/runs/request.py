@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, JsonValue
 
@@ -30,6 +29,7 @@ from distillation.records import (
     parse,
     parse_json,
 )
+from distillation.runs.execution_input import ExecutionInput, Upload
 from distillation.runs.existing_model import check_fields_with_apply, check_fields_without_apply, check_tier
 from distillation.storage import Bucket
 
@@ -69,7 +69,7 @@ class Defaults(StageLimits):
 
 
 def resolve(
-    start: dict[str, Any],
+    start: ExecutionInput,
     execution: str,
     photos: Bucket | None,
     defaults: Defaults,
@@ -77,16 +77,15 @@ def resolve(
 ) -> Run:
     """Return the run that an execution was started for. Raises ``InvalidRequest`` if the request is not valid.
 
-    ``start`` is either the S3 event of a ``distill.json``, or, from the console, a request with a field ``collection``.
-    ``source`` names the latter in messages. ``photos`` is None, only with the latter, if the collection's files do not
-    exist yet or are not read.
+    ``source`` names a ``StartedRequest`` in messages. ``photos`` is None, only with a ``StartedRequest``, if the
+    collection's files do not exist yet or are not read.
     """
-    if photos and is_upload(start):
-        collection, identity, fields, source = _from_event(start["detail"], photos)
+    if photos and isinstance(start, Upload):
+        collection, identity, request = start.collection, start.identity, _read_request(start.key, photos)
     else:
-        fields = dict(start)
-        collection, identity = _collection(fields.pop("collection", None)), execution
-    request = _within_limit(parse(Request, fields, source), defaults.max_usd_per_run)
+        collection, identity = _collection(start.collection), execution
+        request = parse(Request, start.fields, source)
+    request = _within_limit(request, defaults.max_usd_per_run)
     if request.apply:
         check_fields_with_apply(request)
     else:
@@ -130,20 +129,6 @@ def resolve(
     )
 
 
-def is_upload(start: dict[str, Any]) -> bool:
-    """Return whether an execution was started by the upload of a ``distill.json``, not by a call of StartExecution."""
-    return "detail" in start
-
-
-def run_name_of(start: dict[str, Any], execution: str) -> str | None:
-    """Return the name of the run that an execution's input leads to, without reading S3; None if there is none."""
-    if is_upload(start):
-        key = start["detail"]["object"]["key"]
-        return keys.run_name(_folder(key), _identity(start["detail"]["object"]))
-    collection = start.get("collection")
-    return keys.run_name(collection, execution) if isinstance(collection, str) else None
-
-
 def claim(run: Run, data: Bucket) -> str | None:
     """Claim the run for its execution; return None, or the ARN of another execution that claimed it before."""
     key = keys.request_key(run.name)
@@ -153,11 +138,8 @@ def claim(run: Run, data: Bucket) -> str | None:
     return None if owner == run.execution else owner
 
 
-def _from_event(detail: dict[str, Any], photos: Bucket) -> tuple[str, str, dict[str, Any], str]:
-    try:
-        key, identity = detail["object"]["key"], _identity(detail["object"])
-    except (LookupError, TypeError):
-        raise InvalidRequest("the execution's input: field 'detail' is not that of an S3 event") from None
+def _read_request(key: str, photos: Bucket) -> Request:
+    """Return the request in a ``distill.json``. Raises ``InvalidRequest``."""
     source = f"s3://{photos.name}/{excerpt(key)}"
     body = photos.read(key, MAXIMUM_REQUEST_BYTES + 1)
     if len(body) > MAXIMUM_REQUEST_BYTES:
@@ -168,7 +150,7 @@ def _from_event(detail: dict[str, Any], photos: Bucket) -> tuple[str, str, dict[
         raise InvalidRequest(f"{error}. An empty object {{}} is enough.") from None
     if not isinstance(fields, dict):
         raise InvalidRequest(f"{source} must contain a JSON object. An empty object {{}} is enough.")
-    return _folder(key), identity, fields, source
+    return parse(Request, fields, source)
 
 
 def _within_limit(request: Request, max_usd_per_run: float) -> Request:
@@ -186,15 +168,7 @@ def _within_limit(request: Request, max_usd_per_run: float) -> Request:
     return request.model_copy(update={"max_usd": max_usd_per_run})
 
 
-def _folder(key: str) -> str:
-    return key.removesuffix(keys.REQUEST_FILE)
-
-
-def _identity(event_object: dict[str, Any]) -> str:
-    return event_object.get("version-id") or event_object["etag"]
-
-
-def _collection(value: Any) -> str:
+def _collection(value: JsonValue) -> str:
     if not isinstance(value, str) or not value.endswith("/") or value.startswith("/"):
         raise InvalidRequest(
             f"the execution's input: field 'collection' must be a prefix in the Photos bucket that ends "

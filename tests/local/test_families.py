@@ -30,6 +30,7 @@ from distillation.photos.listing import list_collection
 from distillation.photos.resize_batch import resize_batch
 from distillation.photos.splits import MINIMUM_IMAGES_FOR_VALIDATION, split
 from distillation.records import Concurrency, Run, TrainedModel
+from distillation.runs.execution_input import StartedRequest
 from distillation.runs.request import Defaults, claim, resolve
 from distillation.serving import deployment as deploy
 from distillation.storage import Bucket
@@ -80,7 +81,7 @@ def start(student: str, photos: Bucket, **request: Any) -> Run:
         region="us-east-1",
         account="000000000000",
     )
-    return resolve({"collection": "photos/", **request}, "arn:e", photos, stage)
+    return resolve(StartedRequest("photos/", request), "arn:e", photos, stage)
 
 
 def in_bucket(photos: dict[str, bytes]) -> Bucket:

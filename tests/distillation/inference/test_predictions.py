@@ -12,6 +12,7 @@ from distillation.inference.apply import apply_batch
 from distillation.inference.labelling import label_batch
 from distillation.inference.predictions import predict_batch
 from distillation.records import Concurrency, TrainedModel
+from distillation.runs.execution_input import StartedRequest
 from distillation.runs.request import Defaults, resolve
 from tests.support.builders import any_limits, any_run, converse_response, image_names, run_with_limits
 from tests.support.fakes import bucket
@@ -104,7 +105,7 @@ def test_student_is_trained_and_called_with_the_teachers_question_word_for_word(
 ) -> None:
     for _ in range(4):
         bedrock.add_response("converse", converse_response())
-    run, data = resolve({"collection": "holiday/", "keywords_min": 1}, "arn:e", bucket(), DEFAULTS), bucket()
+    run, data = resolve(StartedRequest("holiday/", {"keywords_min": 1}), "arn:e", bucket(), DEFAULTS), bucket()
     models = [TrainedModel(size=12, status="Active", model_name="m", deployment_arn=DEPLOYMENT)]
     label_batch(run, IMAGES, data, client, any_limits())
     predict_batch(run, models, IMAGES, data, client, any_limits())

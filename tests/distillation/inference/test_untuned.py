@@ -8,6 +8,7 @@ from distillation import keys
 from distillation.inference.predictions import predict_batch
 from distillation.inference.untuned import untuned_labeler, untuned_target
 from distillation.records import Concurrency, Prompt
+from distillation.runs.execution_input import StartedRequest
 from distillation.runs.request import Defaults, resolve
 from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import bucket
@@ -25,7 +26,7 @@ def test_question_that_the_teacher_is_asked_too_has_the_teachers_id() -> None:
         region="us-east-1",
         account="000000000000",
     )
-    run = resolve({"collection": "holiday/"}, "arn:e", bucket(), defaults)
+    run = resolve(StartedRequest("holiday/"), "arn:e", bucket(), defaults)
 
     assert untuned_labeler(run, PRO, run.prompt).id == run.teacher.id
     assert untuned_labeler(run, f"us.{PRO}", run.prompt).id == run.teacher.id

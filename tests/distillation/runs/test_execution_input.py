@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 
 from distillation import keys
 from distillation.errors import InvalidRequest, ServiceUnavailable
-from distillation.runs.execution_input import parse_input, read_input, run_name_in
+from distillation.runs.execution_input import StartedRequest, Upload, parse_input, read_input, run_name_in
 
 
 def test_input_is_read_from_step_functions() -> None:
@@ -18,7 +18,7 @@ def test_input_is_read_from_step_functions() -> None:
     with Stubber(client) as stub:
         stub.add_response("describe_execution", fields | {"input": '{"collection": "holiday/"}'})
 
-        assert parse_input(read_input(client, "arn:1")) == {"collection": "holiday/"}
+        assert parse_input(read_input(client, "arn:1")) == StartedRequest("holiday/")
 
 
 @pytest.mark.parametrize("code", ["ExecutionDoesNotExist", "ThrottlingException", "ServiceUnavailable"])
@@ -48,6 +48,43 @@ def test_input_that_is_no_object_is_an_invalid_request(text: str, message: str) 
 
     assert len(str(caught.value)) < 500
     assert run_name_in(text, "arn:1") is None
+
+
+def upload_event(**event_object: Any) -> str:
+    """Return the event of an uploaded ``distill.json``; keywords change its object."""
+    return json.dumps({"detail": {"object": {"key": "holiday/distill.json", "etag": "e"} | event_object}})
+
+
+def test_event_of_s3_is_an_upload_of_a_version() -> None:
+    upload = parse_input(upload_event(**{"version-id": "v1"}))
+
+    assert upload == Upload("holiday/distill.json", "v1")
+    assert upload.collection == "holiday/"
+    assert (
+        parse_input(upload_event(**{"version-id": ""}))
+        == parse_input(upload_event())
+        == Upload("holiday/distill.json", "e")
+    )
+
+
+@pytest.mark.parametrize("text", [upload_event(key=3), upload_event(etag=None), '{"detail": 3}', '{"detail": {}}'])
+def test_event_that_is_not_of_s3_is_an_invalid_request(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="field 'detail' is not that of an S3 event"):
+        parse_input(text)
+
+    assert run_name_in(text, "arn:1") is None
+
+
+def test_other_input_is_a_request_that_is_not_checked_yet() -> None:
+    assert parse_input('{"collection": "holiday/", "apply": 3}') == StartedRequest("holiday/", {"apply": 3})
+    assert parse_input("{}") == StartedRequest(None)
+
+
+def test_redelivered_event_has_the_same_run_and_a_new_version_has_another() -> None:
+    first, redelivered = (run_name_in(upload_event(**{"version-id": "v1"}), arn) for arn in ("arn:1", "arn:2"))
+
+    assert first == redelivered == keys.run_name("holiday/", "v1")
+    assert run_name_in(upload_event(**{"version-id": "v2"}), "arn:1") != first
 
 
 def test_name_of_the_run_is_that_of_the_collection_and_the_execution() -> None:

@@ -10,14 +10,14 @@ from distillation import keys
 from distillation.documents import Failure, FailureCause
 from distillation.errors import ServiceUnavailable
 from distillation.records import Run, TrainedModel
+from distillation.runs.execution_input import run_name_in
 from distillation.runs.failure import describe_failure, failed_run, record_failure
-from distillation.runs.request import run_name_of
 from distillation.storage import Bucket
 from tests.support.builders import any_run
 from tests.support.fakes import MemoryS3, StepFunctionsExceptions, bucket
 
 START = {"collection": "holiday/"}
-NAME = run_name_of(START, "arn:1") or ""
+NAME = run_name_in(json.dumps(START), "arn:1") or ""
 
 
 class StepFunctions:
@@ -217,4 +217,4 @@ def test_run_that_an_input_names_keeps_its_own_failure() -> None:
 
     name = find_failed_run({"Error": "InvalidRequest", "Cause": "x"}, claimed("holiday-1", "arn:2"), start)
 
-    assert name == run_name_of(start, "arn:1") != "holiday-1"
+    assert name == run_name_in(json.dumps(start), "arn:1") != "holiday-1"

@@ -12,6 +12,7 @@ from distillation.documents import ReplacedDeployment
 from distillation.errors import AccessDenied, InvalidRequest, OverBudget
 from distillation.events import Listing, NoModels, PrepareResult, RoundStart
 from distillation.records import Concurrency, Run
+from distillation.runs.execution_input import StartedRequest, Upload
 from distillation.runs.prepare import prepare
 from distillation.runs.request import Defaults
 from distillation.storage import Bucket
@@ -19,7 +20,6 @@ from tests.support.account import StubbedAccount
 from tests.support.builders import any_run, converse_response
 from tests.support.fakes import bucket
 
-START = {"collection": "holiday/"}
 DEFAULTS = Defaults(
     stage="dev",
     teachers=["amazon.nova-pro-v1:0"],
@@ -40,7 +40,7 @@ RUNNING = {
 
 
 def prepared(aws: StubbedAccount, data: Bucket, execution: str = "arn:1", **request: Any) -> PrepareResult:
-    return prepare(START | request, execution, bucket(), data, DEFAULTS, aws.account)
+    return prepare(StartedRequest("holiday/", request), execution, bucket(), data, DEFAULTS, aws.account)
 
 
 def expect_checks(aws: StubbedAccount) -> None:
@@ -88,7 +88,7 @@ def test_claimed_run_is_not_checked_again(aws: StubbedAccount) -> None:
 
 def test_run_that_another_execution_claimed_names_it(aws: StubbedAccount) -> None:
     data, photos = bucket(), bucket(**{"holiday/distill.json": b'{"until": "Estimate"}'})
-    start = {"detail": {"object": {"key": "holiday/distill.json", "version-id": "v1", "etag": "e"}}}
+    start = Upload("holiday/distill.json", "v1")
     results = [prepare(start, arn, photos, data, DEFAULTS, aws.account) for arn in ("arn:1", "arn:2")]
 
     assert [result.claimed_by for result in results] == [None, "arn:1"]
@@ -138,7 +138,7 @@ def test_teacher_is_asked_before_a_run_that_falls_back_to_it(
 
 def uploaded(aws: StubbedAccount, data: Bucket, request: bytes, shared_models: Sequence[str] = ()) -> PrepareResult:
     """Prepare the run of a ``distill.json`` in the collection ``holiday/``."""
-    start = {"detail": {"object": {"key": "holiday/distill.json", "version-id": "v1", "etag": "e"}}}
+    start = Upload("holiday/distill.json", "v1")
     defaults = DEFAULTS.model_copy(update={"shared_models": list(shared_models)})
     return prepare(start, "arn:1", bucket(**{"holiday/distill.json": request}), data, defaults, aws.account)
 
@@ -197,7 +197,7 @@ def test_run_beyond_the_budget_of_the_month_is_refused_before_the_teacher_is_ask
     # The stub refuses a second question to the teacher.
     aws.runtime.add_response("converse", converse_response("ready"))
     aws.states.add_response("describe_execution", RUNNING, {"executionArn": "arn:1"})
-    request = START | {"until": "LabelImages", "max_usd": 20}
+    request = StartedRequest("holiday/", {"until": "LabelImages", "max_usd": 20})
     first = prepare(request, "arn:1", bucket(), data, defaults, aws.account)
 
     with pytest.raises(OverBudget, match=f"only \\$10.00 are left .* by running runs \\({first.run}\\)"):

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from distillation import keys
 from distillation.answers.formats import Keywords, format_of
 from distillation.errors import InvalidRequest
 from distillation.records import Concurrency, Quota, Run
 from distillation.run_documents import find_run
-from distillation.runs.request import Defaults, claim, is_upload, resolve, run_name_of
+from distillation.runs.execution_input import StartedRequest, Upload
+from distillation.runs.request import Defaults, claim, resolve
 from tests.support.fakes import bucket
 
 PRO, LITE = "amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"
@@ -30,20 +33,24 @@ DEFAULTS = Defaults(
 
 def from_console(**request: Any) -> Run:
     """Return the run of a request in the console; keywords are its fields."""
-    return resolve({"collection": "holiday/", **request}, "arn:e1", bucket(), DEFAULTS)
+    return resolve(StartedRequest("holiday/", request), "arn:e1", bucket(), DEFAULTS)
 
 
-def upload_event(version: str = "v1") -> dict[str, Any]:
-    """Return the event of an uploaded ``distill.json``."""
-    return {"detail": {"object": {"key": "holiday/distill.json", "version-id": version, "etag": "e"}}}
+UPLOAD = Upload("holiday/distill.json", "v1")
 
 
 def test_redelivered_event_has_the_same_run_and_a_new_upload_has_another() -> None:
     photos = bucket(**{"holiday/distill.json": b"{}"})
-    first, redelivered = (resolve(upload_event(), arn, photos, DEFAULTS) for arn in ("arn:e1", "arn:e2"))
+    first, redelivered = (resolve(UPLOAD, arn, photos, DEFAULTS) for arn in ("arn:e1", "arn:e2"))
 
-    assert first.name == redelivered.name == run_name_of(upload_event(), "arn:e3")
-    assert resolve(upload_event("v2"), "arn:e1", photos, DEFAULTS).name != first.name
+    assert first.name == redelivered.name == keys.run_name("holiday/", "v1")
+    assert resolve(replace(UPLOAD, identity="v2"), "arn:e1", photos, DEFAULTS).name != first.name
+
+
+@pytest.mark.parametrize("collection", ["holiday", "/holiday/", 3, None])
+def test_collection_that_is_no_prefix_is_refused(collection: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"field 'collection' must be a prefix .* ends"):
+        resolve(StartedRequest(collection), "arn:e1", bucket(), DEFAULTS)
 
 
 def test_run_is_claimed_by_one_execution_which_may_claim_it_again() -> None:
@@ -150,7 +157,6 @@ def test_limits_of_the_request_replace_those_of_the_prompt_file() -> None:
         ({"student_prompt": {"system": "x", "user": "User: y"}}, "student_prompt.user: contains User:"),
         ({"fallback": "teacher"}, "fallback: only a request with 'apply' asks the teacher"),
         ({"audit_share": 0.02}, "audit_share: only a request with 'apply'"),
-        ({"collection": "holiday"}, "must be a prefix .* ends"),
         ({"until": "Lunch"}, "field 'until'"),
         ({"max_usd": float("inf")}, "field 'max_usd': Input should be a finite number"),
         (
@@ -186,7 +192,7 @@ def test_error_of_a_bad_request_says_what_to_change(request_fields: dict[str, An
 def test_student_without_a_training_price_is_refused() -> None:
     pro = DEFAULTS.model_copy(update={"students": ["amazon.nova-pro-v1:0"]})
     with pytest.raises(InvalidRequest, match=r"no price for 'training' of 'amazon.nova-pro-v1:0'. Add the row"):
-        resolve({"collection": "holiday/"}, "arn:e1", bucket(), pro)
+        resolve(StartedRequest("holiday/"), "arn:e1", bucket(), pro)
 
 
 @pytest.mark.parametrize(
@@ -232,11 +238,11 @@ def test_prompt_file_of_the_student_must_have_the_answer_format_of_the_teachers(
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
 def test_distill_json_that_is_not_an_object_is_refused_by_name(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"s3://data/holiday/distill\.json"):
-        resolve(upload_event(), "arn:e1", bucket(**{"holiday/distill.json": body}), DEFAULTS)
+        resolve(UPLOAD, "arn:e1", bucket(**{"holiday/distill.json": body}), DEFAULTS)
 
 
 def test_empty_distill_json_is_a_valid_request() -> None:
-    run = resolve(upload_event(), "arn:e1", bucket(**{"holiday/distill.json": b""}), DEFAULTS)
+    run = resolve(UPLOAD, "arn:e1", bucket(**{"holiday/distill.json": b""}), DEFAULTS)
 
     assert run.request.max_usd == 25
     assert "keywords" in run.prompt.user
@@ -246,14 +252,15 @@ def test_empty_distill_json_is_a_valid_request() -> None:
 def test_run_has_the_tags_of_its_stage() -> None:
     stage = DEFAULTS.model_copy(update={"tags": {"cost-center": "42"}})
 
-    assert resolve({"collection": "holiday/"}, "arn:e1", bucket(), stage).tags == {"cost-center": "42"}
+    assert resolve(StartedRequest("holiday/"), "arn:e1", bucket(), stage).tags == {"cost-center": "42"}
     assert from_console().tags == {}
 
 
 def test_run_has_the_quotas_of_its_two_models() -> None:
     stage = DEFAULTS.model_copy(update={"quotas": {PRO: Quota(requests_per_minute=500)}})
-    start = {"collection": "holiday/", "quotas": {PRO: {"tokens_per_minute": 100_000}}}
-    run = resolve(start, "arn:e1", bucket(), stage)
+    run = resolve(
+        StartedRequest("holiday/", {"quotas": {PRO: {"tokens_per_minute": 100_000}}}), "arn:e1", bucket(), stage
+    )
 
     assert run.quota(PRO) == Quota(requests_per_minute=500, tokens_per_minute=100_000, tokens_per_day=1_440_000_000)
     assert run.quota(LITE) == Quota(
@@ -263,7 +270,7 @@ def test_run_has_the_quotas_of_its_two_models() -> None:
 
 def run_with_teacher(teacher: str, profiles: dict[str, str] | None = None, **request: Any) -> Run:
     defaults = DEFAULTS.model_copy(update={"teachers": [teacher], "profiles": profiles or {}})
-    return resolve({"collection": "holiday/", **request}, "arn:e", bucket(), defaults)
+    return resolve(StartedRequest("holiday/", request), "arn:e", bucket(), defaults)
 
 
 def test_labeler_is_the_same_for_every_profile_of_the_model() -> None:
@@ -303,12 +310,7 @@ def test_limit_of_the_stage_bounds_the_default_budget() -> None:
     defaults = DEFAULTS.model_copy(update={"max_usd_per_run": 10.0})
 
     assert from_console().request.max_usd == 25
-    assert resolve({"collection": "holiday/"}, "arn:e1", bucket(), defaults).request.max_usd == 10
-
-
-def test_only_an_event_of_s3_is_an_upload() -> None:
-    assert is_upload(upload_event())
-    assert not is_upload({"collection": "holiday/", "apply": "r"})
+    assert resolve(StartedRequest("holiday/"), "arn:e1", bucket(), defaults).request.max_usd == 10
 
 
 CLASS_PROMPT: dict[str, Any] = {
@@ -373,7 +375,7 @@ OWN_PROMPT = {"system": "You index.", "user": "Write keywords."}
 def with_vocabulary(body: bytes = VOCABULARY_FILE, **request: Any) -> Run:
     """Return the run of a collection that has ``vocabulary.csv``; keywords are the fields of its request."""
     photos = bucket(**{"holiday/vocabulary.csv": body})
-    return resolve({"collection": "holiday/", **request}, "arn:e1", photos, DEFAULTS)
+    return resolve(StartedRequest("holiday/", request), "arn:e1", photos, DEFAULTS)
 
 
 def test_run_has_the_vocabulary_of_its_collection() -> None:
