@@ -29,7 +29,7 @@ from distillation.records import (
     parse,
     parse_json,
 )
-from distillation.runs.execution_input import ExecutionInput, Upload
+from distillation.runs.execution_input import ExecutionInput, StartedRequest
 from distillation.runs.existing_model import check_fields_with_apply, check_fields_without_apply, check_tier
 from distillation.storage import Bucket
 
@@ -80,11 +80,12 @@ def resolve(
     ``source`` names a ``StartedRequest`` in messages. ``photos`` is None, only with a ``StartedRequest``, if the
     collection's files do not exist yet or are not read.
     """
-    if photos and isinstance(start, Upload):
-        collection, identity, request = start.collection, start.identity, _read_request(start.key, photos)
-    else:
+    if isinstance(start, StartedRequest):
         collection, identity = _collection(start.collection), execution
         request = parse(Request, start.fields, source)
+    else:
+        assert photos is not None, "the request of an upload is read from the Photos bucket"
+        collection, identity, request = start.collection, start.identity, _read_request(start.key, photos)
     request = _within_limit(request, defaults.max_usd_per_run)
     if request.apply:
         check_fields_with_apply(request)
