@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
 from distillation.records import Record, Round, Run, ServiceTier, TrainedModel, Until
 
@@ -927,7 +927,9 @@ class ApplyReport(Record):
 
 
 AnyReport = Report | ApplyReport
-_ANY_REPORT: TypeAdapter[AnyReport] = TypeAdapter(Annotated[AnyReport, Field(discriminator="kind")])
+_ANY_REPORT: TypeAdapter[AnyReport] = TypeAdapter(
+    Annotated[AnyReport, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)
 
 
 def parse_report(body: bytes) -> AnyReport:
