@@ -28,15 +28,14 @@ REFUSALS = (
 """Regular expressions that match a refusal anywhere in a text, ignoring case."""
 
 _ANY_REFUSAL = re.compile("|".join(REFUSALS), re.IGNORECASE)
-_MARKERS = ("not", "n't", "unable", "sorry", "apolog", "as an ai", "against", "violate", "blocked")
+_MARKERS = ("not", "n't", "n\u2019t", "unable", "sorry", "apolog", "as an ai", "against", "violate", "blocked")
 """Substrings in lower case; every refusal contains at least one of them."""
 
 
 def find_refusal(text: str) -> str | None:
     """Return the phrase with which ``text`` refuses, or None if it does not refuse."""
-    text = text.replace("\u2019", "'")
     # Fast path: the substring search takes a tenth of the time of the regular expressions.
     if not any(map(text.casefold().__contains__, _MARKERS)):
         return None
-    match = _ANY_REFUSAL.search(text)
+    match = _ANY_REFUSAL.search(text.replace("\u2019", "'"))
     return match.group() if match else None

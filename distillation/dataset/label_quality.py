@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+import msgspec
+
 from distillation.answers.refusals import find_refusal
 
+_decode = msgspec.json.Decoder(msgspec.Raw).decode
 LabelForm = Literal["list", "prose", "object", ""]
 
 _UNFINISHED_ENDINGS = set(",;:([{/&+–—-…、，；")
@@ -63,10 +66,10 @@ def _is_named(label: str, question: Iterable[str]) -> bool:
 
 
 def _is_cut_off(text: str) -> bool:
-    words_before, _, last_word = text.rpartition(" ")
     if text[-1:] in _UNFINISHED_ENDINGS or text[-3:] == "...":
         return True
-    if words_before and last_word.lower() in _UNFINISHED_LAST_WORDS:
+    space = text.rfind(" ")
+    if space > 0 and text[space + 1 :].lower() in _UNFINISHED_LAST_WORDS:
         return True
     if text[0] in "{[":
         return not _is_json(text)
@@ -74,6 +77,15 @@ def _is_cut_off(text: str) -> bool:
 
 
 def _is_json(text: str) -> bool:
+    try:
+        _decode(text)
+    except (ValueError, RecursionError):
+        return _is_json_of_python(text)
+    return True
+
+
+def _is_json_of_python(text: str) -> bool:
+    """Return whether ``json`` accepts a text, such as one with NaN, which msgspec refuses."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from distillation.answers.reserved_words import may_be_reserved
-from distillation.dataset.field_checks import add_text
 from distillation.dataset.record_checks import ROLES, add_medium, check_totals
 from distillation.dataset.record_scan import RecordScan
 from distillation.models.model import Family
@@ -71,32 +70,39 @@ def scan_ordinary_record(line: bytes, family: Family) -> RecordScan | None:
     if not record.system:
         scan.missing.append("system_missing")
     else:
-        for index, block in enumerate(record.system):
-            scan.path = ("system", index)
-            add_text(block.text, scan)
+        for block in record.system:
+            if not _is_ordinary(block.text):
+                return None
+            scan.content.append(block.text)
     if not _add_messages(record.messages, scan):
         return None
     check_totals(scan)
     return None if scan.findings else scan
 
 
+def _is_ordinary(text: str | UnsetType) -> bool:
+    """Return whether there is a text that is not blank and has no reserved word."""
+    return bool(text) and not text.isspace() and not may_be_reserved(text)
+
+
 def _add_messages(messages: list[_Message], scan: RecordScan) -> bool:
     """Add the messages to the scan; return False at the first that is not ordinary."""
     if not messages or len(messages) % 2:
         return False
+    content = scan.content
     for number, message in enumerate(messages):
         role = scan.role = ROLES[number % 2]
-        scan.answer_start = len(scan.content)
+        scan.answer_start = len(content)
         if message.role != role or not message.content:
             return False
         for index, block in enumerate(message.content):
             text, image = block.text, block.image
             if image is UNSET:
-                if not text or may_be_reserved(text) or (role == "user" and text.isspace()):
+                if not _is_ordinary(text):
                     return False
-                scan.content.append(text)
+                content.append(text)
             elif text is UNSET and role == "user":
-                scan.path = ("messages", number, "content", index)
+                scan.path = ("messages", number, "content", index, "image")
                 location = image.source.s3Location
                 owner = None if location.bucketOwner is UNSET else location.bucketOwner
                 add_medium("image", image.format, location.uri, owner, scan)

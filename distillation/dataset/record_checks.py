@@ -29,6 +29,8 @@ _FORMAT_OF_EXTENSION = {"jpg": "jpeg"} | {
     name: name for name in ("jpeg", "png", "gif", "webp", "mov", "mkv", "mp4", "webm", "pdf")
 }
 
+_JPEG_EXTENSIONS = (".jpg", ".jpeg")
+
 
 def check_record(record: Any, family: Family) -> RecordScan:
     """Return the scan of a parsed JSON value, which may not be a record at all."""
@@ -54,21 +56,15 @@ def check_record(record: Any, family: Family) -> RecordScan:
 
 
 def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -> None:
-    """Add an image, video or document at the current path to the scan, and check it.
+    """Add an image, video or document to the scan, and check it. The current path is that of the medium.
 
-    ``owner`` is the value of ``bucketOwner``, None if omitted. The current path moves into the medium.
+    ``owner`` is the value of ``bucketOwner``, None if omitted.
     """
     scan.media[kind] = scan.media.get(kind, 0) + 1
-    lower_format = format.lower()
-    allowed_formats = scan.family.formats[kind]
-    if not allowed_formats:
-        scan.report("media_unsupported", f"{scan.family.name} does not support {kind}s in training data", kind)
-    elif lower_format not in allowed_formats:
-        description = f"must be one of {', '.join(allowed_formats)} for {scan.family.name} (got {shorten(format)})"
-        scan.report("media_format", description, kind, "format")
-    scan.path = (*scan.path, kind)
-    if format != lower_format and lower_format in allowed_formats:
-        scan.tolerate("media_format_case", f"is {shorten(format)}, which Converse refuses", "format")
+    lower_format = format
+    if format not in scan.family.formats[kind]:
+        lower_format = format.lower()
+        _check_format(kind, format, lower_format, scan)
     if owner is None:
         scan.missing.append("bucket_owner_missing")
     elif not (isinstance(owner, str) and len(owner) == 12 and owner.isascii() and owner.isdigit()):
@@ -80,11 +76,24 @@ def add_medium(kind: str, format: str, uri: str, owner: Any, scan: RecordScan) -
         rule, description = _uri_problem(uri)
         scan.report(rule, description, "source", "s3Location", "uri")
         return
-    bucket, key = match.groups()
-    scan.sources.append((scan.path, bucket))
-    extension = key.rpartition(".")[2].lower()
+    scan.sources.append((scan.path, match[1]))
+    if lower_format == "jpeg" and uri.endswith(_JPEG_EXTENSIONS):
+        return  # The usual case, without taking the key apart.
+    extension = match[2].rpartition(".")[2].lower()
     if _FORMAT_OF_EXTENSION.get(extension, lower_format) != lower_format:
         scan.tolerate("extension", f"is {shorten(format)} but the key ends in .{extension}", "format")
+
+
+def _check_format(kind: str, format: str, lower_format: str, scan: RecordScan) -> None:
+    """Check a format that is not one of the family's in lower case."""
+    allowed_formats = scan.family.formats[kind]
+    if not allowed_formats:
+        scan.report("media_unsupported", f"{scan.family.name} does not support {kind}s in training data")
+    elif lower_format in allowed_formats:
+        scan.tolerate("media_format_case", f"is {shorten(format)}, which Converse refuses", "format")
+    else:
+        description = f"must be one of {', '.join(allowed_formats)} for {scan.family.name} (got {shorten(format)})"
+        scan.report("media_format", description, "format")
 
 
 def check_totals(scan: RecordScan) -> None:
@@ -192,6 +201,7 @@ def _check_media(kind: str, media: Any, scan: RecordScan) -> None:
     check_fields(media, ("format", "source"), scan, kind)
     check_fields(media["source"], ("s3Location",), scan, kind, "source")
     check_fields(location, ("uri", "bucketOwner"), scan, kind, "source", "s3Location")
+    scan.path = (*scan.path, kind)
     add_medium(kind, media["format"], location["uri"], location.get("bucketOwner"), scan)
 
 
