@@ -17,7 +17,7 @@ from distillation.documents import Rounds
 from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
 from distillation.inference.missing_answers import AnswerParts, require_lines
 from distillation.plain_text import clean
-from distillation.records import Answer, AnswerLine, InventoryLine, OwnLabel, Run, SplitLine
+from distillation.records import Answer, AnswerLine, InventoryLine, OwnLabel, Round, Run, SplitLine
 from distillation.storage import Bucket
 
 _PARALLEL_READS = 8
@@ -95,19 +95,23 @@ def require_labels(
     file of your own labels or a list of images.
     """
     for round_ in data.read_document(keys.rounds_key(run.name), Rounds).rounds[: round_number + 1]:
-        images = [line.image for line in data.read_records(round_.to_label_key, SplitLine)]
-        if len(images) != round_.to_label:
-            raise ObjectDamaged(
-                f"s3://{data.name}/{round_.to_label_key} has {len(images)} images, but Split wrote {round_.to_label}. "
-                f"It was changed or cut off. Start the run again. {LABELS_ARE_REUSED}"
-            )
-        require_lines(run, "the teacher", images, labelled, AnswerParts("label", round_.to_label_key), data)
+        _require_labels_of(run, round_, labelled, data)
     own = [line.image for line in inventory if line.image and line.labelled_by == "owner"]
     if missing := [image for image in own if image not in labelled]:
         raise ObjectDamaged(
             f"s3://{data.name}/{keys.own_labels_key(run.name)} has no label of {len(missing)} of {len(own)} images, "
             f"first {missing[0]}: it was deleted or cut off. Start the run again. {LABELS_ARE_REUSED}"
         )
+
+
+def _require_labels_of(run: Run, round_: Round, labelled: Container[str], data: Bucket) -> None:
+    images = [line.image for line in data.read_records(round_.to_label_key, SplitLine)]
+    if len(images) != round_.to_label:
+        raise ObjectDamaged(
+            f"s3://{data.name}/{round_.to_label_key} has {len(images)} images, but Split wrote {round_.to_label}. "
+            f"It was changed or cut off. Start the run again. {LABELS_ARE_REUSED}"
+        )
+    require_lines(run, "the teacher", images, labelled, AnswerParts("label", round_.to_label_key), data)
 
 
 def read_stored_own_labels(run: Run, data: Bucket) -> dict[str, AnswerLine]:

@@ -6,7 +6,7 @@ same checks as in ``record_checks``. Records of any other form, or with a findin
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -80,7 +80,7 @@ def scan_ordinary_record(line: bytes, family: Family) -> RecordScan | None:
     return None if scan.findings else scan
 
 
-def _is_ordinary(text: str | UnsetType) -> bool:
+def _is_ordinary(text: str | UnsetType) -> TypeGuard[str]:
     """Return whether there is a text that is not blank and has no reserved word."""
     return bool(text) and not text.isspace() and not may_be_reserved(text)
 

@@ -177,11 +177,18 @@ def read_checked_images(run: Run, name: str, inventory: Iterable[InventoryLine],
 
 def _check_images(run: Run, name: str, in_set: Iterable[str], inventory: Iterable[InventoryLine], data: Bucket) -> None:
     images = set(in_set)
-    expected = {line.image for line in inventory if line.image and line.set == name}
-    if difference := images ^ expected:
+    # Not the set of the inventory's images: their names would be in memory twice.
+    unknown, not_listed = set(images), set[str]()
+    for line in inventory:
+        if line.image and line.set == name:
+            unknown.discard(line.image)
+            if line.image not in images:
+                not_listed.add(line.image)
+    if difference := unknown | not_listed:
+        expected = len(images) - len(unknown) + len(not_listed)
         raise ObjectDamaged(
             f"s3://{data.name}/{keys.split_key(run.name, name)} has {len(images)} images, but the inventory has "
-            f"{len(expected)} in this set; {len(difference)} differ, first {min(difference)}. It was changed or cut "
+            f"{expected} in this set; {len(difference)} differ, first {min(difference)}. It was changed or cut "
             f"off. Start the run again. {LABELS_ARE_REUSED}"
         )
 
