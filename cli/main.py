@@ -1,10 +1,8 @@
 """The command ``distill``: arguments, options and help of every subcommand, and the exit codes.
 
 Each subcommand is implemented in the module of the same name. It is imported when the subcommand runs, which keeps
-``distill --help`` fast.
+``distill --help`` fast. Annotations are not strings, because typer evaluates each of them several times.
 """
-
-from __future__ import annotations
 
 import io
 import os
@@ -15,8 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-
-from cli.console import CommandError, print_line, print_to_stderr
 
 # The library logs to standard output, where a command prints its result.
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
@@ -60,6 +56,8 @@ class CommandGroup(TyperGroup):
             code = _exit_code(error)
             if code is None or ctx.params.get("debug"):
                 raise
+            from cli.console import print_to_stderr
+
             print_to_stderr(f"distill {ctx.invoked_subcommand}: {_missing_package(error) or error}{_remedy(error)}")
             raise typer.Exit(code) from None
         except KeyboardInterrupt:
@@ -91,6 +89,8 @@ Xmp = Annotated[Path | None, typer.Option(help="Folder of the photos: write the 
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
+
+        from cli.console import print_line
 
         python = sys.version.split()[0]
         print_line(f"distill {version('vision-distillation')} (boto3 {version('boto3')}, Python {python})")
@@ -272,7 +272,7 @@ def evaluate(
 ) -> None:
     """Compare two files of answers, without AWS."""
     from cli.answer_files import read_format
-    from cli.console import print_document
+    from cli.console import print_document, print_line, print_to_stderr
     from cli.evaluate import compare_files, print_comparison
 
     report = compare_files(teacher, student, base, ceiling, images, read_format(prompt), out)
@@ -523,6 +523,8 @@ def _remedy(error: Exception) -> str:
 
 def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an expected error, or None for a defect of this program."""
+    from cli.console import CommandError
+
     if isinstance(error, CommandError):
         return error.exit_code
     if _missing_package(error):
