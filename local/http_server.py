@@ -42,6 +42,11 @@ class _Server(uvicorn.Server):
         while not self.should_exit:
             await asyncio.sleep(POLL_SECONDS)
 
+    def run_in_thread(self, listener: socket.socket) -> None:
+        """Serve until the server has to stop. An application that fails to start is logged."""
+        with contextlib.suppress(SystemExit):
+            self.run([listener])
+
 
 @contextlib.contextmanager
 def serving(application: Any, listener: socket.socket, name: str) -> Iterator[str]:
@@ -60,7 +65,7 @@ def serving(application: Any, listener: socket.socket, name: str) -> Iterator[st
         ws="none",
     )
     server = _Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name=name, daemon=True)
+    thread = threading.Thread(target=server.run_in_thread, args=(listener,), name=name, daemon=True)
     thread.start()
     try:
         _wait_until_started(server, thread, name)
@@ -68,6 +73,7 @@ def serving(application: Any, listener: socket.socket, name: str) -> Iterator[st
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+        listener.close()  # uvicorn leaves it open if the application fails to start.
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread, name: str) -> None:
