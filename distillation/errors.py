@@ -78,7 +78,7 @@ class DeploymentFailed(DistillationError):
 
 
 class ObjectMissing(DistillationError):
-    """An S3 object that an earlier step writes does not exist."""
+    """An S3 object that an earlier step writes does not exist. The function that raises it adds the remedy."""
 
 
 class ObjectDamaged(DistillationError):

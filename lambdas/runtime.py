@@ -90,7 +90,7 @@ def typed(
     """Decorate a handler so that it gets a parsed event and its result is returned as JSON values.
 
     Raises ``InvalidRequest`` naming the fields of an event that do not match ``event_type``. The message of a missing
-    object gets a remedy, unless it has one. A long message of any other error is cut, because the state of the
+    object gets a remedy. A long message of any other error is cut, because the state of the
     execution has to keep it.
     """
 
@@ -102,8 +102,6 @@ def typed(
             try:
                 return handle(parse(event_type, event, "event"), context).model_dump(mode="json")
             except ObjectMissing as error:
-                if "again" in str(error):  # Every remedy says what to upload or start again.
-                    raise
                 raise ObjectMissing(f"{error}. Start the run again. {LABELS_ARE_REUSED}") from None
             except Exception as error:
                 if len(str(error)) <= _MESSAGE_CHARACTERS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distillation import keys
-from distillation.errors import LABELS_ARE_REUSED, ObjectDamaged, ObjectMissing
+from distillation.errors import ObjectDamaged, ObjectMissing
 from distillation.records import Run, SplitLine
 from distillation.storage import Bucket
 
@@ -33,7 +33,7 @@ def require_lines(
     if missing := [image for image in images if image not in answered]:
         raise ObjectMissing(
             f"{len(missing)} of {len(images)} images have no line of {answerer}. {_cause(run, parts, missing, data)} "
-            f"A redrive of the execution does not repeat it. Start the run again. {LABELS_ARE_REUSED}"
+            f"A redrive of the execution does not repeat it"
         )
 
 

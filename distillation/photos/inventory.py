@@ -111,5 +111,5 @@ def _line_of_unlistable(run: Run, photo: str, count: int, listed: int, data: Buc
         return InventoryLine(photo=photo, status="refused", reason=reason)
     raise ObjectMissing(
         f"{count} of {listed} photos have no line in s3://{data.name}/{keys.parts_prefix(run.name, 'resize')}, first "
-        f"{excerpt(photo)!r}: a part of ResizePhotos was deleted. Start the run again. {LABELS_ARE_REUSED}"
+        f"{excerpt(photo)!r}: a part of ResizePhotos was deleted"
     )
