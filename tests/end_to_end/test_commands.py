@@ -64,7 +64,7 @@ def test_commands_take_photos_from_upload_to_report(
         assert "0 uploaded" in distill("upload", folder, "holiday/").stdout
 
         # A folder and its collection have the same estimate.
-        request = request_file(tmp_path, train_sizes=[8], keep="all")
+        request = request_file(tmp_path, baseline=False, train_sizes=[8], keep="all")
         before = printed("estimate", "holiday/", "--request", request)
         assert before["by_step"] == printed("estimate", folder, "--request", request)["by_step"]
 
