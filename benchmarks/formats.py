@@ -31,7 +31,7 @@ from distillation.models import catalog
 from distillation.records import AnswerLine, answerer_of
 from local.demo import PROMPTS
 from local.models import NETWORKS, available_pair, load_student, load_teacher
-from local.models.forms import Recognition, read_form
+from local.models.answer_forms import Recognition, read_form
 from local.models.learning import learn
 from local.models.sampling import perturbed
 

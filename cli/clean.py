@@ -12,7 +12,7 @@ from cli.stage import Stage, check_run_name, run_not_found
 from distillation import keys
 from distillation.models import catalog
 from distillation.run_documents import find_run
-from distillation.serving.executions import execution_state
+from distillation.serving.execution_state import execution_state
 from distillation.serving.resources import BedrockResource, delete, remove_tag, stop
 from distillation.serving.sweep import Sweeper, unknown
 from distillation.serving.tags import USED_BY_PREFIX

@@ -14,7 +14,7 @@ from distillation.documents import AnyReport, ApplyReport
 from distillation.run_documents import find_report
 
 if TYPE_CHECKING:
-    from cli.preferences import JudgedReport
+    from cli.judged_report import JudgedReport
 
 REPORT_FILES = ("report.json", "scores.csv", "report.html")
 
@@ -68,7 +68,7 @@ def fetch_report(
 
 def _read_judged(stage: Stage, report: AnyReport, preferences: Path) -> JudgedReport:
     # Its packages are those of the extra `evaluate`, which `distill report` does without.
-    from cli.preferences import read_judged_report
+    from cli.judged_report import read_judged_report
 
     return read_judged_report(stage, report, preferences)
 

@@ -12,7 +12,7 @@ from distillation.documents import AnyReport, Failure, Manifest, ReplacedDeploym
 from distillation.errors import AccessDenied, ServiceUnavailable
 from distillation.records import Run
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
-from distillation.serving.executions import execution_state
+from distillation.serving.execution_state import execution_state
 
 _COLUMNS = ("run", "created", "status", "photos", "base", "tuned", "ceiling", "promoted", "usd")
 _STATUSES = {"RUNNING": "running", "SUCCEEDED": "complete", "FAILED": "failed", "ABORTED": "stopped"}

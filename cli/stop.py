@@ -25,7 +25,7 @@ from distillation.records import Run
 from distillation.run_documents import find_run
 from distillation.runs.execution_input import read_input, run_name_in
 from distillation.serving.clean_up import clean_up
-from distillation.serving.executions import ExecutionState, execution_state
+from distillation.serving.execution_state import ExecutionState, execution_state
 from distillation.serving.kept_models import kept_models_text
 from distillation.serving.retention import Retention
 

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from distillation.events import CleanUpResult, EndingEvent
 from distillation.runs.ended_run import find_ended_run
 from distillation.serving.clean_up import clean_up
-from distillation.serving.executions import ExecutionState, execution_state
+from distillation.serving.execution_state import ExecutionState, execution_state
 from distillation.serving.retention import Retention
 from distillation.telemetry import logger
 from lambdas.runtime import bedrock, data, step_functions, typed

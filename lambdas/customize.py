@@ -8,7 +8,7 @@ from functools import partial
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.events import CustomizeEvent, JobResult
-from distillation.serving.executions import has_ended
+from distillation.serving.execution_state import has_ended
 from distillation.telemetry import logger, metrics
 from distillation.training.job import JobSettings, create_or_describe
 from lambdas.runtime import Settings, bedrock, data, read_run, settings, step_functions, typed

@@ -10,7 +10,7 @@ from distillation.events import DeployEvent, DeploymentResult
 from distillation.inference.deployment_probe import probe_image_source
 from distillation.runs.quota_notification import announce_waiting
 from distillation.serving.deployment import create_or_describe
-from distillation.serving.executions import has_ended
+from distillation.serving.execution_state import has_ended
 from distillation.telemetry import logger, metrics
 from lambdas.runtime import batch_limits, bedrock, bedrock_runtime, data, publish, read_run, step_functions, typed
 

@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from distillation.errors import DistillationError
 from distillation.events import SweepResult
-from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState, execution_state
+from distillation.serving.execution_state import UNKNOWN_EXECUTION, ExecutionState, execution_state
 from distillation.serving.sweep import Sweeper
 from distillation.telemetry import logger, metrics
 from lambdas.runtime import Settings, bedrock, data, settings, step_functions

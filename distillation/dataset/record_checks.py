@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from distillation.dataset.field_checks import add_text, check_fields
-from distillation.dataset.foreign_forms import foreign_record
+from distillation.dataset.other_formats import foreign_record
 from distillation.dataset.record_scan import RecordScan, shorten
 from distillation.dataset.tool_checks import check_tool_config, check_tool_result, check_tool_use
 from distillation.models.model import Family

@@ -1,6 +1,6 @@
 """Read and check one line of a dataset file.
 
-Most lines take the fast path of ``ordinary_record``. Every other line takes the full checks, which name each problem.
+Most lines take the fast path of ``fast_path``. Every other line takes the full checks, which name each problem.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from codecs import BOM_UTF8
 from typing import Any
 
-from distillation.dataset.ordinary_record import scan_ordinary_record
+from distillation.dataset.fast_path import scan_ordinary_record
 from distillation.dataset.record_checks import check_record
 from distillation.dataset.record_scan import RecordScan
 from distillation.models.model import Family

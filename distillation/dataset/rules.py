@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from distillation.dataset.foreign_forms import FOREIGN_RULES
+from distillation.dataset.other_formats import FOREIGN_RULES
 
 Severity = Literal["error", "warning"]
 File = Literal["train", "validation"]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from distillation import keys
 from distillation.dataset import label_quality
-from distillation.dataset.foreign_forms import file_form
 from distillation.dataset.hashes import hashed_lines, write_hashes
 from distillation.dataset.label_quality import LabelForm
+from distillation.dataset.other_formats import file_form
 from distillation.dataset.record_reader import MAXIMUM_LINE_BYTES, scan_line
 from distillation.dataset.record_scan import Finding, RecordPath, RecordScan
 from distillation.dataset.rules import File, Problem

@@ -17,7 +17,7 @@ from distillation.answers.formats.base import Format
 from distillation.dataset.labels import read_kept_labels
 from distillation.documents import Judgement, Preferences, WinRate
 from distillation.errors import InvalidRequest, excerpt
-from distillation.evaluation.person_page import answer_cells, read_pictures, render
+from distillation.evaluation.interactive_page import answer_cells, read_pictures, render
 from distillation.photos.splits import read_split
 from distillation.plain_text import clean, clean_line
 from distillation.records import AnswerLine, Run, SplitLine, parse, parse_json, size_of

@@ -20,7 +20,8 @@ from distillation.evaluation.manifest import build_manifest
 from distillation.evaluation.recommendation import recommend
 from distillation.evaluation.review import write_first_page
 from distillation.evaluation.run_data import RunData, read_run, write_predictions
-from distillation.evaluation.verdict import doubling, money, reuse_note, run_verdict, stopped_verdict, student_prompt
+from distillation.evaluation.spending import doubling, money, student_prompt
+from distillation.evaluation.verdict import reuse_note, run_verdict, stopped_verdict
 from distillation.events import EvaluateResult
 from distillation.models import catalog
 from distillation.photos.rounds import grows

@@ -14,7 +14,7 @@ from distillation.answers.formats import format_of
 from distillation.answers.formats.base import Format, Value
 from distillation.dataset.labels import read_kept_labels, read_stored_own_labels
 from distillation.errors import ObjectMissing
-from distillation.evaluation.person_page import answer_cells, read_pictures, render
+from distillation.evaluation.interactive_page import answer_cells, read_pictures, render
 from distillation.evaluation.scores import value_of
 from distillation.photos.inventory import read_inventory
 from distillation.photos.splits import REJECTED

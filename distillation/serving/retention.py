@@ -14,7 +14,7 @@ from distillation.documents import Report
 from distillation.errors import DistillationError, ServiceUnavailable
 from distillation.records import Run
 from distillation.run_documents import find_replaced_deployment, find_report, find_run
-from distillation.serving.executions import ExecutionState
+from distillation.serving.execution_state import ExecutionState
 from distillation.serving.resources import BedrockResource, Kind
 from distillation.storage import Bucket
 from distillation.telemetry import logger

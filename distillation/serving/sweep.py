@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from distillation import keys
 from distillation.events import SweepResult
-from distillation.serving.executions import ExecutionState
+from distillation.serving.execution_state import ExecutionState
 from distillation.serving.resources import (
     BedrockResource,
     Problems,

@@ -28,7 +28,7 @@ from local.bedrock.service import (
     student_of,
 )
 from local.bedrock.vlm import VlmAnswer
-from local.models.forms import read_form
+from local.models.answer_forms import read_form
 from local.models.sampling import perturbed
 
 CONVERSE = "Converse"

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from local.bedrock.faults import is_affected
-from local.bedrock.listing import Members, page
+from local.bedrock.pagination import Members, page
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import ARN_PREFIX, Entry, Operation, Service, timestamp
 

@@ -12,7 +12,7 @@ from distillation.errors import InvalidRequest
 from distillation.models.model import Model
 from local.bedrock.faults import is_affected
 from local.bedrock.job_worker import PHASES, JobWorker
-from local.bedrock.listing import Members, page
+from local.bedrock.pagination import Members, page
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import (
     ARN_PREFIX,

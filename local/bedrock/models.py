@@ -6,7 +6,7 @@ from typing import Any
 
 from distillation.models import catalog
 from local.bedrock.deployments import next_model
-from local.bedrock.listing import Members, page
+from local.bedrock.pagination import Members, page
 from local.bedrock.protocol import BedrockError
 from local.bedrock.service import Operation, Service, foundation_model_arn, is_local, model_by_training_id, student_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from local.models.forms import Recognition, confidences_of
+from local.models.answer_forms import Recognition, confidences_of
 from local.models.network import CLASSES, EMBEDDING
 from local.models.student import HUES, PIXELS, colours_and_layout, untrained_recognition
 from local.models.vocabulary import COLOURS

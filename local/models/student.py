@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from local.models.forms import Recognition, confidences_of, with_article
+from local.models.answer_forms import Recognition, confidences_of, with_article
 from local.models.network import CLASSES, SIDE
 from local.models.vocabulary import TOO_GENERAL, imagenet_words
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from local.models.forms import Recognition, confidences_of, with_article
-from local.models.scene import Scene, measure
+from local.models.answer_forms import Recognition, confidences_of, with_article
+from local.models.pixel_measurements import Scene, measure
 from local.models.vocabulary import (
     COLOURS,
     CONTEXTS,

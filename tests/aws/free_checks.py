@@ -18,7 +18,7 @@ from cli.stage import ROOT, Stage, stage_settings
 from distillation.aws_errors import code_and_message, is_not_found
 from distillation.models import catalog, ids
 from distillation.models.service_quotas import CONCURRENT_EXECUTIONS, CUSTOM_MODELS, DEPLOYMENTS_IN_PROGRESS
-from tests.aws.observed import job_event_queue, uploaded
+from tests.aws.observed_run import job_event_queue, uploaded
 
 
 @dataclass(frozen=True)

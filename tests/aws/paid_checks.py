@@ -20,7 +20,7 @@ from distillation import keys
 from distillation.costs.calibration import text_tokens
 from distillation.models import catalog
 from distillation.serving.tags import RUN_TAG
-from tests.aws.observed import ObservedRun
+from tests.aws.observed_run import ObservedRun
 
 _METRICS = re.compile(r"model-customization-job-[a-z0-9]{12}/training_artifacts/step_wise_training_metrics\.csv$")
 _POLL_SECONDS, _MAXIMUM_WAIT_SECONDS = 10, 1800

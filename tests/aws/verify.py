@@ -23,7 +23,7 @@ from cli.stage import ROOT, Stage, stage_settings
 from infra.code_version import code_version
 from tests.aws.assumptions import Assumption, checks
 from tests.aws.free_checks import StageUnderTest
-from tests.aws.observed import ObservedRun, observed_run
+from tests.aws.observed_run import ObservedRun, observed_run
 from tests.aws.receipt import Outcome, Receipt, Redactor
 
 PHOTOS = 24

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.formats import PROMPTS, RecognisedPhoto, format_figures
-from local.models.forms import Recognition, confidences_of
+from local.models.answer_forms import Recognition, confidences_of
 from local.models.student import CLASSES
 
 FEATURES = 2548

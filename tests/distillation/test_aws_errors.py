@@ -15,13 +15,13 @@ from distillation.events import DeployEvent
 from distillation.records import TrainedModel
 from distillation.serving import deployment
 from distillation.serving.clean_up import clean_up
-from distillation.serving.executions import UNKNOWN_EXECUTION
+from distillation.serving.execution_state import UNKNOWN_EXECUTION
 from distillation.serving.promotion import promote
 from distillation.serving.resources import BedrockResource, stop
 from distillation.serving.retention import Retention
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
-from tests.support.jobs import CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, create_or_describe
+from tests.support.training_jobs import CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, create_or_describe
 
 NO_ANSWER = [
     EndpointConnectionError(endpoint_url="https://bedrock"),

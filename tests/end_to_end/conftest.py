@@ -22,7 +22,7 @@ from local.aws.grants import role_grants, usage
 from local.aws.history import states_entered
 from local.bedrock import Faults
 from local.pipeline import LocalPipeline, local_pipeline
-from tests.aws.observed import ObservedRun
+from tests.aws.observed_run import ObservedRun
 from tests.support.grant_check import GrantCheck, logical_name
 from tests.support.synthesis import synthesise
 from tests.support.xdist_groups import mark_groups

@@ -10,7 +10,7 @@ from distillation.errors import InvalidRequest
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import add_resources, ended_run
 from tests.support.builders import any_run
-from tests.support.functions import Functions
+from tests.support.lambda_functions import Functions
 
 NOTHING = {"stopped": [], "deleted": [], "kept": []}
 

@@ -9,8 +9,8 @@ from botocore.stub import Stubber
 
 from distillation import keys
 from tests.support.builders import any_run
-from tests.support.functions import Functions
-from tests.support.jobs import JOB_ARN, NAME, ROLE_ARN, expect_creation, split_bucket
+from tests.support.lambda_functions import Functions
+from tests.support.training_jobs import JOB_ARN, NAME, ROLE_ARN, expect_creation, split_bucket
 
 
 @pytest.fixture

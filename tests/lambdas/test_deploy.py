@@ -9,8 +9,8 @@ from distillation import keys, telemetry
 from distillation.errors import DailyQuotaExceeded
 from distillation.events import DeploymentResult
 from tests.support.builders import any_run
-from tests.support.functions import Functions
-from tests.support.jobs import DEPLOYMENT_ARN, MODEL_ARN, NAME
+from tests.support.lambda_functions import Functions
+from tests.support.training_jobs import DEPLOYMENT_ARN, MODEL_ARN, NAME
 
 
 def test_first_question_that_waits_for_the_daily_quota_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:

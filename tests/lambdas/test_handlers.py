@@ -26,7 +26,7 @@ from distillation.runs.request import Defaults
 from infra.state_machine_definition import render
 from tests.support.builders import converse_response
 from tests.support.fakes import bucket
-from tests.support.functions import Functions
+from tests.support.lambda_functions import Functions
 
 DEFINITION = json.loads(render())
 

@@ -10,7 +10,7 @@ from botocore.stub import ANY, Stubber
 from distillation import keys
 from distillation.errors import AccessDenied, InvalidRequest, ServiceUnavailable
 from tests.support.builders import any_report
-from tests.support.functions import Functions
+from tests.support.lambda_functions import Functions
 
 
 def test_notification_of_a_completed_run_is_published_to_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from distillation import keys, telemetry
 from distillation.records import AnswerLine
 from tests.lambdas.batches import IMAGES, batch_event, expect_one_answer_and_one_refusal, write_run_with_one_label
 from tests.support.builders import any_run, converse_response
-from tests.support.functions import Functions
+from tests.support.lambda_functions import Functions
 from tests.support.metrics import metric_totals
 
 

@@ -18,7 +18,7 @@ from lambdas import runtime
 from lambdas.runtime import Settings, batch_limits, read_run, settings, typed
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
-from tests.support.functions import CONTEXT
+from tests.support.lambda_functions import CONTEXT
 
 
 class ExampleSettings(Settings):

@@ -9,13 +9,13 @@ import urllib3
 
 from distillation import keys
 from distillation.errors import DistillationError, InvalidRequest
-from distillation.serving.executions import UNKNOWN_EXECUTION
+from distillation.serving.execution_state import UNKNOWN_EXECUTION
 from distillation.storage import Bucket
 from lambdas import sweep
 from local.bedrock import Endpoint
 from tests.support.bedrock_state import add_resources, claimed_run
 from tests.support.fakes import bucket
-from tests.support.functions import CONTEXT, Functions
+from tests.support.lambda_functions import CONTEXT, Functions
 
 
 def unreadable_bucket() -> Bucket:

@@ -8,7 +8,7 @@ from distillation.runs.list_images import list_images
 from tests.support.apply_run import answer_line, resized_photos
 from tests.support.builders import any_report
 from tests.support.fakes import bucket
-from tests.support.functions import Functions
+from tests.support.lambda_functions import Functions
 from tests.support.metrics import metric_totals
 
 MODEL = TrainedModel(size=45, status="Active", model_name="m", deployment_arn="arn:d")

@@ -12,7 +12,7 @@ import boto3
 from botocore.stub import Stubber
 
 from distillation.runs.preflight import Account
-from tests.support.jobs import BASE_MODEL_ARN, CREATED, MODEL_ARN
+from tests.support.training_jobs import BASE_MODEL_ARN, CREATED, MODEL_ARN
 
 TRAINING_ID = "amazon.nova-lite-v1:0:300k"
 """Model id of the student in customization jobs."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from distillation.dataset.foreign_forms import FOREIGN_RULES
+from distillation.dataset.other_formats import FOREIGN_RULES
 from distillation.dataset.rules import RULES
 from tests.distillation.dataset.generated_records import MUTATIONS, UNREADABLE_LINES
 

@@ -28,7 +28,7 @@ from distillation.documents import (
     SetAside,
 )
 from distillation.evaluation.recommendation import recommend, recommend_after_apply
-from distillation.evaluation.verdict import doubling
+from distillation.evaluation.spending import doubling
 from distillation.models import catalog
 from distillation.records import Request, Run, TrainedModel
 from tests.support.builders import any_estimate, any_report, any_run, any_split_facts

@@ -13,7 +13,7 @@ from distillation.records import AnswerLine, Run, TrainedModel
 from distillation.storage import Bucket
 from tests.support.builders import any_limits, any_run, converse_response, image_names
 from tests.support.fakes import bucket
-from tests.support.jobs import DEPLOYMENT_ARN
+from tests.support.training_jobs import DEPLOYMENT_ARN
 
 IMAGES = image_names(3)
 MODEL = TrainedModel(size=12, status="Active", deployment_arn=DEPLOYMENT_ARN)

@@ -13,7 +13,7 @@ from distillation.inference.predictions import predict_batch
 from distillation.records import ImageSource, SplitLine, TrainedModel
 from distillation.storage import Bucket
 from tests.support.builders import any_limits, any_run, converse_response
-from tests.support.jobs import DEPLOYMENT_ARN, split_bucket
+from tests.support.training_jobs import DEPLOYMENT_ARN, split_bucket
 
 IMAGE = sha256(b"jpeg").hexdigest()
 REFUSAL = ("ValidationException", "The image source s3Location is not supported for this model.")

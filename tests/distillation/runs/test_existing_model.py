@@ -20,7 +20,7 @@ from distillation.runs.existing_model import (
 from distillation.storage import Bucket
 from tests.support.builders import any_apply_report, any_growth, any_report, any_run
 from tests.support.fakes import bucket
-from tests.support.jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
+from tests.support.training_jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
 
 MODEL = TrainedModel(
     size=12, status="Active", model_name="tuned-1-n12-a1", model_arn=MODEL_ARN, deployment_arn=DEPLOYMENT_ARN

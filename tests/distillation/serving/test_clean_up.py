@@ -10,12 +10,21 @@ from distillation.errors import ResourceBusy
 from distillation.events import CleanUpResult
 from distillation.records import Run, TrainedModel
 from distillation.serving.clean_up import clean_up
-from distillation.serving.executions import ExecutionState
+from distillation.serving.execution_state import ExecutionState
 from distillation.serving.retention import Retention
 from distillation.storage import Bucket
 from tests.support.builders import any_report, any_run
 from tests.support.fakes import bucket
-from tests.support.jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, NAME, NOW, job_description
+from tests.support.training_jobs import (
+    BASE_MODEL_ARN,
+    CREATED,
+    DEPLOYMENT_ARN,
+    JOB_ARN,
+    MODEL_ARN,
+    NAME,
+    NOW,
+    job_description,
+)
 
 
 def clean_up_without_waiting(client: Any, data: Bucket, run: Run | None = None) -> CleanUpResult:

@@ -13,7 +13,7 @@ from local.bedrock import Endpoint
 from tests.support.bedrock_state import ARN, BASE, add_resources
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
-from tests.support.jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
+from tests.support.training_jobs import CREATED, DEPLOYMENT_ARN, MODEL_ARN
 
 MODEL = DeployEvent(run="holiday-1", size=12, model_name="holiday-1-n12-a2", model_arn=MODEL_ARN)
 

@@ -14,7 +14,7 @@ from distillation.events import PromoteResult
 from distillation.records import Run, TrainedModel
 from distillation.runs.existing_model import with_replaced_deployment, with_tuned_model
 from distillation.serving.clean_up import clean_up
-from distillation.serving.executions import UNKNOWN_EXECUTION
+from distillation.serving.execution_state import UNKNOWN_EXECUTION
 from distillation.serving.promotion import promote
 from distillation.serving.retention import Retention
 from distillation.storage import Bucket

@@ -19,8 +19,8 @@ from distillation.serving.resources import (
 )
 from tests.support.bedrock_state import add_resources
 from tests.support.fakes import MemoryS3
-from tests.support.jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, job_description
 from tests.support.local_bedrock import client, running_endpoint
+from tests.support.training_jobs import BASE_MODEL_ARN, CREATED, DEPLOYMENT_ARN, JOB_ARN, MODEL_ARN, job_description
 
 TAG = ("vision-distillation:stage", "dev")
 TAGS = [{"key": "vision-distillation:run", "value": "r"}, {"key": "vision-distillation:stage", "value": "dev"}]

@@ -8,7 +8,7 @@ import pytest
 from distillation import keys
 from distillation.documents import ReplacedDeployment, Report
 from distillation.records import Run, TrainedModel
-from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState
+from distillation.serving.execution_state import UNKNOWN_EXECUTION, ExecutionState
 from distillation.serving.resources import BedrockResource, Kind
 from distillation.serving.retention import Retention, is_expired, rule_of_ended_run
 from distillation.serving.tags import RUN_TAG, USED_BY_PREFIX

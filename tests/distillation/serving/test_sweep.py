@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from distillation import keys
 from distillation.errors import ServiceUnavailable
 from distillation.events import SweepResult
-from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState
+from distillation.serving.execution_state import UNKNOWN_EXECUTION, ExecutionState
 from distillation.serving.sweep import Sweeper
 from distillation.storage import Bucket
 from local.bedrock import Endpoint

@@ -6,7 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation.errors import JobFailed
-from tests.support.jobs import create_or_describe, job_description
+from tests.support.training_jobs import create_or_describe, job_description
 
 
 @pytest.mark.parametrize(

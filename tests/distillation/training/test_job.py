@@ -20,7 +20,7 @@ from distillation.training.job_cost import job_ledger_part, maximum_prediction_u
 from distillation.training.reuse import checked_fingerprint
 from tests.support.builders import any_run
 from tests.support.fakes import MemoryS3, bucket
-from tests.support.jobs import (
+from tests.support.training_jobs import (
     JOB_ARN,
     MODEL_ARN,
     NAME,

@@ -19,7 +19,7 @@ from distillation.storage import Bucket
 from distillation.training.job_cost import job_ledger_part, maximum_prediction_usd
 from tests.support.builders import any_run, bucket_after_split
 from tests.support.fakes import bucket
-from tests.support.jobs import labelled_bucket
+from tests.support.training_jobs import labelled_bucket
 
 EPOCHS = 5
 BILLED = {"input_tokens": 1000, "output_tokens": 50}

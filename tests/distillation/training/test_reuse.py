@@ -22,8 +22,8 @@ from local.bedrock import Endpoint
 from local.bedrock.tags import MAXIMUM_TAGS
 from tests.support.bedrock_state import ARN, BASE, add_resources
 from tests.support.builders import any_run
-from tests.support.jobs import NOW, ROLE_ARN, describe_size, split_bucket
 from tests.support.local_bedrock import KEY as KEY_ARN
+from tests.support.training_jobs import NOW, ROLE_ARN, describe_size, split_bucket
 
 TRAINING = "f" * 64
 STUDENT = "local.student-pixels-v1:0"

@@ -12,7 +12,15 @@ from distillation.errors import JobFailed
 from distillation.telemetry import metrics
 from distillation.training.stuck_jobs import MAXIMUM_WAIT
 from tests.support.builders import any_run
-from tests.support.jobs import CREATED, JOB_ARN, SETTINGS, create_or_describe, describe_size, split_bucket, waiting_job
+from tests.support.training_jobs import (
+    CREATED,
+    JOB_ARN,
+    SETTINGS,
+    create_or_describe,
+    describe_size,
+    split_bucket,
+    waiting_job,
+)
 
 
 def stuck_jobs_metric() -> list[float]:

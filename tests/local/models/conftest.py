@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from local import models
-from local.models.forms import Recognition
+from local.models.answer_forms import Recognition
 from tests.support.xdist_groups import mark_groups
 
 ROOT = Path(__file__).parents[3]

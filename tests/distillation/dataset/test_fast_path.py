@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillation.dataset import validator
-from distillation.dataset.ordinary_record import scan_ordinary_record
+from distillation.dataset.fast_path import scan_ordinary_record
 from distillation.dataset.record_reader import check_line
 from distillation.dataset.rules import Problem
 from distillation.dataset.validator import DatasetValidator

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from distillation.answers.formats import parse_format
-from local.models.forms import Recognition, confidences_of, read_form
+from local.models.answer_forms import Recognition, confidences_of, read_form
 from tests.local.models.conftest import PairResults
 
 DOG = Recognition(

@@ -7,7 +7,7 @@ import pytest
 from botocore.stub import Stubber
 
 from distillation.errors import ServiceUnavailable
-from distillation.serving.executions import UNKNOWN_EXECUTION, ExecutionState, execution_state, has_ended
+from distillation.serving.execution_state import UNKNOWN_EXECUTION, ExecutionState, execution_state, has_ended
 
 ENDED = datetime(2026, 11, 25, tzinfo=UTC)
 STARTED = {"executionArn": "arn:e", "stateMachineArn": "arn:m", "startDate": ENDED}
