@@ -87,10 +87,6 @@ class Bucket:
             logger.warning("damaged object ignored", key=key, error=str(error))
             return None
 
-    def read_json(self, key: str) -> Any:
-        """Return an object parsed as JSON. Raises ``ObjectMissing`` if there is none."""
-        return json.loads(self.read(key))
-
     def iter_lines(self, key: str) -> Iterator[bytes]:
         """Yield an object's lines, with line ends, without reading the whole object. Raises ``ObjectMissing``."""
         with closing(self._body(key)) as body:
@@ -100,11 +96,6 @@ class Bucket:
                 yield from (line + b"\n" for line in complete)
             if tail:
                 yield tail
-
-    def read_lines(self, key: str) -> Iterator[dict[str, Any]]:
-        """Yield the records of a JSON Lines object. Raises ``ObjectMissing`` if there is none."""
-        for line in self.iter_lines(key):
-            yield json.loads(line)
 
     def read_records(self, key: str, kind: type[DocumentT]) -> Iterator[DocumentT]:
         """Yield the lines of a JSON Lines object as pydantic models. Raises ``ObjectMissing`` or ``ObjectDamaged``."""

@@ -17,6 +17,7 @@ from distillation.records import Run, TrainedModel
 from distillation.run_documents import find_run
 from distillation.serving.resources import delete, deployments_and_models, running_jobs, stop
 from distillation.serving.tags import RUN_TAG
+from tests.support.stored import read_lines
 
 REQUEST = {"train_sizes": [12, 14], "hyperparameters": {"epochCount": 1}, "keep": "all", "max_usd": 1}
 """Request for two jobs of one epoch: about $0.11 on 24 photos by ``distill estimate``, plus the calls of the checks."""
@@ -44,7 +45,7 @@ class ObservedRun:
     @property
     def test_image(self) -> str:
         """Hash of a test image."""
-        line = next(self.stage.data.read_lines(keys.split_key(self.run.name, "test")))
+        line = next(read_lines(self.stage.data, keys.split_key(self.run.name, "test")))
         return line["image"]
 
 

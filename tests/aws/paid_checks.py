@@ -21,6 +21,7 @@ from distillation.costs.calibration import text_tokens
 from distillation.models import catalog
 from distillation.serving.tags import RUN_TAG
 from tests.aws.observed_run import ObservedRun
+from tests.support.stored import read_lines
 
 _METRICS = re.compile(r"model-customization-job-[a-z0-9]{12}/training_artifacts/step_wise_training_metrics\.csv$")
 _POLL_SECONDS, _MAXIMUM_WAIT_SECONDS = 10, 1800
@@ -123,7 +124,7 @@ def deployment_invocation(observed: ObservedRun) -> str:
     """A deployment answers Converse by its ARN, for this caller and for a role with bedrock:InvokeModel on it."""
     for model in observed.models:
         assert _ask(observed, model.deployment_arn, _image_bytes(observed))["stopReason"] == "end_turn"
-        answers = list(observed.stage.data.read_lines(keys.predictions_key(observed.run.name, model.answerer)))
+        answers = list(read_lines(observed.stage.data, keys.predictions_key(observed.run.name, model.answerer)))
         assert any(answer["status"] == "ok" for answer in answers)
     return quantity(len(observed.models), "deployment")
 

@@ -29,6 +29,7 @@ from tests.browser.test_report import AXE, CHROMIUM, CHROMIUM_FLAGS, SCREENS
 from tests.distillation.evaluation.labelled_run import labelled_run, next_run
 from tests.support.builders import any_run, run_with_limits
 from tests.support.formats import EXAMPLES, LABELS
+from tests.support.stored import read_lines
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="opt-in: make test-browser, or CHROMIUM=path"),
@@ -161,7 +162,7 @@ def test_1000_images_are_reviewed_on_two_pages_over_a_reload_and_used_by_the_nex
     assert sum(row["use"] == "no" for row in decided.values()) == 2
 
     _, data = next_run(run, data, both.read_bytes())
-    inventory = {line["photo"]: line for line in data.read_lines(keys.inventory_key("holiday-2"))}
+    inventory = {line["photo"]: line for line in read_lines(data, keys.inventory_key("holiday-2"))}
     rejected = {photo for photo, line in inventory.items() if line["status"] == "excluded"}
     assert len(rejected) == 2
     assert "holiday/0011.jpg" in rejected
@@ -173,7 +174,7 @@ def test_1000_images_are_reviewed_on_two_pages_over_a_reload_and_used_by_the_nex
     assert labels[f"{3:064x}"].text == "cat, sofa, thing 3"
     (size,) = write_dataset(run.model_copy(update={"name": "holiday-2"}), 1, [1000], data).sizes
     learned = data.read(keys.dataset_key("holiday-2", f"train-{size}")).decode()
-    in_training = {line["image"] for line in data.read_lines(keys.split_key("holiday-2", "train"))}
+    in_training = {line["image"] for line in read_lines(data, keys.split_key("holiday-2", "train"))}
     assert len(learned.splitlines()) == len(in_training)
     assert f"{11:064x}.jpg" not in learned
     assert (f"{9:064x}" in in_training) == ("written by hand" in learned)
@@ -193,7 +194,7 @@ def test_hostile_name_and_label_are_text_on_the_page_and_whole_in_the_file(
     _, data = next_run(run, data, download(page, tmp_path).read_bytes())
 
     assert problems == []
-    (line,) = data.read_lines(keys.own_labels_key("holiday-2"))
+    (line,) = read_lines(data, keys.own_labels_key("holiday-2"))
     assert line["photo"] == f"holiday/{name}"
     assert "img src=x onerror=alert" in line["text"]
     assert page.locator("img[src=x]").count() == 0
@@ -357,7 +358,7 @@ def comparison_run() -> tuple[Run, Bucket]:
     """Return a run whose tuned model n12 is as long as the label, and whose base gives other keywords."""
     run = run_with_limits(1, 25)
     data = labelled_run(run, [f"cat, {HOSTILE}, thing {number}" for number in range(200)])
-    test = [line["image"] for line in data.read_lines(keys.split_key(run.name, "test"))]
+    test = [line["image"] for line in read_lines(data, keys.split_key(run.name, "test"))]
     answers: dict[str, list[dict[str, Any]]] = {"base": [], "n12": []}
     for number, image in enumerate(test):
         same = f"cat, {HOSTILE}, thing {int(image, 16)}"
@@ -399,7 +400,7 @@ def test_pairs_are_judged_by_keyboard_over_a_reload_and_give_the_win_rates(
     assert page.inner_text("#counts") == "50 of 50 judged"
     file = download(page, tmp_path)
 
-    test = [line["image"] for line in data.read_lines(keys.split_key(run.name, "test"))]
+    test = [line["image"] for line in read_lines(data, keys.split_key(run.name, "test"))]
     rates = win_rates(read_preferences(file.read_bytes(), "file"), run.name, "n12", test, "file")
     assert {rate.against: [rate.wins, rate.losses, rate.ties, rate.both_bad] for rate in rates} == expected
     assert [(rate.pairs, rate.equal) for rate in rates] == [(25, 5), (25, 0)]

@@ -16,6 +16,7 @@ import pytest
 from cli import watch
 from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
 from tests.support import command
+from tests.support.stored import read_json, read_lines
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
 OWN_PROMPT = {"system": "You index photographs.", "user": "Write 15 to 25 keywords, separated by commas."}
@@ -94,7 +95,9 @@ def test_commands_take_photos_from_upload_to_report(
         assert (reviewed["images"], len(reviewed["files"])) == (report["labelled"], -(-report["labelled"] // 20))
         assert "data:image/jpeg" in (tmp_path / "report/review-1.html").read_text("utf-8")
         assert 0 < printed("prefer", run, "--out", tmp_path / "report")["pairs"] <= 50
-        (test_image, *_) = (line["image"] for line in running.pipeline.data.read_lines(f"runs/{run}/splits/test.jsonl"))
+        (test_image, *_) = (
+            line["image"] for line in read_lines(running.pipeline.data, f"runs/{run}/splits/test.jsonl")
+        )
         judgement = {"image": test_image, "against": "teacher", "choice": "tie"}
         preferences = tmp_path / "preferences.json"
         judged = {"run": run, "tuned": "n8", "equal": {}, "images": 1, "judgements": [judgement]}
@@ -140,7 +143,7 @@ def test_commands_take_photos_from_upload_to_report(
         assert amounts
         assert float(amounts[1]) + float(amounts[2]) == pytest.approx(500, abs=0.011)
         (key,) = running.keys("budget/")
-        assert [entry["run"] for entry in running.pipeline.data.read_json(key)["runs"]] == [run, applied_run]
+        assert [entry["run"] for entry in read_json(running.pipeline.data, key)["runs"]] == [run, applied_run]
 
         # An upload to another collection may not name the run.
         executions = len(running.pipeline.executions())

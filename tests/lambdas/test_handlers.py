@@ -27,6 +27,7 @@ from infra.state_machine_definition import render
 from tests.support.builders import converse_response
 from tests.support.fakes import bucket
 from tests.support.lambda_functions import Functions
+from tests.support.stored import read_lines
 
 DEFINITION = json.loads(render())
 
@@ -241,7 +242,7 @@ def test_each_step_returns_what_the_next_step_reads(monkeypatch: pytest.MonkeyPa
         assert (measured["kind"], measured["within_budget"]) == ("baseline", True)
 
         def ask(step: str, round_: dict[str, Any], list_name: str) -> Any:
-            images = list(functions.data.read_lines(round_[list_name]))
+            images = list(read_lines(functions.data, round_[list_name]))
             shared = {"run": run, "concurrent_batches": 1, "kind": round_["kind"]}
             return invoke(step, {"BatchInput": shared, "Items": images})
 

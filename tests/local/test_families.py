@@ -39,6 +39,7 @@ from tests.support.builders import any_limits
 from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import ROLE, TEACHER, client, running_endpoint, wait_for_job
 from tests.support.resized_collection import rounds
+from tests.support.stored import read_lines
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
 SETTINGS = customize.JobSettings(role_arn=ROLE, model_kms_key_arn=None, start_timeout=timedelta(hours=24))
@@ -138,7 +139,7 @@ def test_run_with_a_vocabulary_trains_on_its_terms_and_reports_what_they_replace
     done = whole_run("local.student-pixels-v1:0", photos, data, tmp_path, closed_vocabulary=True)
     terms = {line.partition(",")[0] for line in VOCABULARY.splitlines()[1:]}
     record = keys.dataset_key(done.run.name, f"train-{done.trained.size}")
-    labels = [line["messages"][-1]["content"][0]["text"] for line in data.read_lines(record)]
+    labels = [line["messages"][-1]["content"][0]["text"] for line in read_lines(data, record)]
     report = json.loads(data.read(keys.report_json_key(done.run.name)))
     replaced, outside = report["evaluation"]["tables"][-2:]
 
@@ -175,13 +176,13 @@ def whole_run(student: str, collection: Bucket, data: Bucket, folder: Path, **re
     data.write_document(keys.estimate_key(run.name), estimate)
     with running_endpoint(cast(MemoryS3, data.client), folder) as endpoint:
         bedrock, runtime = client(endpoint, "bedrock"), client(endpoint, "bedrock-runtime")
-        images = [line["image"] for line in data.read_lines(training.to_label_key)]
+        images = [line["image"] for line in read_lines(data, training.to_label_key)]
         label_batch(run, images, data, runtime, any_limits())
         dataset = write_dataset(run, training.number, training.sizes, data)
         (size,), (records,) = dataset.sizes, dataset.records
         validate_files(run, {size: records}, dataset.validation, data)
         trained = train(run, size, data, endpoint, bedrock)
-        test = [line["image"] for line in data.read_lines(training.to_predict_key)]
+        test = [line["image"] for line in read_lines(data, training.to_predict_key)]
         predict_batch(run, [trained], test, data, runtime, any_limits())
         job = bedrock.get_model_customization_job(jobIdentifier=trained.model_name)
     write_report(run, training.number, [trained], data, "test")

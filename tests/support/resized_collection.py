@@ -13,6 +13,7 @@ from distillation.photos import splits
 from distillation.records import Round, Run
 from distillation.storage import Bucket
 from tests.support.fakes import bucket
+from tests.support.stored import read_lines
 
 
 def resized_collection(
@@ -48,19 +49,19 @@ def rounds(data: Bucket, run: str = "holiday-1") -> list[Round]:
 
 def images_to_label(data: Bucket) -> list[str]:
     """Return the images that the teacher labels in all rounds, in order."""
-    return [line["image"] for round_ in rounds(data) for line in data.read_lines(round_.to_label_key)]
+    return [line["image"] for round_ in rounds(data) for line in read_lines(data, round_.to_label_key)]
 
 
 def sets_by_image(data: Bucket, run: str = "holiday-1") -> dict[str, str]:
     """Return the set of each image in the inventory."""
-    inventory = data.read_lines(keys.inventory_key(run))
+    inventory = read_lines(data, keys.inventory_key(run))
     return {line["image"]: line["set"] for line in inventory if line.get("set")}
 
 
 def sets_by_group(data: Bucket, run: str = "holiday-1") -> dict[str, set[str]]:
     """Return the sets of each group of near-duplicates in the inventory."""
     sets: dict[str, set[str]] = {}
-    for line in data.read_lines(keys.inventory_key(run)):
+    for line in read_lines(data, keys.inventory_key(run)):
         if line.get("set"):
             sets.setdefault(line["group"], set()).add(line["set"])
     return sets

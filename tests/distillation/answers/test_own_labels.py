@@ -20,6 +20,7 @@ from distillation.storage import Bucket
 from tests.support.builders import run_with_limits
 from tests.support.fakes import bucket
 from tests.support.resized_collection import images_to_label
+from tests.support.stored import read_lines
 
 NAMES = [f"{n:02}.jpg" for n in range(40)]
 LABEL = "cat, sofa, lamp"
@@ -62,7 +63,7 @@ def csv_of(names: list[str]) -> str:
 
 
 def labels_by_photo(data: Bucket) -> dict[str, str]:
-    return {line["photo"]: line["text"] for line in data.read_lines(keys.own_labels_key("holiday-1"))}
+    return {line["photo"]: line["text"] for line in read_lines(data, keys.own_labels_key("holiday-1"))}
 
 
 def test_mark_of_a_formula_and_invisible_characters_are_no_part_of_an_own_label() -> None:
@@ -315,7 +316,7 @@ def test_own_label_replaces_the_label_of_the_teacher_in_training() -> None:
     data = split_with(csv_of(NAMES[:20]))
     run = run_with_limits(3, 25)
     to_label = set(images_to_label(data))
-    inventory = {line["photo"]: line.get("labelled_by") for line in data.read_lines(keys.inventory_key(run.name))}
+    inventory = {line["photo"]: line.get("labelled_by") for line in read_lines(data, keys.inventory_key(run.name))}
 
     assert to_label == {image_named(name) for name in NAMES[20:]}
     assert {inventory[f"holiday/{name}"] for name in NAMES[:20]} == {"owner"}
@@ -326,7 +327,7 @@ def test_own_label_replaces_the_label_of_the_teacher_in_training() -> None:
     assert {labels[image_named(name)].text for name in NAMES[:20]} == {LABEL}
     assert {line.answerer for line in labels.values()} == {"owner", "teacher"}
     (size,) = write_dataset(run, 1, [100], data).sizes
-    lines = list(data.read_lines(keys.dataset_key(run.name, f"train-{size}")))
+    lines = list(read_lines(data, keys.dataset_key(run.name, f"train-{size}")))
     assert {line["messages"][1]["content"][0]["text"] for line in lines} == {LABEL, "dog, sea, sky"}
 
 
@@ -387,7 +388,7 @@ def test_label_of_an_unusable_photo_is_left_out() -> None:
 def test_rejected_photos_are_in_no_set_and_the_inventory_says_why(name: str, body: str, own_labels: str) -> None:
     run = run_with_limits(3, 25, own_labels=own_labels)
     data = split_with(body, name, run)
-    lines = {line["photo"]: line for line in data.read_lines(keys.inventory_key("holiday-1"))}
+    lines = {line["photo"]: line for line in read_lines(data, keys.inventory_key("holiday-1"))}
     rejected = {image_named("02.jpg"), image_named("03.jpg")}
 
     assert labels_by_photo(data) == {"holiday/01.jpg": LABEL}
@@ -396,7 +397,7 @@ def test_rejected_photos_are_in_no_set_and_the_inventory_says_why(name: str, bod
         assert lines[photo]["reason"] == "rejected by your own labels"
         assert "set" not in lines[photo]
     listed = {
-        line["image"] for set_ in ("train", "test") for line in data.read_lines(keys.split_key("holiday-1", set_))
+        line["image"] for set_ in ("train", "test") for line in read_lines(data, keys.split_key("holiday-1", set_))
     }
     assert len(listed) == 38
     assert not rejected & listed

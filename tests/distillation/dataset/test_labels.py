@@ -12,6 +12,7 @@ from distillation.storage import Bucket
 from tests.support.builders import any_run, image_names, run_with_limits
 from tests.support.fakes import bucket
 from tests.support.resized_collection import resized_collection, rounds, split
+from tests.support.stored import read_lines
 
 IMAGE = f"{1:064x}"
 
@@ -94,7 +95,7 @@ def run_after_its_baseline_round() -> tuple[Run, Bucket, list[InventoryLine]]:
     """Return a run of 60 images whose baseline round is labelled, with its Data bucket and its inventory."""
     run, data = any_run(), resized_collection(image_names(60))
     split(run, data)
-    images = [line["image"] for line in data.read_lines(rounds(data)[0].to_label_key)]
+    images = [line["image"] for line in read_lines(data, rounds(data)[0].to_label_key)]
     lines = [{"image": image, "answerer": "teacher", "status": "ok", "text": "cat"} for image in images]
     data.write_lines(keys.part_key(run.name, "label", "b"), lines)
     return run, data, read_inventory(run, data)

@@ -18,6 +18,7 @@ from tests.distillation.dataset.generated_records import NOVA_1, errors, lines
 from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
 from tests.support.resized_collection import images_to_label, resized_collection, rounds
+from tests.support.stored import read_lines
 
 LABELS = b'photo,label\np0000,"cat, sofa, lamp"\np0001,"dog, lawn, ball"\n'
 
@@ -61,7 +62,7 @@ def test_written_records_are_valid() -> None:
 
 def test_dataset_has_a_record_for_each_training_image() -> None:
     run, data = labelled_run()
-    train = list(data.read_lines(keys.split_key(run.name, "train")))
+    train = list(read_lines(data, keys.split_key(run.name, "train")))
 
     assert write_dataset(run, 0, [len(train)], data).records == [len(train)]
 
@@ -115,11 +116,11 @@ class GrowingRun:
         self.run = any_run(grow=True, **({"grow_from": 20, "tolerance": 0.5} | request))
         self.data = resized_collection(image_names(300))
         splits.split(self.run, self.data, bucket())
-        self.train = [line["image"] for line in self.data.read_lines(keys.split_key(self.run.name, "train"))]
+        self.train = [line["image"] for line in read_lines(self.data, keys.split_key(self.run.name, "train"))]
 
     def label(self, number: int, refused: Collection[str] = ()) -> None:
         """Write the labels of a round."""
-        images = [line["image"] for line in self.data.read_lines(rounds(self.data)[number].to_label_key)]
+        images = [line["image"] for line in read_lines(self.data, rounds(self.data)[number].to_label_key)]
         line = {"answerer": "teacher"}
         valid, invalid = {"status": "ok", "text": "cat, sofa, window"}, {"status": "refused", "reason": "no"}
         answers = [line | {"image": image} | (invalid if image in refused else valid) for image in images]
@@ -180,8 +181,8 @@ def test_round_needs_the_labels_of_all_rounds_up_to_it_and_of_none_after_it() ->
 
 def test_validation_images_are_labelled_in_the_first_training_round() -> None:
     growing = GrowingRun()
-    validation = {line["image"] for line in growing.data.read_lines(keys.split_key(growing.run.name, "validation"))}
-    lists = [{line["image"] for line in growing.data.read_lines(r.to_label_key)} for r in rounds(growing.data)]
+    validation = {line["image"] for line in read_lines(growing.data, keys.split_key(growing.run.name, "validation"))}
+    lists = [{line["image"] for line in read_lines(growing.data, r.to_label_key)} for r in rounds(growing.data)]
 
     assert [validation & images for images in lists] == [set(), validation, set(), set()]
 

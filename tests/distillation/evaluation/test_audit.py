@@ -14,6 +14,7 @@ from distillation.storage import Bucket
 from tests.support.apply_run import answer_line, resized_photos
 from tests.support.builders import any_interval, any_report
 from tests.support.fakes import bucket
+from tests.support.stored import read_lines
 
 MODEL = TrainedModel(size=12, status="Active", model_name="m", deployment_arn="arn:d")
 
@@ -29,7 +30,7 @@ def applied(
     run, data = resized_photos(*({"photo": f"holiday/{image}.jpg", "image": image} for image in images), **request)
     run = run.model_copy(update={"applies": MODEL})
     list_images(run, data, bucket())
-    listed = {line["image"] for line in data.read_lines(keys.split_key(run.name, "images")) if line["audit"]}
+    listed = {line["image"] for line in read_lines(data, keys.split_key(run.name, "images")) if line["audit"]}
     lines = [answer_line(image, text, "ok" if text else "refused") for image, text in zip(images, tuned, strict=True)]
     lines += [
         answer_line(image, text, "ok" if text else "refused", answerer="audit")

@@ -25,6 +25,7 @@ from distillation.storage import Bucket
 from tests.distillation.evaluation.labelled_run import labelled_run
 from tests.support.builders import any_run
 from tests.support.formats import EXAMPLES, LABELS
+from tests.support.stored import read_lines
 
 IMAGES = [f"{number:064x}" for number in range(40)]
 
@@ -46,7 +47,7 @@ def compared_run(format_name: str = "keywords", equal: int = 0) -> tuple[Run, Bu
 
 
 def images_in(data: Bucket, name: str) -> list[str]:
-    return [line["image"] for line in data.read_lines(keys.split_key("holiday-1", name))]
+    return [line["image"] for line in read_lines(data, keys.split_key("holiday-1", name))]
 
 
 def judged(against: Other, wins: int, losses: int = 0, ties: int = 0, both_bad: int = 0) -> list[dict[str, Any]]:
@@ -102,7 +103,7 @@ def test_equal_answers_are_counted_and_not_judged() -> None:
 
 def test_one_image_of_a_group_of_near_duplicates_is_judged() -> None:
     run, data = compared_run()
-    lines = list(data.read_lines(keys.split_key(run.name, "test")))
+    lines = list(read_lines(data, keys.split_key(run.name, "test")))
     for line in lines[:5]:
         line["group"] = lines[0]["image"]
     data.write_lines(keys.split_key(run.name, "test"), lines)
@@ -113,7 +114,7 @@ def test_one_image_of_a_group_of_near_duplicates_is_judged() -> None:
 def test_answer_that_is_not_valid_is_shown_as_it_is_and_a_missing_one_is_named() -> None:
     run, data = compared_run()
     key = keys.predictions_key(run.name, "n12")
-    first, second, *lines = data.read_lines(key)
+    first, second, *lines = read_lines(data, key)
     data.write_lines(key, [first | {"status": "refused", "text": "Sorry,\u202e no", "reason": "no"}, *lines])
     comparison = read_comparison(run, "n12", data)
 

@@ -17,6 +17,7 @@ from distillation.storage import Bucket
 from tests.distillation.evaluation.labelled_run import labelled_run, next_run, photo_name
 from tests.support.builders import any_run, run_with_limits
 from tests.support.formats import EXAMPLES, LABELS
+from tests.support.stored import read_lines
 
 TEXTS = [f"cat, sofa, thing {number}" for number in range(30)]
 
@@ -37,7 +38,7 @@ def test_refused_labels_come_first_and_then_the_least_certain_ones() -> None:
     texts: list[str | None] = [*TEXTS]
     texts[7] = None
     data = labelled_run(run, texts, fields={3: {"disagreement": 0.2}, 9: {"disagreement": 0.6}})
-    inventory = list(data.read_lines(keys.inventory_key(run.name)))
+    inventory = list(read_lines(data, keys.inventory_key(run.name)))
     for line in inventory:
         if line["photo"] == "holiday/0005.jpg":
             line["flags"] = ["blurred", "dark"]

@@ -23,6 +23,7 @@ from tests.distillation.evaluation.finished_run import (
     finished_run,
 )
 from tests.support.builders import any_run, any_split_facts
+from tests.support.stored import read_lines
 
 
 def run_data(**request: Any) -> RunData:
@@ -163,7 +164,7 @@ def test_predictions_are_written_by_answerer_without_the_teacher() -> None:
 
     written = list(data.data.keys("runs/holiday-1/predictions/"))
     assert written == [keys.predictions_key("holiday-1", name) for name in ("base", "ceiling", "n12")]
-    first = next(iter(data.data.read_lines(written[0])))
+    first = next(iter(read_lines(data.data, written[0])))
     assert (first["image"], first["text"]) == (IMAGES[TRAIN], "dog, sea, sky")
 
 
@@ -229,7 +230,7 @@ def test_list_of_images_to_predict_that_was_cut_off_is_named() -> None:
     run = any_run()
     data = finished_run(run)
     key = keys.split_key(run.name, f"to-predict-{LAST_ROUND}")
-    data.write_lines(key, list(data.read_lines(key))[1:])
+    data.write_lines(key, list(read_lines(data, key))[1:])
 
     with pytest.raises(ObjectDamaged, match=f"{key} has 19 test images, but the inventory has 20; 1 differ"):
         read_run(run, LAST_ROUND, MODELS, data)
@@ -240,12 +241,12 @@ def with_ceiling_of(asked: int, answered: int) -> Bucket:
     run = any_run()
     data = finished_run(run)
     key = keys.split_key(run.name, f"to-predict-{LAST_ROUND}")
-    lines = [line | {"ceiling": position < asked} for position, line in enumerate(data.read_lines(key))]
+    lines = [line | {"ceiling": position < asked} for position, line in enumerate(read_lines(data, key))]
     data.write_lines(key, lines)
     part = keys.part_key(run.name, "predict", "1")
     kept = {line["image"] for line in lines[:answered]}
     data.write_lines(
-        part, [line for line in data.read_lines(part) if line["answerer"] != "ceiling" or line["image"] in kept]
+        part, [line for line in read_lines(data, part) if line["answerer"] != "ceiling" or line["image"] in kept]
     )
     return data
 
@@ -332,7 +333,7 @@ def test_latency_or_tokens_that_cannot_be_read_are_left_out(field: str) -> None:
     run = any_run()
     data = finished_run(run)
     key = keys.part_key(run.name, "predict", "1")
-    data.write_lines(key, [line | {field: "N/A"} for line in data.read_lines(key)])
+    data.write_lines(key, [line | {field: "N/A"} for line in read_lines(data, key)])
 
     evidence = read_run(run, LAST_ROUND, MODELS, data).evidence()
 

@@ -13,6 +13,7 @@ from tests.support.builders import image_names
 from tests.support.fakes import MemoryS3, bucket
 from tests.support.labelling import PRO_QUOTA, billed_calls, label_with_retries, run_with_quota
 from tests.support.simulated_bedrock import SimulatedBedrock
+from tests.support.stored import read_json
 from tests.support.virtual_time import VirtualTime
 
 (IMAGE,) = image_names(1)
@@ -100,7 +101,7 @@ def test_lock_is_extended_after_half_of_its_lifetime(seconds: float, expires: fl
     now = seconds * LIFETIME_SECONDS
     lock.extend()
 
-    assert data.read_json(keys.lock_key(ANSWER_KEY)) == {"run": "holiday-1", "until": expires * LIFETIME_SECONDS}
+    assert read_json(data, keys.lock_key(ANSWER_KEY)) == {"run": "holiday-1", "until": expires * LIFETIME_SECONDS}
 
 
 def test_two_concurrent_runs_pay_for_each_label_once() -> None:
@@ -130,7 +131,7 @@ def test_lock_is_extended_while_its_run_is_throttled() -> None:
     run, bedrock = run_with_quota(PRO_QUOTA), ThrottlingBedrock(time, PRO_QUOTA)
     (image,) = image_names(1)
     label_with_retries(time, run, [image], data, bedrock)
-    lock = data.read_json(keys.lock_key(keys.label_key(run.teacher.id, image, 0)))
+    lock = read_json(data, keys.lock_key(keys.label_key(run.teacher.id, image, 0)))
 
     assert time.now() >= 600
     assert lock["until"] > time.now()

@@ -5,6 +5,7 @@ import pytest
 from distillation.errors import InvalidRequest
 from distillation.photos.listing import check_photo_count, list_collection
 from tests.support.fakes import bucket
+from tests.support.stored import read_lines
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "vocabulary.csv"])
@@ -26,7 +27,7 @@ def test_settled_listing_is_stored_without_files_that_are_not_photos() -> None:
 
     list_collection("holiday-1", photos, "holiday/", first.digest, data)
 
-    assert [line["photo"] for line in data.read_lines("runs/holiday-1/listing.jsonl")] == [names[0], names[2]]
+    assert [line["photo"] for line in read_lines(data, "runs/holiday-1/listing.jsonl")] == [names[0], names[2]]
 
 
 def test_collection_with_more_photos_than_the_stage_allows_is_refused() -> None:

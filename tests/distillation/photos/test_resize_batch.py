@@ -13,11 +13,12 @@ from distillation.storage import Bucket
 from tests.distillation.photos.photo_files import PHOTO, DenyingS3, jpeg
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
+from tests.support.stored import read_lines
 
 
 def parts(data: Bucket) -> list[dict[str, Any]]:
     """Return the lines that the batches wrote."""
-    return [line for key in data.keys(keys.parts_prefix("holiday-1", "resize")) for line in data.read_lines(key)]
+    return [line for key in data.keys(keys.parts_prefix("holiday-1", "resize")) for line in read_lines(data, key)]
 
 
 def test_batch_writes_a_line_for_every_photo_and_an_unusable_photo_does_not_fail_it() -> None:

@@ -14,6 +14,7 @@ from distillation.records import Run, SetName, SplitLine, Until
 from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
 from tests.support.resized_collection import images_to_label, resized_collection, rounds
+from tests.support.stored import read_lines
 
 NOVA_2_LITE = "us.amazon.nova-2-lite-v1:0"
 
@@ -187,8 +188,8 @@ def run_with_own_labels(own_labels: str) -> tuple[Run, list[str]]:
     rows = "".join(f'p{number:04},"cat, sofa, lamp"\n' for number in range(0, 60, 2))
     split(run, data, bucket(**{"labels.csv": f"photo,label\n{rows}".encode()}))
     for round_ in rounds(data):
-        assert round_.to_label == len(list(data.read_lines(round_.to_label_key)))
-    assert len(list(data.read_lines(keys.own_labels_key(run.name)))) == 30
+        assert round_.to_label == len(list(read_lines(data, round_.to_label_key)))
+    assert len(list(read_lines(data, keys.own_labels_key(run.name)))) == 30
     return run, images_to_label(data)
 
 

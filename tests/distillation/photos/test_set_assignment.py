@@ -22,6 +22,7 @@ from distillation.storage import Bucket
 from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
 from tests.support.resized_collection import resized_collection, sets_by_group, sets_by_image, split
+from tests.support.stored import read_lines
 
 
 def later_run(name: str, **request: Any) -> Run:
@@ -40,7 +41,7 @@ def test_set_of_an_image_does_not_depend_on_earlier_runs() -> None:
 
     for name in ("train", "test"):
         in_small, in_large = (
-            {line["image"] for line in data.read_lines(keys.split_key("holiday-1", name))} for data in (small, large)
+            {line["image"] for line in read_lines(data, keys.split_key("holiday-1", name))} for data in (small, large)
         )
         assert in_small <= in_large
 
@@ -86,7 +87,7 @@ def test_new_image_that_is_near_images_of_two_sets_is_excluded() -> None:
 
     assert sets_by_image(again)[test] == "test"
     assert sets_by_image(again)[train] == "train"
-    (line,) = [line for line in again.read_lines(keys.inventory_key("holiday-1")) if line.get("image") == between]
+    (line,) = [line for line in read_lines(again, keys.inventory_key("holiday-1")) if line.get("image") == between]
     assert (line["status"], line["reason"]) == ("excluded", "near-duplicate of images in two sets")
 
 
@@ -125,7 +126,7 @@ class RunSequence:
         split(run, self.data)
         sets = sets_by_image(self.data, run.name)
         for name, others in (("train", ("test", "validation")), ("test", ("train",)), ("validation", ("train",))):
-            members = {line["image"] for line in self.data.read_lines(keys.split_key(run.name, name))}
+            members = {line["image"] for line in read_lines(self.data, keys.split_key(run.name, name))}
             assert members == {image for image, set_name in sets.items() if set_name == name}
             assert not any(members & self.ever[other] for other in others)
             assert name == "train" or len(members) <= run.request.test_images

@@ -14,10 +14,11 @@ from distillation.storage import Bucket
 from tests.support.builders import any_run, image_names
 from tests.support.fakes import bucket
 from tests.support.resized_collection import images_to_label, resized_collection, rounds, sets_by_image, split
+from tests.support.stored import read_json, read_lines
 
 
 def members(data: Bucket, name: str) -> list[str]:
-    return [line["image"] for line in data.read_lines(keys.split_key("holiday-1", name))]
+    return [line["image"] for line in read_lines(data, keys.split_key("holiday-1", name))]
 
 
 def test_sets_do_not_overlap_and_all_images_of_the_largest_size_are_labelled() -> None:
@@ -45,7 +46,7 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
     flags = {names[3]: ["dark"], names[4]: ["dark", "blurred"]}
     data = resized_collection([*names, names[2]], refused=1, hashes=hashes, flags=flags)
     result = split(any_run(), data)
-    facts = data.read_json(keys.split_facts_key("holiday-1"))
+    facts = read_json(data, keys.split_facts_key("holiday-1"))
 
     assert facts == {
         **{"photos": 42, "refused": 1, "images": 40, "exact_duplicates": 1, "near_duplicates": 1, "groups": 39},
@@ -64,7 +65,9 @@ def test_split_facts_count_duplicates_groups_and_flags() -> None:
     }
     share = result.test / 40
     assert facts["leaked_by_random_split"] == round(2 * 2 * share * (1 - share), 1)
-    assert {line["group"] for line in data.read_lines(keys.inventory_key("holiday-1")) if line.get("image") == names[1]}
+    assert {
+        line["group"] for line in read_lines(data, keys.inventory_key("holiday-1")) if line.get("image") == names[1]
+    }
 
 
 def test_flagged_images_are_excluded_only_on_request() -> None:
@@ -74,7 +77,7 @@ def test_flagged_images_are_excluded_only_on_request() -> None:
     assert split(any_run(), resized_collection(names, flags=flags)).images == 40
     data = resized_collection(names, flags=flags)
     assert split(any_run(exclude_flags=["dark"]), data).images == 39
-    (line,) = [line for line in data.read_lines(keys.inventory_key("holiday-1")) if line["status"] == "excluded"]
+    (line,) = [line for line in read_lines(data, keys.inventory_key("holiday-1")) if line["status"] == "excluded"]
     assert (line["image"], line["reason"]) == (names[3], "dark: excluded by exclude_flags")
 
 
@@ -99,7 +102,7 @@ def test_validation_images_are_predicted_only_if_several_sizes_are_chosen_on_50_
 ) -> None:
     data = resized_collection(image_names(images))
     result = split(any_run(train_sizes=sizes), data)
-    lines = list(data.read_lines(rounds(data)[-1].to_predict_key))
+    lines = list(read_lines(data, rounds(data)[-1].to_predict_key))
 
     assert (result.validation >= 50) == (images == 800)
     assert [line["image"] for line in lines if line["set"] == "test"] == members(data, "test")
@@ -111,7 +114,7 @@ def test_photos_with_the_same_bytes_are_one_image() -> None:
     data = resized_collection([*image_names(30), *image_names(2)])
 
     assert split(any_run(), data).images == 30
-    statuses = [line["status"] for line in data.read_lines(keys.inventory_key("holiday-1"))]
+    statuses = [line["status"] for line in read_lines(data, keys.inventory_key("holiday-1"))]
     assert statuses.count("duplicate") == 2
 
 
@@ -150,9 +153,9 @@ def test_damaged_set_assignments_are_ignored_and_written_again(damage: bytes) ->
     assert {key: name for key, name in sets_by_image(data, "holiday-2").items() if key != image} == {
         key: name for key, name in sets.items() if key != image
     }
-    (note,) = data.read_json(keys.split_facts_key("holiday-2"))["notes"]
+    (note,) = read_json(data, keys.split_facts_key("holiday-2"))["notes"]
     assert note.startswith(f"s3://data/{key} line 1 is not what the pipeline wrote: ")
-    assert [line["image"] for line in data.read_lines(list(data.keys("sets/"))[1])] == [image]
+    assert [line["image"] for line in read_lines(data, list(data.keys("sets/"))[1])] == [image]
 
 
 CLASSES = {"format": "class", "labels": ["cat", "dog", "bird"]}
@@ -172,7 +175,7 @@ def split_with_labels(answers: dict[str, Any], **request: Any) -> Bucket:
 @pytest.mark.parametrize("request_fields", [{}, {"own_labels": "gold"}], ids=["trained on", "gold"])
 def test_images_with_your_own_classes_are_balanced_between_the_sets(request_fields: dict[str, Any]) -> None:
     data = split_with_labels(CLASSES, test_share=0.2, **request_fields)
-    label_of = {line["image"]: line["text"] for line in data.read_lines(keys.own_labels_key("holiday-1"))}
+    label_of = {line["image"]: line["text"] for line in read_lines(data, keys.own_labels_key("holiday-1"))}
     tested = Counter(label_of[image] for image in members(data, "test") if image in label_of)
     validated = Counter(label_of[image] for image in members(data, "validation") if image in label_of)
 

@@ -13,6 +13,7 @@ from distillation.storage import Bucket
 from tests.support.apply_run import REFUSED_PHOTO, resized_photos
 from tests.support.builders import any_report
 from tests.support.fakes import bucket
+from tests.support.stored import read_json, read_lines
 
 
 def test_each_distinct_image_is_listed_and_priced_once() -> None:
@@ -22,11 +23,11 @@ def test_each_distinct_image_is_listed_and_priced_once() -> None:
     result = list_images(run, data, bucket())
 
     assert (result.photos, result.refused, result.images) == (3, 1, 1)
-    assert [line["image"] for line in data.read_lines(result.images_key)] == ["aa"]
-    statuses = [line.get("status", "ok") for line in data.read_lines(keys.inventory_key(run.name))]
+    assert [line["image"] for line in read_lines(data, result.images_key)] == ["aa"]
+    statuses = [line.get("status", "ok") for line in read_lines(data, keys.inventory_key(run.name))]
     assert statuses == ["ok", "duplicate", "refused"]
     assert 0 < result.usd < 0.002
-    assert data.read_json(keys.estimate_key(run.name))["usd"] == result.usd
+    assert read_json(data, keys.estimate_key(run.name))["usd"] == result.usd
 
 
 def test_budget_that_is_too_small_is_in_the_verdict_with_a_remedy() -> None:
@@ -64,11 +65,11 @@ def write_evaluation(data: Bucket, valid: Interval, test_images: int) -> None:
 def test_list_says_which_images_are_audited_and_the_estimate_has_their_price() -> None:
     audited, without = collection(100), collection(100, audit_share=0)
     usd = list_images(*audited, bucket()).usd
-    lines = list(audited[1].read_lines(keys.split_key("holiday-1", "images")))
+    lines = list(read_lines(audited[1], keys.split_key("holiday-1", "images")))
 
     assert sum(line["audit"] for line in lines) == 20
     assert usd > 2 * list_images(*without, bucket()).usd
-    assert not any(line["audit"] for line in without[1].read_lines(keys.split_key("holiday-1", "images")))
+    assert not any(line["audit"] for line in read_lines(without[1], keys.split_key("holiday-1", "images")))
 
 
 def test_audited_image_that_has_a_label_already_is_not_priced() -> None:

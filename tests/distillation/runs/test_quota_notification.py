@@ -8,6 +8,7 @@ from distillation.runs.notification import Message
 from distillation.runs.quota_notification import announce_waiting
 from tests.support.builders import any_run
 from tests.support.fakes import bucket
+from tests.support.stored import read_json
 
 
 def test_first_batch_of_a_run_that_waits_is_announced_once() -> None:
@@ -21,7 +22,7 @@ def test_first_batch_of_a_run_that_waits_is_announced_once() -> None:
     assert published[0].subject == "Vision Distillation holiday-1: waits for its daily quota"
     for words in ("Either used up or 0", "every hour, for up to 26 hours", any_run().execution):
         assert words in published[0].text
-    assert "Either used up or 0" in data.read_json(keys.waiting_key("holiday-1"))["error"]
+    assert "Either used up or 0" in read_json(data, keys.waiting_key("holiday-1"))["error"]
 
 
 def test_other_errors_are_not_announced() -> None:

@@ -22,6 +22,7 @@ from distillation.storage import Bucket
 from tests.support.apply_run import REFUSED_PHOTO, answer_line, resized_photos
 from tests.support.builders import any_interval, any_run
 from tests.support.fakes import bucket
+from tests.support.stored import read_lines
 
 
 def test_each_photo_has_a_row_with_its_keywords_or_a_reason() -> None:
@@ -90,7 +91,7 @@ def test_answer_with_fields_has_a_column_for_each_and_can_be_uploaded_as_own_lab
     lines = [answer_line(image, f"```json\n{json.dumps(answer)}\n```") for image, answer in answers.items()]
     data.write_lines(keys.part_key(run.name, "predict", "b"), lines)
     table = data.read(write_results(run, None, data).results_key)
-    results = list(data.read_lines(keys.results_key(run.name, "jsonl")))
+    results = list(read_lines(data, keys.results_key(run.name, "jsonl")))
     inventory = [InventoryLine(photo=f"holiday/{image}.jpg", status="ok", image=image) for image in answers]
     owner = any_run().model_copy(update={"answers": LISTING})
     complete = b"".join(table.splitlines(keepends=True)[:3])
@@ -124,7 +125,7 @@ def test_answer_of_one_column_is_in_the_column_of_its_format(
     list_images(run, data, bucket())
     data.write_lines(keys.part_key(run.name, "predict", "b"), [answer_line("aa", text)])
     table = data.read(write_results(run, None, data).results_key)
-    (line,) = data.read_lines(keys.results_key(run.name, "jsonl"))
+    (line,) = read_lines(data, keys.results_key(run.name, "jsonl"))
     inventory = [InventoryLine(photo="holiday/a.jpg", status="ok", image="aa")]
     owner = any_run().model_copy(update={"answers": answers})
     (label,) = read_own_labels(owner, bucket(**{"holiday/labels.csv": table}), inventory).labels
@@ -140,7 +141,7 @@ def test_table_and_keywords_have_no_invisible_characters_and_names_for_programs_
     key = write_results(run, None, data).results_key
 
     assert data.read(key).decode().splitlines()[1] == 'agpj.exe,ok,"cat, =sofa",,tuned'
-    assert next(data.read_lines(keys.results_key(run.name, "jsonl"))) | {"image": None} == {
+    assert next(read_lines(data, keys.results_key(run.name, "jsonl"))) | {"image": None} == {
         "photo": "a\u202egpj.exe",
         "status": "ok",
         "answered_by": "tuned",
