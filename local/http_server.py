@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -15,6 +16,11 @@ import uvicorn
 HOST = "127.0.0.1"
 START_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 0.02
+
+
+_LOG = logging.getLogger("uvicorn.error")
+_EXPECTED = ("Cancel ", "ASGI callable returned without completing response")
+"""Beginnings of the records about requests that the exit cancels, and about the faults that drop a connection."""
 
 
 class NotStarted(RuntimeError):
@@ -52,6 +58,7 @@ class _Server(uvicorn.Server):
 def serving(application: Any, listener: socket.socket, name: str) -> Iterator[str]:
     """Serve the application and yield its URL; on exit, end the server's thread. Raise NotStarted."""
     port = listener.getsockname()[1]
+    _LOG.addFilter(_is_unexpected)
     config = uvicorn.Config(
         application,
         access_log=False,
@@ -59,6 +66,7 @@ def serving(application: Any, listener: socket.socket, name: str) -> Iterator[st
         http="httptools",
         lifespan="on",
         log_config=None,
+        log_level=logging.ERROR,  # Its warnings are about clients, such as one that asks for HTTPS.
         loop="asyncio",
         timeout_graceful_shutdown=1,
         timeout_keep_alive=75,
@@ -74,6 +82,11 @@ def serving(application: Any, listener: socket.socket, name: str) -> Iterator[st
         server.should_exit = True
         thread.join(timeout=10)
         listener.close()  # uvicorn leaves it open if the application fails to start.
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and not str(record.msg).startswith(_EXPECTED)
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread, name: str) -> None:
