@@ -9,11 +9,13 @@ from pydantic import JsonValue
 
 from distillation import keys
 from distillation.aws_errors import service_errors
-from distillation.errors import InvalidRequest, ServiceUnavailable
+from distillation.errors import InvalidRequest, ServiceUnavailable, excerpt
 from distillation.records import parse_json
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+
+_REQUEST = """a JSON object with the field 'collection', such as {"collection": "holiday/"}"""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,14 @@ def read_input(client: SFNClient, execution: str) -> str:
 
 
 def parse_input(text: str) -> ExecutionInput:
-    """Return the input of an execution. Raises ``InvalidRequest`` if it is not a JSON object, or not S3's event."""
+    """Return the input of an execution. Raises ``InvalidRequest`` if it is not a JSON object, or not S3's event.
+
+    An object that names a collection is a request, even with ``detail``, so that no other collection is used.
+    """
     fields = parse_json(text, "the execution's input")
     if not isinstance(fields, dict):
-        raise InvalidRequest(
-            "the execution's input must be a JSON object with the field 'collection', such as "
-            '{"collection": "holiday/"}'
-        )
-    if "detail" in fields:
+        raise InvalidRequest(f"the execution's input must be {_REQUEST}")
+    if "detail" in fields and "collection" not in fields:
         return _parse_event(fields["detail"])
     return StartedRequest(fields.pop("collection", None), fields)
 
@@ -85,7 +87,16 @@ def _parse_event(detail: JsonValue) -> Upload:
     """Return the upload of an event. Raises ``InvalidRequest`` if ``detail`` is not that of S3's event."""
     match detail:
         case {"object": {"key": str(key), "version-id": str(identity)}} if identity:
-            return Upload(key, identity)
-        case {"object": {"key": str(key), "etag": str(identity)}}:
-            return Upload(key, identity)
-    raise InvalidRequest("the execution's input: field 'detail' is not that of an S3 event")
+            upload = Upload(key, identity)
+        case {"object": {"key": str(key), "etag": str(identity)}} if identity:
+            upload = Upload(key, identity)
+        case _:
+            raise InvalidRequest(
+                f"the execution's input: field 'detail' is not that of an S3 event. Give {_REQUEST} instead"
+            )
+    if not upload.collection.endswith("/") or upload.collection == key:
+        raise InvalidRequest(
+            f"the execution's input: {excerpt(key)!r} is not the {keys.REQUEST_FILE} of a folder. "
+            f"Give {_REQUEST} instead"
+        )
+    return upload

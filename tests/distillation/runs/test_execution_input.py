@@ -67,9 +67,11 @@ def test_event_of_s3_is_an_upload_of_a_version() -> None:
     )
 
 
-@pytest.mark.parametrize("text", [upload_event(key=3), upload_event(etag=None), '{"detail": 3}', '{"detail": {}}'])
+@pytest.mark.parametrize(
+    "text", [upload_event(key=3), upload_event(etag=None), upload_event(etag=""), '{"detail": 3}', '{"detail": {}}']
+)
 def test_event_that_is_not_of_s3_is_an_invalid_request(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="field 'detail' is not that of an S3 event"):
+    with pytest.raises(InvalidRequest, match=r"field 'detail' is not that of an S3 event\. Give a JSON object with"):
         parse_input(text)
 
     assert run_name_in(text, "arn:1") is None
@@ -89,3 +91,19 @@ def test_redelivered_event_has_the_same_run_and_a_new_version_has_another() -> N
 
 def test_name_of_the_run_is_that_of_the_collection_and_the_execution() -> None:
     assert run_name_in(json.dumps({"collection": "holiday/"}), "arn:1") == keys.run_name("holiday/", "arn:1")
+
+
+@pytest.mark.parametrize("key", ["", "distill.json", "holiday/", "holiday/cat.jpg", "holiday/my-distill.json"])
+def test_event_of_another_object_than_the_request_of_a_folder_is_an_invalid_request(key: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"'{key}' is not the distill.json of a folder"):
+        parse_input(upload_event(key=key))
+
+    assert run_name_in(upload_event(key=key), "arn:1") is None
+
+
+def test_input_with_a_collection_never_starts_the_run_of_an_uploaded_request() -> None:
+    detail = {"object": {"key": "other/distill.json", "etag": "e"}}
+
+    start = parse_input(json.dumps({"collection": "holiday/", "detail": detail}))
+
+    assert start == StartedRequest("holiday/", {"detail": detail})
