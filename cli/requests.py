@@ -42,7 +42,7 @@ def read_request(path: Path | None, collection: str | None) -> dict[str, Any]:
     file_collection = fields.pop("collection", None)
     if collection and file_collection not in (None, collection):
         raise CommandError(
-            f"--request {path} has collection {file_collection!r}, but the command has {collection!r}. "
+            f"--request {path} has collection {excerpt(repr(file_collection))}, but the command has {collection!r}. "
             "Remove the field from the file."
         )
     return fields

@@ -33,6 +33,16 @@ def test_collection_in_the_request_file_must_be_that_of_the_command(tmp_path: Pa
         read_request(path, "work/")
 
 
+def test_collection_in_the_request_file_is_cut_in_the_error(tmp_path: Path) -> None:
+    path = tmp_path / "distill.json"
+    path.write_text(f'{{"collection": "{"k" * 250_000}/"}}')
+
+    with pytest.raises(CommandError, match="Remove the field from the file") as caught:
+        read_request(path, "work/")
+
+    assert len(str(caught.value)) < 1000
+
+
 def test_json_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000)
