@@ -11,7 +11,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as PathRoute
 from starlette.types import Receive, Scope, Send
@@ -82,7 +82,10 @@ def _application(service: Service) -> Starlette:
     threads = CapacityLimiter(MAXIMUM_THREADS)
 
     async def handle(request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response()  # Nobody reads it.
         return await to_thread.run_sync(_respond, service, request, body, limiter=threads)
 
     methods = ["GET", "POST", "DELETE", "PATCH", "PUT"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
@@ -47,3 +49,15 @@ def test_caller_without_the_permission_is_denied(tmp_path: Path) -> None:
         with pytest.raises(ClientError, match="bedrock:InvokeModel") as error:
             converse(endpoint)
         assert error_code(error) == "AccessDeniedException"
+
+
+def test_client_that_leaves_during_its_request_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running_endpoint(trainable_bucket(), tmp_path) as endpoint:
+        address = urlsplit(endpoint.url)
+        with socket.create_connection((address.hostname, address.port), 10) as connection:
+            connection.sendall(b"POST /model/m/converse HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
+            connection.sendall(b"Expect: 100-continue\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 100")
+        converse(endpoint)
+
+    assert caplog.messages == []
