@@ -218,7 +218,7 @@ def decode_image(body: bytes) -> RequestImage:
     try:
         image = Image.open(io.BytesIO(body), formats=PILLOW_FORMATS)
         image.load()
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise BedrockError("ValidationException", "The image cannot be decoded.") from None
     return RequestImage(body, image)
 
