@@ -17,7 +17,6 @@ HOST = "127.0.0.1"
 START_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 0.02
 
-
 _LOG = logging.getLogger("uvicorn.error")
 _EXPECTED = ("Cancel ", "ASGI callable returned without completing response")
 """Beginnings of the records about requests that the exit cancels, and about the faults that drop a connection."""
