@@ -42,7 +42,7 @@ def _cause(run: Run, parts: AnswerParts, missing: list[str], data: Bucket) -> st
     try:
         listed = [line.image for line in data.read_records(parts.list_key, SplitLine)]
     except (ObjectDamaged, ObjectMissing) as error:
-        return f"First {missing[0]}. {error}"
+        return f"First {missing[0]}. {str(error).removesuffix('.')}."
     lost = set(missing)
     position = next((position for position, image in enumerate(listed) if image in lost), None)
     if position is None:
