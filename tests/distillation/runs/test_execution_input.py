@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from pydantic import JsonValue
 
 from distillation import keys
 from distillation.errors import InvalidRequest, ServiceUnavailable
@@ -102,7 +103,7 @@ def test_event_of_another_object_than_the_request_of_a_folder_is_an_invalid_requ
 
 
 def test_input_with_a_collection_never_starts_the_run_of_an_uploaded_request() -> None:
-    detail = {"object": {"key": "other/distill.json", "etag": "e"}}
+    detail: JsonValue = {"object": {"key": "other/distill.json", "etag": "e"}}
 
     start = parse_input(json.dumps({"collection": "holiday/", "detail": detail}))
 
