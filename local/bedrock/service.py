@@ -136,12 +136,13 @@ class Service:
     def features(self, model: str, image: RequestImage) -> Any:
         """Return a student's features of an image. The base and all tuned models of a student have the same."""
         key = model, hashlib.sha256(image.body).hexdigest()
-        if key not in self._features:
+        features = self._features.get(key)
+        if features is None:
             features = self.student(model).features(image.pixels)
             if len(self._features) >= _CACHED_IMAGES:
                 self._features.clear()
             self._features[key] = features
-        return self._features[key]
+        return features
 
     def teacher(self, model: str) -> Any:
         """Return a local teacher; it is loaded once."""
