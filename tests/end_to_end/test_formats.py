@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from distillation import keys
 from tests.end_to_end.conftest import PHOTOS, Ended, PipelineDriver
+from tests.support.stored import read_json
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
 COLUMNS = {
@@ -22,10 +21,6 @@ COLUMNS = {
     "keywords": ["keywords"],
 }
 """Columns of the table of results by prompt."""
-
-
-def document(running: PipelineDriver, key: str) -> Any:
-    return json.loads(running.pipeline.data.read(key))
 
 
 def table(running: PipelineDriver, applied: Ended) -> list[dict[str, str]]:
@@ -45,7 +40,7 @@ def test_a_model_is_trained_and_applied_in_each_format(pipeline: Start, tmp_path
             ended = running.run(f"{prompt}/", prompt=prompt, train_sizes=[14], keep="all")
             assert ended.status == "SUCCEEDED", ended.cause
             run = ended.output["run"]
-            report = document(running, keys.report_json_key(run))
+            report = read_json(running.pipeline.data, keys.report_json_key(run))
             agreement = report["evaluation"]["agreement"]
             assert all(0 <= agreement[name]["mean"] <= 1 for name in ("base", "ceiling", "control", "floor", "nearest"))
             # The small models learn the form of the answers even from 14 images.

@@ -18,6 +18,7 @@ from tests.aws.assumptions import checks
 from tests.aws.free_checks import StageUnderTest
 from tests.aws.verify import Verification
 from tests.end_to_end.conftest import KEY, PHOTOS, PIXELS, TAGS, PipelineDriver
+from tests.support.stored import read_json
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
 ALL_STATES = [
@@ -72,7 +73,7 @@ def test_photos_become_a_report_and_a_second_run_pays_for_no_label_again(
         retained = [promoted] if promoted else []
         assert running.bedrock_resources == ([], retained, retained)
         teacher_calls = running.image_calls(PIXELS["teacher"])
-        manifest = json.loads(running.pipeline.data.read(keys.manifest_key(report["run"])))
+        manifest = read_json(running.pipeline.data, keys.manifest_key(report["run"]))
         labelers = manifest["labelers"].values()
         assert teacher_calls == sum(len(running.keys(keys.labels_prefix(labeler))) for labeler in labelers)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from local.bedrock import vlm_from_environment
 from local.models import ModelPair
 from tests.end_to_end.conftest import PHOTOS, PIXELS, PipelineDriver
+from tests.support.stored import read_json
 from tests.support.vlm_stub import TEACHER_MODEL, chat_completion, json_reply, vlm_stub
 
 Start = Callable[..., AbstractContextManager[PipelineDriver]]
@@ -30,7 +30,7 @@ def test_prompt_reaches_the_users_server_and_its_answers_are_the_labels(pipeline
 
         assert ended.status == "SUCCEEDED"
         assert running.report()["labelled"] == len(PHOTOS)
-        labels = [json.loads(running.pipeline.data.read(key)) for key in running.keys("labels/")]
+        labels = [read_json(running.pipeline.data, key) for key in running.keys("labels/")]
         assert {label["text"] for label in labels} == {KEYWORDS}
         systems = {question["messages"][0]["content"] for question in stub.questions}
         users = {question["messages"][1]["content"][0]["text"] for question in stub.questions}

@@ -7,7 +7,6 @@ file needs at least 200 images: there the photos are crops of the sample photos.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +38,7 @@ from tests.support.builders import any_limits
 from tests.support.fakes import MemoryS3
 from tests.support.local_bedrock import ROLE, TEACHER, client, running_endpoint, wait_for_job
 from tests.support.resized_collection import rounds
-from tests.support.stored import read_lines
+from tests.support.stored import read_json, read_lines
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
 SETTINGS = customize.JobSettings(role_arn=ROLE, model_kms_key_arn=None, start_timeout=timedelta(hours=24))
@@ -110,7 +109,7 @@ def test_student_goes_from_photos_to_a_report(
 ) -> None:
     done = whole_run(student, in_bucket(photos()), data, tmp_path, **request_fields)
     family, (records,) = catalog.get_model(student).family, done.dataset.records
-    report = json.loads(data.read(keys.report_json_key(done.run.name)))
+    report = read_json(data, keys.report_json_key(done.run.name))
 
     agreement = report["evaluation"]["agreement"]
     assert family.minimum_records <= records <= family.maximum_records
@@ -140,7 +139,7 @@ def test_run_with_a_vocabulary_trains_on_its_terms_and_reports_what_they_replace
     terms = {line.partition(",")[0] for line in VOCABULARY.splitlines()[1:]}
     record = keys.dataset_key(done.run.name, f"train-{done.trained.size}")
     labels = [line["messages"][-1]["content"][0]["text"] for line in read_lines(data, record)]
-    report = json.loads(data.read(keys.report_json_key(done.run.name)))
+    report = read_json(data, keys.report_json_key(done.run.name))
     replaced, outside = report["evaluation"]["tables"][-2:]
 
     assert {keyword for label in labels for keyword in label.split(", ")} <= terms

@@ -20,7 +20,7 @@ from distillation.storage import Bucket
 from tests.support.builders import run_with_limits
 from tests.support.fakes import bucket
 from tests.support.resized_collection import images_to_label
-from tests.support.stored import read_lines
+from tests.support.stored import read_json, read_lines
 
 NAMES = [f"{n:02}.jpg" for n in range(40)]
 LABEL = "cat, sofa, lamp"
@@ -368,7 +368,7 @@ def test_label_of_an_unusable_photo_is_left_out() -> None:
     data = split_with(f'{csv_of(["01.jpg"])}broken.jpg,"{LABEL}"\n')
 
     assert list(labels_by_photo(data)) == ["holiday/01.jpg"]
-    assert json.loads(data.read(keys.split_facts_key("holiday-1")))["own_labels"] == 1
+    assert read_json(data, keys.split_facts_key("holiday-1"))["own_labels"] == 1
 
 
 @pytest.mark.parametrize(
@@ -402,14 +402,14 @@ def test_rejected_photos_are_in_no_set_and_the_inventory_says_why(name: str, bod
     assert len(listed) == 38
     assert not rejected & listed
     assert not rejected & set(images_to_label(data))
-    facts = json.loads(data.read(keys.split_facts_key("holiday-1")))
+    facts = read_json(data, keys.split_facts_key("holiday-1"))
     assert (facts["excluded"], facts["rejected"], facts["own_labels"]) == (2, 2, 1)
 
 
 def test_file_that_only_rejects_photos_needs_no_label() -> None:
     data = split_with("photo,use\n02.jpg,no\n")
 
-    assert json.loads(data.read(keys.split_facts_key("holiday-1")))["rejected"] == 1
+    assert read_json(data, keys.split_facts_key("holiday-1"))["rejected"] == 1
     with pytest.raises(InvalidRequest, match=r"line 2 has an empty label for '02\.jpg'"):
         split_with("photo,use\n02.jpg,yes\n")
 
@@ -418,7 +418,7 @@ def test_rejected_photo_with_fields_needs_no_value_of_them() -> None:
     body = "photo,subject,number of people,colours,is_portrait,use\n01.jpg,,,,,no\n"
     data = split_with(body, run=run_with_answers(FIELDS))
 
-    assert json.loads(data.read(keys.split_facts_key("holiday-1")))["rejected"] == 1
+    assert read_json(data, keys.split_facts_key("holiday-1"))["rejected"] == 1
 
 
 @pytest.mark.parametrize(
