@@ -34,7 +34,7 @@ def days_needed(uses: Sequence[DailyQuotaUse]) -> float:
 
 
 def check_daily_quotas(uses: Sequence[DailyQuotaUse]) -> None:
-    """Raise ``QuotaExceeded`` if a run needs its daily quotas for so many days that its execution would time out."""
+    """Raise ``QuotaExceeded`` if a run needs more days of its daily quotas than its execution may take."""
     if excess := excessive_days(uses):
         raise QuotaExceeded(f"the run {excess}")
 
