@@ -1,6 +1,6 @@
 """Read and check one line of a dataset file.
 
-Most lines take the fast path of ``fast_path``. Every other line takes the full checks, which name each problem.
+Most lines take ``fast_path``. Every other line takes the full checks, which name each problem.
 """
 
 from __future__ import annotations
